@@ -1,0 +1,80 @@
+//! Connections: the one that writes, and those that read.
+
+use event_sourcery::{Error, Result};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::options::SqliteOptions;
+
+/// Statements that a connection keeps prepared.
+const CACHED_STATEMENTS: usize = 64;
+
+/// The connection that writes, in WAL mode. On a file that may only be read, one that reads.
+pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
+    let connection = open(options)?;
+    let failed = |error| options.failed(error);
+    if !connection.is_readonly("main").map_err(failed)? {
+        use_wal(&connection, options)?;
+        connection.pragma_update(None, "synchronous", options.synchronous.pragma()).map_err(failed)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+/// A connection that reads, and refuses to write.
+pub(crate) fn reader(options: &SqliteOptions) -> Result<Connection> {
+    let connection = open(options)?;
+    connection.pragma_update(None, "query_only", true).map_err(|error| options.failed(error))?;
+    Ok(connection)
+}
+
+fn open(options: &SqliteOptions) -> Result<Connection> {
+    check_path(options)?;
+    let access = match options {
+        SqliteOptions { read_only: true, .. } => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        SqliteOptions { create: true, .. } => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match &options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(&options.path, flags, vfs.as_str()),
+        None => Connection::open_with_flags(&options.path, flags),
+    }
+    .map_err(|error| options.failed(error))?;
+    connection.busy_timeout(options.busy_timeout).map_err(|error| options.failed(error))?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(|error| options.failed(error))?;
+    // The first look at the file: what is not a database is found out here.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(|error| options.failed(error))?;
+    Ok(connection)
+}
+
+/// SQLite says "unable to open database file" to all of these.
+fn check_path(options: &SqliteOptions) -> Result<()> {
+    let path = &options.path;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let problem = if path.is_dir() {
+        "it is a folder, and a file is wanted"
+    } else if folder.is_some_and(|folder| !folder.is_dir()) {
+        "its folder does not exist"
+    } else if !path.exists() && (options.read_only || !options.create) {
+        "there is no such file, and it is not to be created"
+    } else {
+        return Ok(());
+    };
+    Err(Error::StoreNotFound { place: path.display().to_string(), problem: problem.to_owned() })
+}
+
+/// Turns WAL mode on. SQLite answers "wal" before the change is committed: only stepping on past the answer tells
+/// whether it was. Until then the connection would write with a rollback journal.
+fn use_wal(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    let mut change = connection.prepare("PRAGMA journal_mode = wal").map_err(|error| options.failed(error))?;
+    let answers = change
+        .query_map([], |row| row.get::<_, String>(0))
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| options.failed(error))?;
+    if answers == ["wal"] {
+        return Ok(());
+    }
+    let problem = format!("the file cannot be put in WAL mode (it stays in {answers:?}): is it on a network drive?");
+    Err(Error::Backend { backend: "sqlite", source: problem.into() })
+}

@@ -1,0 +1,61 @@
+//! What SQLite reports, and the error that a caller gets for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use event_sourcery::Error;
+use rusqlite::ErrorCode;
+
+use crate::options::SqliteOptions;
+
+/// A failure of SQLite. One failure can be the answer to many callers: those of a group.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    code: Option<ErrorCode>,
+    message: String,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { code: error.sqlite_error_code(), message: error.to_string() }
+    }
+}
+
+impl Failure {
+    /// The failure of all that shared a transaction which SQLite rolled back at this member's error.
+    pub(crate) fn of_group(error: Option<&Error>) -> Self {
+        let code = matches!(error, Some(Error::StorageFull { .. })).then_some(ErrorCode::DiskFull);
+        let message = error.map_or_else(|| "the transaction was rolled back".to_owned(), ToString::to_string);
+        Self { code, message }
+    }
+
+    /// The error for a call that may have waited for a lock as long as this.
+    pub(crate) fn into_error(self, busy_timeout: Duration) -> Error {
+        let Self { code, message } = self;
+        match code {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: busy_timeout },
+            Some(ErrorCode::DiskFull) => Error::StorageFull { source: message.into() },
+            Some(ErrorCode::ReadOnly) => Error::ReadOnly { problem: message },
+            _ => Error::Backend { backend: "sqlite", source: message.into() },
+        }
+    }
+
+    /// The error for an attempt to open a file.
+    fn into_open_error(self, path: &Path, busy_timeout: Duration) -> Error {
+        let place = path.display().to_string();
+        match self.code {
+            Some(ErrorCode::NotADatabase) => Error::ForeignLayout { place, problem: self.message },
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Error::StoreNotFound { place, problem: self.message }
+            }
+            _ => self.into_error(busy_timeout),
+        }
+    }
+}
+
+impl SqliteOptions {
+    /// The error for a failure while the file is opened.
+    pub(crate) fn failed(&self, failure: impl Into<Failure>) -> Error {
+        failure.into().into_open_error(&self.path, self.busy_timeout)
+    }
+}

@@ -1,0 +1,142 @@
+//! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
+
+mod adopt;
+
+use event_sourcery::{Error, Result};
+use rusqlite::Connection;
+
+use crate::options::SqliteOptions;
+use crate::sql::with_tables;
+
+/// The layout that this version of the library makes and knows.
+const LAYOUT: u32 = 1;
+
+/// The tables of the reference, with what we add in columns that have defaults; and one of our own.
+const TABLES: [(&str, &str); 6] = [
+    ("streams", include_str!("layout/streams.sql")),
+    ("events", include_str!("layout/events.sql")),
+    ("snapshots", include_str!("layout/snapshots.sql")),
+    ("outbox_entries", include_str!("layout/outbox_entries.sql")),
+    ("projector_cursors", include_str!("layout/projector_cursors.sql")),
+    ("layout", include_str!("layout/layout.sql")),
+];
+
+/// Makes the tables what this version needs, or checks that they are.
+pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    let pending = plan(connection, options)?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    if connection.is_readonly("main").map_err(|error| options.failed(error))? {
+        return Err(Error::ReadOnly { problem: "its tables need a migration".to_owned() });
+    }
+    if !options.migrate {
+        return Err(Error::MigrationNeeded { problem: summary(&pending) });
+    }
+    migrate(connection, options)
+}
+
+/// Runs what is pending, in one transaction. Several processes may try at once: each looks again once it has the lock.
+fn migrate(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    let failed = |error| options.failed(error);
+    // The events table may be rebuilt: nothing refers to it, but it refers to the streams.
+    connection.pragma_update(None, "foreign_keys", false).map_err(failed)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    let migrated = plan(connection, options).and_then(|pending| {
+        pending.iter().try_for_each(|statement| connection.execute_batch(statement)).map_err(failed)?;
+        connection.execute_batch("COMMIT").map_err(failed)
+    });
+    if migrated.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").map_err(failed)?;
+    }
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    migrated
+}
+
+/// The statements that turn what is there into what this version needs; none where nothing is to be done.
+pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<Vec<String>> {
+    let schema = Schema { connection, options };
+    schema.refuse_foreign()?;
+    let found = schema.layout()?;
+    if found > LAYOUT {
+        return Err(Error::NewerLayout { found, known: LAYOUT });
+    }
+    let mut statements = Vec::new();
+    for (table, sql) in TABLES {
+        let missing = !schema.has_table(table)?;
+        match table {
+            _ if missing => statements.extend(split(&with_tables(sql, &options.prefix))),
+            "events" => statements.extend(adopt::events(&schema)?),
+            "snapshots" => statements.extend(adopt::snapshots(&schema)?),
+            _ => {}
+        }
+    }
+    if found < LAYOUT {
+        let layout = schema.table("layout");
+        statements.push(format!("DELETE FROM {layout}"));
+        statements.push(format!("INSERT INTO {layout} (version) VALUES ({LAYOUT})"));
+    }
+    Ok(statements)
+}
+
+/// The statements of a script of ours, in which no text holds a semicolon.
+fn split(script: &str) -> Vec<String> {
+    script.split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
+}
+
+/// What is pending, short enough for a message.
+fn summary(pending: &[String]) -> String {
+    let first_lines = pending.iter().filter_map(|statement| statement.lines().next());
+    first_lines.map(|line| line.trim_end_matches(" (")).collect::<Vec<_>>().join("; ")
+}
+
+/// What is in the file.
+struct Schema<'c> {
+    connection: &'c Connection,
+    options: &'c SqliteOptions,
+}
+
+impl Schema<'_> {
+    /// A table's full name.
+    fn table(&self, name: &str) -> String {
+        format!("{}{name}", self.options.prefix)
+    }
+
+    fn has_table(&self, name: &str) -> Result<bool> {
+        self.connection.table_exists(Some("main"), &self.table(name)).map_err(|error| self.options.failed(error))
+    }
+
+    fn columns(&self, name: &str) -> Result<Vec<String>> {
+        self.texts("SELECT name FROM pragma_table_info(?1)", &self.table(name))
+    }
+
+    /// The first column of an answer to a question about one name.
+    fn texts(&self, sql: &str, about: &str) -> Result<Vec<String>> {
+        let texts = || {
+            let mut statement = self.connection.prepare(sql)?;
+            statement.query_map([about], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        texts().map_err(|error| self.options.failed(error))
+    }
+
+    /// The layout on record; 0 where there is none.
+    fn layout(&self) -> Result<u32> {
+        if !self.has_table("layout")? {
+            return Ok(0);
+        }
+        let sql = format!("SELECT coalesce(max(version), 0) FROM {}", self.table("layout"));
+        self.connection.query_row(&sql, [], |row| row.get(0)).map_err(|error| self.options.failed(error))
+    }
+
+    /// The reference's Django backend has tables of another layout.
+    fn refuse_foreign(&self) -> Result<()> {
+        let django = "SELECT name FROM sqlite_schema WHERE name = ?1";
+        let found = self.texts(django, "event_sourcery_django_event")?;
+        if found.is_empty() || self.has_table("events")? {
+            return Ok(());
+        }
+        let problem = "it holds the tables of the Django backend of Event Sourcery for Python, which have another layout"
+            .to_owned();
+        Err(Error::ForeignLayout { place: self.options.path.display().to_string(), problem })
+    }
+}

@@ -1,0 +1,87 @@
+//! Tables that the reference made: what they lack is added, no row is changed.
+
+use event_sourcery::{Error, Result};
+
+use super::{Schema, TABLES, split};
+use crate::sql::with_tables;
+
+const ADDED: &str = "schema_version";
+const EVENT_COLUMNS: [&str; 8] =
+    ["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"];
+
+/// The events table: without AUTOINCREMENT it would give the positions of deleted events again, and it is rebuilt.
+pub(super) fn events(schema: &Schema<'_>) -> Result<Vec<String>> {
+    let columns = schema.columns("events")?;
+    let table = schema.table("events");
+    if let Some(missing) = EVENT_COLUMNS.iter().find(|column| !columns.iter().any(|found| found == *column)) {
+        let problem = format!("its table {table} has no column {missing}");
+        return Err(Error::ForeignLayout { place: schema.options.path.display().to_string(), problem });
+    }
+    let made_by = schema.texts("SELECT upper(sql) FROM sqlite_schema WHERE type = 'table' AND name = ?1", &table)?;
+    if made_by.iter().any(|sql| sql.contains("AUTOINCREMENT")) {
+        return Ok(add_schema_version(&table, &columns));
+    }
+    rebuild(schema, &table, &columns)
+}
+
+/// The snapshots table.
+pub(super) fn snapshots(schema: &Schema<'_>) -> Result<Vec<String>> {
+    Ok(add_schema_version(&schema.table("snapshots"), &schema.columns("snapshots")?))
+}
+
+fn add_schema_version(table: &str, columns: &[String]) -> Vec<String> {
+    if columns.iter().any(|column| column == ADDED) {
+        return Vec::new();
+    }
+    vec![format!("ALTER TABLE {table} ADD COLUMN {ADDED} INTEGER NOT NULL DEFAULT 1")]
+}
+
+/// Copies the events into a table with AUTOINCREMENT. Their positions stay; the next one is above every position on
+/// record, those in the outbox included. Indexes and triggers are made again, but for two that our indexes cover.
+fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<String>> {
+    if let Some(unknown) = columns.iter().find(|column| !EVENT_COLUMNS.contains(&column.as_str()) && *column != ADDED) {
+        let problem = format!(
+            "{table} has a column {unknown} that we do not know, and has to be rebuilt with AUTOINCREMENT: rebuild it yourself"
+        );
+        return Err(Error::MigrationNeeded { problem });
+    }
+    let covered = [format!("ix_{table}_created_at"), format!("ix_{table}_db_stream_id")];
+    let hung_on = schema.texts(
+        "SELECT name || char(10) || sql FROM sqlite_schema
+         WHERE tbl_name = ?1 AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+        table,
+    )?;
+    let script = TABLES.iter().find(|(name, _)| *name == "events").map_or("", |(_, sql)| *sql);
+    let own = split(&with_tables(script, &schema.options.prefix));
+    let Some((create, indexes)) = own.split_first() else { return Ok(own) };
+    let (rebuilt, names) = (format!("{table}_rebuilt"), EVENT_COLUMNS.join(", "));
+    let mut statements = vec![
+        create.replacen(table, &rebuilt, 1),
+        format!("INSERT INTO {rebuilt} ({names}) SELECT {names} FROM {table} ORDER BY id"),
+        format!("DROP TABLE {table}"),
+        format!("ALTER TABLE {rebuilt} RENAME TO {table}"),
+    ];
+    statements.extend_from_slice(indexes);
+    for named_sql in &hung_on {
+        let Some((name, sql)) = named_sql.split_once('\n') else { continue };
+        let made_already = statements.iter().any(|statement| statement.contains(&format!(" {name}\n")));
+        if !made_already && !covered.iter().any(|covered| covered == name) {
+            statements.push(sql.to_owned());
+        }
+    }
+    statements.push(sequence_above_everything(schema, table)?);
+    Ok(statements)
+}
+
+fn sequence_above_everything(schema: &Schema<'_>, table: &str) -> Result<String> {
+    let mut highest = format!("(SELECT coalesce(max(id), 0) FROM {table})");
+    if schema.has_table("outbox_entries")? {
+        let outbox = schema.table("outbox_entries");
+        highest = format!("max({highest}, (SELECT coalesce(max(position), 0) FROM {outbox}))");
+    }
+    Ok(format!(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT '{table}', {highest}
+         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{table}');
+         UPDATE sqlite_sequence SET seq = {highest} WHERE name = '{table}'"
+    ))
+}

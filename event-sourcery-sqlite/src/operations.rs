@@ -1,0 +1,101 @@
+//! What the store's calls do to the tables, on one connection and within a transaction that the caller has opened.
+
+mod append;
+mod delete;
+mod load;
+mod scan;
+mod snapshot;
+
+use std::time::Duration;
+
+use event_sourcery::backend::StreamState;
+use event_sourcery::{Error, Result, StreamId, TenantId, Version};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+
+use crate::failure::Failure;
+use crate::rows::hex;
+use crate::sql::Sql;
+
+pub(crate) use self::load::LoadProgress;
+
+/// A connection with the statements to run on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Operations<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) sql: &'c Sql,
+    pub(crate) busy_timeout: Duration,
+}
+
+/// A row of the streams table.
+#[derive(Clone, Copy)]
+struct StreamRow {
+    id: i64,
+    named: bool,
+}
+
+impl<'c> Operations<'c> {
+    /// The statement, prepared once per connection.
+    fn statement(&self, sql: &'c str) -> Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(sql).map_err(|error| self.failed(error))
+    }
+
+    /// Runs a statement that changes rows, and tells how many.
+    fn execute(&self, sql: &'c str, values: impl rusqlite::Params) -> Result<usize> {
+        self.statement(sql)?.execute(values).map_err(|error| self.failed(error))
+    }
+
+    /// The first row of an answer, if there is one.
+    fn first<T>(
+        &self,
+        sql: &'c str,
+        values: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        self.statement(sql)?.query_row(values, read).optional().map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn failed(&self, failure: impl Into<Failure>) -> Error {
+        failure.into().into_error(self.busy_timeout)
+    }
+
+    /// Runs statements that take no values, such as `BEGIN`.
+    pub(crate) fn run(&self, sql: &str) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| self.failed(error))?;
+        statement.execute([]).map_err(|error| self.failed(error))?;
+        Ok(())
+    }
+
+    fn find_stream(&self, tenant: &TenantId, stream: &StreamId) -> Result<Option<StreamRow>> {
+        self.first(
+            &self.sql.find_stream,
+            (hex(stream.uuid()), stream.stored_category(), tenant.as_str()),
+            |row| Ok(StreamRow { id: row.get(0)?, named: row.get(1)? }),
+        )
+    }
+
+    /// What the stream is. Its last event tells: the row's version may have drifted, and a row without events is none.
+    fn state_of(&self, row: Option<StreamRow>) -> Result<StreamState> {
+        let Some(StreamRow { id, .. }) = row else { return Ok(StreamState::Missing) };
+        let last = self.first(&self.sql.last_version, [id], |row| row.get::<_, Option<Version>>(0))?;
+        Ok(match last {
+            None => StreamState::Missing,
+            Some(None) => StreamState::Unversioned,
+            Some(Some(version)) => StreamState::Versioned(version),
+        })
+    }
+
+    /// Runs `work` under a savepoint: what is refused leaves nothing, and the transaction goes on.
+    fn atomically<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.run("SAVEPOINT event_sourcery")?;
+        let result = work();
+        // Where SQLite itself has rolled back everything (the disk is full), there is no savepoint left.
+        if self.connection.is_autocommit() {
+            return result;
+        }
+        if result.is_err() {
+            self.run("ROLLBACK TO event_sourcery")?;
+        }
+        self.run("RELEASE event_sourcery")?;
+        result
+    }
+}

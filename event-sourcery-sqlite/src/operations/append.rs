@@ -1,0 +1,129 @@
+//! Appending.
+
+use event_sourcery::backend::{
+    AppendOutcome, AppendRequest, NewRecord, PresentEvent, StreamAppend, StreamState, Written,
+};
+use event_sourcery::{AppendPosition, Error, Result, StreamId, TenantId, Version};
+use uuid::Uuid;
+
+use super::{Operations, StreamRow};
+use crate::rows::{self, EventReader, hex};
+use crate::time;
+
+impl Operations<'_> {
+    /// Appends all or nothing. A refusal leaves the transaction as it was.
+    pub(crate) fn append(&self, request: &AppendRequest) -> Result<AppendOutcome> {
+        let refused = match self.atomically(|| self.write(request)) {
+            Ok(written) => return Ok(AppendOutcome::Written(written)),
+            Err(refused) => refused,
+        };
+        if self.connection.is_autocommit() {
+            return Err(refused);
+        }
+        let present = self.present(request)?;
+        if present.is_empty() { Err(refused) } else { Ok(AppendOutcome::Present(present)) }
+    }
+
+    fn write(&self, request: &AppendRequest) -> Result<Vec<Written>> {
+        for requirement in &request.requirements {
+            let row = self.find_stream(&request.tenant, requirement.stream())?;
+            requirement.check(self.state_of(row)?)?;
+        }
+        request.streams.iter().map(|part| self.append_to(&request.tenant, part)).collect()
+    }
+
+    fn append_to(&self, tenant: &TenantId, part: &StreamAppend) -> Result<Written> {
+        let row = self.find_stream(tenant, &part.stream)?;
+        let state = self.state_of(row)?;
+        let first_version = part.expectation.check(&part.stream, state)?;
+        let last_version = first_version.map(|first| first + part.events.len() as Version - 1);
+        let stream = match row {
+            None => self.insert_stream(tenant, &part.stream, last_version)?,
+            Some(row) => self.update_stream(tenant, &part.stream, row, state, last_version)?,
+        };
+        let mut insert = self.statement(&self.sql.insert_event)?;
+        for (number, event) in (0..).zip(&part.events) {
+            let version = first_version.map(|first| first + number);
+            let values = record_values(event, version, stream);
+            insert.execute(values).map_err(|error| self.failed(error))?;
+        }
+        let last_position = AppendPosition::from_i64(self.connection.last_insert_rowid());
+        Ok(Written { first_version, last_position })
+    }
+
+    fn insert_stream(&self, tenant: &TenantId, stream: &StreamId, version: Option<Version>) -> Result<i64> {
+        self.claim_name(tenant, stream)?;
+        let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
+        let values = (uuid, stream.name(), category, tenant.as_str(), version);
+        self.execute(&self.sql.insert_stream, values)?;
+        let id = self.connection.last_insert_rowid();
+        // SQLite may give a deleted stream's number again; the reference leaves its snapshots behind.
+        self.execute(&self.sql.delete_snapshots, [id])?;
+        Ok(id)
+    }
+
+    fn update_stream(
+        &self,
+        tenant: &TenantId,
+        stream: &StreamId,
+        row: StreamRow,
+        state: StreamState,
+        version: Option<Version>,
+    ) -> Result<i64> {
+        if state == StreamState::Missing {
+            self.execute(&self.sql.delete_snapshots, [row.id])?;
+        }
+        if !row.named {
+            self.claim_name(tenant, stream)?;
+        }
+        self.execute(&self.sql.update_stream, (row.id, version, stream.name()))?;
+        Ok(row.id)
+    }
+
+    /// Refuses a name that another stream has. A row without events is no stream and gives its name up.
+    fn claim_name(&self, tenant: &TenantId, stream: &StreamId) -> Result<()> {
+        let Some(name) = stream.name() else { return Ok(()) };
+        let holder = self.first(
+            &self.sql.name_holder,
+            (name, stream.stored_category(), tenant.as_str()),
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
+        )?;
+        let Some((id, uuid)) = holder else { return Ok(()) };
+        let holder = rows::uuid(&uuid).unwrap_or_default();
+        if holder == stream.uuid() {
+            return Ok(());
+        }
+        if self.state_of(Some(StreamRow { id, named: true }))? == StreamState::Missing {
+            self.execute(&self.sql.delete_snapshots, [id])?;
+            self.execute(&self.sql.delete_stream, [id])?;
+            return Ok(());
+        }
+        Err(Error::StreamNameTaken { stream: stream.clone(), name: name.to_owned(), holder })
+    }
+
+    /// Those of the request's events that are in the store already.
+    fn present(&self, request: &AppendRequest) -> Result<Vec<PresentEvent>> {
+        let mut reader = EventReader::default();
+        request.event_ids().filter_map(|id| self.present_event(id, &mut reader).transpose()).collect()
+    }
+
+    fn present_event(&self, id: Uuid, reader: &mut EventReader) -> Result<Option<PresentEvent>> {
+        let found =
+            self.first(&self.sql.event_by_id, [hex(id)], |row| Ok((reader.record(row), row.get::<_, i64>(12)?)))?;
+        let Some((record, stream)) = found else { return Ok(None) };
+        let record = record?;
+        let position = record.event.position.to_i64();
+        let previous = self.first(&self.sql.event_before, [stream, position], |row| row.get::<_, String>(0))?;
+        Ok(Some(PresentEvent { record, previous: previous.and_then(|uuid| rows::uuid(&uuid).ok()) }))
+    }
+}
+
+/// The values of an event or a snapshot, in the order of the columns.
+pub(super) fn record_values(
+    record: &NewRecord,
+    version: Option<Version>,
+    stream: i64,
+) -> (Option<Version>, String, &str, &str, &str, String, i64, u32) {
+    let NewRecord { id, name, data, context, created_at, schema_version, .. } = record;
+    (version, hex(*id), name, data, context, time::to_text(*created_at), stream, *schema_version)
+}

@@ -1,0 +1,27 @@
+//! Deleting.
+
+use event_sourcery::Result;
+use event_sourcery::backend::DeleteRequest;
+
+use super::Operations;
+use crate::rows::hex;
+
+impl Operations<'_> {
+    /// Deletes a stream and all that hangs on it. What hangs on a row without events goes too.
+    pub(crate) fn delete(&self, request: &DeleteRequest) -> Result<()> {
+        self.atomically(|| {
+            let DeleteRequest { tenant, stream, drop_outbox } = request;
+            let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
+            if *drop_outbox {
+                self.execute(&self.sql.delete_outbox, [row.id])?;
+            } else if let Some(category) = stream.category() {
+                self.execute(&self.sql.keep_category_in_outbox, (row.id, category.as_str()))?;
+            }
+            self.execute(&self.sql.delete_snapshots, [row.id])?;
+            self.execute(&self.sql.delete_events, [row.id])?;
+            self.execute(&self.sql.delete_stream, [row.id])?;
+            self.execute(&self.sql.delete_cursors, (hex(stream.uuid()), stream.stored_category()))?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! Loading a stream.
+
+use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent, StreamState};
+use event_sourcery::{Error, Position, Result, Version};
+
+use super::Operations;
+use super::scan::json_array;
+use crate::rows::EventReader;
+
+/// How far a load has come: what was read, and which events are still wanted.
+pub(crate) struct LoadProgress {
+    loaded: LoadedStream,
+    rest: Option<Rest>,
+    reader: EventReader,
+}
+
+/// The events of a stream that are still to be read.
+#[derive(Clone, Copy)]
+struct Rest {
+    stream: i64,
+    from: From,
+    /// How many of them are wanted; `None`: all.
+    wanted: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum From {
+    /// Versions above the first and below the second.
+    Versions(Version, Version),
+    /// Positions above this one, in a stream without versions.
+    Position(i64),
+}
+
+impl LoadProgress {
+    /// What was loaded, once nothing is left to be read.
+    pub(crate) fn finished(self) -> Result<LoadedStream, Self> {
+        if self.rest.is_none() { Ok(self.loaded) } else { Err(self) }
+    }
+}
+
+impl Operations<'_> {
+    /// Loads what the request asks for. Runs in a transaction, so that all of it is of one moment.
+    pub(crate) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
+        let progress = self.start_load(request)?;
+        Ok(self.load_on(progress, request, usize::MAX)?.loaded)
+    }
+
+    /// Finds the stream and its snapshot; reads no events yet.
+    pub(crate) fn start_load(&self, request: &LoadRequest) -> Result<LoadProgress> {
+        let mut progress =
+            LoadProgress { loaded: LoadedStream::default(), rest: None, reader: EventReader::default() };
+        let Some(row) = self.find_stream(&request.tenant, &request.stream)? else { return Ok(progress) };
+        if request.limit.is_some() {
+            let first = self.first(&self.sql.first_event, [row.id], |row| row.get(0))?;
+            progress.loaded.first_position = first.map(Position::from_i64);
+        }
+        let from = match request.span {
+            Span::Full => self.all(row.id, 0)?,
+            Span::FromSnapshot { names, up_to } => {
+                progress.loaded.snapshot = self.snapshot(row.id, names, up_to, request, &mut progress.reader)?;
+                let snapshot = progress.loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version);
+                self.all(row.id, snapshot.unwrap_or(0))?
+            }
+            Span::Versions { start, stop } => {
+                if self.state_of(Some(row))? == StreamState::Unversioned {
+                    return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
+                }
+                Some(From::Versions(start.max(1) - 1, stop))
+            }
+            Span::After(position) => self.after(row.id, position)?,
+        };
+        progress.rest = from.map(|from| Rest { stream: row.id, from, wanted: request.limit });
+        Ok(progress)
+    }
+
+    /// Reads on, at most so many events.
+    pub(crate) fn load_on(
+        &self,
+        mut progress: LoadProgress,
+        request: &LoadRequest,
+        at_most: usize,
+    ) -> Result<LoadProgress> {
+        let Some(rest) = progress.rest.take() else { return Ok(progress) };
+        let wanted = rest.wanted.unwrap_or(usize::MAX);
+        let now = wanted.min(at_most);
+        let one_more = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(1);
+        let mut statement;
+        let mut rows = match rest.from {
+            From::Versions(above, below) => {
+                let (above, below) = (stored_version(above), stored_version(below));
+                statement = self.statement(&self.sql.events_after_version)?;
+                statement.query([rest.stream, above, below, one_more])
+            }
+            From::Position(above) => {
+                statement = self.statement(&self.sql.unversioned_after_position)?;
+                statement.query([rest.stream, above, one_more])
+            }
+        }
+        .map_err(|error| self.failed(error))?;
+        let mut read = 0;
+        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
+            if read == now {
+                progress.loaded.has_more = now == wanted;
+                progress.rest = progress.loaded.events.last().filter(|_| now < wanted).map(|last| Rest {
+                    from: rest.from.behind(last),
+                    wanted: rest.wanted.map(|wanted| wanted - now),
+                    ..rest
+                });
+                break;
+            }
+            progress.loaded.events.push(progress.reader.event(row, &request.stream)?);
+            read += 1;
+        }
+        Ok(progress)
+    }
+
+    /// All events above a version, or all of a stream without versions.
+    fn all(&self, stream: i64, above: Version) -> Result<Option<From>> {
+        if above > 0 {
+            return Ok(Some(From::Versions(above, Version::MAX)));
+        }
+        let last = self.first(&self.sql.last_version, [stream], |row| row.get::<_, Option<Version>>(0))?;
+        Ok(last.map(|version| match version {
+            Some(_) => From::Versions(0, Version::MAX),
+            None => From::Position(0),
+        }))
+    }
+
+    /// All events behind one of the stream's; nothing if it is there no more.
+    fn after(&self, stream: i64, position: Position) -> Result<Option<From>> {
+        let position = position.to_i64();
+        let at = self.first(&self.sql.version_at, [position, stream], |row| row.get::<_, Option<Version>>(0))?;
+        Ok(at.map(|version| match version {
+            Some(version) => From::Versions(version, Version::MAX),
+            None => From::Position(position),
+        }))
+    }
+
+    /// The newest snapshot of these names that is not a leftover of a deleted stream.
+    fn snapshot(
+        &self,
+        stream: i64,
+        names: &[&str],
+        up_to: Version,
+        request: &LoadRequest,
+        reader: &mut EventReader,
+    ) -> Result<Option<StoredEvent>> {
+        let names = json_array(names.iter().copied());
+        let values = (stream, stored_version(up_to), names);
+        self.first(&self.sql.newest_snapshot, values, |row| Ok(reader.event(row, &request.stream)))?.transpose()
+    }
+}
+
+impl From {
+    fn behind(self, last: &StoredEvent) -> Self {
+        match self {
+            Self::Versions(above, below) => Self::Versions(last.version.unwrap_or(above), below),
+            Self::Position(_) => Self::Position(last.position.to_i64()),
+        }
+    }
+}
+
+/// A version as SQLite holds it; no stream is longer.
+fn stored_version(version: Version) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! The connections that read.
+
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use event_sourcery::backend::{LoadRequest, LoadedStream, ScanPage, ScanRequest};
+use event_sourcery::{Error, Position, Result};
+use rusqlite::Connection;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::connection;
+use crate::operations::{LoadProgress, Operations};
+use crate::options::SqliteOptions;
+use crate::sql::Sql;
+
+/// How many events a load reads on the caller's thread. Reading them takes less time than waking a thread up does;
+/// the rest of a longer stream is read on a thread that may block.
+const READ_IN_PLACE: usize = 128;
+
+/// Connections that read: opened when they are first needed, and kept.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    options: SqliteOptions,
+    sql: Sql,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(crate) fn new(options: SqliteOptions) -> Arc<Self> {
+        Arc::new(Self {
+            sql: Sql::new(&options.prefix),
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(options.readers)),
+            options,
+        })
+    }
+
+    pub(crate) async fn load(self: &Arc<Self>, request: LoadRequest) -> Result<LoadedStream> {
+        let reader = self.reader().await?;
+        let progress = match reader.start_load(&request) {
+            Ok(progress) => progress,
+            Err(error) => return reader.finish(Err(error)),
+        };
+        match progress.finished() {
+            Ok(loaded) => reader.finish(Ok(loaded)),
+            Err(progress) => {
+                on_blocking_thread(move || {
+                    let loaded = reader.operations().load_on(progress, &request, usize::MAX);
+                    reader.finish(loaded)?.finished().map_err(|_| Error::Closed)
+                })
+                .await
+            }
+        }
+    }
+
+    pub(crate) async fn scan(self: &Arc<Self>, request: ScanRequest) -> Result<ScanPage> {
+        let reader = self.reader().await?;
+        on_blocking_thread(move || {
+            let page = reader.begin().and_then(|operations| operations.scan(&request));
+            reader.finish(page)
+        })
+        .await
+    }
+
+    pub(crate) async fn position(self: &Arc<Self>) -> Result<Position> {
+        let reader = self.reader().await?;
+        let position = reader.operations().position();
+        reader.finish(position)
+    }
+
+    /// A connection, as soon as one is free.
+    async fn reader(self: &Arc<Self>) -> Result<Reader> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connection::reader(&self.options)?,
+        };
+        Ok(Reader { connection, readers: Arc::clone(self), permit })
+    }
+}
+
+/// A connection in use, and the right to use it.
+struct Reader {
+    connection: Connection,
+    readers: Arc<Readers>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    /// Begins a read transaction: what follows is of one moment.
+    fn begin(&self) -> Result<Operations<'_>> {
+        self.operations().run("BEGIN")?;
+        Ok(self.operations())
+    }
+
+    /// Begins a load and reads the first events, on this thread.
+    fn start_load(&self, request: &LoadRequest) -> Result<LoadProgress> {
+        let operations = self.begin()?;
+        operations.load_on(operations.start_load(request)?, request, READ_IN_PLACE)
+    }
+
+    fn operations(&self) -> Operations<'_> {
+        Operations {
+            connection: &self.connection,
+            sql: &self.readers.sql,
+            busy_timeout: self.readers.options.busy_timeout,
+        }
+    }
+
+    /// Gives the connection back, with no transaction open.
+    fn finish<T>(self, result: Result<T>) -> Result<T> {
+        let ended = if self.connection.is_autocommit() { Ok(()) } else { self.operations().run("COMMIT") };
+        if ended.is_ok() {
+            self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
+        }
+        drop(self.permit);
+        result
+    }
+}
+
+/// Runs `work` where it may block; outside of a runtime, on this thread.
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let Ok(runtime) = Handle::try_current() else { return work() };
+    match runtime.spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(Error::Closed),
+        },
+    }
+}

@@ -1,0 +1,94 @@
+//! Rows of the shared layout, read into the library's plain data.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use event_sourcery::backend::{StoredEvent, StoredRecord};
+use event_sourcery::{Error, Position, Result, StreamId, TenantId, Version};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ValueRef};
+use uuid::Uuid;
+
+use crate::time;
+
+/// Reads the events of one answer; keeps one copy of each event name.
+#[derive(Default)]
+pub(crate) struct EventReader {
+    names: Vec<Arc<str>>,
+}
+
+impl EventReader {
+    /// The event, or snapshot, in the first eight columns: position, version, id, name, payload, context, time, schema
+    /// version. What cannot be read is an error that names the event.
+    pub(crate) fn event(&mut self, row: &Row<'_>, stream: &StreamId) -> Result<StoredEvent> {
+        self.read(row).map_err(|problem| Error::InvalidEvent {
+            name: column::<String>(row, 3).unwrap_or_default(),
+            stream: stream.clone(),
+            version: column(row, 1).ok(),
+            problem,
+        })
+    }
+
+    /// The event, and its stream in the next four columns: UUID, name, category, tenant.
+    pub(crate) fn record(&mut self, row: &Row<'_>) -> Result<StoredRecord> {
+        let (stream, tenant) = stream_and_tenant(row).map_err(|problem| Error::InvalidEvent {
+            name: column::<String>(row, 3).unwrap_or_default(),
+            stream: StreamId::from_uuid(Uuid::nil()),
+            version: column(row, 1).ok(),
+            problem: format!("its stream's row: {problem}"),
+        })?;
+        let event = self.event(row, &stream)?;
+        Ok(StoredRecord { stream, tenant, event })
+    }
+
+    fn read(&mut self, row: &Row<'_>) -> Result<StoredEvent, String> {
+        let context = text(row, 5)?;
+        Ok(StoredEvent {
+            position: Position::from_i64(column(row, 0)?),
+            version: column::<Option<Version>>(row, 1)?,
+            id: uuid(text(row, 2)?)?,
+            name: self.name(text(row, 3)?),
+            data: text(row, 4)?.into(),
+            context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
+            created_at: time::from_text(text(row, 6)?).map_err(|error| format!("its time: {error}"))?,
+            schema_version: column(row, 7)?,
+        })
+    }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.names.push(Arc::clone(&name));
+        name
+    }
+}
+
+fn stream_and_tenant(row: &Row<'_>) -> Result<(StreamId, TenantId), String> {
+    let name = match row.get_ref(9) {
+        Ok(ValueRef::Null) => None,
+        _ => Some(text(row, 9)?),
+    };
+    let stream = StreamId::stored(uuid(text(row, 8)?)?, name, text(row, 10)?);
+    Ok((stream, TenantId::stored(text(row, 11)?)))
+}
+
+/// A UUID, kept as 32 hexadecimal digits.
+pub(crate) fn uuid(text: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(text).map_err(|error| format!("its id {text:?}: {error}"))
+}
+
+/// A UUID as it is stored: 32 lower-case hexadecimal digits.
+pub(crate) fn hex(uuid: Uuid) -> String {
+    uuid.simple().to_string()
+}
+
+fn column<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String> {
+    row.get(index).map_err(|error| error.to_string())
+}
+
+fn text<'r>(row: &'r Row<'_>, index: usize) -> Result<&'r str, String> {
+    let value = row.get_ref(index).map_err(|error| error.to_string())?;
+    value.as_str().map_err(|error| format!("column {index}: {error}"))
+}

@@ -1,0 +1,109 @@
+//! The statements, with the tables' names in them. Values are always parameters.
+
+/// Makes a struct of statements; `{table}` stands for the table's full name.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident: $sql:literal;)+) => {
+        /// Every statement that the operations run.
+        #[derive(Debug)]
+        pub(crate) struct Sql {
+            $($(#[$doc])* pub(crate) $name: String,)+
+        }
+
+        impl Sql {
+            /// The statements for tables with this prefix, which was checked to be a plain identifier.
+            pub(crate) fn new(prefix: &str) -> Self {
+                Self { $($name: with_tables($sql, prefix),)+ }
+            }
+        }
+    };
+}
+
+/// Puts the tables' names in the place of `{table}`.
+pub(crate) fn with_tables(sql: &str, prefix: &str) -> String {
+    let mut sql = sql.to_owned();
+    for table in ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "layout"] {
+        sql = sql.replace(&format!("{{{table}}}"), &format!("{prefix}{table}"));
+    }
+    sql
+}
+
+statements! {
+    find_stream: "
+        SELECT id, name IS NOT NULL FROM {streams} WHERE uuid = ?1 AND category = ?2 AND tenant_id = ?3";
+    /// The newest event by version: NULL only where no event has one.
+    last_version: "
+        SELECT version FROM {events} WHERE db_stream_id = ?1 ORDER BY version DESC LIMIT 1";
+    insert_stream: "
+        INSERT INTO {streams} (uuid, name, category, tenant_id, version) VALUES (?1, ?2, ?3, ?4, ?5)";
+    /// Also mends a row that disagrees with its events.
+    update_stream: "
+        UPDATE {streams} SET version = ?2, name = coalesce(name, ?3)
+        WHERE id = ?1 AND (version IS NOT ?2 OR (name IS NULL AND ?3 IS NOT NULL))";
+    name_holder: "
+        SELECT id, uuid FROM {streams} WHERE name = ?1 AND category = ?2 AND tenant_id = ?3";
+    insert_event: "
+        INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    event_by_id: "
+        SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
+               s.uuid, s.name, s.category, s.tenant_id, s.id
+        FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = ?1";
+    event_before: "
+        SELECT uuid FROM {events} WHERE db_stream_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
+    /// In version order, which is position order; without versions, in position order.
+    events_after_version: "
+        SELECT id, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {events} WHERE db_stream_id = ?1 AND version > ?2 AND version < ?3 ORDER BY version LIMIT ?4";
+    unversioned_after_position: "
+        SELECT id, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {events} WHERE db_stream_id = ?1 AND version IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+    version_at: "
+        SELECT version FROM {events} WHERE id = ?1 AND db_stream_id = ?2";
+    first_event: "
+        SELECT id FROM {events} WHERE db_stream_id = ?1 ORDER BY version, id LIMIT 1";
+    /// The names come as a JSON array. A snapshot above the stream's version, or older than its first event, was left
+    /// over by a deleted stream.
+    newest_snapshot: "
+        SELECT 0, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {snapshots}
+        WHERE db_stream_id = ?1 AND version <= ?2
+          AND name IN (SELECT value FROM json_each(?3))
+          AND version <= (SELECT max(version) FROM {events} WHERE db_stream_id = ?1)
+          AND created_at >= (SELECT created_at FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1)
+        ORDER BY version DESC, rowid DESC LIMIT 1";
+    insert_snapshot: "
+        INSERT INTO {snapshots} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    snapshot_exists: "
+        SELECT 1 FROM {snapshots} WHERE uuid = ?1";
+    /// An outbox entry of the reference finds its category through the event, which is about to go.
+    keep_category_in_outbox: "
+        UPDATE {outbox_entries} SET data = json_set(data, '$.category', ?2)
+        WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)
+          AND json_extract(data, '$.category') IS NULL";
+    delete_outbox: "
+        DELETE FROM {outbox_entries} WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)";
+    delete_snapshots: "
+        DELETE FROM {snapshots} WHERE db_stream_id = ?1";
+    delete_events: "
+        DELETE FROM {events} WHERE db_stream_id = ?1";
+    delete_stream: "
+        DELETE FROM {streams} WHERE id = ?1";
+    /// The reference's cursors know no tenant: they go with the last stream of that id.
+    delete_cursors: "
+        DELETE FROM {projector_cursors}
+        WHERE stream_id = ?1 AND coalesce(category, '') = ?2
+          AND NOT EXISTS (SELECT 1 FROM {streams} WHERE uuid = ?1 AND category = ?2)";
+    position: "
+        SELECT seq FROM sqlite_sequence WHERE name = '{events}'";
+    /// The events come first: their order is the answer's.
+    scan: "
+        SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
+               s.uuid, s.name, s.category, s.tenant_id
+        FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        WHERE e.id > ?1
+          AND (?2 IS NULL OR s.tenant_id = ?2)
+          AND (?3 IS NULL OR s.category = ?3)
+          AND (?4 IS NULL OR e.name IN (SELECT value FROM json_each(?4)))
+        ORDER BY e.id LIMIT ?5";
+}

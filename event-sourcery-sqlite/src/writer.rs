@@ -1,0 +1,221 @@
+//! The writer: one thread that owns the writing connection and commits what has queued up together.
+//!
+//! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
+//! sync. Each runs under a savepoint, so that it is refused alone. Nothing is answered before the commit.
+
+mod group;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use event_sourcery::{Error, Result};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use self::group::{Group, Member, Write};
+use crate::connection;
+use crate::layout;
+use crate::operations::Operations;
+use crate::options::SqliteOptions;
+use crate::sql::Sql;
+use crate::transaction::SqliteTransaction;
+
+/// The most calls that share a transaction: bounds how long the first of them waits for the last.
+const LARGEST_GROUP: usize = 256;
+
+/// How long the writer looks for the next call before it sleeps. A caller that appends one after the other is back
+/// sooner than a sleeping thread wakes up.
+const LOOK_OUT: Duration = Duration::from_micros(50);
+
+/// What the thread is asked to do.
+enum Job {
+    /// To be committed together with others.
+    Grouped(Box<dyn Member>),
+    /// To be run in a transaction of its own.
+    Alone(Box<dyn FnOnce(&WriterThread) + Send>),
+}
+
+/// The handle to the writer thread. Dropping it waits until what was queued is committed and the file is closed.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    jobs: Option<Sender<Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Opens and migrates the file on a thread of its own, and leaves the thread waiting for work.
+    pub(crate) async fn start(options: SqliteOptions) -> Result<Self> {
+        let (jobs, queue) = channel();
+        let (opened, ready) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("event-sourcery-writer".to_owned())
+            .spawn(move || match WriterThread::open(options) {
+                Ok(writer) => {
+                    if opened.send(Ok(())).is_ok() {
+                        writer.run(&queue);
+                    }
+                }
+                Err(error) => drop(opened.send(Err(error))),
+            })
+            .map_err(|error| Error::Backend { backend: "sqlite", source: error.into() })?;
+        ready.await.map_err(|_| Error::Closed)??;
+        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs `work` in the next group's transaction; the answer comes after the commit.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Operations<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Grouped(Box::new(Write::new(work, reply))))?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Runs `work` in a transaction of its own, and commits if it succeeds. A panic goes on in the caller.
+    pub(crate) async fn transaction<T, E>(
+        &self,
+        work: impl for<'t> FnOnce(&mut SqliteTransaction<'t>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Alone(Box::new(move |writer| {
+            // The caller may have gone away; the transaction counts all the same.
+            let _ = reply.send(writer.alone(work));
+        }));
+        self.send(job)?;
+        match answer.await.map_err(|_| Error::Closed)? {
+            Ok(result) => result,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<()> {
+        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
+        jobs.send(job).map_err(|_| Error::Closed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The last handle can be dropped by a closure that runs on the writer itself.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread holds.
+struct WriterThread {
+    connection: Connection,
+    sql: Sql,
+    options: SqliteOptions,
+}
+
+impl WriterThread {
+    fn open(options: SqliteOptions) -> Result<Self> {
+        options.check()?;
+        let connection = connection::writer(&options)?;
+        layout::prepare(&connection, &options)?;
+        Ok(Self { connection, sql: Sql::new(&options.prefix), options })
+    }
+
+    /// Works until every handle is gone and the queue is empty.
+    fn run(&self, queue: &Receiver<Job>) {
+        let mut next = queue.recv().ok();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Alone(work) => work(self),
+                Job::Grouped(first) => next = self.commit_group(first, queue),
+            }
+            if next.is_none() {
+                next = wait(queue);
+            }
+        }
+    }
+
+    /// Commits a group of whatever is in the queue; gives back the job that ended it, if one did.
+    fn commit_group(&self, first: Box<dyn Member>, queue: &Receiver<Job>) -> Option<Job> {
+        let mut group = Group::begin(&self.connection, self.operations());
+        group.add(first);
+        let mut ended_by = None;
+        while group.len() < LARGEST_GROUP {
+            match queue.try_recv() {
+                Ok(Job::Grouped(member)) => group.add(member),
+                Ok(alone) => {
+                    ended_by = Some(alone);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        group.commit();
+        ended_by
+    }
+
+    /// One transaction for one closure. `Err` is the closure's panic.
+    fn alone<T, E: From<Error>>(
+        &self,
+        work: impl for<'t> FnOnce(&mut SqliteTransaction<'t>) -> Result<T, E>,
+    ) -> Result<Result<T, E>, Box<dyn Any + Send>> {
+        let operations = self.operations();
+        if let Err(error) = operations.run("BEGIN IMMEDIATE") {
+            return Ok(Err(error.into()));
+        }
+        let mut transaction = SqliteTransaction::new(&self.connection, &self.sql, &self.options);
+        let result = catch_unwind(AssertUnwindSafe(|| work(&mut transaction)));
+        let result = match result {
+            Ok(Ok(_)) if self.connection.is_autocommit() => Ok(Err(ended_by_closure().into())),
+            Ok(Ok(value)) => match operations.run("COMMIT") {
+                Ok(()) => Ok(Ok(value)),
+                Err(error) => Ok(Err(error.into())),
+            },
+            other => other,
+        };
+        self.roll_back();
+        result
+    }
+
+    /// Ends the transaction, if there is one left.
+    fn roll_back(&self) {
+        roll_back(&self.connection);
+    }
+
+    fn operations(&self) -> Operations<'_> {
+        Operations { connection: &self.connection, sql: &self.sql, busy_timeout: self.options.busy_timeout }
+    }
+}
+
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a transaction could not be rolled back");
+    }
+}
+
+fn ended_by_closure() -> Error {
+    Error::Backend { backend: "sqlite", source: "the closure ended the transaction, which is the store's to end".into() }
+}
+
+/// The next job: looked out for, then slept for. `None` once every handle is gone.
+fn wait(queue: &Receiver<Job>) -> Option<Job> {
+    let began = Instant::now();
+    while began.elapsed() < LOOK_OUT {
+        match queue.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => std::hint::spin_loop(),
+        }
+    }
+    queue.recv().ok()
+}
