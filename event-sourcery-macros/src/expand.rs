@@ -1,0 +1,108 @@
+//! The code that is generated. It names the library's `__private` module only, and serde not at all.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Ident, LitStr, Path};
+
+use crate::expand_enum::EnumExpansion;
+use crate::model::{Declaration, Shape};
+
+/// The implementations for a declaration.
+pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
+    let Declaration { ident, library, shape } = declaration;
+    let support = Support(library);
+    match shape {
+        Shape::Struct { names, is_empty } => {
+            implementation(ident, &support, &of_struct(ident, names, *is_empty, &support))
+        }
+        Shape::Enum(variants) => {
+            let expansion = EnumExpansion { ident, support: &support, variants };
+            let (event, checks) = (implementation(ident, &support, &expansion.items()), expansion.checks());
+            let conversions = expansion.conversions();
+            quote!(#event #checks #conversions)
+        }
+    }
+}
+
+/// The module of the library that generated code calls.
+pub(crate) struct Support<'a>(&'a Path);
+
+impl Support<'_> {
+    /// The module's path, written as if it stood at this span, so that what is wrong is reported there.
+    pub(crate) fn at(&self, span: Span) -> TokenStream {
+        let respanned = self.to_token_stream().into_iter().map(|mut token| {
+            token.set_span(span);
+            token
+        });
+        respanned.collect()
+    }
+}
+
+impl ToTokens for Support<'_> {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let library = self.0;
+        tokens.extend(quote!(#library::__private));
+    }
+}
+
+/// The place of these tokens, for code whose names are those of generated code.
+pub(crate) fn place(tokens: &impl ToTokens) -> Span {
+    tokens.span().resolved_at(Span::call_site())
+}
+
+/// What the implementation consists of: the body of each item.
+pub(crate) struct Items {
+    pub(crate) names: TokenStream,
+    pub(crate) catch_all: bool,
+    pub(crate) event_name: TokenStream,
+    pub(crate) encode: TokenStream,
+    pub(crate) decode: TokenStream,
+}
+
+fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenStream {
+    let Items { names, catch_all, event_name, encode, decode } = items;
+    quote! {
+        #[automatically_derived]
+        impl #support::Event for #ident {
+            const NAMES: &'static [&'static str] = #names;
+            const CATCH_ALL: bool = #catch_all;
+
+            fn event_name(&self) -> ::std::borrow::Cow<'static, str> {
+                #event_name
+            }
+
+            fn encode(&self) -> ::core::result::Result<::std::string::String, #support::PayloadError> {
+                #encode
+            }
+
+            fn decode(name: &str, data: &str) -> ::core::result::Result<Self, #support::DecodeError> {
+                #decode
+            }
+        }
+    }
+}
+
+fn of_struct(ident: &Ident, names: &[LitStr], is_empty: bool, support: &Support<'_>) -> Items {
+    let name = names.first();
+    // A serde derive that is missing is reported where the type has its name.
+    let (span, at_ident) = (place(ident), support.at(place(ident)));
+    let (encode, decode) = if is_empty {
+        let encode = quote!(::core::result::Result::Ok(#support::encode_empty()));
+        (encode, quote!(#support::decode_empty(data).map(|()| Self {})))
+    } else {
+        (quote_spanned!(span=> #at_ident::encode(self)), quote_spanned!(span=> #at_ident::decode(data)))
+    };
+    Items {
+        names: quote!(&[#(#names),*]),
+        catch_all: false,
+        event_name: quote!(::std::borrow::Cow::Borrowed(#name)),
+        encode,
+        decode: quote! {
+            match name {
+                #(#names)|* => #decode,
+                _ => ::core::result::Result::Err(#support::DecodeError::UnknownName),
+            }
+        },
+    }
+}

@@ -1,0 +1,167 @@
+//! The code for an enum: an arm a variant in each function, and the checks that need the types' own names.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Ident, Type};
+
+use crate::expand::{Items, Support, place};
+use crate::model::{Content, Variant};
+
+pub(crate) struct EnumExpansion<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) support: &'a Support<'a>,
+    pub(crate) variants: &'a [Variant],
+}
+
+impl EnumExpansion<'_> {
+    pub(crate) fn items(&self) -> Items {
+        let event_name = self.variants.iter().map(|variant| self.event_name(variant));
+        let encode = self.variants.iter().map(|variant| self.encode(variant));
+        let is_catch_all = |variant: &&Variant| matches!(variant.content, Content::CatchAll(_));
+        let catch_all = self.variants.iter().find(is_catch_all);
+        let named = self.variants.iter().filter(|variant| !is_catch_all(variant));
+        let decode = named.chain(catch_all).map(|variant| self.decode(variant));
+        let support = self.support;
+        let otherwise = catch_all
+            .is_none()
+            .then(|| quote!(_ => ::core::result::Result::Err(#support::DecodeError::UnknownName),));
+        Items {
+            names: self.names(),
+            catch_all: catch_all.is_some(),
+            event_name: quote!(match self { #(#event_name)* }),
+            encode: quote!(match self { #(#encode)* }),
+            decode: quote!(match name { #(#decode)* #otherwise }),
+        }
+    }
+
+    /// A conversion from the type of each gathered event.
+    pub(crate) fn conversions(&self) -> TokenStream {
+        let ident = self.ident;
+        let conversions = self.gathered().map(|(variant, ty)| {
+            quote! {
+                #[automatically_derived]
+                impl ::core::convert::From<#ty> for #ident {
+                    fn from(event: #ty) -> Self {
+                        Self::#variant(event)
+                    }
+                }
+            }
+        });
+        quote!(#(#conversions)*)
+    }
+
+    /// What only the compiler knows: whether the gathered types' names clash, and whether one of them decodes all.
+    pub(crate) fn checks(&self) -> Option<TokenStream> {
+        self.gathered().next()?;
+        let catch_alls = self.gathered().map(|(variant, ty)| {
+            let (event, variant) = (self.as_event(ty), variant.to_string());
+            let (span, support) = (place(ty), self.support.at(place(ty)));
+            quote_spanned!(span=> #support::assert_names_its_events(#variant, #event::CATCH_ALL);)
+        });
+        let names = self.variants.iter().filter_map(|variant| {
+            let (list, variant) = (self.name_list(variant)?, variant.ident.to_string());
+            Some(quote!((#variant, #list)))
+        });
+        let (span, support) = (place(self.ident), self.support.at(place(self.ident)));
+        let names = quote_spanned!(span=> #support::assert_distinct(&[#(#names),*]););
+        Some(quote!(const _: () = { #(#catch_alls)* #names };))
+    }
+
+    fn gathered(&self) -> impl Iterator<Item = (&Ident, &Type)> {
+        self.variants.iter().filter_map(|variant| match &variant.content {
+            Content::Gathered(ty) => Some((&variant.ident, ty)),
+            _ => None,
+        })
+    }
+
+    fn names(&self) -> TokenStream {
+        if self.gathered().next().is_none() {
+            let names = self.variants.iter().flat_map(|variant| variant.content.names());
+            return quote!(&[#(#names),*]);
+        }
+        let (support, lists) =
+            (self.support, self.variants.iter().filter_map(|variant| self.name_list(variant)));
+        quote! {{
+            const LISTS: &[&[&str]] = &[#(#lists),*];
+            &#support::concat::<{ #support::count(LISTS) }>(LISTS)
+        }}
+    }
+
+    /// The names that a variant decodes, if it says which.
+    fn name_list(&self, variant: &Variant) -> Option<TokenStream> {
+        match &variant.content {
+            Content::Empty { names } | Content::Named { names, .. } => Some(quote!(&[#(#names),*])),
+            Content::Gathered(ty) => {
+                let event = self.as_event(ty);
+                Some(quote!(#event::NAMES))
+            }
+            Content::CatchAll(_) => None,
+        }
+    }
+
+    fn event_name(&self, Variant { ident, content }: &Variant) -> TokenStream {
+        match content {
+            Content::Empty { names } | Content::Named { names, .. } => {
+                let name = names.first();
+                quote!(Self::#ident { .. } => ::std::borrow::Cow::Borrowed(#name),)
+            }
+            Content::Gathered(ty) | Content::CatchAll(ty) => {
+                let event = self.as_event(ty);
+                quote!(Self::#ident(event) => #event::event_name(event),)
+            }
+        }
+    }
+
+    fn encode(&self, Variant { ident, content }: &Variant) -> TokenStream {
+        let support = self.support;
+        match content {
+            Content::Empty { .. } => {
+                quote!(Self::#ident { .. } => ::core::result::Result::Ok(#support::encode_empty()),)
+            }
+            Content::Named { .. } => {
+                let (span, support) = (place(self.ident), support.at(place(self.ident)));
+                let encode = quote_spanned!(span=> #support::encode_variant(self));
+                quote!(Self::#ident { .. } => #encode,)
+            }
+            Content::Gathered(ty) | Content::CatchAll(ty) => {
+                let event = self.as_event(ty);
+                quote!(Self::#ident(event) => #event::encode(event),)
+            }
+        }
+    }
+
+    fn decode(&self, Variant { ident, content }: &Variant) -> TokenStream {
+        let support = self.support;
+        match content {
+            Content::Empty { names } => {
+                quote!(#(#names)|* => #support::decode_empty(data).map(|()| Self::#ident {}),)
+            }
+            Content::Named { names, index } => {
+                let (span, support) = (place(self.ident), support.at(place(self.ident)));
+                let decode = quote_spanned!(span=> #support::decode_variant(#index, data));
+                quote!(#(#names)|* => #decode,)
+            }
+            Content::Gathered(ty) => {
+                let event = self.as_event(ty);
+                quote! {
+                    _ if #support::contains(#event::NAMES, name) => #event::decode(name, data).map(Self::#ident),
+                }
+            }
+            Content::CatchAll(ty) => {
+                // A type other than `RawEvent` is reported where it stands.
+                let raw = Ident::new("raw", place(ty));
+                quote! {
+                    _ => match <#support::RawEvent as #support::Event>::decode(name, data) {
+                        ::core::result::Result::Ok(#raw) => ::core::result::Result::Ok(Self::#ident(#raw)),
+                        ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+                    },
+                }
+            }
+        }
+    }
+
+    fn as_event(&self, ty: &Type) -> TokenStream {
+        let support = self.support.at(place(ty));
+        quote_spanned!(place(ty)=> <#ty as #support::Event>)
+    }
+}

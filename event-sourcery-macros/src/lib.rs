@@ -1,0 +1,196 @@
+//! `#[derive(Event)]` for the [event-sourcery](https://docs.rs/event-sourcery) crate, which re-exports it.
+
+mod attributes;
+mod errors;
+mod expand;
+mod expand_enum;
+mod model;
+mod serde_attributes;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes a type an event.
+///
+/// An event has a stored name and a JSON object as its payload. The derive settles both while the program compiles:
+/// there is no registry to fill, and a name that stands for two events is a compile error. It covers three forms, and
+/// enums that mix them.
+///
+/// # A struct with named fields
+///
+/// Its name is the stored name, its fields are the payload, written and read by its own `Serialize` and `Deserialize`.
+/// All of serde's attributes work. A struct without fields needs no serde; its payload is `{}`.
+///
+/// ```
+/// use event_sourcery::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// struct InvoicePaid {
+///     number: String,
+/// }
+///
+/// let paid = InvoicePaid { number: "1003".into() };
+/// assert_eq!(paid.event_name(), "InvoicePaid");
+/// assert_eq!(paid.encode()?, r#"{"number":"1003"}"#);
+/// assert_eq!(InvoicePaid::decode("InvoicePaid", r#"{"number":"1003"}"#)?, paid);
+///
+/// #[derive(Event)]
+/// struct LedgerClosed;
+///
+/// assert_eq!(LedgerClosed.encode()?, "{}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # An enum whose variants are events
+///
+/// A variant's name is the stored name. Its fields are the payload, without a tag: stored, it cannot be told from a
+/// struct of that name. The enum derives `Serialize` and `Deserialize`; if no variant has fields, it needs neither.
+///
+/// ```
+/// use event_sourcery::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// enum LightEvent {
+///     Dimmed { percent: u8 },
+///     TurnedOff,
+/// }
+///
+/// assert_eq!(LightEvent::NAMES, ["Dimmed", "TurnedOff"]);
+/// assert_eq!(LightEvent::Dimmed { percent: 40 }.encode()?, r#"{"percent":40}"#);
+/// assert_eq!(LightEvent::TurnedOff.encode()?, "{}");
+/// assert_eq!(LightEvent::decode("Dimmed", r#"{"percent":40}"#)?, LightEvent::Dimmed { percent: 40 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// serde's attributes work on the fields, and on the enum `rename_all_fields`, `deny_unknown_fields` and the like. Its
+/// names for variants (`rename`, `alias`, `rename_all`) have no part in what is stored, and its other forms of an enum
+/// (`tag`, `content`, `untagged`) are refused.
+///
+/// # An enum that gathers event structs
+///
+/// A variant with one unnamed field holds an event of a type of its own: a struct, or another enum. Names, payloads and
+/// aliases are that type's. The enum needs no serde, and the event converts into it with `into()`.
+///
+/// ```
+/// use event_sourcery::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct InvoiceIssued { number: String, cents: u64 }
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct InvoicePaid { number: String }
+///
+/// #[derive(Event)]
+/// enum InvoiceEvent {
+///     Issued(InvoiceIssued),
+///     Paid(InvoicePaid),
+/// }
+///
+/// assert_eq!(InvoiceEvent::NAMES, ["InvoiceIssued", "InvoicePaid"]);
+/// let event = InvoiceEvent::from(InvoicePaid { number: "1003".into() });
+/// assert_eq!(event.event_name(), "InvoicePaid");
+/// ```
+///
+/// # `name` and `alias`
+///
+/// On a struct, or on a variant that is an event: `name` is what it is stored under, each `alias` a former name that is
+/// still read. A name has 1 to 200 characters and no NUL.
+///
+/// ```
+/// use event_sourcery::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// #[event(name = "invoicing.Paid", alias = "InvoicePaid", alias = "InvoiceSettled")]
+/// struct Paid {
+///     number: String,
+/// }
+///
+/// assert_eq!(Paid::NAMES, ["invoicing.Paid", "InvoicePaid", "InvoiceSettled"]);
+/// assert_eq!(Paid::decode("InvoiceSettled", r#"{"number":"1003"}"#)?.event_name(), "invoicing.Paid");
+///
+/// #[derive(Event)]
+/// enum LightEvent {
+///     #[event(name = "light.on")]
+///     TurnedOn,
+///     #[event(alias = "SwitchedOff")]
+///     TurnedOff,
+/// }
+///
+/// assert_eq!(LightEvent::NAMES, ["light.on", "TurnedOff", "SwitchedOff"]);
+/// # Ok::<(), event_sourcery::DecodeError>(())
+/// ```
+///
+/// # `catch_all`
+///
+/// On one variant of an enum, which holds a `RawEvent`: it decodes every name that no other variant has, and keeps the
+/// payload as it stands in the store. Where other variants have named fields, and the enum therefore derives serde's
+/// traits, it is `#[serde(skip)]` as well.
+///
+/// ```
+/// use event_sourcery::{Event, RawEvent};
+///
+/// #[derive(Event)]
+/// enum LightEvent {
+///     TurnedOn,
+///     #[event(catch_all)]
+///     Other(RawEvent),
+/// }
+///
+/// let LightEvent::Other(raw) = LightEvent::decode("Exploded", r#"{ "at" : 1 }"#)? else { panic!() };
+/// assert_eq!(raw.name(), "Exploded");
+/// assert_eq!(raw.data().get(), r#"{ "at" : 1 }"#);
+/// # Ok::<(), event_sourcery::DecodeError>(())
+/// ```
+///
+/// # `crate`
+///
+/// On a type: where the library is found, for a crate that re-exports it.
+///
+/// ```
+/// mod company {
+///     pub use event_sourcery as events;
+/// }
+///
+/// #[derive(company::events::Event)]
+/// #[event(crate = "company::events")]
+/// struct LedgerClosed;
+/// ```
+///
+/// # Adding and renaming fields
+///
+/// Unknown fields of older events are ignored. A new field reads them with `#[serde(default)]`, a renamed one with
+/// `#[serde(alias = "..")]`.
+///
+/// ```
+/// use event_sourcery::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// struct InvoicePaid {
+///     #[serde(alias = "invoice")]
+///     number: String,
+///     #[serde(default)]
+///     note: Option<String>,
+/// }
+///
+/// let paid = InvoicePaid::decode("InvoicePaid", r#"{"invoice":"1003","till":7}"#)?;
+/// assert_eq!(paid, InvoicePaid { number: "1003".into(), note: None });
+/// # Ok::<(), event_sourcery::DecodeError>(())
+/// ```
+///
+/// # What is refused
+///
+/// While the program compiles: a name that stands for two events, tuple structs and tuple variants of several fields
+/// (a payload is an object, so its fields have names), type and lifetime parameters, a second catch-all, a gathered type
+/// with a catch-all of its own, and serde attributes that would keep a variant from being read back.
+#[proc_macro_derive(Event, attributes(event))]
+pub fn derive_event(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    model::Declaration::read(&input)
+        .map_or_else(syn::Error::into_compile_error, |declaration| expand::expand(&declaration))
+        .into()
+}

@@ -1,0 +1,207 @@
+//! What was declared: an event type, understood and found fit to be generated for.
+
+use std::collections::HashMap;
+
+use quote::ToTokens;
+use syn::{Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Path, Type, parse_quote};
+
+use crate::attributes::{Attributes, Place, refuse_on_fields, refuse_repeated};
+use crate::errors::Errors;
+use crate::serde_attributes::SerdeAttributes;
+
+/// A type with `#[derive(Event)]`.
+pub(crate) struct Declaration {
+    pub(crate) ident: Ident,
+    /// The path of the library.
+    pub(crate) library: Path,
+    pub(crate) shape: Shape,
+}
+
+pub(crate) enum Shape {
+    Struct { names: Vec<LitStr>, is_empty: bool },
+    Enum(Vec<Variant>),
+}
+
+pub(crate) struct Variant {
+    pub(crate) ident: Ident,
+    pub(crate) content: Content,
+}
+
+pub(crate) enum Content {
+    /// No fields.
+    Empty { names: Vec<LitStr> },
+    /// Named fields; `index` is the variant's place among those that serde deserialises.
+    Named { names: Vec<LitStr>, index: u32 },
+    /// One event of a type of its own.
+    Gathered(Type),
+    /// The events of all other names.
+    CatchAll(Type),
+}
+
+impl Declaration {
+    /// Understands a declaration, or says everything that is wrong with it.
+    pub(crate) fn read(input: &DeriveInput) -> syn::Result<Self> {
+        let mut errors = Errors::default();
+        if !input.generics.params.is_empty() {
+            errors.add(
+                &input.generics,
+                "an event type takes no type, lifetime or const parameters: what is stored reads back as one type. \
+                 Write the types out, and own what is borrowed",
+            );
+        }
+        let place = if matches!(input.data, Data::Enum(_)) { Place::Enum } else { Place::Struct };
+        let attributes = Attributes::read(&input.attrs, place, &mut errors);
+        let shape = match &input.data {
+            Data::Struct(data) => read_struct(&input.ident, &data.fields, &attributes, &mut errors),
+            Data::Enum(data) => read_enum(input, data, &mut errors),
+            Data::Union(data) => {
+                errors.add(
+                    data.union_token,
+                    "an event is a struct with named fields or an enum: write one of these",
+                );
+                Shape::Enum(Vec::new())
+            }
+        };
+        let library = attributes.library.unwrap_or_else(|| parse_quote!(::event_sourcery));
+        errors.unless_any(Self { ident: input.ident.clone(), library, shape })
+    }
+}
+
+fn read_struct(ident: &Ident, fields: &Fields, attributes: &Attributes, errors: &mut Errors) -> Shape {
+    if let Fields::Unnamed(unnamed) = fields {
+        let instead = if fields.is_empty() {
+            format!("struct {ident};")
+        } else {
+            format!("struct {ident} {{ field: Type }}")
+        };
+        errors
+            .add(unnamed, format!("a payload is a JSON object, so its fields have names: write `{instead}`"));
+    }
+    refuse_on_fields(fields, errors);
+    let names = attributes.names(ident, errors);
+    refuse_repeated([(ident, names.as_slice())], errors);
+    Shape::Struct { names, is_empty: fields.is_empty() }
+}
+
+fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Shape {
+    if data.variants.is_empty() {
+        errors.add(
+            &input.ident,
+            "an event enum needs a variant: `Paid { number: String }`, or `Paid(InvoicePaid)`",
+        );
+    }
+    let through_serde = data.variants.iter().any(has_named_fields);
+    if through_serde {
+        SerdeAttributes::read(&input.attrs).refuse_on_enum(errors);
+    }
+    let (mut variants, mut index) = (Vec::new(), 0);
+    for variant in &data.variants {
+        let attributes = Attributes::read(&variant.attrs, Place::Variant, errors);
+        let serde = SerdeAttributes::read(&variant.attrs);
+        serde.refuse_on_variant(variant, errors);
+        if through_serde {
+            serde.refuse_beside_named_fields(variant, attributes.catch_all.is_some(), errors);
+        }
+        if let Some(content) = read_variant(variant, &attributes, index, errors) {
+            variants.push(Variant { ident: variant.ident.clone(), content });
+        }
+        index += u32::from(!serde.skips_deserializing());
+    }
+    refuse_second_catch_all(&variants, errors);
+    refuse_type_gathered_twice(&variants, errors);
+    refuse_repeated(variants.iter().map(|variant| (&variant.ident, variant.content.names())), errors);
+    Shape::Enum(variants)
+}
+
+pub(crate) fn has_named_fields(variant: &syn::Variant) -> bool {
+    matches!(&variant.fields, Fields::Named(fields) if !fields.named.is_empty())
+}
+
+fn read_variant(
+    variant: &syn::Variant,
+    attributes: &Attributes,
+    index: u32,
+    errors: &mut Errors,
+) -> Option<Content> {
+    refuse_on_fields(&variant.fields, errors);
+    let ident = &variant.ident;
+    let single = match &variant.fields {
+        Fields::Unnamed(fields) if fields.unnamed.len() == 1 => fields.unnamed.first(),
+        _ => None,
+    };
+    match (&attributes.catch_all, single) {
+        (Some(_), Some(field)) => {
+            refuse_names(
+                attributes,
+                "a catch-all keeps the name that each event came with: remove this",
+                errors,
+            );
+            Some(Content::CatchAll(field.ty.clone()))
+        }
+        (Some(_), None) => {
+            errors.add(ident, format!("a catch-all holds the undecoded event: write `{ident}(RawEvent)`"));
+            None
+        }
+        (None, Some(field)) => {
+            refuse_names(
+                attributes,
+                "the event in this variant has its own name: write this on its type",
+                errors,
+            );
+            Some(Content::Gathered(field.ty.clone()))
+        }
+        (None, None) if variant.fields.is_empty() && !matches!(variant.fields, Fields::Unnamed(_)) => {
+            Some(Content::Empty { names: attributes.names(ident, errors) })
+        }
+        (None, None) if has_named_fields(variant) => {
+            Some(Content::Named { names: attributes.names(ident, errors), index })
+        }
+        (None, None) => {
+            errors.add(
+                ident,
+                format!(
+                    "this variant cannot be decoded: write `{ident} {{ field: Type }}` for fields, `{ident}(Event)` for \
+                     one event struct, or `{ident}`"
+                ),
+            );
+            None
+        }
+    }
+}
+
+fn refuse_names(attributes: &Attributes, message: &str, errors: &mut Errors) {
+    for name in attributes.written_names() {
+        errors.add(name, message);
+    }
+}
+
+fn refuse_second_catch_all(variants: &[Variant], errors: &mut Errors) {
+    let mut catch_alls = variants.iter().filter(|variant| matches!(variant.content, Content::CatchAll(_)));
+    let Some(first) = catch_alls.next() else { return };
+    for second in catch_alls {
+        errors.add(&second.ident, format!("`{}` is a catch-all already: an enum has one", first.ident));
+    }
+}
+
+fn refuse_type_gathered_twice(variants: &[Variant], errors: &mut Errors) {
+    let mut owners = HashMap::new();
+    for Variant { ident, content } in variants {
+        let Content::Gathered(ty) = content else { continue };
+        if let Some(owner) = owners.insert(ty.to_token_stream().to_string(), ident) {
+            errors.add(
+                ty,
+                format!("the variants `{owner}` and `{ident}` hold one type, whose name would stand for both: remove one"),
+            );
+        }
+    }
+}
+
+impl Content {
+    /// The names that are written on the variant itself.
+    pub(crate) fn names(&self) -> &[LitStr] {
+        match self {
+            Self::Empty { names } | Self::Named { names, .. } => names,
+            Self::Gathered(_) | Self::CatchAll(_) => &[],
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Appending: the builder, the request it makes, and what became of it.
+
+use std::collections::{HashMap, HashSet};
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::backend::{
+    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StreamAppend, Written,
+};
+use crate::error::{Error, Result};
+use crate::new_event::{Encoded, IntoEvents};
+use crate::position::AppendPosition;
+use crate::store::Scope;
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+use crate::within::{InTransaction, OnStore};
+
+/// What an append wrote to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The version of the first event; `None` in a stream without versions.
+    pub first_version: Option<Version>,
+    /// The version of the last event; `None` in a stream without versions.
+    pub last_version: Option<Version>,
+    /// The position of the last event: something to wait for, not a place to read on from.
+    pub position: AppendPosition,
+    /// Whether this append had been made before: nothing was written now, and the versions are those it has.
+    pub repeated: bool,
+}
+
+/// An append in the making; see [`EventStore::append`](crate::EventStore::append).
+///
+/// On a store it runs when it is awaited, in a transaction, with [`run`](Append::run). If the future is dropped after it
+/// was polled, the append may or may not take effect, whole in either case.
+#[derive(Debug)]
+#[must_use = "an append does nothing until it is awaited or run"]
+pub struct Append<'a, On, Out> {
+    on: On,
+    scope: &'a Scope,
+    parts: Vec<Part>,
+    requirements: Vec<Requirement>,
+    out: PhantomData<fn() -> Out>,
+}
+
+#[derive(Debug)]
+struct Part {
+    stream: StreamId,
+    expectation: Expectation,
+    events: Result<Encoded>,
+}
+
+impl Part {
+    fn new(stream: &StreamId, events: impl IntoEvents) -> Self {
+        let mut encoded = Encoded::default();
+        let events = events.encode_into(&mut encoded).map(|()| encoded);
+        Self { stream: stream.clone(), expectation: Expectation::Version(0), events }
+    }
+}
+
+impl<'a, On> Append<'a, On, Appended> {
+    pub(crate) fn new(on: On, scope: &'a Scope, stream: &StreamId, events: impl IntoEvents) -> Self {
+        Self {
+            on,
+            scope,
+            parts: vec![Part::new(stream, events)],
+            requirements: Vec::new(),
+            out: PhantomData,
+        }
+    }
+}
+
+impl<'a, On, Out> Append<'a, On, Out> {
+    /// The version that the stream named last has to be at. `None`, what the last of no events gives, and 0 mean that
+    /// it must not exist yet.
+    pub fn expected_version(self, version: impl Into<Option<Version>>) -> Self {
+        self.expecting(Expectation::Version(version.into().unwrap_or(0)))
+    }
+
+    /// No protection against concurrent writes for the stream named last: its events carry no version. A stream is
+    /// versioned or not for life.
+    pub fn no_versioning(self) -> Self {
+        self.expecting(Expectation::NoVersioning)
+    }
+
+    /// Appends to another stream too, in the same transaction: all or nothing. What is said next is about that stream.
+    pub fn and(mut self, stream: &StreamId, events: impl IntoEvents) -> Append<'a, On, Vec<Appended>> {
+        self.parts.push(Part::new(stream, events));
+        Append {
+            on: self.on,
+            scope: self.scope,
+            parts: self.parts,
+            requirements: self.requirements,
+            out: PhantomData,
+        }
+    }
+
+    /// Requires another stream, one that this append does not write to, to be at a version: 0, or `None`, that it does
+    /// not exist. Checked in the transaction that writes, as the expected version is.
+    pub fn requires(mut self, stream: &StreamId, version: impl Into<Option<Version>>) -> Self {
+        let version = version.into().unwrap_or(0);
+        self.requirements.push(Requirement::StreamVersion { stream: stream.clone(), version });
+        self
+    }
+
+    fn expecting(mut self, expectation: Expectation) -> Self {
+        if let Some(part) = self.parts.last_mut() {
+            part.expectation = expectation;
+        }
+        self
+    }
+}
+
+impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
+    type Output = Result<Out>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let backend = self.on.backend;
+        let prepared = Prepared::new(self.scope, self.parts, self.requirements);
+        Box::pin(async move {
+            let Prepared { request, repeats } = prepared?;
+            let request = Arc::new(request);
+            let outcome = backend.append(Arc::clone(&request)).await?;
+            conclude(backend.name(), &request, &repeats, outcome)
+        })
+    }
+}
+
+impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
+    /// Appends within the transaction. A refusal leaves the transaction usable.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::append`](crate::EventStore::append).
+    pub fn run(self) -> Result<Out> {
+        let Prepared { request, repeats } = Prepared::new(self.scope, self.parts, self.requirements)?;
+        let outcome = self.on.transaction.append(&request)?;
+        conclude("transaction's", &request, &repeats, outcome)
+    }
+}
+
+/// What an append answers with: one [`Appended`], or one for each stream in the order of the call.
+pub trait FromAppended: sealed::Sealed + 'static {
+    #[doc(hidden)]
+    fn from_appended(all: Vec<Appended>) -> Option<Self>
+    where
+        Self: Sized;
+}
+
+impl FromAppended for Appended {
+    fn from_appended(all: Vec<Appended>) -> Option<Self> {
+        all.into_iter().next()
+    }
+}
+
+impl FromAppended for Vec<Appended> {
+    fn from_appended(all: Vec<Appended>) -> Option<Self> {
+        Some(all)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Appended {}
+    impl Sealed for Vec<super::Appended> {}
+}
+
+/// Whether a stored name and payload are those of a new record, as the caller's type reads them.
+type Repeats = fn(&str, &str, &NewRecord) -> bool;
+
+/// A request, and how to recognise each of its events.
+struct Prepared {
+    request: AppendRequest,
+    repeats: Vec<Repeats>,
+}
+
+impl Prepared {
+    /// Enriches the events, and refuses what no backend has to see.
+    fn new(scope: &Scope, parts: Vec<Part>, requirements: Vec<Requirement>) -> Result<Self> {
+        let mut repeats = Vec::new();
+        let mut streams = Vec::with_capacity(parts.len());
+        for Part { stream, expectation, events } in parts {
+            let Encoded(pending) = events?;
+            if pending.is_empty() {
+                return Err(Error::EmptyAppend { stream });
+            }
+            let mut events = Vec::with_capacity(pending.len());
+            for mut event in pending {
+                scope.enrichers.enrich(&mut event.context, &event.record.name, &stream, &scope.tenant)?;
+                event.record.context = event.context.encode()?;
+                events.push(event.record);
+                repeats.push(event.repeats);
+            }
+            streams.push(StreamAppend { stream, expectation, events });
+        }
+        let mut request = AppendRequest::new(scope.tenant.clone(), streams);
+        request.requirements = requirements;
+        refuse_doubles(&request)?;
+        Ok(Self { request, repeats })
+    }
+}
+
+/// A call names a stream once, and an event id once.
+fn refuse_doubles(request: &AppendRequest) -> Result<()> {
+    if let [StreamAppend { events, .. }] = request.streams.as_slice()
+        && events.len() == 1
+    {
+        return Ok(());
+    }
+    let (mut streams, mut ids) = (HashSet::new(), HashSet::new());
+    for StreamAppend { stream, events, .. } in &request.streams {
+        if !streams.insert(stream) {
+            return Err(Error::StreamGivenTwice { stream: stream.clone() });
+        }
+        if let Some(event) = events.iter().find(|event| !ids.insert(event.id)) {
+            return Err(Error::DuplicateEvent { event_id: event.id, stream: stream.clone() });
+        }
+    }
+    Ok(())
+}
+
+fn conclude<Out: FromAppended>(
+    backend: &'static str,
+    request: &AppendRequest,
+    repeats: &[Repeats],
+    outcome: AppendOutcome,
+) -> Result<Out> {
+    let appended = match outcome {
+        AppendOutcome::Written(written) => written_now(&request.streams, &written),
+        AppendOutcome::Present(present) => written_before(request, repeats, present)?,
+    };
+    Out::from_appended(appended)
+        .ok_or_else(|| Error::Backend { backend, source: "it answered for none of the streams".into() })
+}
+
+fn written_now(streams: &[StreamAppend], written: &[Written]) -> Vec<Appended> {
+    let one = |(stream, written): (&StreamAppend, &Written)| Appended {
+        first_version: written.first_version,
+        last_version: written.first_version.map(|first| first + stream.events.len() as Version - 1),
+        position: written.last_position,
+        repeated: false,
+    };
+    streams.iter().zip(written).map(one).collect()
+}
+
+/// Whether the events that are in the store already are this append, made before: all of them, in the same streams,
+/// order and neighbourhood, with the same types and payloads.
+fn written_before(
+    request: &AppendRequest,
+    repeats: &[Repeats],
+    present: Vec<PresentEvent>,
+) -> Result<Vec<Appended>> {
+    let present: HashMap<Uuid, PresentEvent> =
+        present.into_iter().map(|event| (event.record.event.id, event)).collect();
+    let mut repeats = repeats.iter();
+    request.streams.iter().map(|part| part_written_before(&request.tenant, part, &mut repeats, &present)).collect()
+}
+
+fn part_written_before(
+    tenant: &TenantId,
+    part: &StreamAppend,
+    repeats: &mut std::slice::Iter<'_, Repeats>,
+    present: &HashMap<Uuid, PresentEvent>,
+) -> Result<Appended> {
+    let duplicate = || {
+        let in_store = |event: &&NewRecord| present.contains_key(&event.id);
+        let event_id = part.events.iter().find(in_store).map(|event| event.id).or(present.keys().next().copied());
+        Error::DuplicateEvent { event_id: event_id.unwrap_or_default(), stream: part.stream.clone() }
+    };
+    let mut appended: Option<Appended> = None;
+    let mut previous = None;
+    for (new, repeats) in part.events.iter().zip(repeats) {
+        let Some(PresentEvent { record, previous: before }) = present.get(&new.id) else { return Err(duplicate()) };
+        let stored = &record.event;
+        let same_place = record.tenant == *tenant && record.stream == part.stream;
+        let in_order = previous.is_none() || *before == previous;
+        if !same_place || !in_order || !repeats(&stored.name, &stored.data, new) {
+            return Err(duplicate());
+        }
+        previous = Some(new.id);
+        appended = Some(Appended {
+            first_version: appended.map_or(stored.version, |so_far| so_far.first_version),
+            last_version: stored.version,
+            position: AppendPosition::from_i64(stored.position.to_i64()),
+            repeated: true,
+        });
+    }
+    appended.ok_or_else(duplicate)
+}

@@ -1,0 +1,167 @@
+//! What the cases are about: ledgers in which numbers are noted, and the small words in which they say so.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::subject::Subject;
+use crate::append::Appended;
+use crate::backend::{
+    AppendRequest, DeleteRequest, Expectation, LoadRequest, NewRecord, ScanRequest, SnapshotRequest, Span, StreamAppend,
+};
+use crate::position::{AppendPosition, Position};
+use crate::store::EventStore;
+use crate::stream_id::{Category, StreamId, TenantId};
+use crate::version::Version;
+use crate::wrapped_event::Recorded;
+use crate::{Event, RawEvent};
+
+/// An event of a ledger.
+#[derive(Event, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[event(crate = "crate", name = "noted")]
+pub(super) struct Noted {
+    pub(super) number: u64,
+}
+
+/// A snapshot of a ledger.
+#[derive(Event, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[event(crate = "crate", name = "summed")]
+pub(super) struct Summed {
+    pub(super) sum: u64,
+}
+
+/// A ledger, as a caller reads it who knows its snapshot.
+#[derive(Event, Debug, Clone, Copy, PartialEq, Eq)]
+#[event(crate = "crate")]
+pub(super) enum Ledger {
+    Noted(Noted),
+    Summed(Summed),
+}
+
+pub(super) fn noted(number: u64) -> Noted {
+    Noted { number }
+}
+
+pub(super) fn notes(numbers: impl IntoIterator<Item = u64>) -> Vec<Noted> {
+    numbers.into_iter().map(noted).collect()
+}
+
+pub(super) fn ledger(name: &str) -> StreamId {
+    StreamId::from_name(format!("ledgers/{name}")).unwrap()
+}
+
+pub(super) fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+pub(super) fn category(name: &str) -> Category {
+    Category::new(name).unwrap()
+}
+
+impl EventStore {
+    /// A versioned ledger that holds the numbers from 1 on.
+    pub(super) async fn with_ledger(&self, stream: &StreamId, length: u64) -> Appended {
+        self.append(stream, notes(1..=length)).await.unwrap()
+    }
+
+    /// The numbers in a ledger, whatever snapshots there are.
+    pub(super) async fn numbers(&self, stream: &StreamId) -> Vec<u64> {
+        let events = self.load_stream::<Noted>(stream).full_history().await.unwrap();
+        events.into_iter().map(|wrapped| wrapped.event.number).collect()
+    }
+
+    /// The versions in a ledger.
+    pub(super) async fn versions(&self, stream: &StreamId) -> Vec<Option<Version>> {
+        let events = self.load_stream::<RawEvent>(stream).full_history().await.unwrap();
+        events.into_iter().map(|wrapped| wrapped.version).collect()
+    }
+
+    /// The ids of the events in a ledger.
+    pub(super) async fn ids(&self, stream: &StreamId) -> Vec<Uuid> {
+        let events = self.load_stream::<RawEvent>(stream).full_history().await.unwrap();
+        events.into_iter().map(|wrapped| wrapped.uuid).collect()
+    }
+
+    /// Waits until an append is settled. The backend's timing is its own; the case's patience is the limit.
+    pub(super) async fn settled(&self, append: AppendPosition) {
+        while !append.is_covered_by(self.position().await.unwrap()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Everything in the store, as this handle sees it, once an append is settled.
+    pub(super) async fn records(&self, append: AppendPosition) -> Vec<Recorded<RawEvent>> {
+        self.settled(append).await;
+        self.records_after(Position::START).await
+    }
+
+    pub(super) async fn records_after(&self, position: Position) -> Vec<Recorded<RawEvent>> {
+        let mut events = self.read_all::<RawEvent>().after(position).stream();
+        let mut records = Vec::new();
+        while let Some(record) = events.try_next().await.unwrap() {
+            records.push(record);
+        }
+        records
+    }
+}
+
+/// The number in a record of a ledger.
+pub(super) fn number(record: &Recorded<RawEvent>) -> u64 {
+    serde_json::from_str::<Noted>(record.wrapped_event.event.data().get()).unwrap().number
+}
+
+/// A record as the store would make it.
+pub(super) fn record(number: u64) -> NewRecord {
+    NewRecord {
+        id: Uuid::now_v7(),
+        name: "noted".into(),
+        data: format!(r#"{{"number":{number}}}"#),
+        context: "{}".to_owned(),
+        created_at: jiff::Timestamp::from_microsecond(jiff::Timestamp::now().as_microsecond()).unwrap(),
+        schema_version: 1,
+    }
+}
+
+pub(super) fn part(stream: &StreamId, expectation: Expectation, numbers: &[u64]) -> StreamAppend {
+    let events = numbers.iter().copied().map(record).collect();
+    StreamAppend { stream: stream.clone(), expectation, events }
+}
+
+/// A request to append to one stream of the default tenant.
+pub(super) fn append_request(stream: &StreamId, expectation: Expectation, numbers: &[u64]) -> AppendRequest {
+    AppendRequest::new(TenantId::DEFAULT, vec![part(stream, expectation, numbers)])
+}
+
+pub(super) fn load_request(stream: &StreamId, span: Span) -> LoadRequest {
+    LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit: None }
+}
+
+pub(super) fn delete_request(stream: &StreamId) -> DeleteRequest {
+    DeleteRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), drop_outbox: false }
+}
+
+pub(super) fn snapshot_request(stream: &StreamId, version: Version, sum: u64) -> SnapshotRequest {
+    let record = NewRecord { name: "summed".into(), data: format!(r#"{{"sum":{sum}}}"#), ..record(0) };
+    SnapshotRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), version, record }
+}
+
+pub(super) fn scan_request(after: Position, limit: usize) -> ScanRequest {
+    ScanRequest { after, filter: crate::backend::Filter::default(), limit }
+}
+
+impl Subject {
+    /// Asserts that the store, as a whole, holds as many events as it did.
+    pub(super) async fn holds(&self, events: usize) {
+        let records = self.store().records_after(Position::START).await;
+        assert_eq!(records.len(), events, "events in the whole store: {records:?}");
+    }
+}
+
+/// Asserts that a call was refused, with these facts.
+macro_rules! assert_refused {
+    ($result:expr, $refusal:pat $(if $facts:expr)? $(,)?) => {
+        match $result {
+            Err($refusal) $(if $facts)? => {}
+            other => panic!("expected the refusal {}, got {other:?}", stringify!($refusal $(if $facts)?)),
+        }
+    };
+}

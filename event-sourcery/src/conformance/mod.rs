@@ -1,0 +1,105 @@
+//! The contract as tests: one macro call runs every clause on a backend.
+//!
+//! Each case is a test of its own, named after its clause, such as `clause_2_3_exactly_one_of_n_tasks_wins`. A case
+//! that is added here reaches every backend by itself.
+//!
+//! The author of a backend writes a [`Fixture`], which makes stores, in an integration test:
+//!
+//! ```
+//! use event_sourcery::MemoryBackend;
+//! use event_sourcery::backend::TransactionalBackend;
+//! use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
+//!
+//! struct MemoryFixture(MemoryBackend);
+//!
+//! impl Fixture for MemoryFixture {
+//!     type Backend = MemoryBackend;
+//!
+//!     async fn create() -> Self {
+//!         Self(MemoryBackend::new())
+//!     }
+//!
+//!     async fn connect(&self) -> MemoryBackend {
+//!         self.0.clone()
+//!     }
+//!
+//!     // Because this backend declares transactions.
+//!     async fn transaction(
+//!         &self,
+//!         backend: &MemoryBackend,
+//!         steps: Vec<Step>,
+//!         ending: Ending,
+//!     ) -> event_sourcery::Result<Vec<event_sourcery::Result<Answer>>> {
+//!         conformance::run_steps(backend, steps, ending).await
+//!     }
+//! }
+//!
+//! event_sourcery::conformance!(MemoryFixture);
+//! ```
+//!
+//! What a backend does not declare in its [`Capabilities`](crate::backend::Capabilities) it is exempt from: the case
+//! prints so, and the test `exemptions` prints the whole list (`cargo test exemptions -- --nocapture`).
+//!
+//! Some cases start the test binary again as another process, and tell it to run the same test: do not change the name
+//! of the generated tests, nor wrap them.
+//!
+//! Clauses kept by the type system have compile-fail tests in this crate; [`FaultyBackend`] loses acknowledgements, and
+//! serves tests of code that has to bear that.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    reason = "this is test code: a panic is a failed test"
+)]
+
+#[macro_use]
+mod cases;
+mod fixture;
+#[macro_use]
+mod ledger;
+mod run;
+mod steps;
+mod subject;
+mod worker;
+
+mod appending;
+mod streams;
+
+pub use self::fixture::Fixture;
+#[doc(hidden)]
+pub use self::run::{print_exemptions, run};
+pub use self::steps::{Answer, Ending, Step, run_steps};
+
+/// Generates a test for each case of the contract, run on the backend of a [`Fixture`](crate::conformance::Fixture).
+///
+/// See [`conformance`](crate::conformance) for what a fixture is.
+///
+/// ```ignore
+/// event_sourcery::conformance!(SqliteFixture);
+/// ```
+#[macro_export]
+macro_rules! conformance {
+    ($fixture:ty) => {
+        $crate::__for_each_case! { $crate::__conformance_tests { $fixture } }
+
+        /// Prints the cases that this backend is exempt from.
+        #[test]
+        fn exemptions() {
+            $crate::conformance::print_exemptions::<$fixture>();
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    ({ $fixture:ty } $($subject:ident { $($case:ident $([$need:ident])?),* $(,)? })*) => {$($(
+        #[test]
+        fn $case() {
+            $crate::conformance::run::<$fixture>(stringify!($case), module_path!());
+        }
+    )*)*};
+}

@@ -1,0 +1,142 @@
+//! The store under test, as the cases see it: whatever the backend, its type erased.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::fixture::Fixture;
+use super::steps::{Answer, Ending, Step};
+use crate::backend::{Backend, Capabilities};
+use crate::error::Result;
+use crate::store::EventStore;
+
+pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+type Transact = dyn Fn(Vec<Step>, Ending) -> BoxFuture<'static, Result<Vec<Result<Answer>>>> + Send + Sync;
+
+/// One handle on the store under test.
+#[derive(Clone)]
+struct Connection {
+    backend: Arc<dyn Backend>,
+    transact: Arc<Transact>,
+}
+
+/// A fixture whose type is erased, so that the cases are compiled once for all backends.
+trait AnyFixture: Send + Sync {
+    fn connect(self: Arc<Self>) -> BoxFuture<'static, Connection>;
+    fn address(&self) -> String;
+    fn remove(&self) -> BoxFuture<'_, ()>;
+}
+
+impl<F: Fixture> AnyFixture for F {
+    fn connect(self: Arc<Self>) -> BoxFuture<'static, Connection> {
+        Box::pin(async move {
+            let backend = Arc::new(Fixture::connect(&*self).await);
+            Connection {
+                backend: backend.clone(),
+                transact: Arc::new(move |steps, ending| {
+                    let (fixture, backend) = (Arc::clone(&self), Arc::clone(&backend));
+                    Box::pin(async move { fixture.transaction(&backend, steps, ending).await })
+                }),
+            }
+        })
+    }
+
+    fn address(&self) -> String {
+        Fixture::address(self)
+    }
+
+    fn remove(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Fixture::remove(self))
+    }
+}
+
+/// What a case is about: an empty store, and the ways to it.
+pub(super) struct Subject {
+    origin: Origin,
+    connection: Connection,
+    /// The name of the generated test, by which the test binary can be told to run it alone.
+    pub(super) test: String,
+    pub(super) model_cases: u32,
+}
+
+/// How this process came to the store.
+#[derive(Clone)]
+enum Origin {
+    Fixture(Arc<dyn AnyFixture>),
+    /// By the address that the process of the fixture handed over.
+    Address,
+}
+
+impl Subject {
+    pub(super) async fn create<F: Fixture>(test: String) -> Self {
+        let fixture: Arc<dyn AnyFixture> = Arc::new(F::create().await);
+        let connection = Arc::clone(&fixture).connect().await;
+        Self { origin: Origin::Fixture(fixture), connection, test, model_cases: F::model_cases() }
+    }
+
+    /// The same store, in another process.
+    pub(super) async fn at_address<F: Fixture>(address: String, test: String) -> Self {
+        let connection = Connection {
+            backend: Arc::new(F::connect_to(address).await),
+            transact: Arc::new(|_, _| Box::pin(async { unreachable!("workers open no transactions") })),
+        };
+        Self { origin: Origin::Address, connection, test, model_cases: 0 }
+    }
+
+    fn fixture(&self) -> &Arc<dyn AnyFixture> {
+        match &self.origin {
+            Origin::Fixture(fixture) => fixture,
+            Origin::Address => unreachable!("the fixture is in the process that started this one"),
+        }
+    }
+
+    pub(super) fn is_another_process(&self) -> bool {
+        matches!(self.origin, Origin::Address)
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.connection.backend.capabilities()
+    }
+
+    pub(super) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.connection.backend
+    }
+
+    pub(super) fn store(&self) -> EventStore {
+        EventStore::new(self.connection.backend.clone())
+    }
+
+    /// A handle that shares nothing with the first one but the store.
+    pub(super) async fn another_store(&self) -> EventStore {
+        EventStore::new(Arc::clone(self.fixture()).connect().await.backend)
+    }
+
+    /// The store after every handle on it was dropped. Handles that a case still holds are its own affair.
+    pub(super) async fn reopened(self) -> Self {
+        let Self { origin, connection, test, model_cases } = self;
+        let Origin::Fixture(fixture) = &origin else { unreachable!("only the fixture's process reopens") };
+        let fixture = Arc::clone(fixture);
+        drop(connection);
+        let connection = fixture.connect().await;
+        Self { origin, connection, test, model_cases }
+    }
+
+    pub(super) async fn transaction(&self, steps: Vec<Step>, ending: Ending) -> Result<Vec<Result<Answer>>> {
+        (self.connection.transact)(steps, ending).await
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.fixture().address()
+    }
+
+    /// What gives the store back once the case is over.
+    pub(super) fn remover(&self) -> impl Future<Output = ()> + 'static {
+        let origin = self.origin.clone();
+        async move {
+            if let Origin::Fixture(fixture) = origin {
+                fixture.remove().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the code that `#[derive(Event)]` generates calls. Not for use by hand: it changes without notice.
+
+mod names;
+mod variant;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+pub use self::names::{assert_distinct, assert_names_its_events, concat, contains, count};
+pub use self::variant::{decode_variant, encode_variant};
+pub use crate::error::{DecodeError, PayloadError};
+pub use crate::event::{Event, RawEvent};
+use crate::payload;
+// Only because these are `pub` in a private module; goes when they are `pub(crate)`.
+pub use crate::payload::{decode as decode_payload, encode as encode_payload};
+
+/// What an event with fields has to be, so that a missing derive is reported as what it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is an event with fields and does not implement serde's `Serialize` and `Deserialize`",
+    label = "its fields are to be the payload",
+    note = "add `#[derive(Serialize, Deserialize)]` to `{Self}`"
+)]
+pub trait Fields: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Fields for T {}
+
+/// The payload of a struct with fields.
+///
+/// # Errors
+///
+/// As for [`payload::encode`].
+pub fn encode<T: Fields>(event: &T) -> Result<String, PayloadError> {
+    payload::encode(event)
+}
+
+/// A struct with fields from its payload.
+///
+/// # Errors
+///
+/// As for [`payload::decode`].
+pub fn decode<T: Fields>(data: &str) -> Result<T, DecodeError> {
+    payload::decode(data)
+}
+
+/// The payload of an event without fields.
+#[must_use]
+pub fn encode_empty() -> String {
+    "{}".to_owned()
+}
+
+/// Checks the payload of an event without fields: a JSON object, whatever is in it.
+///
+/// # Errors
+///
+/// As for [`payload::decode`].
+pub fn decode_empty(data: &str) -> Result<(), DecodeError> {
+    payload::decode::<IgnoredAny>(data).map(|_| ())
+}

@@ -1,0 +1,426 @@
+//! The one error type: a variant for each thing a caller may want to handle, with its facts as fields.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::stream_id::StreamId;
+use crate::version::Version;
+
+/// The result of every call of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The source of an error, as a backend or a caller's code gave it.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call was refused or failed. Whatever the variant, a failed call has written nothing.
+///
+/// One exception is inherent: when the connection to a store breaks between sending and answer, the append may have
+/// taken effect. Repeat it with the same event ids ([`Event::with_id`](crate::Event::with_id)); a repeat is recognised.
+///
+/// ```
+/// use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let store = EventStore::new(MemoryBackend::new());
+/// let stream = StreamId::from_name("invoices/1003")?;
+/// store.append(&stream, RawEvent::new("Paid", "{}")?).await?;
+///
+/// match store.append(&stream, RawEvent::new("Paid", "{}")?).await {
+///     Err(Error::Conflict { expected: 0, actual: 1, .. }) => {} // load again, decide again
+///     other => panic!("not the conflict we expected: {other:?}"),
+/// }
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A UUID was given together with a name that stands for another one.
+    #[error(
+        "the name {name:?} stands for the UUID {expected}, but {given} was given: leave one of the two out, or give the \
+         UUID that belongs to the name"
+    )]
+    IncompatibleUuidAndName {
+        /// The UUID that was given.
+        given: Uuid,
+        /// The UUID that the name stands for.
+        expected: Uuid,
+        /// The name that was given.
+        name: String,
+    },
+
+    /// A name, category, tenant or event name outside its limits.
+    #[error("{kind} {value:?} is refused: {problem}")]
+    InvalidName {
+        /// What the name is for.
+        kind: NameKind,
+        /// The refused value, cut to 40 characters.
+        value: String,
+        /// Which limit it breaks.
+        problem: NameProblem,
+    },
+
+    /// The name of a stream belongs to another UUID, in that category and tenant.
+    #[error("the name {name:?} is taken by the stream {holder}: open that one, or choose another name for {stream}")]
+    StreamNameTaken {
+        /// The stream that was to have the name.
+        stream: StreamId,
+        /// The name.
+        name: String,
+        /// The UUID that has it.
+        holder: Uuid,
+    },
+
+    /// The stream is not at the expected version: somebody else appended. Version 0 is a stream that does not exist.
+    #[error(
+        "the stream {stream} is at version {actual}, not {expected}: load it again and decide on what it holds now \
+         (version 0 means that the stream does not exist)"
+    )]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// The version that the caller expected; 0: that the stream does not exist.
+        expected: Version,
+        /// The version that the stream has; 0: it does not exist.
+        actual: Version,
+    },
+
+    /// An expected version, or none at all, on a stream that was created with no versioning.
+    #[error("the stream {stream} has no versions: append to it with `.no_versioning()`")]
+    ExpectedVersionUsedOnVersionlessStream {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// No versioning asked for on a stream that has versions.
+    #[error("the stream {stream} is versioned: append to it with `.expected_version(..)`")]
+    NoExpectedVersionGivenOnVersionedStream {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// A range of versions was asked of a stream that has none.
+    #[error("the stream {stream} has no versions, so no range of them can be read: load the whole stream")]
+    VersionRangeOnVersionlessStream {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// An append without events.
+    #[error("an append needs at least one event, and the one to {stream} has none: leave the call out")]
+    EmptyAppend {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// One call names a stream more than once.
+    #[error("one append names the stream {stream} twice: put its events together")]
+    StreamGivenTwice {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// An event id is in the store already, and the append is not the same one repeated.
+    #[error(
+        "the event {event_id} is in the store already, and this append to {stream} does not repeat the one that wrote \
+         it (same ids, same order, same stream, same payloads): give new events new ids"
+    )]
+    DuplicateEvent {
+        /// The id.
+        event_id: Uuid,
+        /// The stream that the refused append was for.
+        stream: StreamId,
+    },
+
+    /// A stream that an append depends on is not at the version it has to be at.
+    #[error("the append requires the stream {stream} at version {required}, and it is at {actual:?}: load it again")]
+    RequirementFailed {
+        /// The stream that was to be unchanged.
+        stream: StreamId,
+        /// The version it had to have; 0: it must not exist.
+        required: Version,
+        /// The version it has; 0: it does not exist; `None`: it has no versions.
+        actual: Option<Version>,
+    },
+
+    /// A payload that cannot be stored so that it reads back equal.
+    #[error("the payload of {name:?} cannot be stored: {source}")]
+    InvalidPayload {
+        /// The event's name.
+        name: String,
+        /// Why.
+        source: PayloadError,
+    },
+
+    /// A context component that cannot be stored or read as the type asked for.
+    #[error("the context component {component:?} cannot be used: {problem}")]
+    InvalidContext {
+        /// The name of the component or root key.
+        component: String,
+        /// Why.
+        problem: String,
+    },
+
+    /// Two context enrichers for one component.
+    #[error("there is an enricher of the name {name:?} already: a component has one source")]
+    DuplicateEnricher {
+        /// The component's name.
+        name: String,
+    },
+
+    /// A time outside the years 1 to 9999.
+    #[error("the time {created_at} cannot be stored: only the years 1 to 9999 can")]
+    InvalidTime {
+        /// The time.
+        created_at: jiff::Timestamp,
+    },
+
+    /// A stored event of a type that the caller does not decode.
+    #[error(
+        "the stream {stream} holds an event {name:?} (version {version:?}) that the caller's type does not decode: add \
+         a variant for it, or a catch-all, `#[event(catch_all)] Other(RawEvent)`"
+    )]
+    UnknownEvent {
+        /// The stored name.
+        name: String,
+        /// The stream.
+        stream: StreamId,
+        /// The event's version, if its stream has versions.
+        version: Option<Version>,
+    },
+
+    /// A stored event that is corrupt, or does not fit the caller's type.
+    #[error("the event {name:?} (version {version:?}) of the stream {stream} cannot be decoded: {problem}")]
+    InvalidEvent {
+        /// The stored name.
+        name: String,
+        /// The stream.
+        stream: StreamId,
+        /// The event's version, if its stream has versions.
+        version: Option<Version>,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A snapshot for a version that the stream has not reached, or of a stream that is unknown or has no versions.
+    #[error("a snapshot of {stream} at version {version} is refused: the stream's version is {actual:?}")]
+    SnapshotVersionMismatch {
+        /// The stream.
+        stream: StreamId,
+        /// The version of the snapshot.
+        version: Version,
+        /// The version of the stream; 0: it does not exist; `None`: it has no versions.
+        actual: Option<Version>,
+    },
+
+    /// A stream was deleted, and perhaps created anew, while it was being read in pages.
+    #[error("the stream {stream} was deleted while it was being read: read it again")]
+    StreamChangedWhileReading {
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// The backend cannot do this.
+    #[error("the {backend} backend does not support {operation}")]
+    Unsupported {
+        /// The backend's name.
+        backend: &'static str,
+        /// What was asked of it.
+        operation: &'static str,
+    },
+
+    /// The database ended this transaction in favour of another one. Run the whole transaction again.
+    #[error("the database ended this transaction in favour of another one: run it again")]
+    SerializationFailure {
+        /// The database's own error.
+        source: Source,
+    },
+
+    /// The store is locked by somebody else, and stayed so for as long as we may wait.
+    #[error("the store was locked by another connection for {waited:?}: try again, or allow a longer wait")]
+    Busy {
+        /// How long the call waited.
+        waited: Duration,
+    },
+
+    /// The disk, or the size that the database may have, is used up.
+    #[error("there is no space left to write to: make room, and append again")]
+    StorageFull {
+        /// The database's own error.
+        source: Source,
+    },
+
+    /// The store can be read but not written.
+    #[error("the store is read-only: {problem}")]
+    ReadOnly {
+        /// What forbids writing.
+        problem: String,
+    },
+
+    /// There is no store at that place.
+    #[error("there is no store at {place}: {problem}")]
+    StoreNotFound {
+        /// The file or address.
+        place: String,
+        /// What was found there instead.
+        problem: String,
+    },
+
+    /// What is at that place is not a store of ours.
+    #[error("{place} is not a store that we can read: {problem}")]
+    ForeignLayout {
+        /// The file or address.
+        place: String,
+        /// What was found there.
+        problem: String,
+    },
+
+    /// The tables were made by a newer version of this library.
+    #[error("the tables have layout {found}, and this version knows layouts up to {known}: update the library")]
+    NewerLayout {
+        /// The layout that was found.
+        found: u32,
+        /// The newest one that this version knows.
+        known: u32,
+    },
+
+    /// The tables are missing or older than this version needs, and it was told not to migrate them.
+    #[error("the tables need a migration: {problem}. Let the store migrate, or run the printed migration yourself")]
+    MigrationNeeded {
+        /// What is missing.
+        problem: String,
+    },
+
+    /// An option outside its bounds.
+    #[error("the option {option} is refused: {problem}")]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+
+    /// The store was closed, or its writer has ended.
+    #[error("the store is closed")]
+    Closed,
+
+    /// Anything else that the database reported.
+    #[error("the {backend} backend failed: {source}")]
+    Backend {
+        /// The backend's name.
+        backend: &'static str,
+        /// The database's own error.
+        source: Source,
+    },
+}
+
+impl Error {
+    /// Whether trying the same call again can help.
+    ///
+    /// A [`Conflict`](Error::Conflict) is not retryable in this sense: the caller has to load and decide again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::SerializationFailure { .. }
+                | Self::Busy { .. }
+                | Self::StorageFull { .. }
+                | Self::StreamChangedWhileReading { .. }
+        )
+    }
+}
+
+/// What a refused name was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameKind {
+    /// A stream's name.
+    StreamName,
+    /// A category.
+    Category,
+    /// A tenant.
+    Tenant,
+    /// An event's stored name.
+    EventName,
+}
+
+impl std::fmt::Display for NameKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::StreamName => "the stream name",
+            Self::Category => "the category",
+            Self::Tenant => "the tenant",
+            Self::EventName => "the event name",
+        })
+    }
+}
+
+/// Which limit a name breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameProblem {
+    /// It has no characters.
+    #[error("it is empty")]
+    Empty,
+    /// It has too many characters.
+    #[error("it has {actual} characters, and {allowed} are allowed")]
+    TooManyCharacters {
+        /// The characters it has.
+        actual: usize,
+        /// The characters it may have.
+        allowed: usize,
+    },
+    /// It has too many bytes in UTF-8.
+    #[error("it has {actual} bytes in UTF-8, and {allowed} are allowed")]
+    TooManyBytes {
+        /// The bytes it has.
+        actual: usize,
+        /// The bytes it may have.
+        allowed: usize,
+    },
+    /// It holds the character NUL, which PostgreSQL cannot store.
+    #[error("it holds a NUL character")]
+    Nul,
+}
+
+/// Why a payload cannot be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// It is a scalar or an array.
+    #[error("it has to be a JSON object: give the type named fields")]
+    NotAnObject,
+    /// It holds NaN or an infinity, which JSON cannot hold.
+    #[error("it holds a number that is not finite (NaN or an infinity), which JSON cannot hold")]
+    NotFinite,
+    /// It is nested too deeply to be read back.
+    #[error("it is nested deeper than {deepest} levels")]
+    TooDeep {
+        /// The deepest nesting that can be stored.
+        deepest: usize,
+    },
+    /// It holds something that this backend's database cannot hold.
+    #[error("the database cannot hold it: {problem}")]
+    NotStorable {
+        /// What it is.
+        problem: String,
+    },
+    /// The type's own serialisation failed.
+    #[error("{0}")]
+    Serialize(#[from] serde_json::Error),
+}
+
+/// Why a stored payload was not decoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The type does not decode events of this name.
+    #[error("the type does not decode events of this name")]
+    UnknownName,
+    /// The payload is not a JSON object.
+    #[error("the payload is not a JSON object")]
+    NotAnObject,
+    /// The payload does not fit the type, or is not JSON.
+    #[error("{0}")]
+    Invalid(#[from] serde_json::Error),
+}

@@ -1,0 +1,44 @@
+//! How to take back what a transaction did.
+
+use std::sync::Arc;
+
+use super::log::Entry;
+use super::state::{State, Stream, StreamKey};
+use crate::position::Position;
+
+/// What was done, in order.
+#[derive(Debug, Default)]
+pub(super) struct Journal(Vec<Done>);
+
+/// One thing that was done, with what is needed to take it back.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// Events were appended to the end of a stream.
+    Appended { stream: Arc<StreamKey>, count: usize },
+    /// A stream was created.
+    Created { stream: Arc<StreamKey> },
+    /// A stream got its name.
+    Named { stream: Arc<StreamKey> },
+    /// A stream was deleted.
+    Deleted { stream: Stream, events: Vec<(Position, Entry)> },
+    /// A snapshot was added to a stream.
+    Snapshot { stream: Arc<StreamKey> },
+}
+
+impl Journal {
+    pub(super) fn note(&mut self, done: Done) {
+        self.0.push(done);
+    }
+
+    /// The present moment, to go back to.
+    pub(super) fn mark(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes back what was done since a mark, the last thing first.
+    pub(super) fn undo_to(&mut self, mark: usize, state: &mut State) {
+        for done in self.0.drain(mark.min(self.0.len())..).rev() {
+            state.undo(done);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The backend that needs nothing: for tests, and for what may be forgotten.
+
+mod journal;
+mod log;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use self::journal::Journal;
+use self::state::State;
+use crate::backend::{
+    AppendOutcome, AppendRequest, Backend, BackendTransaction, Capabilities, DeleteRequest, LoadRequest,
+    LoadedStream, ScanPage, ScanRequest, SnapshotRequest, TransactionalBackend,
+};
+use crate::error::{Error, Result};
+use crate::position::Position;
+
+/// Keeps everything in memory, for as long as the process lives. Clones share one store.
+///
+/// It keeps the whole contract except what needs a disk: put it in the place of the real backend in tests.
+///
+/// One lock covers the store; no call waits while it holds it. A closure given to
+/// [`EventStore::transaction`](crate::EventStore::transaction) runs on the caller's thread with the lock held.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryBackend {
+    state: Arc<Mutex<State>>,
+}
+
+impl MemoryBackend {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The state. A panic while the lock was held has rolled back what it interrupted: see [`MemoryTransaction`].
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` as a transaction and keeps what it did if it succeeds.
+    fn atomically<T, E>(&self, work: impl FnOnce(&mut MemoryTransaction<'_>) -> Result<T, E>) -> Result<T, E> {
+        let mut state = self.state();
+        let mut transaction = MemoryTransaction { state: &mut state, journal: Journal::default() };
+        let result = work(&mut transaction);
+        if result.is_ok() {
+            transaction.journal = Journal::default();
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { durable: false, shared: false, ..Capabilities::all() }
+    }
+
+    async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
+        self.atomically(|transaction| transaction.append(&request))
+    }
+
+    async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
+        self.state().load(&request)
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        self.atomically(|transaction| transaction.delete(&request))
+    }
+
+    async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
+        self.atomically(|transaction| transaction.save_snapshot(&request))
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
+        Ok(self.state().scan(&request))
+    }
+
+    async fn position(&self) -> Result<Position> {
+        Ok(self.state().position())
+    }
+}
+
+#[async_trait]
+impl TransactionalBackend for MemoryBackend {
+    type Transaction<'t> = MemoryTransaction<'t>;
+
+    async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&mut MemoryTransaction<'t>) -> Result<T, E> + Send + 'static,
+    {
+        self.atomically(work)
+    }
+}
+
+/// An open transaction. What it did is undone when it is dropped, by a panic too, unless it was committed.
+#[derive(Debug)]
+pub struct MemoryTransaction<'t> {
+    state: &'t mut State,
+    journal: Journal,
+}
+
+impl MemoryTransaction<'_> {
+    /// Runs one operation, undoing it alone if it is refused.
+    fn step<T>(&mut self, operation: impl FnOnce(&mut State, &mut Journal) -> Result<T>) -> Result<T> {
+        let before = self.journal.mark();
+        let result = operation(self.state, &mut self.journal);
+        if result.is_err() {
+            self.journal.undo_to(before, self.state);
+        }
+        result
+    }
+}
+
+impl Drop for MemoryTransaction<'_> {
+    fn drop(&mut self) {
+        self.journal.undo_to(0, self.state);
+    }
+}
+
+impl BackendTransaction for MemoryTransaction<'_> {
+    fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
+        self.step(|state, journal| state.append(request, journal))
+    }
+
+    fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        self.state.load(request)
+    }
+
+    fn delete(&mut self, request: &DeleteRequest) -> Result<()> {
+        self.step(|state, journal| {
+            state.delete(request, journal);
+            Ok(())
+        })
+    }
+
+    fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
+        self.step(|state, journal| state.save_snapshot(request, journal))
+    }
+}

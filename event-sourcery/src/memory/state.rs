@@ -1,0 +1,335 @@
+//! The events, the streams, and the indexes over them.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::journal::{Done, Journal};
+use super::log::{Entry, Log};
+use crate::backend::{
+    AppendOutcome, AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent,
+    ScanPage, ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState, Written,
+};
+use crate::error::{Error, Result};
+use crate::position::{AppendPosition, Position};
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+
+/// A stream of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct StreamKey {
+    tenant: TenantId,
+    stream: StreamId,
+}
+
+/// What is known about a stream that has events.
+#[derive(Debug)]
+pub(super) struct Stream {
+    key: Arc<StreamKey>,
+    /// With its name, once the store knows it.
+    id: StreamId,
+    versioned: bool,
+    /// Where its events stand in the log. In a versioned stream, version `n` is number `n - 1`.
+    positions: Vec<Position>,
+    snapshots: Vec<StoredEvent>,
+}
+
+/// The whole store.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    log: Log,
+    /// Where each event id stands.
+    ids: HashMap<Uuid, Position>,
+    streams: HashMap<Arc<StreamKey>, Stream>,
+    /// The UUID that has a name, by tenant, category and name.
+    names: HashMap<(TenantId, String, String), Uuid>,
+    snapshot_ids: HashSet<Uuid>,
+    /// One copy of each event name.
+    event_names: HashSet<Arc<str>>,
+}
+
+impl State {
+    pub(super) fn position(&self) -> Position {
+        self.log.last()
+    }
+
+    pub(super) fn append(&mut self, request: &AppendRequest, journal: &mut Journal) -> Result<AppendOutcome> {
+        let present: Vec<_> = request.event_ids().filter_map(|id| self.present(id)).collect();
+        if !present.is_empty() {
+            return Ok(AppendOutcome::Present(present));
+        }
+        for requirement in &request.requirements {
+            requirement.check(self.state_of(&request.tenant, requirement.stream()))?;
+        }
+        let written = request.streams.iter().map(|part| self.append_to(&request.tenant, part, journal));
+        Ok(AppendOutcome::Written(written.collect::<Result<_>>()?))
+    }
+
+    pub(super) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
+        let Some(stream) = self.streams.get(&key(&request.tenant, &request.stream)) else {
+            return Ok(LoadedStream::default());
+        };
+        if matches!(request.span, Span::Versions { .. }) && !stream.versioned {
+            return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
+        }
+        let snapshot = self.snapshot_for(stream, request.span);
+        let snapshot_version = snapshot.as_ref().and_then(|snapshot| snapshot.version).unwrap_or(0);
+        let wanted = wanted(stream, request.span, snapshot_version);
+        let limit = request.limit.unwrap_or(usize::MAX);
+        Ok(LoadedStream {
+            snapshot,
+            events: wanted.iter().take(limit).filter_map(|at| self.event(*at).cloned()).collect(),
+            has_more: wanted.len() > limit,
+            first_position: request.limit.and(stream.positions.first().copied()),
+        })
+    }
+
+    pub(super) fn delete(&mut self, request: &DeleteRequest, journal: &mut Journal) {
+        let Some(stream) = self.streams.remove(&key(&request.tenant, &request.stream)) else { return };
+        let mut events = Vec::with_capacity(stream.positions.len());
+        for position in &stream.positions {
+            if let Some(entry) = self.log.take(*position) {
+                self.ids.remove(&entry.event.id);
+                events.push((*position, entry));
+            }
+        }
+        for snapshot in &stream.snapshots {
+            self.snapshot_ids.remove(&snapshot.id);
+        }
+        if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
+            self.names.remove(&name);
+        }
+        journal.note(Done::Deleted { stream, events });
+    }
+
+    pub(super) fn save_snapshot(&mut self, request: &SnapshotRequest, journal: &mut Journal) -> Result<()> {
+        let SnapshotRequest { tenant, stream, version, record } = request;
+        let state = self.state_of(tenant, stream);
+        if !matches!(state, StreamState::Versioned(reached) if (1..=reached).contains(version)) {
+            return Err(Error::SnapshotVersionMismatch {
+                stream: stream.clone(),
+                version: *version,
+                actual: state.version(),
+            });
+        }
+        if !self.snapshot_ids.insert(record.id) {
+            return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
+        }
+        let snapshot = self.stored(record, Position::START, Some(*version));
+        if let Some(stream) = self.streams.get_mut(&key(tenant, stream)) {
+            stream.snapshots.push(snapshot);
+            journal.note(Done::Snapshot { stream: Arc::clone(&stream.key) });
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan(&self, request: &ScanRequest) -> ScanPage {
+        let wanted = |entry: &&Entry| passes(&request.filter, entry);
+        let mut entries = self.log.after(request.after).filter(wanted);
+        let page = entries.by_ref().take(request.limit);
+        let records: Vec<_> = page.map(|entry| self.record(entry)).collect();
+        let has_more = entries.next().is_some();
+        let next = match records.last() {
+            Some(last) if has_more => last.event.position,
+            _ => self.position().max(request.after),
+        };
+        ScanPage { records, next, has_more }
+    }
+
+    /// Takes back one thing; things are taken back in reverse order.
+    pub(super) fn undo(&mut self, done: Done) {
+        match done {
+            Done::Appended { stream, count } => self.undo_append(&stream, count),
+            Done::Created { stream } => {
+                self.streams.remove(&stream);
+            }
+            Done::Named { stream } => {
+                if let Some(stream) = self.streams.get_mut(&stream) {
+                    if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
+                        self.names.remove(&name);
+                    }
+                    stream.id = StreamId::stored(stream.id.uuid(), None, stream.id.stored_category());
+                }
+            }
+            Done::Deleted { stream, events } => self.undo_delete(stream, events),
+            Done::Snapshot { stream } => {
+                let stream = self.streams.get_mut(&stream);
+                if let Some(snapshot) = stream.and_then(|stream| stream.snapshots.pop()) {
+                    self.snapshot_ids.remove(&snapshot.id);
+                }
+            }
+        }
+    }
+
+    fn undo_append(&mut self, stream: &StreamKey, count: usize) {
+        let Some(stream) = self.streams.get_mut(stream) else { return };
+        for _ in 0..count {
+            let entry = stream.positions.pop().and_then(|position| self.log.take(position));
+            if let Some(entry) = entry {
+                self.ids.remove(&entry.event.id);
+            }
+        }
+    }
+
+    fn undo_delete(&mut self, stream: Stream, events: Vec<(Position, Entry)>) {
+        for (position, entry) in events {
+            self.ids.insert(entry.event.id, position);
+            self.log.put_back(position, entry);
+        }
+        self.snapshot_ids.extend(stream.snapshots.iter().map(|snapshot| snapshot.id));
+        if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
+            self.names.insert(name, stream.id.uuid());
+        }
+        self.streams.insert(Arc::clone(&stream.key), stream);
+    }
+
+    fn append_to(&mut self, tenant: &TenantId, part: &StreamAppend, journal: &mut Journal) -> Result<Written> {
+        let first_version = part.expectation.check(&part.stream, self.state_of(tenant, &part.stream))?;
+        let key = self.ensure_stream(tenant, &part.stream, first_version.is_some(), journal)?;
+        let mut positions = Vec::with_capacity(part.events.len());
+        for (number, new) in (0..).zip(&part.events) {
+            let position = self.log.next();
+            let event = self.stored(new, position, first_version.map(|first| first + number));
+            self.ids.insert(event.id, position);
+            self.log.push(Entry { stream: Arc::clone(&key), event });
+            positions.push(position);
+        }
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.positions.extend(positions);
+        }
+        journal.note(Done::Appended { stream: key, count: part.events.len() });
+        Ok(Written { first_version, last_position: AppendPosition::from_i64(self.log.last().to_i64()) })
+    }
+
+    /// The stream's key, having created the stream and learned its name where that is new.
+    fn ensure_stream(
+        &mut self,
+        tenant: &TenantId,
+        id: &StreamId,
+        versioned: bool,
+        journal: &mut Journal,
+    ) -> Result<Arc<StreamKey>> {
+        let key = key(tenant, id);
+        let known = self.streams.get(&key);
+        let named = known.is_some_and(|stream| stream.id.name().is_some());
+        let learned = stored_name(tenant, id).filter(|_| !named);
+        if let Some(name) = &learned
+            && let Some(holder) = self.names.get(name).filter(|holder| **holder != id.uuid())
+        {
+            return Err(Error::StreamNameTaken { stream: id.clone(), name: name.2.clone(), holder: *holder });
+        }
+        let key = known.map_or_else(|| Arc::new(key), |stream| Arc::clone(&stream.key));
+        let new = || Stream {
+            key: Arc::clone(&key),
+            id: StreamId::stored(id.uuid(), None, id.stored_category()),
+            versioned,
+            positions: Vec::new(),
+            snapshots: Vec::new(),
+        };
+        if known.is_none() {
+            journal.note(Done::Created { stream: Arc::clone(&key) });
+        }
+        let stream = self.streams.entry(Arc::clone(&key)).or_insert_with(new);
+        if let Some(name) = learned {
+            self.names.insert(name, id.uuid());
+            stream.id = id.clone();
+            journal.note(Done::Named { stream: Arc::clone(&key) });
+        }
+        Ok(key)
+    }
+
+    fn state_of(&self, tenant: &TenantId, stream: &StreamId) -> StreamState {
+        match self.streams.get(&key(tenant, stream)) {
+            None => StreamState::Missing,
+            Some(stream) if stream.versioned => StreamState::Versioned(stream.positions.len() as Version),
+            Some(_) => StreamState::Unversioned,
+        }
+    }
+
+    fn present(&self, id: Uuid) -> Option<PresentEvent> {
+        let position = *self.ids.get(&id)?;
+        let entry = self.log.get(position)?;
+        let positions = &self.streams.get(&entry.stream)?.positions;
+        let before = positions.partition_point(|other| *other < position).checked_sub(1);
+        let previous = before.and_then(|before| self.event(*positions.get(before)?)).map(|event| event.id);
+        Some(PresentEvent { record: self.record(entry), previous })
+    }
+
+    /// The newest snapshot of these names that the stream has reached, and that is no older than its first event.
+    fn snapshot_for(&self, stream: &Stream, span: Span) -> Option<StoredEvent> {
+        let Span::FromSnapshot { names, up_to } = span else { return None };
+        let first = self.event(*stream.positions.first()?)?;
+        let wanted = |snapshot: &&StoredEvent| {
+            names.contains(&&*snapshot.name)
+                && snapshot.version.is_some_and(|version| version <= up_to)
+                && snapshot.created_at >= first.created_at
+        };
+        stream.snapshots.iter().filter(wanted).max_by_key(|snapshot| snapshot.version).cloned()
+    }
+
+    fn event(&self, position: Position) -> Option<&StoredEvent> {
+        self.log.get(position).map(|entry| &entry.event)
+    }
+
+    fn record(&self, entry: &Entry) -> StoredRecord {
+        let stream = self.streams.get(&entry.stream).map_or(&entry.stream.stream, |stream| &stream.id);
+        StoredRecord {
+            stream: stream.clone(),
+            tenant: entry.stream.tenant.clone(),
+            event: entry.event.clone(),
+        }
+    }
+
+    fn stored(&mut self, new: &NewRecord, position: Position, version: Option<Version>) -> StoredEvent {
+        StoredEvent {
+            position,
+            version,
+            id: new.id,
+            name: self.event_name(&new.name),
+            data: new.data.as_str().into(),
+            context: if new.context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(new.context.clone()) },
+            created_at: new.created_at,
+            schema_version: new.schema_version,
+        }
+    }
+
+    fn event_name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.event_names.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.event_names.insert(Arc::clone(&name));
+        name
+    }
+}
+
+fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
+    StreamKey { tenant: tenant.clone(), stream: stream.clone() }
+}
+
+fn stored_name(tenant: &TenantId, stream: &StreamId) -> Option<(TenantId, String, String)> {
+    let name = stream.name()?.to_owned();
+    Some((tenant.clone(), stream.stored_category().to_owned(), name))
+}
+
+/// The part of the stream's positions that a span covers.
+fn wanted(stream: &Stream, span: Span, snapshot_version: Version) -> &[Position] {
+    let positions = stream.positions.as_slice();
+    let at = |version: Version| usize::try_from(version).unwrap_or(usize::MAX).min(positions.len());
+    let range = match span {
+        Span::Full => 0..positions.len(),
+        Span::FromSnapshot { .. } => at(snapshot_version)..positions.len(),
+        Span::Versions { start, stop } => at(start.saturating_sub(1))..at(stop.saturating_sub(1)),
+        Span::After(position) => positions.partition_point(|other| *other <= position)..positions.len(),
+    };
+    positions.get(range).unwrap_or_default()
+}
+
+fn passes(filter: &Filter, entry: &Entry) -> bool {
+    let StreamKey { tenant, stream } = &*entry.stream;
+    filter.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+        && filter.category.as_ref().is_none_or(|wanted| Some(wanted) == stream.category())
+        && filter.names.as_ref().is_none_or(|names| names.contains(&entry.event.name))
+}

@@ -1,0 +1,157 @@
+//! Events on their way into the store: alone, in lists, of several types; each with what the caller set for it.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::backend::NewRecord;
+use crate::context::Context;
+use crate::error::{Error, NameKind, Result};
+use crate::event::Event;
+use crate::limits;
+use crate::payload;
+
+/// An event to be appended, with what the caller set for it: context, id, time.
+///
+/// Made by [`Event::with_context`], [`Event::with_id`] and [`Event::with_created_at`]. What is not set is made when
+/// the event is appended: a version 7 UUID, and now.
+#[derive(Debug, Clone)]
+pub struct NewEvent<E> {
+    event: E,
+    context: Context,
+    id: Option<Uuid>,
+    created_at: Option<Timestamp>,
+}
+
+impl<E: Event> NewEvent<E> {
+    /// An event with nothing set.
+    pub fn new(event: E) -> Self {
+        Self { event, context: Context::default(), id: None, created_at: None }
+    }
+
+    /// This event with a context.
+    #[must_use]
+    pub fn with_context(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+
+    /// This event with an id.
+    #[must_use]
+    pub fn with_id(self, id: Uuid) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    /// This event with the time at which it happened. Cut to microseconds; years 1 to 9999.
+    #[must_use]
+    pub fn with_created_at(self, created_at: Timestamp) -> Self {
+        Self { created_at: Some(created_at), ..self }
+    }
+
+    fn encode(self) -> Result<PendingEvent> {
+        let name = self.event.event_name();
+        limits::check_name(NameKind::EventName, &name)?;
+        let data = match self.event.encode() {
+            Ok(data) => data,
+            Err(source) => return Err(Error::InvalidPayload { name: name.into_owned(), source }),
+        };
+        Ok(PendingEvent {
+            context: self.context,
+            record: NewRecord {
+                id: self.id.unwrap_or_else(Uuid::now_v7),
+                name,
+                data,
+                context: String::new(),
+                created_at: storable(self.created_at.unwrap_or_else(Timestamp::now))?,
+                schema_version: 1,
+            },
+            repeats: repeats::<E>,
+        })
+    }
+}
+
+/// 0001-01-01T00:00:00Z, the first time that all backends and the reference can hold.
+const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+
+/// Cuts a time to the microseconds that are stored, and refuses what is outside the years 1 to 9999.
+fn storable(created_at: Timestamp) -> Result<Timestamp> {
+    match Timestamp::from_microsecond(created_at.as_microsecond()) {
+        Ok(cut) if cut >= FIRST_TIME => Ok(cut),
+        _ => Err(Error::InvalidTime { created_at }),
+    }
+}
+
+/// Whether a stored payload is what this type would write for the same event: fields are compared as the caller's
+/// type reads them, so that an added field with a default or another order of keys makes no difference.
+fn repeats<E: Event>(stored_name: &str, stored: &str, new: &NewRecord) -> bool {
+    let Ok(stored) = E::decode(stored_name, stored) else { return false };
+    stored.event_name() == new.name && stored.encode().is_ok_and(|stored| payload::equal_json(&stored, &new.data))
+}
+
+/// An encoded event, waiting for its context and its append.
+#[derive(Debug)]
+pub(crate) struct PendingEvent {
+    pub(crate) context: Context,
+    pub(crate) record: NewRecord,
+    /// Whether a stored name and payload are this event's, as the caller's type reads them.
+    pub(crate) repeats: fn(&str, &str, &NewRecord) -> bool,
+}
+
+/// What can be appended: an event, a list or an array of events, or a tuple of events of several types.
+///
+/// Each may be an event as it is, or one with a context, an id or a time of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be appended",
+    label = "neither an event nor a list of events",
+    note = "an event derives `Event`; a list is a `Vec`, an array, or a tuple of events"
+)]
+pub trait IntoEvents {
+    /// Adds the events, encoded, to the end of `events`.
+    #[doc(hidden)]
+    fn encode_into(self, events: &mut Encoded) -> Result<()>;
+}
+
+/// The encoded events of one append.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct Encoded(pub(crate) Vec<PendingEvent>);
+
+impl<E: Event> IntoEvents for E {
+    fn encode_into(self, events: &mut Encoded) -> Result<()> {
+        NewEvent::new(self).encode_into(events)
+    }
+}
+
+impl<E: Event> IntoEvents for NewEvent<E> {
+    fn encode_into(self, events: &mut Encoded) -> Result<()> {
+        events.0.push(self.encode()?);
+        Ok(())
+    }
+}
+
+impl<T: IntoEvents> IntoEvents for Vec<T> {
+    fn encode_into(self, events: &mut Encoded) -> Result<()> {
+        events.0.reserve(self.len());
+        self.into_iter().try_for_each(|event| event.encode_into(events))
+    }
+}
+
+impl<T: IntoEvents, const N: usize> IntoEvents for [T; N] {
+    fn encode_into(self, events: &mut Encoded) -> Result<()> {
+        events.0.reserve(N);
+        self.into_iter().try_for_each(|event| event.encode_into(events))
+    }
+}
+
+macro_rules! tuples_of_events {
+    ($(($($part:ident)+))+) => {$(
+        impl<$($part: IntoEvents),+> IntoEvents for ($($part,)+) {
+            fn encode_into(self, events: &mut Encoded) -> Result<()> {
+                #[allow(non_snake_case, reason = "the type parameters name the parts")]
+                let ($($part,)+) = self;
+                $($part.encode_into(events)?;)+
+                Ok(())
+            }
+        }
+    )+};
+}
+
+tuples_of_events! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }

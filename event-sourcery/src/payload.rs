@@ -1,0 +1,104 @@
+//! Payloads: from a caller's type to the text of a JSON object and back, refusing what would not come back equal.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{DecodeError, PayloadError};
+use crate::finite;
+
+/// The deepest nesting that serde_json reads back.
+const DEEPEST: usize = 127;
+
+/// The text of a JSON object for `value`.
+pub fn encode<T: Serialize>(value: &T) -> Result<String, PayloadError> {
+    let text = check(serde_json::to_string(value)?)?;
+    // serde_json writes NaN and the infinities as `null`: only a text with a `null` in it can hide one.
+    if text.contains("null") {
+        finite::check(value)?;
+    }
+    Ok(text)
+}
+
+/// A value of the caller's type from a stored payload.
+pub fn decode<T: DeserializeOwned>(data: &str) -> Result<T, DecodeError> {
+    expect_object(data)?;
+    Ok(serde_json::from_str(data)?)
+}
+
+/// Refuses what is not an object, and what is nested deeper than can be read back.
+pub(crate) fn check(text: String) -> Result<String, PayloadError> {
+    if !text.trim_start().starts_with('{') {
+        return Err(PayloadError::NotAnObject);
+    }
+    if is_too_deep(&text) {
+        return Err(PayloadError::TooDeep { deepest: DEEPEST });
+    }
+    Ok(text)
+}
+
+/// A payload is an object; serde_json would also fill a struct from an array.
+pub(crate) fn expect_object(data: &str) -> Result<(), DecodeError> {
+    if data.trim_start().starts_with('{') { Ok(()) } else { Err(DecodeError::NotAnObject) }
+}
+
+/// Whether two texts stand for one JSON value, whatever the order of keys, spacing and escapes.
+pub(crate) fn equal_json(left: &str, right: &str) -> bool {
+    left == right
+        || match (serde_json::from_str::<Value>(left), serde_json::from_str::<Value>(right)) {
+            (Ok(left), Ok(right)) => left == right,
+            _ => false,
+        }
+}
+
+fn is_too_deep(text: &str) -> bool {
+    let opening = text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    opening > DEEPEST && nesting(text) > DEEPEST
+}
+
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn braces_inside_strings_do_not_count_as_nesting() {
+        assert_eq!(nesting(r#"{"a":"[[[\"[[","b":[1]}"#), 2);
+    }
+
+    #[test]
+    fn nesting_is_allowed_as_deep_as_it_can_be_read_back() {
+        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        let deepest = check(nested(DEEPEST - 1)).unwrap();
+        assert!(serde_json::from_str::<Value>(&deepest).is_ok());
+        assert!(matches!(check(nested(DEEPEST)), Err(PayloadError::TooDeep { .. })));
+        assert!(serde_json::from_str::<Value>(&nested(DEEPEST)).is_err());
+    }
+
+    #[test]
+    fn numbers_that_json_cannot_hold_are_refused_wherever_they_stand() {
+        let nan = BTreeMap::from([("a", vec![Some(f64::NAN)])]);
+        assert!(matches!(encode(&nan), Err(PayloadError::NotFinite)));
+        let none = BTreeMap::from([("a", vec![None::<f64>])]);
+        assert_eq!(encode(&none).unwrap(), r#"{"a":[null]}"#);
+    }
+}

@@ -1,0 +1,69 @@
+//! Reading across streams.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::stream;
+
+use crate::backend::{Backend, Filter, ScanRequest};
+use crate::error::Result;
+use crate::event::Event;
+use crate::events::Events;
+use crate::position::Position;
+use crate::store::Scope;
+use crate::stream_id::Category;
+use crate::wrapped_event::Recorded;
+
+/// How many events are in memory at once.
+const PAGE: usize = 512;
+
+/// A read across streams in the making; see [`EventStore::read_all`](crate::EventStore::read_all).
+#[derive(Debug)]
+#[must_use = "nothing is read until this is read as a stream"]
+pub struct ReadAll<'a, E> {
+    backend: &'a dyn Backend,
+    request: ScanRequest,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<'a, E: Event> ReadAll<'a, E> {
+    pub(crate) fn new(backend: &'a dyn Backend, scope: &Scope) -> Self {
+        let tenant = (!scope.tenant.is_default()).then(|| scope.tenant.clone());
+        let names = (!E::CATCH_ALL).then(|| E::NAMES.iter().map(|name| Arc::from(*name)).collect());
+        let filter = Filter { tenant, category: None, names };
+        let request = ScanRequest { after: Position::START, filter, limit: PAGE };
+        Self { backend, request, event: PhantomData }
+    }
+
+    /// Only events above this position.
+    pub fn after(mut self, position: Position) -> Self {
+        self.request.after = position;
+        self
+    }
+
+    /// Only events of this category's streams.
+    pub fn category(mut self, category: Category) -> Self {
+        self.request.filter.category = Some(category);
+        self
+    }
+
+    /// The events one by one, in position order and in bounded memory, up to what is settled when the end is reached.
+    ///
+    /// # Errors
+    ///
+    /// An item is an error for a stored event that is corrupt or does not fit `E`, and where the backend fails.
+    /// Nothing follows an error.
+    pub fn stream(self) -> Events<'a, Recorded<E>> {
+        Events::of_pages(stream::try_unfold(Some((self.backend, self.request)), next_page))
+    }
+}
+
+type Next<'a> = Option<(&'a dyn Backend, ScanRequest)>;
+
+async fn next_page<E: Event>(next: Next<'_>) -> Result<Option<(Vec<Recorded<E>>, Next<'_>)>> {
+    let Some((backend, mut request)) = next else { return Ok(None) };
+    let page = backend.scan(request.clone()).await?;
+    let records = page.records.into_iter().map(Recorded::decode).collect::<Result<_>>()?;
+    request.after = page.next;
+    Ok(Some((records, page.has_more.then_some((backend, request)))))
+}

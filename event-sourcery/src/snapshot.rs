@@ -1,0 +1,75 @@
+//! Snapshots: an event stored beside a stream that stands for all before it.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use crate::backend::SnapshotRequest;
+use crate::error::{Error, Result};
+use crate::new_event::{Encoded, IntoEvents};
+use crate::store::Scope;
+use crate::stream_id::StreamId;
+use crate::version::Version;
+use crate::within::{InTransaction, OnStore};
+
+/// A snapshot in the making; see [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
+#[derive(Debug)]
+#[must_use = "no snapshot is saved until this is awaited or run"]
+pub struct SaveSnapshot<On> {
+    on: On,
+    request: Result<SnapshotRequest>,
+}
+
+impl<On> SaveSnapshot<On> {
+    pub(crate) fn new(
+        on: On,
+        scope: &Scope,
+        stream: &StreamId,
+        version: Version,
+        snapshot: impl IntoEvents,
+    ) -> Self {
+        Self { on, request: request(scope, stream, version, snapshot) }
+    }
+}
+
+fn request(
+    scope: &Scope,
+    stream: &StreamId,
+    version: Version,
+    snapshot: impl IntoEvents,
+) -> Result<SnapshotRequest> {
+    let mut encoded = Encoded::default();
+    snapshot.encode_into(&mut encoded)?;
+    let Some(mut snapshot) = encoded.0.pop() else {
+        return Err(Error::EmptyAppend { stream: stream.clone() });
+    };
+    snapshot.record.context = snapshot.context.encode()?;
+    Ok(SnapshotRequest {
+        tenant: scope.tenant.clone(),
+        stream: stream.clone(),
+        version,
+        record: snapshot.record,
+    })
+}
+
+impl<'a> IntoFuture for SaveSnapshot<OnStore<'a>> {
+    type Output = Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        match self.request {
+            Ok(request) => self.on.backend.save_snapshot(request),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+impl SaveSnapshot<InTransaction<'_>> {
+    /// Saves the snapshot within the transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
+    pub fn run(self) -> Result<()> {
+        self.on.transaction.save_snapshot(&self.request?)
+    }
+}

@@ -1,0 +1,255 @@
+//! The handle that an application holds.
+
+use std::sync::Arc;
+
+use crate::append::{Append, Appended};
+use crate::backend::{Backend, TransactionalBackend};
+use crate::context::ContextComponent;
+use crate::delete::DeleteStream;
+use crate::enricher::{Enricher, Enrichers, Enriching};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::load::LoadStream;
+use crate::new_event::IntoEvents;
+use crate::position::Position;
+use crate::read_all::ReadAll;
+use crate::snapshot::SaveSnapshot;
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+use crate::within::{OnStore, Within};
+
+/// A store of events, over a backend: the handle that an application holds, clones and passes on.
+///
+/// The backend is named where the store is made and nowhere else. Code that does not need transactions takes an
+/// `EventStore`, whose backend is erased ([`erased`](EventStore::erased)); code that does names it, so that a
+/// transaction cannot meet another backend's store.
+///
+/// ```
+/// use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// struct InvoicePaid {
+///     invoice_number: String,
+/// }
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let store = EventStore::new(MemoryBackend::new());
+/// let stream = StreamId::from_name("invoices/1003")?;
+///
+/// store.append(&stream, InvoicePaid { invoice_number: "1003".into() }).await?;
+///
+/// let events = store.load_stream::<InvoicePaid>(&stream).await?;
+/// assert_eq!(events[0].event.invoice_number, "1003");
+/// assert_eq!(events[0].version, Some(1));
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct EventStore<B = Arc<dyn Backend>> {
+    backend: Arc<B>,
+    scope: Scope,
+}
+
+/// What a handle adds to every call: whose streams, and which context.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) tenant: TenantId,
+    pub(crate) enrichers: Enrichers,
+}
+
+impl<B> Clone for EventStore<B> {
+    fn clone(&self) -> Self {
+        Self { backend: Arc::clone(&self.backend), scope: self.scope.clone() }
+    }
+}
+
+impl<B: Backend> EventStore<B> {
+    /// A store over this backend, for the default tenant.
+    pub fn new(backend: B) -> Self {
+        Self {
+            backend: Arc::new(backend),
+            scope: Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default() },
+        }
+    }
+
+    /// This store with its backend's type erased, for code that works on any backend.
+    #[must_use]
+    pub fn erased(&self) -> EventStore {
+        let backend: Arc<dyn Backend> = self.backend.clone();
+        EventStore { backend: Arc::new(backend), scope: self.scope.clone() }
+    }
+
+    /// The backend, for what only it can do.
+    #[must_use]
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// A handle that sees this tenant's streams only. Every operation obeys it.
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId, TenantId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = EventStore::new(MemoryBackend::new());
+    /// let acme = store.for_tenant(TenantId::new("acme")?);
+    /// let stream = StreamId::from_name("invoices/1003")?;
+    ///
+    /// acme.append(&stream, RawEvent::new("Paid", "{}")?).await?;
+    /// assert!(store.load_stream::<RawEvent>(&stream).await?.is_empty());
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn for_tenant(&self, tenant: TenantId) -> Self {
+        Self { backend: Arc::clone(&self.backend), scope: Scope { tenant, ..self.scope.clone() } }
+    }
+
+    /// The tenant that this handle works for.
+    #[must_use]
+    pub fn tenant_id(&self) -> &TenantId {
+        &self.scope.tenant
+    }
+
+    /// This store with an enricher: it runs on every event that this handle and its clones append, after those given
+    /// before, and adds a component to the event's context. A component that the caller set is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DuplicateEnricher`] when there is one for this component already.
+    ///
+    /// ```
+    /// # use event_sourcery::{ContextComponent, EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    /// struct Host { name: String }
+    ///
+    /// impl ContextComponent for Host {
+    ///     const NAME: &'static str = "host";
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = EventStore::new(MemoryBackend::new()).with_enricher(|_| Some(Host { name: "web-3".into() }))?;
+    /// let stream = StreamId::random();
+    /// store.append(&stream, RawEvent::new("Paid", "{}")?).await?;
+    ///
+    /// let events = store.load_stream::<RawEvent>(&stream).await?;
+    /// assert_eq!(events[0].context.component::<Host>()?, Some(Host { name: "web-3".into() }));
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub fn with_enricher<C, F>(mut self, enricher: F) -> Result<Self>
+    where
+        C: ContextComponent,
+        F: Fn(&Enriching<'_>) -> Option<C> + Send + Sync + 'static,
+    {
+        self.scope.enrichers.add(Enricher::new(enricher))?;
+        Ok(self)
+    }
+
+    /// Appends events to a stream: one, a list, or a tuple of several types. Awaited, it writes all or nothing.
+    ///
+    /// Without a word about versions the stream must not exist yet. Each further word is a method of [`Append`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the stream is at another version than expected,
+    /// [`Error::ExpectedVersionUsedOnVersionlessStream`] and [`Error::NoExpectedVersionGivenOnVersionedStream`] when it
+    /// has the other kind of versioning, [`Error::EmptyAppend`], [`Error::DuplicateEvent`],
+    /// [`Error::StreamNameTaken`], [`Error::InvalidPayload`], [`Error::InvalidName`], [`Error::InvalidTime`],
+    /// [`Error::InvalidContext`]; and the backend's: [`Error::Busy`], [`Error::StorageFull`], [`Error::ReadOnly`].
+    pub fn append(&self, stream: &StreamId, events: impl IntoEvents) -> Append<'_, OnStore<'_>, Appended> {
+        Append::new(self.on_store(), &self.scope, stream, events)
+    }
+
+    /// Loads a stream, in order. A stream that does not exist is empty.
+    ///
+    /// If there is a snapshot that `E` decodes, reading starts at the newest such snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownEvent`] for a stored event that `E` does not decode, [`Error::InvalidEvent`] for a corrupt one.
+    pub fn load_stream<E: Event>(&self, stream: &StreamId) -> LoadStream<OnStore<'_>, E> {
+        LoadStream::new(self.on_store(), &self.scope, stream)
+    }
+
+    /// Deletes a stream with its snapshots, cursors and parked events. Deleting what does not exist does nothing.
+    ///
+    /// What is in the outbox is still published, unless [`DeleteStream::drop_outbox`] says otherwise. The stream can
+    /// be created anew from version 1, with either kind of versioning.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub fn delete_stream(&self, stream: &StreamId) -> DeleteStream<OnStore<'_>> {
+        DeleteStream::new(self.on_store(), &self.scope, stream)
+    }
+
+    /// Stores a snapshot for a version that the stream has reached. Loading with a type that knows the snapshot starts
+    /// there; the full history stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SnapshotVersionMismatch`] for a higher version and for a stream that is unknown or has no versions.
+    pub fn save_snapshot(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        snapshot: impl IntoEvents,
+    ) -> SaveSnapshot<OnStore<'_>> {
+        SaveSnapshot::new(self.on_store(), &self.scope, stream, version, snapshot)
+    }
+
+    /// Reads the events of all streams that `E` decodes, in position order, up to what is settled now.
+    ///
+    /// On the default handle it sees every tenant, and each record carries its tenant; on a tenant's, that tenant only.
+    pub fn read_all<E: Event>(&self) -> ReadAll<'_, E> {
+        ReadAll::new(&*self.backend, &self.scope)
+    }
+
+    /// The settled position: the highest one below which nothing can appear any more. Zero in an empty store. It never
+    /// waits.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn position(&self) -> Result<Position> {
+        self.backend.position().await
+    }
+
+    fn on_store(&self) -> OnStore<'_> {
+        OnStore { backend: &*self.backend }
+    }
+}
+
+impl<B: TransactionalBackend> EventStore<B> {
+    /// Runs `work` in one transaction of the backend, on its writer: what it appends and what it writes to the caller's
+    /// own tables is committed together if it succeeds, and nothing of it is kept if it fails or panics.
+    ///
+    /// A refused append inside leaves the transaction usable.
+    ///
+    /// # Errors
+    ///
+    /// What `work` fails with, or the backend's error in the caller's error type.
+    ///
+    /// ```
+    /// # use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = EventStore::new(MemoryBackend::new());
+    /// let (order, invoice) = (StreamId::random(), StreamId::random());
+    ///
+    /// store
+    ///     .transaction(move |tx| {
+    ///         tx.append(&order, RawEvent::new("Ordered", "{}")?).run()?;
+    ///         tx.append(&invoice, RawEvent::new("Issued", "{}")?).run()
+    ///     })
+    ///     .await?;
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'w, 't> FnOnce(&mut Within<'w, B::Transaction<'t>>) -> Result<T, E> + Send + 'static,
+    {
+        let scope = self.scope.clone();
+        self.backend.transaction(move |transaction| work(&mut Within::new(transaction, &scope))).await
+    }
+}

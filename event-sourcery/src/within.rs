@@ -1,0 +1,86 @@
+//! Where a call runs: on the store, awaited; or inside an open transaction.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::append::{Append, Appended};
+use crate::backend::{Backend, BackendTransaction};
+use crate::delete::DeleteStream;
+use crate::event::Event;
+use crate::load::LoadStream;
+use crate::new_event::IntoEvents;
+use crate::snapshot::SaveSnapshot;
+use crate::store::Scope;
+use crate::stream_id::StreamId;
+use crate::version::Version;
+
+/// A call on the store itself: it runs when it is awaited.
+#[derive(Debug, Clone, Copy)]
+pub struct OnStore<'a> {
+    pub(crate) backend: &'a dyn Backend,
+}
+
+/// A call inside an open transaction: it runs when `.run()` is called.
+pub struct InTransaction<'a> {
+    pub(crate) transaction: &'a mut dyn BackendTransaction,
+}
+
+impl std::fmt::Debug for InTransaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InTransaction")
+    }
+}
+
+/// The store within an open transaction; see [`EventStore::transaction`](crate::EventStore::transaction).
+///
+/// The calls are those of the store, and end with `.run()` in place of `.await`. It dereferences to the backend's own
+/// transaction, where the caller's tables are reached.
+#[derive(Debug)]
+pub struct Within<'w, T> {
+    transaction: &'w mut T,
+    scope: &'w Scope,
+}
+
+impl<'w, T: BackendTransaction> Within<'w, T> {
+    pub(crate) const fn new(transaction: &'w mut T, scope: &'w Scope) -> Self {
+        Self { transaction, scope }
+    }
+
+    /// See [`EventStore::append`](crate::EventStore::append).
+    pub fn append(&mut self, stream: &StreamId, events: impl IntoEvents) -> Append<'_, InTransaction<'_>, Appended> {
+        Append::new(InTransaction { transaction: self.transaction }, self.scope, stream, events)
+    }
+
+    /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.
+    pub fn load_stream<E: Event>(&mut self, stream: &StreamId) -> LoadStream<InTransaction<'_>, E> {
+        LoadStream::new(InTransaction { transaction: self.transaction }, self.scope, stream)
+    }
+
+    /// See [`EventStore::delete_stream`](crate::EventStore::delete_stream).
+    pub fn delete_stream(&mut self, stream: &StreamId) -> DeleteStream<InTransaction<'_>> {
+        DeleteStream::new(InTransaction { transaction: self.transaction }, self.scope, stream)
+    }
+
+    /// See [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
+    pub fn save_snapshot(
+        &mut self,
+        stream: &StreamId,
+        version: Version,
+        snapshot: impl IntoEvents,
+    ) -> SaveSnapshot<InTransaction<'_>> {
+        SaveSnapshot::new(InTransaction { transaction: self.transaction }, self.scope, stream, version, snapshot)
+    }
+}
+
+impl<T> Deref for Within<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.transaction
+    }
+}
+
+impl<T> DerefMut for Within<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.transaction
+    }
+}
