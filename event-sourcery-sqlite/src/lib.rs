@@ -44,6 +44,11 @@ mod time;
 mod transaction;
 mod writer;
 
+/// The README's code, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub use backend::SqliteBackend;
 pub use options::{SqliteOptions, Synchronous};
 pub use rusqlite;

@@ -1,4 +1,44 @@
-#![doc = include_str!("../README.md")]
+//! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants. One contract, tested
+//! by one public suite, on memory, SQLite and PostgreSQL.
+//!
+//! ```
+//! use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+//! struct InvoicePaid {
+//!     invoice_number: String,
+//! }
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let store = EventStore::new(MemoryBackend::new()); // or SqliteBackend::open("invoices.db").await?
+//! let stream = StreamId::from_name("invoices/1003")?;
+//!
+//! store.append(&stream, InvoicePaid { invoice_number: "1003".into() }).await?; // creates the stream
+//!
+//! let events = store.load_stream::<InvoicePaid>(&stream).await?;
+//! let last = events.last().and_then(|event| event.version);
+//!
+//! let another = || InvoicePaid { invoice_number: "1003".into() };
+//! let refused = store.append(&stream, another()).await;
+//! assert!(matches!(refused, Err(Error::Conflict { expected: 0, actual: 1, .. })));
+//! store.append(&stream, another()).expected_version(last).await?;
+//! # Ok::<(), Error>(()) }).unwrap();
+//! ```
+//!
+//! Where to go on:
+//! - [`EventStore`] is the handle: [`append`](EventStore::append), [`load_stream`](EventStore::load_stream),
+//!   [`delete_stream`](EventStore::delete_stream), [`save_snapshot`](EventStore::save_snapshot),
+//!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
+//! - [`Event`] is what you derive for your types.
+//! - The [`guide`] has a page for each task.
+//! - The backend for SQLite is the crate `event-sourcery-sqlite`; [`backend`] is for those who write another.
+//!
+//! # Features
+//!
+//! - `derive` (on by default): `#[derive(Event)]`.
+//! - `conformance`: the contract as tests, for those who write a backend.
+
 mod append;
 pub mod backend;
 #[cfg(feature = "conformance")]
@@ -53,6 +93,4 @@ pub mod __private {
     pub use crate::derive_support::*;
 }
 
-/// The guide: pages whose code is compiled and run.
-pub mod guide {
-}
+pub mod guide;

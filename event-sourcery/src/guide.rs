@@ -1,0 +1,19 @@
+//! The guide: a page for each task. Every piece of code in it is compiled and run.
+
+#[doc = include_str!("../guide/defining-events.md")]
+pub mod defining_events {}
+
+#[doc = include_str!("../guide/save-and-read-events.md")]
+pub mod save_and_read_events {}
+
+#[doc = include_str!("../guide/snapshots.md")]
+pub mod snapshots {}
+
+#[doc = include_str!("../guide/multitenancy.md")]
+pub mod multitenancy {}
+
+#[doc = include_str!("../guide/integrate-with-your-application.md")]
+pub mod integrate_with_your_application {}
+
+#[doc = include_str!("../guide/coming-from-python.md")]
+pub mod coming_from_python {}

@@ -1,0 +1,32 @@
+# What is done often. `just` lists it.
+default:
+    @just --list
+
+# Everything: what the tests need, format, lints, tests, documentation.
+test:
+    scripts/test
+
+# The tests of one crate: `just t sqlite`.
+t crate:
+    cargo nextest run -p event-sourcery-{{crate}} --all-features
+
+# Format and lints, fixed where they can be.
+fix:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets --all-features --fix --allow-dirty
+
+# The documentation, in a browser.
+doc:
+    cargo doc --workspace --all-features --no-deps --open
+
+# The figures of BENCHMARKS.md, measured anew: `just bench`, or `just bench load`.
+bench *names:
+    cd bench && cargo run --release -- {{names}}
+
+# Hours instead of seconds: more kills, more cuts, more sequences.
+soak:
+    scripts/soak
+
+# Licences, advisories and doubled dependencies.
+deny:
+    cargo deny check
