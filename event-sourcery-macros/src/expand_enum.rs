@@ -63,7 +63,9 @@ impl EnumExpansion<'_> {
             Some(quote!((#variant, #list)))
         });
         let (span, support) = (place(self.ident), self.support.at(place(self.ident)));
-        let names = quote_spanned!(span=> #support::assert_distinct(&[#(#names),*]););
+        let ident = self.ident;
+        let total = quote!({ <#ident as #support::Event>::NAMES.len() });
+        let names = quote_spanned!(span=> #support::assert_distinct::<#total>(&[#(#names),*]););
         Some(quote!(const _: () = { #(#catch_alls)* #names };))
     }
 
@@ -144,7 +146,7 @@ impl EnumExpansion<'_> {
             Content::Gathered(ty) => {
                 let event = self.as_event(ty);
                 quote! {
-                    _ if #support::contains(#event::NAMES, name) => #event::decode(name, data).map(Self::#ident),
+                    _ if #event::NAMES.contains(&name) => #event::decode(name, data).map(Self::#ident),
                 }
             }
             Content::CatchAll(ty) => {

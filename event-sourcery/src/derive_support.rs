@@ -6,7 +6,7 @@ mod variant;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-pub use self::names::{assert_distinct, assert_names_its_events, concat, contains, count};
+pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
 pub use self::variant::{decode_variant, encode_variant};
 pub use crate::error::{DecodeError, PayloadError};
 pub use crate::event::{Event, RawEvent};
