@@ -44,10 +44,15 @@ mod time;
 mod transaction;
 mod writer;
 
-/// The README's code, compiled and run.
+/// Pages whose code needs this crate, compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../event-sourcery/guide/integrate-with-your-application.md")]
+    struct IntegrateWithYourApplication;
+}
 
 pub use backend::SqliteBackend;
 pub use options::{SqliteOptions, Synchronous};

@@ -11,8 +11,6 @@ pub use self::variant::{decode_variant, encode_variant};
 pub use crate::error::{DecodeError, PayloadError};
 pub use crate::event::{Event, RawEvent};
 use crate::payload;
-// Only because these are `pub` in a private module; goes when they are `pub(crate)`.
-pub use crate::payload::{decode as decode_payload, encode as encode_payload};
 
 /// What an event with fields has to be, so that a missing derive is reported as what it is.
 #[diagnostic::on_unimplemented(

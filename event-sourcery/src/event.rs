@@ -150,3 +150,21 @@ impl Event for RawEvent {
     }
 }
 
+
+/// A boxed event is that event: for the large variant of an enum.
+impl<E: Event> Event for Box<E> {
+    const NAMES: &'static [&'static str] = E::NAMES;
+    const CATCH_ALL: bool = E::CATCH_ALL;
+
+    fn event_name(&self) -> Cow<'static, str> {
+        E::event_name(self)
+    }
+
+    fn encode(&self) -> Result<String, PayloadError> {
+        E::encode(self)
+    }
+
+    fn decode(name: &str, data: &str) -> Result<Self, DecodeError> {
+        E::decode(name, data).map(Self::new)
+    }
+}

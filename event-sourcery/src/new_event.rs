@@ -73,7 +73,9 @@ const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// Cuts a time to the microseconds that are stored, and refuses what is outside the years 1 to 9999.
 fn storable(created_at: Timestamp) -> Result<Timestamp> {
-    match Timestamp::from_microsecond(created_at.as_microsecond()) {
+    let nanoseconds = created_at.subsec_nanosecond();
+    // By parts: `Timestamp::from_microsecond` refuses the fractions of the last second that a `Timestamp` can be in.
+    match Timestamp::new(created_at.as_second(), nanoseconds - nanoseconds % 1_000) {
         Ok(cut) if cut >= FIRST_TIME => Ok(cut),
         _ => Err(Error::InvalidTime { created_at }),
     }

@@ -11,7 +11,7 @@ use crate::finite;
 const DEEPEST: usize = 127;
 
 /// The text of a JSON object for `value`.
-pub fn encode<T: Serialize>(value: &T) -> Result<String, PayloadError> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, PayloadError> {
     let text = check(serde_json::to_string(value)?)?;
     // serde_json writes NaN and the infinities as `null`: only a text with a `null` in it can hide one.
     if text.contains("null") {
@@ -21,7 +21,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<String, PayloadError> {
 }
 
 /// A value of the caller's type from a stored payload.
-pub fn decode<T: DeserializeOwned>(data: &str) -> Result<T, DecodeError> {
+pub(crate) fn decode<T: DeserializeOwned>(data: &str) -> Result<T, DecodeError> {
     expect_object(data)?;
     Ok(serde_json::from_str(data)?)
 }

@@ -41,6 +41,185 @@ macro_rules! __for_each_case {
             clause_2_14_id_and_time_are_the_callers,
             clause_2_14_id_and_time_are_made_where_the_caller_gives_none,
         }
+        repeats {
+            clause_2_7_a_repeat_returns_what_it_has_and_writes_nothing,
+            clause_2_7_a_repeat_is_recognised_by_another_handle,
+            clause_2_7_a_repeat_is_recognised_whatever_version_it_expects,
+            clause_2_7_a_repeat_of_an_append_without_versions_is_recognised,
+            clause_2_7_only_some_of_the_ids_present_is_a_duplicate,
+            clause_2_7_the_ids_in_another_order_are_a_duplicate,
+            clause_2_7_ids_that_are_not_next_to_each_other_are_a_duplicate,
+            clause_2_7_other_streams_between_leave_a_repeat_a_repeat,
+            clause_2_7_the_ids_in_another_stream_are_a_duplicate,
+            clause_2_7_the_ids_with_another_payload_are_a_duplicate,
+            clause_2_7_the_ids_with_another_type_are_a_duplicate,
+            clause_2_7_a_payload_that_is_equal_but_written_otherwise_is_a_repeat,
+            clause_2_7_a_field_added_with_a_default_leaves_a_repeat_a_repeat,
+            clause_2_7_a_type_that_was_renamed_leaves_a_repeat_a_repeat,
+            clause_2_7_one_id_twice_in_one_call_is_a_duplicate,
+            clause_2_7_a_deleted_streams_ids_can_be_imported_again,
+        }
+        retrying {
+            clause_2_7_a_client_that_lost_the_answer_can_retry,
+            clause_2_7_a_client_whose_call_did_not_arrive_can_retry,
+            clause_2_7_many_answers_can_be_lost_in_a_row,
+            clause_2_7_others_may_append_between_the_loss_and_the_retry,
+            clause_2_7_a_retry_that_others_overtook_gets_the_conflict,
+            clause_2_7_the_same_append_twice_at_once_is_written_once,
+        }
+        race {
+            clause_2_3_exactly_one_of_n_writers_wins,
+            clause_2_3_exactly_one_of_n_processes_wins [shared],
+            clause_2_4_processes_appending_without_versions_all_succeed [shared],
+        }
+        several_streams {
+            clause_2_12_one_append_goes_to_several_streams [several_streams],
+            clause_2_12_one_refused_part_leaves_nothing_of_the_others [several_streams],
+            clause_2_12_a_taken_name_in_one_part_leaves_nothing_of_the_others [several_streams],
+            clause_2_12_a_stream_given_twice_is_refused,
+            clause_2_12_an_empty_part_is_refused,
+            clause_2_12_a_requirement_has_to_hold [several_streams],
+            clause_2_12_a_requirement_on_an_unversioned_stream_never_holds [several_streams],
+            clause_2_12_a_requirement_is_about_the_same_tenant [several_streams],
+            clause_2_12_a_requirement_is_checked_atomically_with_the_write [several_streams],
+            clause_2_12_a_requirement_on_a_stream_of_a_repeat_does_not_matter [several_streams],
+            clause_2_7_a_repeat_to_several_streams_is_recognised [several_streams],
+            clause_2_12_appends_in_opposite_orders_do_not_deadlock [several_streams],
+            clause_2_12_of_several_streams_racing_exactly_one_call_wins [several_streams],
+            clause_2_12_several_streams_are_taken_or_refused_as_unsupported,
+        }
+        joining {
+            clause_2_11_what_a_transaction_appends_is_committed_together [transactions],
+            clause_2_11_nothing_of_a_failed_transaction_is_kept [transactions],
+            clause_2_11_a_failed_transaction_gives_back_names_and_ids [transactions],
+            clause_2_11_a_transaction_sees_what_it_has_written [transactions],
+            clause_2_11_a_refused_append_leaves_the_transaction_usable [transactions],
+            clause_2_11_nobody_sees_a_transaction_before_it_commits [transactions],
+            clause_4_3_within_a_transaction_position_order_is_the_order_of_its_appends [transactions],
+            clause_6_1_a_snapshot_saved_in_a_transaction_is_found [transactions],
+        }
+        durability {
+            clause_2_10_what_was_acknowledged_is_there_after_reopening [durable],
+            clause_2_10_what_was_deleted_stays_deleted_after_reopening [durable],
+            clause_4_5_what_was_settled_stays_settled_across_restarts [durable],
+            clause_4_1_positions_are_not_reused_after_deleting_the_newest_stream_and_reopening [durable],
+        }
+        payloads {
+            clause_2_13_texts_read_back_equal,
+            clause_2_13_numbers_read_back_equal,
+            clause_2_13_empty_and_absent_things_read_back_equal,
+            clause_2_13_a_payload_of_a_megabyte_reads_back_equal,
+            clause_2_13_nesting_reads_back_as_deep_as_it_is_allowed,
+            clause_2_13_raw_json_reads_back_equal_as_a_value,
+            clause_2_13_a_nul_is_stored_exactly_or_refused,
+            clause_2_13_a_number_out_of_range_is_stored_exactly_or_refused,
+            clause_2_13_numbers_that_are_not_finite_are_refused,
+            clause_2_13_a_payload_is_an_object,
+            clause_2_13_times_of_the_years_1_to_9999_read_back_equal,
+            clause_2_13_times_are_cut_to_microseconds,
+            clause_2_13_times_before_the_year_1_are_refused,
+        }
+        reading {
+            clause_3_1_each_event_is_wrapped_with_what_the_store_knows,
+            clause_3_1_an_unknown_stream_reads_as_empty,
+            clause_3_2_a_range_takes_start_inclusive_and_stop_exclusive,
+            clause_3_2_a_range_never_uses_snapshots,
+            clause_3_2_an_unversioned_stream_refuses_a_range,
+            clause_3_3_reading_starts_at_the_newest_snapshot_that_the_type_decodes,
+            clause_3_3_a_type_that_does_not_know_the_snapshot_reads_the_full_history,
+            clause_3_3_the_full_history_stays_readable_on_request,
+            clause_3_3_a_snapshot_that_does_not_decode_gives_way_to_an_older_one,
+            clause_3_4_an_event_of_an_unknown_type_is_an_error,
+            clause_3_4_an_unknown_type_without_a_version_is_an_error_too,
+            clause_3_4_a_payload_that_does_not_fit_the_type_is_an_error,
+            clause_3_1_a_read_is_as_of_one_moment,
+        }
+        paging {
+            clause_3_5_a_long_stream_reads_event_by_event_as_it_does_at_once,
+            clause_3_5_a_paged_read_starts_at_the_snapshot,
+            clause_3_5_a_paged_read_keeps_to_its_range,
+            clause_3_5_an_unversioned_stream_is_read_in_pages_too,
+            clause_3_5_a_multiple_of_the_page_ends_where_it_ends,
+            clause_3_5_what_is_appended_meanwhile_is_read_too,
+            clause_3_5_a_stream_deleted_while_it_is_read_is_an_error,
+            clause_3_5_a_stream_created_anew_while_it_is_read_is_an_error,
+            clause_3_5_a_backend_cuts_pages_of_any_size,
+        }
+        contexts {
+            clause_3_6_unknown_root_keys_of_a_context_are_kept_and_written_back,
+            clause_3_7_enrichers_run_on_every_event_and_keep_what_the_caller_set,
+            clause_3_7_enrichers_run_in_order_and_see_the_event,
+            clause_3_7_an_enricher_can_leave_an_event_alone,
+            clause_3_7_two_enrichers_of_one_name_are_refused,
+            clause_3_7_enriching_leaves_a_repeat_a_repeat,
+        }
+        positions {
+            clause_4_1_positions_only_grow,
+            clause_4_1_the_positions_of_a_deleted_newest_stream_are_not_reused,
+            clause_4_3_within_a_stream_position_order_is_version_order,
+            clause_4_5_the_position_of_an_empty_store_is_zero,
+            clause_4_5_the_position_is_that_of_the_newest_settled_event,
+            clause_4_1_a_position_handed_out_stays_the_events_position,
+            clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any_size,
+            clause_4_2_a_scan_beyond_the_end_stays_where_it_is,
+            clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out,
+            clause_4_2_read_all_sees_what_its_type_decodes,
+            clause_4_2_read_all_reads_more_than_a_page,
+        }
+        watching {
+            clause_4_2_a_reader_is_handed_every_event_once_while_many_write,
+            clause_4_2_transactions_that_are_rolled_back_in_between_hide_nothing [transactions],
+        }
+        deleting {
+            clause_5_1_a_deleted_streams_events_are_gone_from_every_read,
+            clause_5_1_the_same_uuid_elsewhere_is_untouched,
+            clause_5_1_a_deleted_streams_snapshots_do_not_show_up_again,
+            clause_5_1_the_next_stream_inherits_no_snapshot,
+            clause_5_1_a_deleted_streams_snapshot_ids_are_free_again,
+            clause_5_1_dropping_the_outbox_can_be_asked_for,
+            clause_5_2_deleting_what_does_not_exist_does_nothing,
+            clause_5_2_a_deleted_stream_is_created_again_from_version_1,
+            clause_5_2_a_deleted_stream_is_created_again_with_either_kind_of_versioning,
+            clause_5_2_deleting_by_uuid_deletes_the_named_stream,
+            clause_5_1_no_snapshot_is_taken_of_a_deleted_stream,
+        }
+        snapshots {
+            clause_6_1_a_snapshot_is_for_a_version_that_the_stream_has_reached,
+            clause_6_1_the_newest_snapshot_by_version_wins,
+            clause_6_1_a_snapshot_keeps_what_the_caller_set,
+            clause_6_1_an_id_that_a_snapshot_has_is_refused,
+            clause_6_2_snapshots_change_no_other_read_and_no_append,
+            clause_3_6_a_snapshot_older_than_the_first_event_is_ignored,
+            clause_3_3_a_backend_finds_snapshots_by_name_and_highest_version,
+            clause_6_1_a_snapshot_of_no_event_is_refused,
+        }
+        tenants {
+            clause_7_1_loads_see_the_tenants_streams_only,
+            clause_7_1_version_checks_look_at_the_tenants_stream,
+            clause_7_1_kinds_of_versioning_are_the_tenants_own,
+            clause_7_1_deletions_keep_to_the_tenant,
+            clause_7_1_snapshots_are_the_tenants_own,
+            clause_7_1_reading_across_streams_keeps_to_the_tenant,
+            clause_7_1_names_are_the_tenants_own,
+            clause_7_1_event_ids_are_unique_across_tenants,
+            clause_7_1_a_handle_of_a_handle_is_the_last_tenants,
+            clause_7_1_tenants_that_look_alike_are_told_apart,
+        }
+        evolution {
+            clause_12_1_a_name_is_part_of_the_type_and_not_of_its_module,
+            clause_12_1_former_names_are_read_as_aliases,
+            clause_12_1_a_snapshot_under_a_former_name_is_found,
+            clause_12_3_a_field_with_a_default_reads_old_events,
+            clause_12_3_an_unknown_field_in_old_events_is_ignored,
+        }
+        errors {
+            clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do,
+            clause_14_1_what_can_be_retried_says_so,
+            clause_14_2_malice_in_names_is_only_text,
+            clause_14_2_malice_in_a_context_is_only_text,
+            clause_14_2_a_component_that_cannot_be_stored_is_refused,
+            clause_14_2_extreme_ids_and_positions_are_only_values,
+        }
     } };
 }
 

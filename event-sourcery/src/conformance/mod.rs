@@ -66,8 +66,27 @@ mod subject;
 mod worker;
 
 mod appending;
+mod contexts;
+mod deleting;
+mod durability;
+mod errors;
+mod evolution;
+mod faulty;
+mod joining;
+mod paging;
+mod payloads;
+mod positions;
+mod race;
+mod reading;
+mod repeats;
+mod retrying;
+mod several_streams;
+mod snapshots;
 mod streams;
+mod tenants;
+mod watching;
 
+pub use self::faulty::{Fault, FaultyBackend};
 pub use self::fixture::Fixture;
 #[doc(hidden)]
 pub use self::run::{print_exemptions, run};

@@ -1,0 +1,115 @@
+//! Clauses 3.6 and 3.7: what stands in a context, and what enrichers add to it.
+
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::ledger::{Noted, ledger, noted, notes, tenant};
+use super::subject::Subject;
+use crate::Event as _;
+use crate::context::{Context, ContextComponent};
+use crate::error::Error;
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Request {
+    id: String,
+}
+
+impl ContextComponent for Request {
+    const NAME: &'static str = "request";
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Trace {
+    seen: Vec<String>,
+}
+
+impl ContextComponent for Trace {
+    const NAME: &'static str = "trace";
+}
+
+fn request(id: &str) -> Request {
+    Request { id: id.to_owned() }
+}
+
+pub(super) async fn clause_3_6_unknown_root_keys_of_a_context_are_kept_and_written_back(subject: Subject) {
+    let (store, stream, copy) = (subject.store(), ledger("1"), ledger("2"));
+    let stored = json!({
+        "correlation_id": "6f9619ff-8b86-4011-b42d-00cf4fc964ff",
+        "request": {"ip": "::1", "tries": [1, 2.5, null]},
+        "flag": false,
+        "": "an empty key",
+    });
+    let context: Context = serde_json::from_value(stored.clone()).unwrap();
+    store.append(&stream, noted(1).with_context(context.clone())).await.unwrap();
+
+    let read = store.load_stream::<Noted>(&stream).await.unwrap().remove(0).context;
+    assert_eq!(read, context);
+    assert_eq!(read.root::<bool>("flag").unwrap(), Some(false));
+    assert_eq!(read.root::<String>("").unwrap().as_deref(), Some("an empty key"));
+    assert_eq!(read.root::<Request>("absent").unwrap(), None);
+    assert_refused!(read.root::<Request>("flag"), Error::InvalidContext { component, .. } if component == "flag");
+
+    store.append(&copy, noted(2).with_context(read)).await.unwrap();
+    let back = store.load_stream::<Noted>(&copy).await.unwrap().remove(0).context;
+    assert_eq!(serde_json::to_value(back).unwrap(), stored);
+}
+
+pub(super) async fn clause_3_7_enrichers_run_on_every_event_and_keep_what_the_caller_set(subject: Subject) {
+    let store = subject.store().with_enricher(|_| Some(request("made"))).unwrap();
+    let stream = ledger("1");
+    let own = noted(1).with_context(Context::new().with_component(&request("own")).unwrap());
+    store.append(&stream, (own, noted(2))).await.unwrap();
+    store.for_tenant(tenant("acme")).append(&stream, noted(3)).await.unwrap();
+    subject.store().append(&stream, noted(4)).expected_version(2).await.unwrap();
+
+    let events = store.load_stream::<Noted>(&stream).await.unwrap();
+    let requests: Vec<_> = events.iter().map(|event| event.context.component::<Request>().unwrap()).collect();
+    assert_eq!(requests, [Some(request("own")), Some(request("made")), None]);
+    let of_acme = subject.store().for_tenant(tenant("acme")).load_stream::<Noted>(&stream).await.unwrap();
+    assert_eq!(of_acme[0].context.component::<Request>().unwrap(), Some(request("made")));
+}
+
+pub(super) async fn clause_3_7_enrichers_run_in_order_and_see_the_event(subject: Subject) {
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let noting = Arc::clone(&calls);
+    let store = subject
+        .store()
+        .with_enricher(|_| Some(request("first")))
+        .unwrap()
+        .with_enricher(move |event| {
+            let seen = event.context.component::<Request>().unwrap().unwrap().id;
+            noting.lock().unwrap().push((event.event_name.to_owned(), event.stream_id.clone(), event.tenant_id.clone()));
+            Some(Trace { seen: vec![seen] })
+        })
+        .unwrap();
+    let (acme, stream) = (tenant("acme"), ledger("1"));
+    store.for_tenant(acme.clone()).append(&stream, notes([1, 2])).await.unwrap();
+    let event = store.for_tenant(acme.clone()).load_stream::<Noted>(&stream).await.unwrap().remove(0);
+    assert_eq!(event.context.component::<Trace>().unwrap(), Some(Trace { seen: vec!["first".to_owned()] }));
+    assert_eq!(*calls.lock().unwrap(), vec![("noted".to_owned(), stream, acme); 2]);
+}
+
+pub(super) async fn clause_3_7_an_enricher_can_leave_an_event_alone(subject: Subject) {
+    let store = subject.store().with_enricher(|_| None::<Request>).unwrap();
+    let stream = ledger("1");
+    store.append(&stream, noted(1)).await.unwrap();
+    assert_eq!(store.load_stream::<Noted>(&stream).await.unwrap()[0].context, Context::default());
+}
+
+pub(super) async fn clause_3_7_two_enrichers_of_one_name_are_refused(subject: Subject) {
+    let store = subject.store().with_enricher(|_| Some(request("1"))).unwrap();
+    assert_refused!(
+        store.with_enricher(|_| Some(request("2"))),
+        Error::DuplicateEnricher { name } if name == "request",
+    );
+}
+
+pub(super) async fn clause_3_7_enriching_leaves_a_repeat_a_repeat(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let event = noted(1).with_id(uuid::Uuid::from_u128(1));
+    store.append(&stream, event.clone()).await.unwrap();
+    let enriched = store.with_enricher(|_| Some(request("again"))).unwrap();
+    assert!(enriched.append(&stream, event).await.unwrap().repeated);
+}

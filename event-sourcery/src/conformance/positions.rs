@@ -1,0 +1,210 @@
+//! Clause 4: positions in the whole store.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::ledger::{category, ledger, noted, notes, number, scan_request, tenant};
+use super::subject::Subject;
+use crate::RawEvent;
+use crate::backend::{Backend as _, Filter, ScanRequest, StoredRecord};
+use crate::error::Error;
+use crate::position::{AppendPosition, Position};
+use crate::store::EventStore;
+
+pub(super) async fn clause_4_1_positions_only_grow(subject: Subject) {
+    let store = subject.store();
+    let mut last = AppendPosition::from_i64(Position::START.to_i64());
+    for number in 0..20 {
+        let stream = ledger(&(number % 3).to_string());
+        let length = store.versions(&stream).await.len() as u64;
+        let appended = store.append(&stream, notes([number, number])).expected_version(length).await.unwrap();
+        assert!(appended.position > last);
+        last = appended.position;
+        // A refused append in between must not turn anything back.
+        assert_refused!(store.append(&stream, noted(0)).await, Error::Conflict { .. });
+    }
+    let positions: Vec<_> = store.records(last).await.iter().map(|record| record.position).collect();
+    assert!(positions.windows(2).all(|pair| pair[0] < pair[1]), "{positions:?}");
+    assert_eq!(positions.len(), 40);
+}
+
+pub(super) async fn clause_4_1_the_positions_of_a_deleted_newest_stream_are_not_reused(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    for _ in 0..3 {
+        let deleted = store.with_ledger(&stream, 3).await;
+        store.settled(deleted.position).await;
+        let before = store.position().await.unwrap();
+        store.delete_stream(&stream).await.unwrap();
+        assert!(store.position().await.unwrap() >= before);
+        let anew = store.append(&stream, noted(1)).await.unwrap();
+        assert!(anew.position > deleted.position, "{anew:?} after {deleted:?}");
+        store.settled(anew.position).await;
+        assert_eq!(store.records_after(before).await.len(), 1);
+        store.delete_stream(&stream).await.unwrap();
+    }
+}
+
+pub(super) async fn clause_4_3_within_a_stream_position_order_is_version_order(subject: Subject) {
+    let (store, another) = (subject.store(), subject.another_store().await);
+    let streams = [ledger("1"), ledger("2")];
+    let writers = (0..8).map(|writer| {
+        let (store, stream) = ([&store, &another][writer % 2].clone(), streams[writer / 4].clone());
+        tokio::spawn(async move {
+            for _ in 0..4 {
+                append_at_the_end(&store, &stream).await;
+            }
+        })
+    });
+    for writer in join_all(writers).await {
+        writer.unwrap();
+    }
+    let last = store.append(&ledger("last"), noted(0)).await.unwrap();
+    let records = store.records(last.position).await;
+    for stream in &streams {
+        let versions: Vec<_> = records
+            .iter()
+            .filter(|record| record.stream_id == *stream)
+            .map(|record| record.wrapped_event.version.unwrap())
+            .collect();
+        assert_eq!(versions, (1..=32).collect::<Vec<_>>());
+    }
+}
+
+/// Appends two events behind whatever others append, trying again for each that was faster.
+async fn append_at_the_end(store: &EventStore, stream: &crate::StreamId) {
+    loop {
+        let version = store.versions(stream).await.len() as u64;
+        match store.append(stream, notes([1, 2])).expected_version(version).await {
+            Ok(_) => return,
+            Err(Error::Conflict { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+pub(super) async fn clause_4_5_the_position_of_an_empty_store_is_zero(subject: Subject) {
+    let store = subject.store();
+    assert_eq!(store.position().await.unwrap(), Position::START);
+    assert_eq!(Position::START.to_i64(), 0);
+    assert!(store.records_after(Position::START).await.is_empty());
+}
+
+pub(super) async fn clause_4_5_the_position_is_that_of_the_newest_settled_event(subject: Subject) {
+    let (store, another) = (subject.store(), subject.another_store().await);
+    for number in 1..=5 {
+        let appended = store.append(&ledger(&number.to_string()), notes([1, 2])).await.unwrap();
+        for handle in [&store, &another] {
+            handle.settled(appended.position).await;
+            let position = handle.position().await.unwrap();
+            assert_eq!(handle.records_after(position).await.len(), 0);
+            let records = handle.records_after(Position::START).await;
+            assert_eq!(records.len() as u64, number * 2);
+            assert!(records.iter().all(|record| record.position <= position));
+        }
+    }
+}
+
+pub(super) async fn clause_4_1_a_position_handed_out_stays_the_events_position(subject: Subject) {
+    let (store, kept, gone) = (subject.store(), ledger("kept"), ledger("gone"));
+    store.with_ledger(&gone, 2).await;
+    let first = store.with_ledger(&kept, 2).await;
+    let before: Vec<_> = store.records(first.position).await.split_off(2);
+    store.delete_stream(&gone).await.unwrap();
+    let last = store.with_ledger(&gone, 2).await;
+    assert_eq!(store.records(last.position).await[..2], before);
+}
+
+pub(super) async fn clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any_size(subject: Subject) {
+    let store = subject.store();
+    let last = store.with_ledger(&ledger("1"), 9).await;
+    let all = store.records(last.position).await;
+    for limit in [1, 2, 4, 9, 100] {
+        for (seen, start) in std::iter::once(Position::START).chain(all.iter().map(|record| record.position)).enumerate() {
+            let mut after = start;
+            let mut ids = Vec::new();
+            loop {
+                let page = subject.backend().scan(scan_request(after, limit)).await.unwrap();
+                assert!(page.records.len() <= limit);
+                assert!(page.next >= page.records.last().map_or(after, |last| last.event.position));
+                assert!(!page.has_more || page.next > after, "a page that has more gets ahead");
+                ids.extend(page.records.iter().map(|record| record.event.id));
+                after = page.next;
+                if !page.has_more {
+                    break;
+                }
+            }
+            let expected: Vec<_> = all[seen..].iter().map(|record| record.wrapped_event.uuid).collect();
+            assert_eq!(ids, expected, "from {start:?} by {limit}");
+        }
+    }
+}
+
+pub(super) async fn clause_4_2_a_scan_beyond_the_end_stays_where_it_is(subject: Subject) {
+    let store = subject.store();
+    let last = store.with_ledger(&ledger("1"), 2).await;
+    store.settled(last.position).await;
+    let beyond = Position::from_i64(store.position().await.unwrap().to_i64() + 1_000_000);
+    let page = subject.backend().scan(scan_request(beyond, 10)).await.unwrap();
+    assert!(page.records.is_empty() && !page.has_more);
+    assert_eq!(page.next, beyond, "a reader's position never goes back");
+}
+
+pub(super) async fn clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out(subject: Subject) {
+    let (store, red) = (subject.store(), ledger("1").in_category("red").unwrap());
+    store.append(&red, notes([1, 2])).await.unwrap();
+    store.for_tenant(tenant("acme")).append(&red, notes([3])).await.unwrap();
+    store.append(&ledger("1"), (notes([4, 5]), RawEvent::new("erased", "{}").unwrap())).await.unwrap();
+    let last = store.append(&ledger("2"), noted(6)).await.unwrap();
+    store.settled(last.position).await;
+
+    let scan = async |filter: Filter| {
+        let request = ScanRequest { after: Position::START, filter, limit: 100 };
+        let page = subject.backend().scan(request).await.unwrap();
+        assert!(last.position.is_covered_by(page.next), "the next scan starts at the end");
+        let version = |record: StoredRecord| (record.event.name.to_string(), record.event.data.to_string());
+        page.records.into_iter().map(version).map(|(name, data)| format!("{name} {data}")).collect::<Vec<_>>()
+    };
+    let only = Filter::default;
+    assert_eq!(scan(only()).await.len(), 7);
+    assert_eq!(scan(Filter { category: Some(category("red")), ..only() }).await.len(), 3);
+    assert_eq!(scan(Filter { category: Some(category("blue")), ..only() }).await.len(), 0);
+    assert_eq!(scan(Filter { tenant: Some(tenant("acme")), ..only() }).await.len(), 1);
+    assert_eq!(scan(Filter { tenant: Some(crate::TenantId::DEFAULT), ..only() }).await.len(), 6);
+    let names = |names: &[&str]| Some(names.iter().map(|name| Arc::from(*name)).collect());
+    assert_eq!(scan(Filter { names: names(&["erased"]), ..only() }).await.len(), 1);
+    assert_eq!(scan(Filter { names: names(&["noted", "erased"]), ..only() }).await.len(), 7);
+    assert_eq!(scan(Filter { names: names(&[]), ..only() }).await.len(), 0);
+    let acme = Some(tenant("acme"));
+    let all_three = Filter { tenant: acme, category: Some(category("red")), names: names(&["noted"]), ..only() };
+    assert_eq!(scan(all_three).await.len(), 1);
+}
+
+pub(super) async fn clause_4_2_read_all_sees_what_its_type_decodes(subject: Subject) {
+    let store = subject.store();
+    let last = store.append(&ledger("1"), (noted(1), RawEvent::new("erased", "{}").unwrap(), noted(2))).await.unwrap();
+    store.settled(last.position).await;
+    let mut events = store.read_all::<super::ledger::Noted>().stream();
+    let mut read = Vec::new();
+    while let Some(record) = events.try_next().await.unwrap() {
+        read.push(record.wrapped_event.event.number);
+    }
+    assert_eq!(read, [1, 2]);
+
+    let red = ledger("1").in_category("red").unwrap();
+    let last = store.append(&red, noted(3)).await.unwrap();
+    store.settled(last.position).await;
+    let mut events = store.read_all::<RawEvent>().category(category("red")).stream();
+    assert_eq!(number(&events.try_next().await.unwrap().unwrap()), 3);
+    assert!(events.try_next().await.unwrap().is_none());
+}
+
+pub(super) async fn clause_4_2_read_all_reads_more_than_a_page(subject: Subject) {
+    let store = subject.store();
+    store.with_ledger(&ledger("1"), 700).await;
+    let last = store.with_ledger(&ledger("2"), 700).await;
+    let records = store.records(last.position).await;
+    assert_eq!(records.len(), 1_400);
+    let middle = records[699].position;
+    assert_eq!(store.records_after(middle).await, records[700..]);
+}
