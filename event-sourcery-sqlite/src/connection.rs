@@ -1,12 +1,18 @@
 //! Connections: the one that writes, and those that read.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use event_sourcery::{Error, Result};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::options::SqliteOptions;
 
 /// Statements that a connection keeps prepared.
 const CACHED_STATEMENTS: usize = 64;
+
+/// How long to wait for those who keep the file from changing to WAL mode, before trying again.
+const BETWEEN_CHANGES_TO_WAL: Duration = Duration::from_millis(1);
 
 /// The connection that writes, in WAL mode. On a file that may only be read, one that reads.
 pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
@@ -64,17 +70,30 @@ fn check_path(options: &SqliteOptions) -> Result<()> {
     Err(Error::StoreNotFound { place: path.display().to_string(), problem: problem.to_owned() })
 }
 
-/// Turns WAL mode on. SQLite answers "wal" before the change is committed: only stepping on past the answer tells
-/// whether it was. Until then the connection would write with a rollback journal.
+/// Turns WAL mode on. SQLite does not wait for those who are at work on a file in another mode, so we do.
 fn use_wal(connection: &Connection, options: &SqliteOptions) -> Result<()> {
-    let mut change = connection.prepare("PRAGMA journal_mode = wal").map_err(|error| options.failed(error))?;
-    let answers = change
-        .query_map([], |row| row.get::<_, String>(0))
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| options.failed(error))?;
+    let began = Instant::now();
+    let answers = loop {
+        match change_to_wal(connection) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < options.busy_timeout =>
+            {
+                thread::sleep(BETWEEN_CHANGES_TO_WAL);
+            }
+            answers => break answers.map_err(|error| options.failed(error))?,
+        }
+    };
     if answers == ["wal"] {
         return Ok(());
     }
     let problem = format!("the file cannot be put in WAL mode (it stays in {answers:?}): is it on a network drive?");
     Err(Error::Backend { backend: "sqlite", source: problem.into() })
+}
+
+/// SQLite answers "wal" before the change is committed: only stepping on past the answer tells whether it was. Until
+/// then the connection would write with a rollback journal.
+fn change_to_wal(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut change = connection.prepare("PRAGMA journal_mode = wal")?;
+    change.query_map([], |row| row.get::<_, String>(0))?.collect()
 }

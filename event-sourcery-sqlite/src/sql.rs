@@ -50,10 +50,16 @@ statements! {
         FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = ?1";
     event_before: "
         SELECT uuid FROM {events} WHERE db_stream_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
+    /// Whether a stream has events without versions: NULL sorts before every version.
+    has_unversioned: "
+        SELECT version IS NULL FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1";
     /// In version order, which is position order; without versions, in position order.
-    events_after_version: "
+    events_from_version: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
-        FROM {events} WHERE db_stream_id = ?1 AND version > ?2 AND version < ?3 ORDER BY version LIMIT ?4";
+        FROM {events} WHERE db_stream_id = ?1 AND version >= ?2 ORDER BY version LIMIT ?3";
+    events_in_versions: "
+        SELECT id, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {events} WHERE db_stream_id = ?1 AND version >= ?2 AND version < ?3 ORDER BY version LIMIT ?4";
     unversioned_after_position: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
         FROM {events} WHERE db_stream_id = ?1 AND version IS NULL AND id > ?2 ORDER BY id LIMIT ?3";

@@ -266,12 +266,24 @@ impl Expectation {
     /// [`Error::NoExpectedVersionGivenOnVersionedStream`].
     pub fn check(self, stream: &StreamId, state: StreamState) -> Result<Option<Version>> {
         let stream = || stream.clone();
-        match (self, state.version()) {
-            (Self::NoVersioning, None | Some(0)) => Ok(None),
-            (Self::NoVersioning, Some(_)) => Err(Error::NoExpectedVersionGivenOnVersionedStream { stream: stream() }),
-            (Self::Version(_), None) => Err(Error::ExpectedVersionUsedOnVersionlessStream { stream: stream() }),
-            (Self::Version(expected), Some(actual)) if expected == actual => Ok(Some(actual.saturating_add(1))),
-            (Self::Version(expected), Some(actual)) => Err(Error::Conflict { stream: stream(), expected, actual }),
+        match (self, state) {
+            (Self::NoVersioning, StreamState::Missing | StreamState::Unversioned) => Ok(None),
+            (Self::NoVersioning, StreamState::Versioned(_)) => {
+                Err(Error::NoExpectedVersionGivenOnVersionedStream { stream: stream() })
+            }
+            (Self::Version(_), StreamState::Unversioned) => {
+                Err(Error::ExpectedVersionUsedOnVersionlessStream { stream: stream() })
+            }
+            (Self::Version(0), StreamState::Missing) => Ok(Some(1)),
+            (Self::Version(expected), StreamState::Missing) => {
+                Err(Error::Conflict { stream: stream(), expected, actual: 0 })
+            }
+            (Self::Version(expected), StreamState::Versioned(actual)) if expected == actual => {
+                Ok(Some(actual.saturating_add(1)))
+            }
+            (Self::Version(expected), StreamState::Versioned(actual)) => {
+                Err(Error::Conflict { stream: stream(), expected, actual })
+            }
         }
     }
 }

@@ -59,7 +59,10 @@ fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<S
         create.replacen(table, &rebuilt, 1),
         format!("INSERT INTO {rebuilt} ({names}) SELECT {names} FROM {table} ORDER BY id"),
         format!("DROP TABLE {table}"),
+        // Triggers and views of the user's may name the table: they are to stay as they are.
+        "PRAGMA legacy_alter_table = ON".to_owned(),
         format!("ALTER TABLE {rebuilt} RENAME TO {table}"),
+        "PRAGMA legacy_alter_table = OFF".to_owned(),
     ];
     statements.extend_from_slice(indexes);
     for named_sql in &hung_on {

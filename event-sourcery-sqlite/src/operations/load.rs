@@ -25,9 +25,10 @@ struct Rest {
 
 #[derive(Clone, Copy)]
 enum From {
-    /// Versions above the first and below the second.
-    Versions(Version, Version),
-    /// Positions above this one, in a stream without versions.
+    /// Versions from the first on, and below the second.
+    Versions(i64, Option<i64>),
+    /// Events without versions above this position; then those that have one. A stream has one kind of them, except
+    /// where the reference let its caller number some.
     Position(i64),
 }
 
@@ -55,17 +56,19 @@ impl Operations<'_> {
             progress.loaded.first_position = first.map(Position::from_i64);
         }
         let from = match request.span {
-            Span::Full => self.all(row.id, 0)?,
+            Span::Full => self.all(row.id)?,
             Span::FromSnapshot { names, up_to } => {
                 progress.loaded.snapshot = self.snapshot(row.id, names, up_to, request, &mut progress.reader)?;
-                let snapshot = progress.loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version);
-                self.all(row.id, snapshot.unwrap_or(0))?
+                match progress.loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version) {
+                    Some(version) => Some(From::above(version)),
+                    None => self.all(row.id)?,
+                }
             }
             Span::Versions { start, stop } => {
                 if self.state_of(Some(row))? == StreamState::Unversioned {
                     return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
                 }
-                Some(From::Versions(start.max(1) - 1, stop))
+                Some(From::Versions(stored_version(start), Some(stored_version(stop))))
             }
             Span::After(position) => self.after(row.id, position)?,
         };
@@ -86,10 +89,13 @@ impl Operations<'_> {
         let one_more = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(1);
         let mut statement;
         let mut rows = match rest.from {
-            From::Versions(above, below) => {
-                let (above, below) = (stored_version(above), stored_version(below));
-                statement = self.statement(&self.sql.events_after_version)?;
-                statement.query([rest.stream, above, below, one_more])
+            From::Versions(start, None) => {
+                statement = self.statement(&self.sql.events_from_version)?;
+                statement.query([rest.stream, start, one_more])
+            }
+            From::Versions(start, Some(stop)) => {
+                statement = self.statement(&self.sql.events_in_versions)?;
+                statement.query([rest.stream, start, stop, one_more])
             }
             From::Position(above) => {
                 statement = self.statement(&self.sql.unversioned_after_position)?;
@@ -106,24 +112,23 @@ impl Operations<'_> {
                     wanted: rest.wanted.map(|wanted| wanted - now),
                     ..rest
                 });
-                break;
+                return Ok(progress);
             }
             progress.loaded.events.push(progress.reader.event(row, &request.stream)?);
             read += 1;
         }
+        if let From::Position(_) = rest.from {
+            let wanted = rest.wanted.map(|wanted| wanted - read);
+            progress.rest = Some(Rest { from: From::START, wanted, ..rest });
+            return self.load_on(progress, request, at_most - read);
+        }
         Ok(progress)
     }
 
-    /// All events above a version, or all of a stream without versions.
-    fn all(&self, stream: i64, above: Version) -> Result<Option<From>> {
-        if above > 0 {
-            return Ok(Some(From::Versions(above, Version::MAX)));
-        }
-        let last = self.first(&self.sql.last_version, [stream], |row| row.get::<_, Option<Version>>(0))?;
-        Ok(last.map(|version| match version {
-            Some(_) => From::Versions(0, Version::MAX),
-            None => From::Position(0),
-        }))
+    /// All events of a stream.
+    fn all(&self, stream: i64) -> Result<Option<From>> {
+        let unversioned = self.first(&self.sql.has_unversioned, [stream], |row| row.get::<_, bool>(0))?;
+        Ok(unversioned.map(|unversioned| if unversioned { From::Position(0) } else { From::START }))
     }
 
     /// All events behind one of the stream's; nothing if it is there no more.
@@ -131,7 +136,7 @@ impl Operations<'_> {
         let position = position.to_i64();
         let at = self.first(&self.sql.version_at, [position, stream], |row| row.get::<_, Option<Version>>(0))?;
         Ok(at.map(|version| match version {
-            Some(version) => From::Versions(version, Version::MAX),
+            Some(version) => From::above(version),
             None => From::Position(position),
         }))
     }
@@ -152,10 +157,18 @@ impl Operations<'_> {
 }
 
 impl From {
+    /// Whatever has a version. Ours begin at 1; the reference's callers number as they like.
+    const START: Self = Self::Versions(i64::MIN, None);
+
+    fn above(version: Version) -> Self {
+        Self::Versions(stored_version(version).saturating_add(1), None)
+    }
+
     fn behind(self, last: &StoredEvent) -> Self {
-        match self {
-            Self::Versions(above, below) => Self::Versions(last.version.unwrap_or(above), below),
-            Self::Position(_) => Self::Position(last.position.to_i64()),
+        match (self, last.version) {
+            (Self::Versions(_, stop), Some(version)) => Self::Versions(stored_version(version).saturating_add(1), stop),
+            (Self::Position(_), None) => Self::Position(last.position.to_i64()),
+            (unmoved, _) => unmoved,
         }
     }
 }

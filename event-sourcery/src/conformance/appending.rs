@@ -15,7 +15,11 @@ use crate::{Event as _, RawEvent};
 pub(super) async fn clause_2_1_the_events_of_one_call_are_numbered_consecutively_from_1(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
     store.append(&stream, notes([10, 20, 30])).await.unwrap();
-    store.append(&stream, (noted(40), RawEvent::new("noted", r#"{"number":50}"#).unwrap())).expected_version(3).await.unwrap();
+    store
+        .append(&stream, (noted(40), RawEvent::new("noted", r#"{"number":50}"#).unwrap()))
+        .expected_version(3)
+        .await
+        .unwrap();
     assert_eq!(store.numbers(&stream).await, [10, 20, 30, 40, 50]);
     assert_eq!(store.versions(&stream).await, (1..=5).map(Some).collect::<Vec<_>>());
 }
@@ -42,7 +46,9 @@ pub(super) async fn clause_2_2_without_an_expected_version_the_stream_must_not_e
     assert_eq!(store.numbers(&stream).await, [1, 2, 3]);
 }
 
-pub(super) async fn clause_2_2_an_absent_expected_version_means_that_the_stream_must_not_exist(subject: Subject) {
+pub(super) async fn clause_2_2_an_absent_expected_version_means_that_the_stream_must_not_exist(
+    subject: Subject,
+) {
     let (store, stream) = (subject.store(), ledger("1"));
     store.append(&stream, noted(1)).expected_version(None).await.unwrap();
     for absent in [None, Some(0)] {
@@ -67,7 +73,9 @@ pub(super) async fn clause_2_2_what_the_last_of_no_events_gives_creates_the_stre
 pub(super) async fn clause_2_3_an_exact_version_must_be_the_current_one(subject: Subject) {
     let (store, stream, missing) = (subject.store(), ledger("1"), ledger("2"));
     store.with_ledger(&stream, 3).await;
-    for wrong in [1, 2, 4, 1_000, u64::from(u32::MAX), i64::MAX as Version, i64::MAX as Version + 1, Version::MAX] {
+    for wrong in
+        [1, 2, 4, 1_000, u64::from(u32::MAX), i64::MAX as Version, i64::MAX as Version + 1, Version::MAX]
+    {
         assert_refused!(
             store.append(&stream, noted(4)).expected_version(wrong).await,
             Error::Conflict { stream: named, expected, actual: 3 } if named == stream && expected == wrong,
@@ -86,7 +94,8 @@ pub(super) async fn clause_2_4_events_without_versioning_are_read_in_position_or
     let (store, stream, other) = (subject.store(), ledger("1"), ledger("2"));
     let mut positions = Vec::new();
     for number in 0..5 {
-        let appended = store.append(&stream, notes([number * 2, number * 2 + 1])).no_versioning().await.unwrap();
+        let appended =
+            store.append(&stream, notes([number * 2, number * 2 + 1])).no_versioning().await.unwrap();
         assert_eq!((appended.first_version, appended.last_version), (None, None));
         positions.push(appended.position);
         store.append(&other, noted(99)).no_versioning().await.unwrap();
@@ -103,7 +112,8 @@ pub(super) async fn clause_2_4_appends_without_versioning_all_succeed_at_once(su
         let stream = stream.clone();
         tokio::spawn(async move { store.append(&stream, noted(number)).no_versioning().await })
     });
-    let appended: Vec<_> = join_all(appends).await.into_iter().map(|joined| joined.unwrap().unwrap()).collect();
+    let appended: Vec<_> =
+        join_all(appends).await.into_iter().map(|joined| joined.unwrap().unwrap()).collect();
     let mut numbers = store.numbers(&stream).await;
     let last = appended.iter().map(|appended| appended.position).max().unwrap();
     let in_position_order: Vec<_> = store.records(last).await.iter().map(super::ledger::number).collect();

@@ -220,6 +220,9 @@ macro_rules! __for_each_case {
             clause_14_2_a_component_that_cannot_be_stored_is_refused,
             clause_14_2_extreme_ids_and_positions_are_only_values,
         }
+        model {
+            clause_1_to_7_any_sequence_of_operations_does_what_the_model_does,
+        }
     } };
 }
 

@@ -80,7 +80,11 @@ pub(super) async fn clause_3_7_enrichers_run_in_order_and_see_the_event(subject:
         .unwrap()
         .with_enricher(move |event| {
             let seen = event.context.component::<Request>().unwrap().unwrap().id;
-            noting.lock().unwrap().push((event.event_name.to_owned(), event.stream_id.clone(), event.tenant_id.clone()));
+            noting.lock().unwrap().push((
+                event.event_name.to_owned(),
+                event.stream_id.clone(),
+                event.tenant_id.clone(),
+            ));
             Some(Trace { seen: vec![seen] })
         })
         .unwrap();

@@ -52,7 +52,10 @@ pub(super) async fn clause_5_1_a_deleted_streams_snapshots_do_not_show_up_again(
     assert!(store.load_stream::<Ledger>(&stream).await.unwrap().is_empty());
     store.append(&stream, notes(1..=5)).await.unwrap();
     let events = store.load_stream::<Ledger>(&stream).await.unwrap();
-    assert_eq!(events.iter().map(|event| event.event).collect::<Vec<_>>(), notes(1..=5).into_iter().map(Ledger::Noted).collect::<Vec<_>>());
+    assert_eq!(
+        events.iter().map(|event| event.event).collect::<Vec<_>>(),
+        notes(1..=5).into_iter().map(Ledger::Noted).collect::<Vec<_>>()
+    );
 }
 
 pub(super) async fn clause_5_1_the_next_stream_inherits_no_snapshot(subject: Subject) {
@@ -114,7 +117,9 @@ pub(super) async fn clause_5_2_a_deleted_stream_is_created_again_from_version_1(
     assert_eq!(appended.first_version, Some(1));
 }
 
-pub(super) async fn clause_5_2_a_deleted_stream_is_created_again_with_either_kind_of_versioning(subject: Subject) {
+pub(super) async fn clause_5_2_a_deleted_stream_is_created_again_with_either_kind_of_versioning(
+    subject: Subject,
+) {
     let (store, stream) = (subject.store(), ledger("1"));
     store.append(&stream, noted(1)).no_versioning().await.unwrap();
     store.delete_stream(&stream).await.unwrap();
@@ -124,7 +129,10 @@ pub(super) async fn clause_5_2_a_deleted_stream_is_created_again_with_either_kin
     store.delete_stream(&stream).await.unwrap();
     store.append(&stream, noted(1)).no_versioning().await.unwrap();
     assert_eq!(store.versions(&stream).await, [None]);
-    assert_refused!(store.append(&stream, noted(2)).await, Error::ExpectedVersionUsedOnVersionlessStream { .. });
+    assert_refused!(
+        store.append(&stream, noted(2)).await,
+        Error::ExpectedVersionUsedOnVersionlessStream { .. }
+    );
 }
 
 pub(super) async fn clause_5_2_deleting_by_uuid_deletes_the_named_stream(subject: Subject) {

@@ -31,7 +31,10 @@ pub(super) async fn clause_2_10_what_was_acknowledged_is_there_after_reopening(s
     assert_eq!((known[0].version, known[0].event), (Some(10), Ledger::Summed(Summed { sum: 55 })));
     assert_eq!(known.len(), 12);
     assert!(store.append(&stream, repeatable).expected_version(20).await.unwrap().repeated);
-    assert_refused!(store.append(&stream, noted(22)).expected_version(20).await, Error::Conflict { actual: 21, .. });
+    assert_refused!(
+        store.append(&stream, noted(22)).expected_version(20).await,
+        Error::Conflict { actual: 21, .. }
+    );
     assert_refused!(
         store.append(&bare, noted(2)).await,
         Error::ExpectedVersionUsedOnVersionlessStream { .. },
@@ -64,7 +67,9 @@ pub(super) async fn clause_4_5_what_was_settled_stays_settled_across_restarts(mu
     }
 }
 
-pub(super) async fn clause_4_1_positions_are_not_reused_after_deleting_the_newest_stream_and_reopening(subject: Subject) {
+pub(super) async fn clause_4_1_positions_are_not_reused_after_deleting_the_newest_stream_and_reopening(
+    subject: Subject,
+) {
     let (store, stream) = (subject.store(), ledger("1"));
     let deleted = store.with_ledger(&stream, 5).await;
     store.settled(deleted.position).await;
@@ -75,5 +80,9 @@ pub(super) async fn clause_4_1_positions_are_not_reused_after_deleting_the_newes
     assert!(store.position().await.unwrap() >= settled);
     let anew = store.with_ledger(&stream, 1).await;
     assert!(anew.position > deleted.position);
-    assert_eq!(store.records_after(settled).await.len(), 1, "a reader that had seen the deleted events sees the new one");
+    assert_eq!(
+        store.records_after(settled).await.len(),
+        1,
+        "a reader that had seen the deleted events sees the new one"
+    );
 }

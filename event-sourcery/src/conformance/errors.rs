@@ -21,7 +21,10 @@ pub(super) async fn clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do(s
         (store.append(&stream, noted(3)).no_versioning().await.unwrap_err(), ".expected_version("),
         (store.append(&unversioned, noted(3)).await.unwrap_err(), ".no_versioning()"),
         (store.append(&stream, notes([])).await.unwrap_err(), "at least one event"),
-        (store.append(&stream, noted(3)).requires(&unversioned, 1).expected_version(2).await.unwrap_err(), "ledgers/2"),
+        (
+            store.append(&stream, noted(3)).requires(&unversioned, 1).expected_version(2).await.unwrap_err(),
+            "ledgers/2",
+        ),
         (store.save_snapshot(&stream, 9, noted(3)).await.unwrap_err(), "version 9"),
         (store.load_stream::<Noted>(&unversioned).versions(1..).await.unwrap_err(), "load the whole stream"),
     ];

@@ -46,7 +46,8 @@ pub(super) async fn clause_12_1_a_name_is_part_of_the_type_and_not_of_its_module
 pub(super) async fn clause_12_1_former_names_are_read_as_aliases(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
     let in_full = RawEvent::new("PaidInFull", r#"{"amount":8}"#).unwrap();
-    let last = store.append(&stream, (first::Paid { amount: 7, till: 3 }, in_full, paid(9, "CHF"))).await.unwrap();
+    let last =
+        store.append(&stream, (first::Paid { amount: 7, till: 3 }, in_full, paid(9, "CHF"))).await.unwrap();
     let events = store.load_stream::<InvoicePaid>(&stream).await.unwrap();
     let expected = [paid(7, "EUR"), paid(8, "EUR"), paid(9, "CHF")];
     assert!(events.iter().map(|event| &event.event).eq(&expected), "{events:?}");
@@ -57,8 +58,13 @@ pub(super) async fn clause_12_1_former_names_are_read_as_aliases(subject: Subjec
         assert_eq!(across.try_next().await.unwrap().unwrap().wrapped_event.event, expected);
     }
     // New events get the new name.
-    let names: Vec<_> =
-        store.load_stream::<RawEvent>(&stream).await.unwrap().iter().map(|event| event.event.name().to_owned()).collect();
+    let names: Vec<_> = store
+        .load_stream::<RawEvent>(&stream)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.event.name().to_owned())
+        .collect();
     assert_eq!(names, ["Paid", "PaidInFull", "invoicing.Paid"]);
 }
 

@@ -83,7 +83,8 @@ impl<B: Backend> FaultyBackend<B> {
             let at = planned.iter().position(|(planned, _)| *planned == call);
             at.map(|at| planned.swap_remove(at).1)
         };
-        let failure = |source: &str| Err(Error::Backend { backend: self.inner.name(), source: source.into() });
+        let failure =
+            |source: &str| Err(Error::Backend { backend: self.inner.name(), source: source.into() });
         match fault {
             None => operation.await,
             Some(Fault::Before) => failure("the connection broke before the call, as planned"),

@@ -127,7 +127,9 @@ pub(super) async fn clause_2_11_a_refused_append_leaves_the_transaction_usable(s
     assert_refused!(&answers[1], Error::Conflict { expected: 1, actual: 2, .. });
     assert_refused!(&answers[2], Error::StreamNameTaken { .. });
     assert_refused!(&answers[3], Error::SnapshotVersionMismatch { version: 3, actual: Some(2), .. });
-    assert!(matches!(&answers[4], Ok(Answer::Appended(AppendOutcome::Present(present))) if present.len() == 1));
+    assert!(
+        matches!(&answers[4], Ok(Answer::Appended(AppendOutcome::Present(present))) if present.len() == 1)
+    );
     assert_eq!(store.numbers(&stream).await, [1, 2, 3]);
     assert_eq!(store.numbers(&other).await, [1, 2]);
 }
@@ -150,9 +152,12 @@ pub(super) async fn clause_2_11_nobody_sees_a_transaction_before_it_commits(subj
     assert!(store.numbers(&stream).await.is_empty());
 }
 
-pub(super) async fn clause_4_3_within_a_transaction_position_order_is_the_order_of_its_appends(subject: Subject) {
+pub(super) async fn clause_4_3_within_a_transaction_position_order_is_the_order_of_its_appends(
+    subject: Subject,
+) {
     let (store, one, two) = (subject.store(), ledger("1"), ledger("2"));
-    let steps = vec![append(&one, 0, &[1]), append(&two, 0, &[2]), append(&one, 1, &[3]), append(&two, 1, &[4, 5])];
+    let steps =
+        vec![append(&one, 0, &[1]), append(&two, 0, &[2]), append(&one, 1, &[3]), append(&two, 1, &[4, 5])];
     subject.transaction(steps, Ending::Commit).await.unwrap();
     let last = store.append(&one, noted(6)).expected_version(2).await.unwrap();
     let numbers: Vec<_> = store.records(last.position).await.iter().map(number).collect();

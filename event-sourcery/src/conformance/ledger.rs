@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::subject::Subject;
 use crate::append::Appended;
 use crate::backend::{
-    AppendRequest, DeleteRequest, Expectation, LoadRequest, NewRecord, ScanRequest, SnapshotRequest, Span, StreamAppend,
+    AppendRequest, DeleteRequest, Expectation, LoadRequest, NewRecord, ScanRequest, SnapshotRequest, Span,
+    StreamAppend,
 };
 use crate::position::{AppendPosition, Position};
 use crate::store::EventStore;

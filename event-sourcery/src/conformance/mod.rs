@@ -73,6 +73,7 @@ mod errors;
 mod evolution;
 mod faulty;
 mod joining;
+mod model;
 mod paging;
 mod payloads;
 mod positions;

@@ -47,7 +47,8 @@ pub(super) async fn clause_3_5_a_paged_read_keeps_to_its_range(subject: Subject)
     store.with_ledger(&stream, LONG).await;
     for range in [5..1_200, 1..513, 1..514, 700..701, 1_299..9_999, 5..5] {
         let at_once = store.load_stream::<Noted>(&stream).versions(range.clone()).await.unwrap();
-        let paged = collect(store.load_stream::<Noted>(&stream).versions(range.clone()).stream()).await.unwrap();
+        let paged =
+            collect(store.load_stream::<Noted>(&stream).versions(range.clone()).stream()).await.unwrap();
         assert_eq!(paged, at_once, "{range:?}");
     }
 }
@@ -59,7 +60,10 @@ pub(super) async fn clause_3_5_an_unversioned_stream_is_read_in_pages_too(subjec
         store.append(&other, noted(7)).no_versioning().await.unwrap();
     }
     let paged = collect(store.load_stream::<Noted>(&stream).stream()).await.unwrap();
-    assert_eq!(paged.iter().map(|event| event.event.number).collect::<Vec<_>>(), (0..1_200).collect::<Vec<_>>());
+    assert_eq!(
+        paged.iter().map(|event| event.event.number).collect::<Vec<_>>(),
+        (0..1_200).collect::<Vec<_>>()
+    );
 }
 
 pub(super) async fn clause_3_5_a_multiple_of_the_page_ends_where_it_ends(subject: Subject) {
@@ -92,7 +96,10 @@ async fn assert_breaks_off(store: &EventStore, stream: &StreamId, change: impl A
             Err(error) => break error,
         }
     };
-    assert!(matches!(&error, Error::StreamChangedWhileReading { stream: named } if named == stream), "{error}");
+    assert!(
+        matches!(&error, Error::StreamChangedWhileReading { stream: named } if named == stream),
+        "{error}"
+    );
     assert!(error.is_retryable());
     assert!(events.try_next().await.unwrap().is_none(), "nothing follows an error");
 }
@@ -123,7 +130,8 @@ async fn pages(subject: &Subject, stream: &StreamId, limit: usize) -> Vec<Vec<Op
     let mut span = Span::Full;
     let mut pages = Vec::new();
     loop {
-        let request = LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit: Some(limit) };
+        let request =
+            LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit: Some(limit) };
         let page = subject.backend().load(request).await.unwrap();
         assert!(page.first_position.is_some_and(|first| first > Position::START));
         pages.push(page.events.iter().map(|event| event.version).collect());

@@ -52,7 +52,8 @@ pub(super) async fn clause_2_13_texts_read_back_equal(subject: Subject) {
     ];
     let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
     let map = texts.iter().map(|text| (text.clone(), None)).collect();
-    let payload = Measured { text: texts.concat(), texts, map, character: Some('\u{10FFFF}'), ..Measured::default() };
+    let payload =
+        Measured { text: texts.concat(), texts, map, character: Some('\u{10FFFF}'), ..Measured::default() };
     assert_comes_back(&subject, payload).await;
 }
 
@@ -80,8 +81,13 @@ pub(super) async fn clause_2_13_numbers_read_back_equal(subject: Subject) {
 
 pub(super) async fn clause_2_13_empty_and_absent_things_read_back_equal(subject: Subject) {
     assert_comes_back(&subject, Measured::default()).await;
-    let nested = Some(Box::new(Measured { map: BTreeMap::from([(String::new(), Some(0))]), ..Measured::default() }));
-    assert_comes_back(&subject, Measured { nested, flag: true, texts: vec![String::new()], ..Measured::default() }).await;
+    let nested =
+        Some(Box::new(Measured { map: BTreeMap::from([(String::new(), Some(0))]), ..Measured::default() }));
+    assert_comes_back(
+        &subject,
+        Measured { nested, flag: true, texts: vec![String::new()], ..Measured::default() },
+    )
+    .await;
 
     let (store, stream) = (subject.store(), ledger("empty"));
     let empty = RawEvent::new("emptied", "{}").unwrap();
@@ -90,7 +96,8 @@ pub(super) async fn clause_2_13_empty_and_absent_things_read_back_equal(subject:
 }
 
 pub(super) async fn clause_2_13_a_payload_of_a_megabyte_reads_back_equal(subject: Subject) {
-    let text: String = (0..250_000_u32).filter_map(|number| char::from_u32(0x20 + number * 7_919 % 0x2FFF)).collect();
+    let text: String =
+        (0..250_000_u32).filter_map(|number| char::from_u32(0x20 + number * 7_919 % 0x2FFF)).collect();
     assert!(text.len() > 500_000);
     let texts = (0..50_000).map(|number| format!("entry {number}")).collect();
     assert_comes_back(&subject, Measured { text, texts, ..Measured::default() }).await;
@@ -106,7 +113,10 @@ pub(super) async fn clause_2_13_nesting_reads_back_as_deep_as_it_is_allowed(subj
         RawEvent::new("nested", nested(128)),
         Error::InvalidPayload { name, source: PayloadError::TooDeep { deepest: 127 } } if name == "nested",
     );
-    let chain = (0..200).fold(Measured::default(), |inner, _| Measured { nested: Some(Box::new(inner)), ..Measured::default() });
+    let chain = (0..200).fold(Measured::default(), |inner, _| Measured {
+        nested: Some(Box::new(inner)),
+        ..Measured::default()
+    });
     assert_refused!(
         store.append(&stream, chain).expected_version(1).await,
         Error::InvalidPayload { source: PayloadError::TooDeep { .. }, .. },
@@ -123,7 +133,10 @@ pub(super) async fn clause_2_13_raw_json_reads_back_equal_as_a_value(subject: Su
 }
 
 /// Asserts that an event is stored exactly, or refused with a typed error and without a trace.
-async fn assert_exact_or_refused<E: Event + Clone + PartialEq + std::fmt::Debug>(subject: &Subject, event: E) {
+async fn assert_exact_or_refused<E: Event + Clone + PartialEq + std::fmt::Debug>(
+    subject: &Subject,
+    event: E,
+) {
     let (store, stream) = (subject.store(), crate::StreamId::random());
     let name = event.event_name();
     let before = store.records_after(crate::Position::START).await.len();
@@ -151,7 +164,11 @@ pub(super) async fn clause_2_13_a_nul_is_stored_exactly_or_refused(subject: Subj
 }
 
 pub(super) async fn clause_2_13_a_number_out_of_range_is_stored_exactly_or_refused(subject: Subject) {
-    assert_exact_or_refused(&subject, RawEvent::new("measured", r#"{"long":123456789012345678901234567890}"#).unwrap()).await;
+    assert_exact_or_refused(
+        &subject,
+        RawEvent::new("measured", r#"{"long":123456789012345678901234567890}"#).unwrap(),
+    )
+    .await;
     assert_exact_or_refused(&subject, RawEvent::new("measured", r#"{"short":1e-300}"#).unwrap()).await;
 }
 
@@ -177,7 +194,10 @@ pub(super) async fn clause_2_13_a_payload_is_an_object(_: Subject) {
         );
     }
     for text in ["{", "{}}", "{} {}", "{\"a\":}", "{a:1}", "{\"a\":1,}"] {
-        assert_refused!(RawEvent::new("raw", text), Error::InvalidPayload { source: PayloadError::Serialize(_), .. });
+        assert_refused!(
+            RawEvent::new("raw", text),
+            Error::InvalidPayload { source: PayloadError::Serialize(_), .. }
+        );
     }
 }
 

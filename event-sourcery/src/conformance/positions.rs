@@ -120,7 +120,9 @@ pub(super) async fn clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any
     let last = store.with_ledger(&ledger("1"), 9).await;
     let all = store.records(last.position).await;
     for limit in [1, 2, 4, 9, 100] {
-        for (seen, start) in std::iter::once(Position::START).chain(all.iter().map(|record| record.position)).enumerate() {
+        for (seen, start) in
+            std::iter::once(Position::START).chain(all.iter().map(|record| record.position)).enumerate()
+        {
             let mut after = start;
             let mut ids = Vec::new();
             loop {
@@ -176,13 +178,17 @@ pub(super) async fn clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out(sub
     assert_eq!(scan(Filter { names: names(&["noted", "erased"]), ..only() }).await.len(), 7);
     assert_eq!(scan(Filter { names: names(&[]), ..only() }).await.len(), 0);
     let acme = Some(tenant("acme"));
-    let all_three = Filter { tenant: acme, category: Some(category("red")), names: names(&["noted"]), ..only() };
+    let all_three =
+        Filter { tenant: acme, category: Some(category("red")), names: names(&["noted"]), ..only() };
     assert_eq!(scan(all_three).await.len(), 1);
 }
 
 pub(super) async fn clause_4_2_read_all_sees_what_its_type_decodes(subject: Subject) {
     let store = subject.store();
-    let last = store.append(&ledger("1"), (noted(1), RawEvent::new("erased", "{}").unwrap(), noted(2))).await.unwrap();
+    let last = store
+        .append(&ledger("1"), (noted(1), RawEvent::new("erased", "{}").unwrap(), noted(2)))
+        .await
+        .unwrap();
     store.settled(last.position).await;
     let mut events = store.read_all::<super::ledger::Noted>().stream();
     let mut read = Vec::new();

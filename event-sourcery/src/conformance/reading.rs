@@ -65,8 +65,10 @@ pub(super) async fn clause_3_1_an_unknown_stream_reads_as_empty(subject: Subject
     assert!(store.load_stream::<RawEvent>(&unknown).stream().try_next().await.unwrap().is_none());
 }
 
+type Range = (Bound<Version>, Bound<Version>);
+
 /// The versions that a range of a ledger of 10 covers.
-async fn range(store: &EventStore, range: (Bound<Version>, Bound<Version>)) -> Vec<Version> {
+async fn range(store: &EventStore, range: Range) -> Vec<Version> {
     let events = store.load_stream::<Noted>(&ledger("1")).versions(range).await.unwrap();
     let pairs: Vec<_> = events.iter().map(|event| (event.version.unwrap(), event.event.number)).collect();
     assert!(pairs.iter().all(|(version, number)| version == number), "{pairs:?}");
@@ -78,7 +80,7 @@ pub(super) async fn clause_3_2_a_range_takes_start_inclusive_and_stop_exclusive(
     let store = subject.store();
     store.with_ledger(&ledger("1"), 10).await;
     let all: Vec<_> = (1..=10).collect();
-    let cases: [((Bound<Version>, Bound<Version>), &[Version]); 14] = [
+    let cases: [(Range, &[Version]); 14] = [
         ((Included(3), Excluded(7)), &[3, 4, 5, 6]),
         ((Included(3), Included(7)), &[3, 4, 5, 6, 7]),
         ((Excluded(3), Excluded(7)), &[4, 5, 6]),
@@ -144,7 +146,9 @@ pub(super) async fn clause_3_3_reading_starts_at_the_newest_snapshot_that_the_ty
     assert_eq!(events[1].event, Ledger::Noted(noted(5)));
 }
 
-pub(super) async fn clause_3_3_a_type_that_does_not_know_the_snapshot_reads_the_full_history(subject: Subject) {
+pub(super) async fn clause_3_3_a_type_that_does_not_know_the_snapshot_reads_the_full_history(
+    subject: Subject,
+) {
     let store = subject.store();
     let stream = with_snapshots(&store).await;
     let events = store.load_stream::<Noted>(&stream).await.unwrap();

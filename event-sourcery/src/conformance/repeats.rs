@@ -157,7 +157,9 @@ pub(super) async fn clause_2_7_a_payload_that_is_equal_but_written_otherwise_is_
     let (store, stream) = (subject.store(), ledger("1"));
     let write = |text: &str| RawEvent::new("priced", text).unwrap().with_id(id(1));
     let first = store.append(&stream, write(r#"{"a":1,"b":{"x":"é","y":[1,2.5]}}"#)).await.unwrap();
-    for text in [r#"{"b":{"y":[1,2.5],"x":"\u00e9"},"a":1}"#, "{ \"b\" : {\"x\":\"é\", \"y\":[1, 25e-1]},\n\"a\": 1}"] {
+    for text in
+        [r#"{"b":{"y":[1,2.5],"x":"\u00e9"},"a":1}"#, "{ \"b\" : {\"x\":\"é\", \"y\":[1, 25e-1]},\n\"a\": 1}"]
+    {
         let repeat = store.append(&stream, write(text)).await.unwrap();
         assert_eq!(repeat, Appended { repeated: true, ..first }, "{text}");
     }

@@ -119,11 +119,15 @@ pub(super) async fn clause_2_7_the_same_append_twice_at_once_is_written_once(sub
         let stream = ledger(&format!("round {round}"));
         let attempts = (0..6).map(|attempt| {
             let (store, stream) = ([&store, &another][attempt % 2].clone(), stream.clone());
-            let events = [1, 2].map(|number| noted(number as u64).with_id(Uuid::from_u128(round * 10 + number)));
+            let events =
+                [1, 2].map(|number| noted(number as u64).with_id(Uuid::from_u128(round * 10 + number)));
             tokio::spawn(async move { store.append(&stream, events).await.unwrap() })
         });
-        let appended: Vec<_> =
-            futures_util::future::join_all(attempts).await.into_iter().map(|joined| joined.unwrap()).collect();
+        let appended: Vec<_> = futures_util::future::join_all(attempts)
+            .await
+            .into_iter()
+            .map(|joined| joined.unwrap())
+            .collect();
         assert_eq!(appended.iter().filter(|appended| !appended.repeated).count(), 1, "{appended:?}");
         for each in &appended {
             assert_eq!(Appended { repeated: true, ..*each }, Appended { repeated: true, ..appended[0] });

@@ -28,7 +28,10 @@ pub(super) struct Case {
 
 /// A capability that a case needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(non_camel_case_types, reason = "named after the fields of `Capabilities`, as the list of cases spells them")]
+#[allow(
+    non_camel_case_types,
+    reason = "named after the fields of `Capabilities`, as the list of cases spells them"
+)]
 pub(super) enum Need {
     several_streams,
     transactions,
@@ -93,7 +96,9 @@ pub fn run<F: Fixture>(name: &str, module: &str) {
 async fn run_or_exempt(case: &Case, subject: Subject) {
     match case.exemption(subject.backend().name(), subject.capabilities()) {
         Some(exemption) => eprintln!("{exemption}"),
-        None => tokio::time::timeout(PATIENCE, (case.run)(subject)).await.expect("the case came to an end in time"),
+        None => tokio::time::timeout(PATIENCE, (case.run)(subject))
+            .await
+            .expect("the case came to an end in time"),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn clause_2_12_one_append_goes_to_several_streams(subject: Subj
     let last = appended.iter().map(|part| part.position).max().unwrap();
     let records = store.records(last).await;
     for (stream, part) in three_ledgers().iter().zip(&appended) {
-        let newest = records.iter().filter(|record| record.stream_id == *stream).next_back().unwrap();
+        let newest = records.iter().rfind(|record| record.stream_id == *stream).unwrap();
         assert_eq!(newest.position.to_i64(), part.position.to_i64(), "{stream}");
     }
 }
@@ -119,7 +119,13 @@ pub(super) async fn clause_2_12_a_requirement_has_to_hold(subject: Subject) {
         Error::RequirementFailed { stream, required: 1, actual: Some(0) } if stream == missing,
     );
     subject.holds(2).await;
-    store.append(&one, noted(1)).requires(&other, 2).requires(&missing, 0).requires(&missing, None).await.unwrap();
+    store
+        .append(&one, noted(1))
+        .requires(&other, 2)
+        .requires(&missing, 0)
+        .requires(&missing, None)
+        .await
+        .unwrap();
     assert_eq!(store.numbers(&one).await, [1]);
     assert_eq!(store.numbers(&other).await, [1, 2]);
 }
@@ -161,7 +167,10 @@ pub(super) async fn clause_2_12_a_requirement_is_checked_atomically_with_the_wri
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
         for outcome in outcomes {
             if let Err(error) = outcome {
-                assert!(matches!(error, Error::RequirementFailed { actual: Some(1), .. }) || error.is_retryable(), "{error}");
+                assert!(
+                    matches!(error, Error::RequirementFailed { actual: Some(1), .. }) || error.is_retryable(),
+                    "{error}"
+                );
             }
         }
     }
@@ -248,7 +257,8 @@ pub(super) async fn clause_2_12_of_several_streams_racing_exactly_one_call_wins(
         let outcomes: Vec<_> = join_all(tasks).await.into_iter().map(|joined| joined.unwrap()).collect();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
         for error in outcomes.into_iter().filter_map(Result::err) {
-            let conflict = matches!(&error, Error::Conflict { stream, expected: 0, actual: 1 } if pair.contains(stream));
+            let conflict =
+                matches!(&error, Error::Conflict { stream, expected: 0, actual: 1 } if pair.contains(stream));
             assert!(conflict || error.is_retryable(), "{error}");
         }
         assert_eq!(store.numbers(&pair[0]).await, store.numbers(&pair[1]).await);

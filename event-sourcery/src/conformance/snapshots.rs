@@ -95,7 +95,10 @@ pub(super) async fn clause_6_2_snapshots_change_no_other_read_and_no_append(subj
     assert_eq!(store.position().await.unwrap(), position);
     assert_eq!(store.numbers(&stream).await, [1, 2, 3, 4]);
     assert_eq!(store.load_stream::<Ledger>(&stream).versions(1..).await.unwrap().len(), 4);
-    assert_refused!(store.append(&stream, noted(5)).expected_version(2).await, Error::Conflict { actual: 4, .. });
+    assert_refused!(
+        store.append(&stream, noted(5)).expected_version(2).await,
+        Error::Conflict { actual: 4, .. }
+    );
     let appended = store.append(&stream, noted(5)).expected_version(4).await.unwrap();
     assert_eq!(appended.first_version, Some(5));
     assert_eq!(store.records(appended.position).await.len(), 5);
@@ -117,7 +120,11 @@ pub(super) async fn clause_3_6_a_snapshot_older_than_the_first_event_is_ignored(
 }
 
 /// The version of the snapshot that a backend finds, and how many events after it.
-async fn found(subject: &Subject, names: &'static [&'static str], up_to: Version) -> (Option<Version>, usize) {
+async fn found(
+    subject: &Subject,
+    names: &'static [&'static str],
+    up_to: Version,
+) -> (Option<Version>, usize) {
     let span = Span::FromSnapshot { names, up_to };
     let request = LoadRequest { tenant: TenantId::DEFAULT, stream: ledger("1"), span, limit: None };
     let loaded = subject.backend().load(request).await.unwrap();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream, SnapshotRequest,
-    TransactionalBackend,
+    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream,
+    SnapshotRequest, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 

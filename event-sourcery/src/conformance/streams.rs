@@ -90,7 +90,11 @@ pub(super) async fn clause_1_4_name_and_uuid_and_both_reach_the_same_stream(subj
         store.append(&creator, noted(1)).await.unwrap();
         for (version, opener) in (1..).zip(ways_to_open()) {
             let opener = opener.in_category(&place).unwrap();
-            assert_eq!(store.numbers(&opener).await.len() as u64, version, "{creator:?} opened as {opener:?}");
+            assert_eq!(
+                store.numbers(&opener).await.len() as u64,
+                version,
+                "{creator:?} opened as {opener:?}"
+            );
             store.append(&opener, noted(version + 1)).expected_version(version).await.unwrap();
         }
         assert_eq!(store.numbers(&creator).await, [1, 2, 3, 4]);
@@ -202,7 +206,22 @@ pub(super) async fn clause_1_6_the_longest_names_are_stored_and_read_back_all_at
 
 pub(super) async fn clause_1_6_names_may_hold_any_character_but_nul(subject: Subject) {
     let store = subject.store();
-    for name in [" ", "\t\n\r", "a\u{7f}\u{1}", "\u{10FFFF}", "e\u{301}", "\u{e9}", "שלום", "Ａ", "A", "a", "ß", "ẞ", "\\", "'\"%_"] {
+    for name in [
+        " ",
+        "\t\n\r",
+        "a\u{7f}\u{1}",
+        "\u{10FFFF}",
+        "e\u{301}",
+        "\u{e9}",
+        "שלום",
+        "Ａ",
+        "A",
+        "a",
+        "ß",
+        "ẞ",
+        "\\",
+        "'\"%_",
+    ] {
         let stream = StreamId::from_name(name).unwrap().in_category(name).unwrap();
         let store = store.for_tenant(tenant(name));
         store.append(&stream, RawEvent::new(name, "{}").unwrap()).await.unwrap();

@@ -51,6 +51,13 @@ impl<F: Fixture> AnyFixture for F {
     }
 }
 
+fn another_fixture<F: Fixture>() -> BoxFuture<'static, Arc<dyn AnyFixture>> {
+    Box::pin(async {
+        let fixture: Arc<dyn AnyFixture> = Arc::new(F::create().await);
+        fixture
+    })
+}
+
 /// What a case is about: an empty store, and the ways to it.
 pub(super) struct Subject {
     origin: Origin,
@@ -58,6 +65,7 @@ pub(super) struct Subject {
     /// The name of the generated test, by which the test binary can be told to run it alone.
     pub(super) test: String,
     pub(super) model_cases: u32,
+    another_fixture: fn() -> BoxFuture<'static, Arc<dyn AnyFixture>>,
 }
 
 /// How this process came to the store.
@@ -70,9 +78,11 @@ enum Origin {
 
 impl Subject {
     pub(super) async fn create<F: Fixture>(test: String) -> Self {
-        let fixture: Arc<dyn AnyFixture> = Arc::new(F::create().await);
+        let another_fixture = another_fixture::<F>;
+        let fixture = another_fixture().await;
         let connection = Arc::clone(&fixture).connect().await;
-        Self { origin: Origin::Fixture(fixture), connection, test, model_cases: F::model_cases() }
+        let origin = Origin::Fixture(fixture);
+        Self { origin, connection, test, model_cases: F::model_cases(), another_fixture }
     }
 
     /// The same store, in another process.
@@ -81,7 +91,13 @@ impl Subject {
             backend: Arc::new(F::connect_to(address).await),
             transact: Arc::new(|_, _| Box::pin(async { unreachable!("workers open no transactions") })),
         };
-        Self { origin: Origin::Address, connection, test, model_cases: 0 }
+        Self {
+            origin: Origin::Address,
+            connection,
+            test,
+            model_cases: 0,
+            another_fixture: another_fixture::<F>,
+        }
     }
 
     fn fixture(&self) -> &Arc<dyn AnyFixture> {
@@ -114,12 +130,20 @@ impl Subject {
 
     /// The store after every handle on it was dropped. Handles that a case still holds are its own affair.
     pub(super) async fn reopened(self) -> Self {
-        let Self { origin, connection, test, model_cases } = self;
-        let Origin::Fixture(fixture) = &origin else { unreachable!("only the fixture's process reopens") };
-        let fixture = Arc::clone(fixture);
+        let fixture = Arc::clone(self.fixture());
+        let Self { origin, connection, test, model_cases, another_fixture } = self;
         drop(connection);
         let connection = fixture.connect().await;
-        Self { origin, connection, test, model_cases }
+        Self { origin, connection, test, model_cases, another_fixture }
+    }
+
+    /// Another store of the same backend, empty.
+    pub(super) async fn fresh(&self) -> Self {
+        let fixture = (self.another_fixture)().await;
+        let connection = Arc::clone(&fixture).connect().await;
+        let Self { test, model_cases, another_fixture, .. } = self;
+        let (test, model_cases, another_fixture) = (test.clone(), *model_cases, *another_fixture);
+        Self { origin: Origin::Fixture(fixture), connection, test, model_cases, another_fixture }
     }
 
     pub(super) async fn transaction(&self, steps: Vec<Step>, ending: Ending) -> Result<Vec<Result<Answer>>> {

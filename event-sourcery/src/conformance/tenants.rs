@@ -41,9 +41,18 @@ pub(super) async fn clause_7_1_version_checks_look_at_the_tenants_stream(subject
     let ([default, acme, zenith], stream) = (three_tenants(&subject), ledger("1"));
     default.with_ledger(&stream, 3).await;
     acme.with_ledger(&stream, 1).await;
-    assert_refused!(acme.append(&stream, noted(2)).expected_version(3).await, Error::Conflict { actual: 1, .. });
-    assert_refused!(zenith.append(&stream, noted(2)).expected_version(3).await, Error::Conflict { actual: 0, .. });
-    assert_refused!(default.append(&stream, noted(2)).expected_version(1).await, Error::Conflict { actual: 3, .. });
+    assert_refused!(
+        acme.append(&stream, noted(2)).expected_version(3).await,
+        Error::Conflict { actual: 1, .. }
+    );
+    assert_refused!(
+        zenith.append(&stream, noted(2)).expected_version(3).await,
+        Error::Conflict { actual: 0, .. }
+    );
+    assert_refused!(
+        default.append(&stream, noted(2)).expected_version(1).await,
+        Error::Conflict { actual: 3, .. }
+    );
     acme.append(&stream, noted(2)).expected_version(1).await.unwrap();
     default.append(&stream, noted(4)).expected_version(3).await.unwrap();
     assert_eq!(default.versions(&stream).await.len(), 4);
@@ -59,7 +68,10 @@ pub(super) async fn clause_7_1_kinds_of_versioning_are_the_tenants_own(subject: 
     assert_eq!(default.versions(&stream).await, [Some(1)]);
     assert_eq!(acme.versions(&stream).await, [None]);
     acme.append(&stream, noted(2)).no_versioning().await.unwrap();
-    assert_refused!(default.append(&stream, noted(2)).no_versioning().await, Error::NoExpectedVersionGivenOnVersionedStream { .. });
+    assert_refused!(
+        default.append(&stream, noted(2)).no_versioning().await,
+        Error::NoExpectedVersionGivenOnVersionedStream { .. }
+    );
 }
 
 pub(super) async fn clause_7_1_deletions_keep_to_the_tenant(subject: Subject) {
@@ -140,7 +152,20 @@ pub(super) async fn clause_7_1_a_handle_of_a_handle_is_the_last_tenants(subject:
 
 pub(super) async fn clause_7_1_tenants_that_look_alike_are_told_apart(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
-    let names = ["acme", "Acme", "ACME", "acme ", " acme", "acmé", "acme\u{301}", "a%", "a_me", "null", "default", "'acme'"];
+    let names = [
+        "acme",
+        "Acme",
+        "ACME",
+        "acme ",
+        " acme",
+        "acmé",
+        "acme\u{301}",
+        "a%",
+        "a_me",
+        "null",
+        "default",
+        "'acme'",
+    ];
     for name in names {
         store.for_tenant(tenant(name)).append(&stream, noted(1)).await.unwrap();
     }

@@ -34,7 +34,11 @@ async fn follow(backend: Arc<dyn Backend>, page: usize, done: Arc<AtomicBool>) -
         let page = backend.scan(scan_request(after, page)).await.unwrap();
         assert!(page.next >= after, "a reader went back from {after:?} to {:?}", page.next);
         for record in &page.records {
-            assert!(record.event.position > after, "{:?} was handed over after {after:?}", record.event.position);
+            assert!(
+                record.event.position > after,
+                "{:?} was handed over after {after:?}",
+                record.event.position
+            );
             after = record.event.position;
             seen.positions.push(after);
             seen.ids.push(record.event.id);
@@ -49,7 +53,8 @@ async fn follow(backend: Arc<dyn Backend>, page: usize, done: Arc<AtomicBool>) -
 
 /// Whether a reader at this position has seen all that is settled, and all that was written is settled.
 async fn settled(backend: &dyn Backend, after: Position) -> bool {
-    backend.position().await.unwrap() <= after && backend.scan(scan_request(after, 1)).await.unwrap().records.is_empty()
+    backend.position().await.unwrap() <= after
+        && backend.scan(scan_request(after, 1)).await.unwrap().records.is_empty()
 }
 
 /// Notes the settled position again and again: it never goes back, and what it covers never changes.
@@ -95,8 +100,9 @@ async fn assert_readers_miss_nothing(subject: Subject, disturb: impl AsyncFnOnce
         .collect();
     let watcher = tokio::spawn(watch_position(another.clone(), Arc::clone(&done)));
     let handles = [subject.store(), another];
-    let writers: Vec<_> =
-        (0..WRITERS).map(|writer| tokio::spawn(write(handles[writer as usize % 2].clone(), writer))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(handles[writer as usize % 2].clone(), writer)))
+        .collect();
     disturb(&subject).await;
     let mut written: HashSet<Uuid> = HashSet::new();
     for ids in join_all(writers).await {

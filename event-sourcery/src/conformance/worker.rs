@@ -51,7 +51,9 @@ impl Worker {
     pub(super) async fn answer(&mut self) -> String {
         loop {
             let line = timeout(PATIENCE, self.answers.next_line()).await.expect("the worker answers in time");
-            let line = line.expect("the worker's output is text").expect("the worker goes on until it is told to end");
+            let line = line
+                .expect("the worker's output is text")
+                .expect("the worker goes on until it is told to end");
             // The harness does not end its own line before the first answer.
             if let Some((_, answer)) = line.split_once(MARK) {
                 return answer.to_owned();
@@ -67,7 +69,8 @@ impl Worker {
             while let Ok(Some(_)) = answers.next_line().await {}
             child.wait().await
         };
-        let status = timeout(PATIENCE, ended).await.expect("the worker ends in time").expect("the worker ran");
+        let status =
+            timeout(PATIENCE, ended).await.expect("the worker ends in time").expect("the worker ran");
         assert!(status.success(), "a worker failed: {status}; its message is above");
     }
 }

@@ -1,0 +1,49 @@
+//! The contract on SQLite.
+
+use std::path::PathBuf;
+
+use event_sourcery::Result;
+use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
+use event_sourcery_sqlite::SqliteBackend;
+use tempfile::TempDir;
+
+struct SqliteFixture {
+    folder: TempDir,
+}
+
+impl SqliteFixture {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("store.db")
+    }
+}
+
+impl Fixture for SqliteFixture {
+    type Backend = SqliteBackend;
+
+    async fn create() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    async fn connect(&self) -> SqliteBackend {
+        SqliteBackend::open(self.path()).await.unwrap()
+    }
+
+    fn address(&self) -> String {
+        self.path().into_os_string().into_string().unwrap()
+    }
+
+    async fn connect_to(address: String) -> SqliteBackend {
+        SqliteBackend::open(address).await.unwrap()
+    }
+
+    async fn transaction(
+        &self,
+        backend: &SqliteBackend,
+        steps: Vec<Step>,
+        ending: Ending,
+    ) -> Result<Vec<Result<Answer>>> {
+        conformance::run_steps(backend, steps, ending).await
+    }
+}
+
+event_sourcery::conformance!(SqliteFixture);

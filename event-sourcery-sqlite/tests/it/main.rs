@@ -1,0 +1,12 @@
+//! What the SQLite backend promises, each subject in a file of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by it"
+)]
+
+mod conformance;
+mod python;
