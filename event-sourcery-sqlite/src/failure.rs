@@ -44,10 +44,15 @@ impl Failure {
     fn into_open_error(self, path: &Path, busy_timeout: Duration) -> Error {
         let place = path.display().to_string();
         match self.code {
-            Some(ErrorCode::NotADatabase) => Error::ForeignLayout { place, problem: self.message },
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Error::ForeignLayout { place, problem: self.message }
+            }
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Error::StoreNotFound { place, problem: self.message }
             }
+            Some(ErrorCode::ReadOnly) => Error::ReadOnly {
+                problem: format!("SQLite writes to its folder even to read it, and may not ({})", self.message),
+            },
             _ => self.into_error(busy_timeout),
         }
     }

@@ -9,7 +9,7 @@ use crate::backend::SqliteBackend;
 use crate::connection;
 use crate::layout;
 
-/// How safe a commit is when the power fails. Whatever is chosen, the file stays intact and an append stays whole.
+/// How safe a commit is when the power fails. With all but [`Off`](Self::Off), the file stays intact and an append whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Synchronous {

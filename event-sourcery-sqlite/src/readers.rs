@@ -47,7 +47,7 @@ impl Readers {
             Ok(loaded) => reader.finish(Ok(loaded)),
             Err(progress) => {
                 on_blocking_thread(move || {
-                    let loaded = reader.operations().load_on(progress, &request, usize::MAX);
+                    let loaded = reader.operations().load_on(*progress, &request, usize::MAX);
                     reader.finish(loaded)?.finished().map_err(|_| Error::Closed)
                 })
                 .await

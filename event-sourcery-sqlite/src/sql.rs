@@ -63,6 +63,9 @@ statements! {
     unversioned_after_position: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
         FROM {events} WHERE db_stream_id = ?1 AND version IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+    last_event: "
+        SELECT id, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {events} WHERE db_stream_id = ?1 ORDER BY version DESC, id DESC LIMIT 1";
     version_at: "
         SELECT version FROM {events} WHERE id = ?1 AND db_stream_id = ?2";
     first_event: "
@@ -82,11 +85,12 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     snapshot_exists: "
         SELECT 1 FROM {snapshots} WHERE uuid = ?1";
-    /// An outbox entry of the reference finds its category through the event, which is about to go.
+    /// An outbox entry of the reference finds its category through the event, which is about to go. What is not JSON,
+    /// such as the NaN that Python writes, is left as it is.
     keep_category_in_outbox: "
         UPDATE {outbox_entries} SET data = json_set(data, '$.category', ?2)
         WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)
-          AND json_extract(data, '$.category') IS NULL";
+          AND CASE WHEN json_valid(data) THEN json_extract(data, '$.category') IS NULL END";
     delete_outbox: "
         DELETE FROM {outbox_entries} WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)";
     delete_snapshots: "

@@ -4,6 +4,7 @@
 //! sync. Each runs under a savepoint, so that it is refused alone. Nothing is answered before the commit.
 
 mod group;
+mod guard;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,6 +18,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use self::group::{Group, Member, Write};
+use self::guard::Guard;
 use crate::connection;
 use crate::layout;
 use crate::operations::Operations;
@@ -119,6 +121,7 @@ struct WriterThread {
     connection: Connection,
     sql: Sql,
     options: SqliteOptions,
+    guard: Guard,
 }
 
 impl WriterThread {
@@ -126,7 +129,8 @@ impl WriterThread {
         options.check()?;
         let connection = connection::writer(&options)?;
         layout::prepare(&connection, &options)?;
-        Ok(Self { connection, sql: Sql::new(&options.prefix), options })
+        let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
+        Ok(Self { connection, sql: Sql::new(&options.prefix), options, guard })
     }
 
     /// Works until every handle is gone and the queue is empty.
@@ -172,9 +176,9 @@ impl WriterThread {
             return Ok(Err(error.into()));
         }
         let mut transaction = SqliteTransaction::new(&self.connection, &self.sql, &self.options);
-        let result = catch_unwind(AssertUnwindSafe(|| work(&mut transaction)));
+        let (result, ended) = self.guard.watch(|| catch_unwind(AssertUnwindSafe(|| work(&mut transaction))));
         let result = match result {
-            Ok(Ok(_)) if self.connection.is_autocommit() => Ok(Err(ended_by_closure().into())),
+            Ok(Ok(_)) if ended || self.connection.is_autocommit() => Ok(Err(ended_by_closure().into())),
             Ok(Ok(value)) => match operations.run("COMMIT") {
                 Ok(()) => Ok(Ok(value)),
                 Err(error) => Ok(Err(error.into())),
@@ -204,7 +208,9 @@ fn roll_back(connection: &Connection) {
 }
 
 fn ended_by_closure() -> Error {
-    Error::Backend { backend: "sqlite", source: "the closure ended the transaction, which is the store's to end".into() }
+    let problem = "the transaction ended inside the closure, and nothing of it is kept: leave its end to the store, and \
+                   pass on the errors that you get";
+    Error::Backend { backend: "sqlite", source: problem.into() }
 }
 
 /// The next job: looked out for, then slept for. `None` once every handle is gone.

@@ -29,7 +29,8 @@ pub struct Appended {
     pub last_version: Option<Version>,
     /// The position of the last event: something to wait for, not a place to read on from.
     pub position: AppendPosition,
-    /// Whether this append had been made before: nothing was written now, and the versions are those it has.
+    /// Whether this append had been made before: nothing was written now, and versions and position are those that its
+    /// events have. The stream may have gone on since.
     pub repeated: bool,
 }
 
@@ -71,6 +72,12 @@ impl<'a, On> Append<'a, On, Appended> {
             requirements: Vec::new(),
             out: PhantomData,
         }
+    }
+}
+
+impl<'a, On> Append<'a, On, Vec<Appended>> {
+    pub(crate) fn to_none(on: On, scope: &'a Scope) -> Self {
+        Self { on, scope, parts: Vec::new(), requirements: Vec::new(), out: PhantomData }
     }
 }
 
@@ -125,7 +132,10 @@ impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
         Box::pin(async move {
             let Prepared { request, repeats } = prepared?;
             let request = Arc::new(request);
-            let outcome = backend.append(Arc::clone(&request)).await?;
+            let outcome = match request.streams.is_empty() {
+                true => AppendOutcome::Written(Vec::new()),
+                false => backend.append(Arc::clone(&request)).await?,
+            };
             conclude(backend.name(), &request, &repeats, outcome)
         })
     }
@@ -139,7 +149,10 @@ impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
     /// As [`EventStore::append`](crate::EventStore::append).
     pub fn run(self) -> Result<Out> {
         let Prepared { request, repeats } = Prepared::new(self.scope, self.parts, self.requirements)?;
-        let outcome = self.on.transaction.append(&request)?;
+        let outcome = match request.streams.is_empty() {
+            true => AppendOutcome::Written(Vec::new()),
+            false => self.on.transaction.append(&request)?,
+        };
         conclude("transaction's", &request, &repeats, outcome)
     }
 }

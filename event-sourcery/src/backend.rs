@@ -438,6 +438,8 @@ pub enum Span {
     },
     /// The events after this one: how a long stream is read in pages.
     After(Position),
+    /// The last event alone.
+    Last,
 }
 
 /// What was loaded of a stream.

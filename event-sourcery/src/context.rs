@@ -1,5 +1,7 @@
 //! What is known about an event besides its payload: correlation, causation, and named typed components.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -36,7 +38,7 @@ pub trait ContextComponent: Serialize + DeserializeOwned {
 /// assert_eq!(context.component::<Request>()?, Some(Request { id: "r-17".into() }));
 /// # Ok::<(), event_sourcery::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     correlation_id: Option<Uuid>,
@@ -134,6 +136,23 @@ impl Context {
     }
 }
 
+/// What is set, and nothing else.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Context");
+        let ids = [("correlation_id", self.correlation_id), ("causation_id", self.causation_id)];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                shown.field(name, &id);
+            }
+        }
+        for (name, value) in self.components.iter().chain(&self.rest) {
+            shown.field(name, value);
+        }
+        shown.finish()
+    }
+}
+
 /// A component as it is stored.
 pub(crate) fn component_value<C: ContextComponent>(component: &C) -> Result<Value> {
     finite::check(component).map_err(|error| invalid(C::NAME, &error))?;
@@ -151,6 +170,6 @@ fn read<T: DeserializeOwned>(name: &str, value: Option<&Value>) -> Result<Option
     value.map(|value| T::deserialize(value).map_err(|error| invalid(name, &error))).transpose()
 }
 
-fn invalid(component: &str, problem: &dyn std::fmt::Display) -> Error {
+fn invalid(component: &str, problem: &dyn fmt::Display) -> Error {
     Error::InvalidContext { component: component.to_owned(), problem: problem.to_string() }
 }

@@ -73,8 +73,8 @@ pub enum Error {
 
     /// The stream is not at the expected version: somebody else appended. Version 0 is a stream that does not exist.
     #[error(
-        "the stream {stream} is at version {actual}, not {expected}: load it again and decide on what it holds now \
-         (version 0 means that the stream does not exist)"
+        "the stream {stream} {}, and the append expected {}: load it again and decide on what it holds now",
+        found(*actual), expectation(*expected)
     )]
     Conflict {
         /// The stream.
@@ -328,6 +328,14 @@ impl Error {
                 | Self::StreamChangedWhileReading { .. }
         )
     }
+}
+
+fn found(actual: Version) -> String {
+    if actual == 0 { "does not exist".to_owned() } else { format!("is at version {actual}") }
+}
+
+fn expectation(expected: Version) -> String {
+    if expected == 0 { "that it does not exist".to_owned() } else { format!("version {expected}") }
 }
 
 /// What a refused name was for.

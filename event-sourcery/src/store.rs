@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::append::{Append, Appended};
-use crate::backend::{Backend, TransactionalBackend};
+use crate::backend::{Backend, LoadRequest, Span, TransactionalBackend};
 use crate::context::ContextComponent;
 use crate::delete::DeleteStream;
 use crate::enricher::{Enricher, Enrichers, Enriching};
@@ -157,6 +157,45 @@ impl<B: Backend> EventStore<B> {
     /// [`Error::InvalidContext`]; and the backend's: [`Error::Busy`], [`Error::StorageFull`], [`Error::ReadOnly`].
     pub fn append(&self, stream: &StreamId, events: impl IntoEvents) -> Append<'_, OnStore<'_>, Appended> {
         Append::new(self.on_store(), &self.scope, stream, events)
+    }
+
+    /// Appends to several streams in one transaction, however many: add each with [`and`](Append::and). With none added,
+    /// nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append), and [`Error::Unsupported`] where the backend takes one stream an append.
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// let mut append = store.append_all();
+    /// for number in 1..=3 {
+    ///     let stream = StreamId::from_name(format!("invoices/{number}"))?;
+    ///     append = append.and(&stream, RawEvent::new("Issued", "{}")?).expected_version(0);
+    /// }
+    /// assert_eq!(append.await?.len(), 3);
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub fn append_all(&self) -> Append<'_, OnStore<'_>, Vec<Appended>> {
+        Append::to_none(self.on_store(), &self.scope)
+    }
+
+    /// The version of a stream's last event; `None` where the stream does not exist, or has no versions. One event is
+    /// read, none is decoded.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn version(&self, stream: &StreamId) -> Result<Option<Version>> {
+        let request = LoadRequest {
+            tenant: self.scope.tenant.clone(),
+            stream: stream.clone(),
+            span: Span::Last,
+            limit: None,
+        };
+        Ok(self.backend.load(request).await?.events.last().and_then(|event| event.version))
     }
 
     /// Loads a stream, in order. A stream that does not exist is empty.

@@ -50,6 +50,11 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
         Append::new(InTransaction { transaction: self.transaction }, self.scope, stream, events)
     }
 
+    /// See [`EventStore::append_all`](crate::EventStore::append_all).
+    pub fn append_all(&mut self) -> Append<'_, InTransaction<'_>, Vec<Appended>> {
+        Append::to_none(InTransaction { transaction: self.transaction }, self.scope)
+    }
+
     /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.
     pub fn load_stream<E: Event>(&mut self, stream: &StreamId) -> LoadStream<InTransaction<'_>, E> {
         LoadStream::new(InTransaction { transaction: self.transaction }, self.scope, stream)

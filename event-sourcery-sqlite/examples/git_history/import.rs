@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use event_sourcery::{EventStore, NewEvent, RawEvent, StreamId, Version};
+use event_sourcery::{EventStore, NewEvent, StreamId, Version};
 use indicatif::ProgressBar;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -176,7 +176,7 @@ async fn append(
     let mut versions = Vec::with_capacity(parts.len());
     for (part, before) in parts.iter().zip(before) {
         versions.push(match before {
-            None => version_of(&store, &part.stream).await?,
+            None => store.version(&part.stream).await?.unwrap_or(0),
             Some(before) => match before.await {
                 Ok(version) => version,
                 // The append before has failed, and tells why.
@@ -185,33 +185,14 @@ async fn append(
         });
     }
     let events = parts.iter().map(|part| part.events.len() as u64).sum();
-    let appended = append_all(&store, parts, &versions).await?;
+    let append = parts.into_iter().zip(&versions).fold(store.append_all(), |append, (part, version)| {
+        append.and(&part.stream, part.events).expected_version(*version)
+    });
+    let appended = append.await?;
     let repeated = appended.iter().any(|appended| appended.repeated);
     for ((after, before), appended) in after.into_iter().zip(versions).zip(appended) {
         // A repeat answers with the version that it has, and the stream is ahead of it. Nobody may be waiting.
         let _ = after.send(appended.last_version.map_or(before, |last| last.max(before)));
     }
     Ok(Appended { events, repeated })
-}
-
-async fn version_of(store: &EventStore, stream: &StreamId) -> Result<Version> {
-    let events = store.load_stream::<RawEvent>(stream).await?;
-    Ok(events.last().and_then(|last| last.version).unwrap_or(0))
-}
-
-/// One append to all the streams.
-async fn append_all(
-    store: &EventStore,
-    parts: Vec<Part>,
-    versions: &[Version],
-) -> Result<Vec<event_sourcery::Appended>> {
-    let mut parts = parts.into_iter().zip(versions.iter().copied());
-    let Some((first, version)) = parts.next() else { return Ok(Vec::new()) };
-    let append = store.append(&first.stream, first.events).expected_version(version);
-    let Some((second, version)) = parts.next() else { return Ok(vec![append.await?]) };
-    let append = append.and(&second.stream, second.events).expected_version(version);
-    let append = parts.fold(append, |append, (part, version)| {
-        append.and(&part.stream, part.events).expected_version(version)
-    });
-    Ok(append.await?)
 }

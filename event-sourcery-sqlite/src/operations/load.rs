@@ -34,8 +34,8 @@ enum From {
 
 impl LoadProgress {
     /// What was loaded, once nothing is left to be read.
-    pub(crate) fn finished(self) -> Result<LoadedStream, Self> {
-        if self.rest.is_none() { Ok(self.loaded) } else { Err(self) }
+    pub(crate) fn finished(self) -> Result<LoadedStream, Box<Self>> {
+        if self.rest.is_none() { Ok(self.loaded) } else { Err(Box::new(self)) }
     }
 }
 
@@ -71,6 +71,10 @@ impl Operations<'_> {
                 Some(From::Versions(stored_version(start), Some(stored_version(stop))))
             }
             Span::After(position) => self.after(row.id, position)?,
+            Span::Last => {
+                progress.loaded.events.extend(self.last(row.id, request, &mut progress.reader)?);
+                None
+            }
         };
         progress.rest = from.map(|from| Rest { stream: row.id, from, wanted: request.limit });
         Ok(progress)
@@ -139,6 +143,11 @@ impl Operations<'_> {
             Some(version) => From::above(version),
             None => From::Position(position),
         }))
+    }
+
+    /// The last event, by version; without versions, by position.
+    fn last(&self, stream: i64, request: &LoadRequest, reader: &mut EventReader) -> Result<Option<StoredEvent>> {
+        self.first(&self.sql.last_event, [stream], |row| Ok(reader.event(row, &request.stream)))?.transpose()
     }
 
     /// The newest snapshot of these names that is not a leftover of a deleted stream.

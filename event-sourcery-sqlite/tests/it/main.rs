@@ -8,5 +8,14 @@
     reason = "a test fails by it"
 )]
 
+mod appender;
+mod held_writer;
+mod process;
+mod survived;
+
 mod conformance;
+mod crashes;
+mod examples;
+mod failures;
+mod group_commit;
 mod python;

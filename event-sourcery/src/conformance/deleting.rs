@@ -4,6 +4,7 @@ use super::ledger::{Ledger, Summed, ledger, noted, notes, snapshot_request, tena
 use super::subject::Subject;
 use crate::backend::{Backend as _, SnapshotRequest};
 use crate::error::Error;
+use crate::new_event::NewEvent;
 use crate::stream_id::StreamId;
 use crate::{Event as _, RawEvent};
 
@@ -42,11 +43,16 @@ pub(super) async fn clause_5_1_the_same_uuid_elsewhere_is_untouched(subject: Sub
     }
 }
 
+/// A snapshot whose time does not tell that it is older than the stream that is created next.
+fn of_the_future() -> NewEvent<Summed> {
+    Summed { sum: 666 }.with_created_at("2199-01-01T00:00:00Z".parse().unwrap())
+}
+
 pub(super) async fn clause_5_1_a_deleted_streams_snapshots_do_not_show_up_again(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
     store.with_ledger(&stream, 3).await;
     for version in [1, 3, 2] {
-        store.save_snapshot(&stream, version, Summed { sum: 666 }).await.unwrap();
+        store.save_snapshot(&stream, version, of_the_future()).await.unwrap();
     }
     store.delete_stream(&stream).await.unwrap();
     assert!(store.load_stream::<Ledger>(&stream).await.unwrap().is_empty());
@@ -65,7 +71,7 @@ pub(super) async fn clause_5_1_the_next_stream_inherits_no_snapshot(subject: Sub
         let stream = ledger(&number.to_string());
         store.append(&stream, notes(1..=3)).await.unwrap();
         assert_eq!(store.load_stream::<Ledger>(&stream).await.unwrap().len(), 3, "ledger {number}");
-        store.save_snapshot(&stream, 3, Summed { sum: 666 }).await.unwrap();
+        store.save_snapshot(&stream, 3, of_the_future()).await.unwrap();
         store.delete_stream(&stream).await.unwrap();
     }
 }

@@ -133,7 +133,10 @@ impl ContextComponent for Measure {
 }
 
 pub(super) async fn clause_14_2_a_component_that_cannot_be_stored_is_refused(subject: Subject) {
-    assert_refused!(Context::new().with_component(&Bare(1)), Error::InvalidContext { component, .. } if component == "bare");
+    assert_refused!(
+        Context::new().with_component(&Bare(1)),
+        Error::InvalidContext { component, .. } if component == "bare",
+    );
     assert_refused!(
         Context::new().with_component(&Measure { value: f64::NAN }),
         Error::InvalidContext { component, .. } if component == "measure",

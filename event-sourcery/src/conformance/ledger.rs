@@ -1,5 +1,7 @@
 //! What the cases are about: ledgers in which numbers are noted, and the small words in which they say so.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -15,6 +17,9 @@ use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
 use crate::wrapped_event::Recorded;
 use crate::{Event, RawEvent};
+
+/// How long an append that nothing holds up may take to be settled.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An event of a ledger.
 #[derive(Event, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,11 +87,14 @@ impl EventStore {
         events.into_iter().map(|wrapped| wrapped.uuid).collect()
     }
 
-    /// Waits until an append is settled. The backend's timing is its own; the case's patience is the limit.
+    /// Waits until an append is settled. The backend's timing is its own, within [`PATIENCE`].
     pub(super) async fn settled(&self, append: AppendPosition) {
-        while !append.is_covered_by(self.position().await.unwrap()) {
-            tokio::task::yield_now().await;
-        }
+        let settled = async {
+            while !append.is_covered_by(self.position().await.unwrap()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, settled).await.expect("an acknowledged append is settled in time");
     }
 
     /// Everything in the store, as this handle sees it, once an append is settled.

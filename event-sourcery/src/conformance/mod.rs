@@ -40,6 +40,10 @@
 //! What a backend does not declare in its [`Capabilities`](crate::backend::Capabilities) it is exempt from: the case
 //! prints so, and the test `exemptions` prints the whole list (`cargo test exemptions -- --nocapture`).
 //!
+//! One case runs random sequences of operations against a model; a failure is shrunk to a short sequence and prints its
+//! seed. `EVENT_SOURCERY_MODEL_CASES` sets how many sequences it runs, `EVENT_SOURCERY_MODEL_SEED` runs those of an
+//! earlier run again.
+//!
 //! Some cases start the test binary again as another process, and tell it to run the same test: do not change the name
 //! of the generated tests, nor wrap them.
 //!
@@ -95,11 +99,7 @@ pub use self::steps::{Answer, Ending, Step, run_steps};
 
 /// Generates a test for each case of the contract, run on the backend of a [`Fixture`](crate::conformance::Fixture).
 ///
-/// See [`conformance`](crate::conformance) for what a fixture is.
-///
-/// ```ignore
-/// event_sourcery::conformance!(SqliteFixture);
-/// ```
+/// See the [module](crate::conformance) for what a fixture is, and for an example.
 #[macro_export]
 macro_rules! conformance {
     ($fixture:ty) => {

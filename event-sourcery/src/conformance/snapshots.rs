@@ -20,7 +20,8 @@ pub(super) async fn clause_6_1_a_snapshot_is_for_a_version_that_the_stream_has_r
     for wrong in [0, 4, 1_000, i64::MAX as Version, Version::MAX] {
         assert_refused!(
             store.save_snapshot(&stream, wrong, sum).await,
-            Error::SnapshotVersionMismatch { stream: named, version, actual: Some(3) } if named == stream && version == wrong,
+            Error::SnapshotVersionMismatch { stream: named, version, actual: Some(3) }
+                if named == stream && version == wrong,
         );
     }
     for version in [0, 1] {

@@ -323,6 +323,7 @@ fn wanted(stream: &Stream, span: Span, snapshot_version: Version) -> &[Position]
         Span::FromSnapshot { .. } => at(snapshot_version)..positions.len(),
         Span::Versions { start, stop } => at(start.saturating_sub(1))..at(stop.saturating_sub(1)),
         Span::After(position) => positions.partition_point(|other| *other <= position)..positions.len(),
+        Span::Last => positions.len().saturating_sub(1)..positions.len(),
     };
     positions.get(range).unwrap_or_default()
 }

@@ -51,7 +51,8 @@ async fn adopting_a_store_changes_no_row() {
 async fn an_adopted_events_table_counts_positions_and_has_lost_two_indexes() {
     let (file, mut python) = made_by_python();
     fill(&mut python);
-    let names = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = 'event_sourcery_events' ORDER BY 1";
+    let names = "SELECT name FROM sqlite_schema
+                 WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = 'event_sourcery_events' ORDER BY 1";
     assert_eq!(texts(&file.sql(), names).len(), 4);
 
     file.rust().await;
@@ -74,7 +75,8 @@ async fn adopting_keeps_what_the_user_has_hung_on_the_tables() {
     file.run(
         "CREATE TABLE seen (what TEXT);
          CREATE INDEX by_month ON event_sourcery_events (substr(created_at, 1, 7)) WHERE version = 1;
-         CREATE TRIGGER on_event AFTER INSERT ON event_sourcery_events BEGIN INSERT INTO seen VALUES (NEW.name); END;
+         CREATE TRIGGER on_event AFTER INSERT ON event_sourcery_events
+         BEGIN INSERT INTO seen VALUES (NEW.name); END;
          CREATE TRIGGER on_stream AFTER DELETE ON event_sourcery_streams
          BEGIN INSERT INTO seen SELECT count(*) || ' left' FROM event_sourcery_events; END;
          CREATE VIEW names AS SELECT DISTINCT name FROM event_sourcery_events;",

@@ -1,6 +1,6 @@
 //! Streams made by UUID and used with their name; names that are longer than ours may be.
 
-use event_sourcery::{Error, StreamId, TenantId};
+use event_sourcery::{Error, NameKind, RawEvent, StreamId, TenantId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -95,6 +95,20 @@ async fn names_longer_than_ours_may_be_are_read() {
     tenants.append(&recorded.stream_id, paid("2")).expected_version(1).await.unwrap();
     let load = json!({"do": "load", "stream": {"name": name, "category": category}, "tenant": tenant});
     assert_eq!(payments_in_python(&python.loaded(&load)), numbered(1..=2));
+}
+
+#[tokio::test]
+async fn an_event_name_longer_than_ours_may_be_is_read() {
+    let (file, mut python, rust) = shared().await;
+    let long = format!("some.module.{}", "N".repeat(300));
+    python.create(&by_name(), &[event(&paid("1"))]);
+    file.run(&format!("UPDATE event_sourcery_events SET name = '{long}'"));
+
+    let events = rust.load_stream::<RawEvent>(&by_name()).await.unwrap();
+
+    assert_eq!(events[0].event.name(), long);
+    let again = rust.append(&by_name(), events[0].event.clone()).expected_version(1).await;
+    assert!(matches!(again, Err(Error::InvalidName { kind: NameKind::EventName, .. })), "{again:?}");
 }
 
 /// The UUID that a name stands for, however long the name is.

@@ -11,8 +11,8 @@ use super::shared_file::shared;
 
 const ROUNDS: u64 = 120;
 
-/// How long Rust waits after Python was told to go. Python takes its time between reading and writing: the head start is
-/// moved until either may win, so that the two meet in the middle.
+/// How long Rust waits after Python was told to go. Python takes its time between reading and writing: the head start
+/// grows until Python wins and shrinks until Rust does, so that the two meet in the middle on any machine.
 struct HeadStart(Duration);
 
 impl HeadStart {
@@ -26,7 +26,7 @@ impl HeadStart {
     }
 
     fn adjust(&mut self, python_won: bool) {
-        self.0 = if python_won { self.0.saturating_sub(Self::STEP) } else { self.0 + Self::STEP };
+        self.0 = if python_won { self.0 * 4 / 5 } else { self.0 * 5 / 4 + Self::STEP };
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod books;
+mod compare;
 mod facts;
 mod operations;
 mod play;
@@ -51,6 +52,7 @@ pub(super) async fn clause_1_to_7_any_sequence_of_operations_does_what_the_model
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
         max_shrink_iters: 5_000,
+        max_shrink_time: 60_000,
         ..Config::default()
     };
     let several_streams = subject.capabilities().several_streams;

@@ -2,23 +2,17 @@
 
 use uuid::Uuid;
 
-use super::super::ledger::{Ledger, Noted, Summed};
+use super::super::ledger::{Ledger, Noted};
 use super::super::subject::Subject;
 use super::attempt::{Attempt, Sent, SentPart, time};
 use super::books::{Answer, Books, Entry, Snapshot};
-use super::facts::facts;
-use super::operations::{Body, Expected, How, Kind, Operation, Part};
-use crate::append::Appended;
+use super::compare::{Outcome, agree, one_of, same_event, same_events, same_numbers, versions, written};
+use super::operations::{Expected, How, Kind, Operation, Part};
 use crate::backend::{Backend as _, Expectation, Filter, LoadRequest, ScanRequest, Span};
-use crate::error::Result as StoreResult;
-use crate::position::Position;
+use crate::position::{AppendPosition, Position};
 use crate::store::EventStore;
 use crate::stream_id::{Category, StreamId, TenantId};
-use crate::version::Version;
-use crate::wrapped_event::WrappedEvent;
-use crate::{Error, Event, RawEvent};
-
-type Outcome<T = ()> = Result<T, String>;
+use crate::{Error, Event as _, RawEvent};
 
 /// A sequence in progress.
 struct Player<'s> {
@@ -29,6 +23,8 @@ struct Player<'s> {
     streams: Vec<StreamId>,
     /// Where the store stood before the sequence.
     start: Position,
+    /// Where it stood when it was last asked.
+    settled: Position,
     attempts: Vec<Attempt>,
     /// How many events and snapshots were made.
     made: i64,
@@ -51,7 +47,17 @@ pub(super) async fn play(subject: &Subject, number: u64, operations: &[Operation
     let tenants = vec![TenantId::DEFAULT, TenantId::new("acme").unwrap(), TenantId::new("zenith").unwrap()];
     let start = store.position().await.unwrap();
     let books = Books { last_position: start.to_i64(), ..Books::default() };
-    let mut player = Player { subject, store, books, tenants, streams, start, attempts: Vec::new(), made: 0 };
+    let mut player = Player {
+        subject,
+        store,
+        books,
+        tenants,
+        streams,
+        start,
+        settled: start,
+        attempts: Vec::new(),
+        made: 0,
+    };
     for (step, operation) in operations.iter().enumerate() {
         player
             .step(operation)
@@ -59,22 +65,6 @@ pub(super) async fn play(subject: &Subject, number: u64, operations: &[Operation
             .map_err(|problem| format!("operation {step}, {operation:?}: {problem}"))?;
     }
     player.compare_everything().await.map_err(|problem| format!("at the end: {problem}"))
-}
-
-fn agree<T: PartialEq + std::fmt::Debug>(what: &str, store: &T, model: &T) -> Outcome {
-    if store == model {
-        Ok(())
-    } else {
-        Err(format!("{what}: the store says {store:?}, the model {model:?}"))
-    }
-}
-
-fn one_of(refusals: &[Error], refused: &Error) -> Outcome {
-    let expected: Vec<_> = refusals.iter().map(facts).collect();
-    if expected.contains(&facts(refused)) {
-        return Ok(());
-    }
-    Err(format!("the store refuses with {refused:?}, the model with one of {expected:?}"))
 }
 
 impl Player<'_> {
@@ -327,81 +317,32 @@ impl Player<'_> {
         }
     }
 
-    async fn position(&self) -> Outcome {
-        self.store.settled(crate::AppendPosition::from_i64(self.books.last_position)).await;
+    /// The settled position never goes back, and comes to cover the last append.
+    async fn position(&mut self) -> Outcome {
+        let position = self.store.position().await.map_err(|error| error.to_string())?;
+        agree("the settled position does not go back", &(position >= self.settled), &true)?;
+        self.settled = position;
+        self.store.settled(AppendPosition::from_i64(self.books.last_position)).await;
         Ok(())
+    }
+
+    /// Every stream that an append was sent to, accepted or refused.
+    fn touched(&self) -> Vec<(usize, usize)> {
+        let is_touched = |tenant: usize, stream: usize| {
+            let parts = self.attempts.iter().filter(|attempt| attempt.tenant == self.tenants[tenant]);
+            parts.flat_map(|attempt| &attempt.parts).any(|part| part.stream == self.streams[stream])
+        };
+        let all = (0..self.tenants.len())
+            .flat_map(|tenant| (0..self.streams.len()).map(move |stream| (tenant, stream)));
+        all.filter(|(tenant, stream)| is_touched(*tenant, *stream)).collect()
     }
 
     async fn compare_everything(&mut self) -> Outcome {
         self.compare_log().await?;
-        for tenant in 0..self.tenants.len() {
-            for stream in 0..self.streams.len() {
-                self.load(tenant, stream, How::Raw).await?;
-                self.load(tenant, stream, How::Knowing).await?;
-            }
+        for (tenant, stream) in self.touched() {
+            self.load(tenant, stream, How::Raw).await?;
+            self.load(tenant, stream, How::Knowing).await?;
         }
         Ok(())
     }
-}
-
-fn written((first, part): (Option<Version>, &SentPart)) -> (Option<Version>, Option<Version>, bool) {
-    (first, first.map(|first| first + part.events.len() as Version - 1), false)
-}
-
-fn versions(appended: &Appended) -> (Option<Version>, Option<Version>, bool) {
-    (appended.first_version, appended.last_version, appended.repeated)
-}
-
-fn same_event(wrapped: &WrappedEvent<RawEvent>, entry: &Entry) -> Outcome {
-    let event = RawEvent::new(entry.sent.body.name(), entry.sent.body.data()).unwrap();
-    let found = (wrapped.uuid, wrapped.version, wrapped.created_at, &wrapped.event);
-    agree("an event", &found, &(entry.sent.id, entry.version, entry.sent.created_at, &event))
-}
-
-fn same_events(loaded: StoreResult<Vec<WrappedEvent<RawEvent>>>, entries: &[&Entry]) -> Outcome {
-    let loaded = loaded.map_err(|error| error.to_string())?;
-    agree("how many events", &loaded.len(), &entries.len())?;
-    loaded.iter().zip(entries).try_for_each(|(wrapped, entry)| same_event(wrapped, entry))
-}
-
-/// An event of a reader of numbers.
-trait Number: Event {
-    fn body(&self) -> Result<Body, Summed>;
-}
-
-impl Number for Noted {
-    fn body(&self) -> Result<Body, Summed> {
-        Ok(Body::Noted(self.number))
-    }
-}
-
-impl Number for Ledger {
-    fn body(&self) -> Result<Body, Summed> {
-        match self {
-            Self::Noted(noted) => noted.body(),
-            Self::Summed(summed) => Err(*summed),
-        }
-    }
-}
-
-/// Compares what a reader of numbers got: a snapshot, if there is one, and the events, or the first one's error.
-fn same_numbers<E: Number>(
-    loaded: StoreResult<Vec<WrappedEvent<E>>>,
-    entries: &[&Entry],
-    snapshot: Option<&Snapshot>,
-) -> Outcome {
-    let unreadable = entries.iter().find_map(|entry| Books::unreadable(entry));
-    let loaded = match (loaded, unreadable) {
-        (Err(error), Some(expected)) => return one_of(&[expected], &error),
-        (Err(error), None) => return Err(error.to_string()),
-        (Ok(_), Some(expected)) => {
-            return Err(format!("an event was read that the model cannot: {expected}"));
-        }
-        (Ok(loaded), None) => loaded,
-    };
-    let found = loaded.iter().map(|wrapped| (wrapped.uuid, wrapped.version, wrapped.event.body()));
-    let start =
-        snapshot.map(|snapshot| (snapshot.id, Some(snapshot.version), Err(Summed { sum: snapshot.version })));
-    let events = entries.iter().map(|entry| (entry.sent.id, entry.version, Ok(entry.sent.body)));
-    agree("the numbers read", &found.collect::<Vec<_>>(), &start.into_iter().chain(events).collect())
 }

@@ -1,0 +1,90 @@
+//! Places where no store can be opened.
+
+use std::fs;
+
+use event_sourcery::{Error, StreamId};
+use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
+use faulty_vfs::{Fault, FaultyVfs};
+
+use super::{Folder, event};
+
+fn not_found(error: Error) -> String {
+    let Error::StoreNotFound { place, problem } = error else { panic!("{error:?}") };
+    assert!(place.ends_with("events.db"), "{place}");
+    problem
+}
+
+#[tokio::test]
+async fn a_missing_file_that_is_not_to_be_created_is_not_found_and_not_created() {
+    let folder = Folder::new();
+    for options in [
+        SqliteOptions::new(folder.path()).create(false),
+        SqliteOptions::new(folder.path()).read_only(true),
+        SqliteOptions::new(folder.path()).create(false).migrate(false),
+    ] {
+        assert!(not_found(options.open().await.unwrap_err()).contains("no such file"));
+    }
+    assert!(!folder.path().exists());
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("missing").join("events.db");
+    assert!(not_found(SqliteBackend::open(path).await.unwrap_err()).contains("folder"));
+}
+
+#[tokio::test]
+async fn a_folder_is_no_store() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path()).unwrap();
+    assert!(not_found(SqliteBackend::open(folder.path()).await.unwrap_err()).contains("it is a folder"));
+}
+
+#[tokio::test]
+async fn a_prefix_that_is_no_plain_identifier_is_refused_before_anything_is_made() {
+    let folder = Folder::new();
+    let too_long = "x".repeat(41);
+    for prefix in ["a b_", "a;DROP TABLE x;--", "é_", "a\"", "a\0", "a-", "sqlite_", too_long.as_str()] {
+        let options = SqliteOptions::new(folder.path()).table_prefix(prefix);
+        assert!(options.migration().is_err(), "{prefix:?}");
+        let refused = options.open().await.unwrap_err();
+        assert!(
+            matches!(refused, Error::InvalidOption { option: "table_prefix", .. }),
+            "{prefix:?}: {refused:?}"
+        );
+    }
+    assert!(!folder.path().exists());
+}
+
+#[tokio::test]
+async fn a_store_without_readers_is_refused() {
+    let folder = Folder::new();
+    let refused = SqliteOptions::new(folder.path()).readers(0).open().await.unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "readers", .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_disk_full_at_any_write_of_opening_is_told_and_the_next_attempt_opens() {
+    let vfs = FaultyVfs::register("opening-full");
+    for n in 1.. {
+        vfs.reset();
+        let folder = Folder::new();
+        let options = SqliteOptions::new(folder.path()).vfs(vfs.name());
+        vfs.fail_writes_from(n, Fault::DiskFull);
+        let opened = options.clone().open().await;
+        let reached = vfs.writes() >= n;
+        vfs.heal();
+        match opened {
+            Err(Error::StorageFull { .. }) => assert!(reached),
+            Err(other) => panic!("write {n}: {other:?}"),
+            Ok(store) => drop(store),
+        }
+        let store = event_sourcery::EventStore::new(options.open().await.unwrap());
+        store.append(&StreamId::random(), event()).await.unwrap();
+        if !reached {
+            println!("{} writes failed", n - 1);
+            return;
+        }
+    }
+}
