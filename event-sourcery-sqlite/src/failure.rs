@@ -51,7 +51,10 @@ impl Failure {
                 Error::StoreNotFound { place, problem: self.message }
             }
             Some(ErrorCode::ReadOnly) => Error::ReadOnly {
-                problem: format!("SQLite writes to its folder even to read it, and may not ({})", self.message),
+                problem: format!(
+                    "SQLite writes to its folder even to read it, and may not ({})",
+                    self.message
+                ),
             },
             _ => self.into_error(busy_timeout),
         }
