@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::options::SqliteOptions;
@@ -48,6 +49,10 @@ fn open(options: &SqliteOptions) -> Result<Connection> {
     .map_err(|error| options.failed(error))?;
     connection.busy_timeout(options.busy_timeout).map_err(|error| options.failed(error))?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // A plan that does not depend on the values: without it, a statement with a `LIMIT` is prepared anew for each.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|error| options.failed(error))?;
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(|error| options.failed(error))?;
     // The first look at the file: what is not a database is found out here.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(|error| options.failed(error))?;

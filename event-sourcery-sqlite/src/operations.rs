@@ -24,6 +24,9 @@ pub(crate) struct Operations<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) sql: &'c Sql,
     pub(crate) busy_timeout: Duration,
+    /// Whether an operation that is refused takes back alone what it has written. Without it, whoever owns the
+    /// transaction has to take everything back.
+    pub(crate) savepoints: bool,
 }
 
 /// A row of the streams table.
@@ -84,8 +87,11 @@ impl<'c> Operations<'c> {
         })
     }
 
-    /// Runs `work` under a savepoint: what is refused leaves nothing, and the transaction goes on.
+    /// Runs `work` under a savepoint, if there are to be any: what is refused leaves nothing, and the transaction goes on.
     fn atomically<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if !self.savepoints {
+            return work();
+        }
         self.run("SAVEPOINT event_sourcery")?;
         let result = work();
         // Where SQLite itself has rolled back everything (the disk is full), there is no savepoint left.

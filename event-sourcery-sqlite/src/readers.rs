@@ -107,6 +107,7 @@ impl Reader {
             connection: &self.connection,
             sql: &self.readers.sql,
             busy_timeout: self.readers.options.busy_timeout,
+            savepoints: false,
         }
     }
 

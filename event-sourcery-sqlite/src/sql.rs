@@ -50,9 +50,10 @@ statements! {
         FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = ?1";
     event_before: "
         SELECT uuid FROM {events} WHERE db_stream_id = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1";
-    /// Whether a stream has events without versions: NULL sorts before every version.
-    has_unversioned: "
-        SELECT version IS NULL FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1";
+    /// Whether a stream has events without versions, and its last version. NULL sorts before every version.
+    versions: "
+        SELECT (SELECT version IS NULL FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1),
+               (SELECT max(version) FROM {events} WHERE db_stream_id = ?1)";
     /// In version order, which is position order; without versions, in position order.
     events_from_version: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
@@ -70,16 +71,15 @@ statements! {
         SELECT version FROM {events} WHERE id = ?1 AND db_stream_id = ?2";
     first_event: "
         SELECT id FROM {events} WHERE db_stream_id = ?1 ORDER BY version, id LIMIT 1";
-    /// The names come as a JSON array. A snapshot above the stream's version, or older than its first event, was left
-    /// over by a deleted stream.
-    newest_snapshot: "
+    /// The newest first. A snapshot above the stream's version, or older than its first event, was left over by a
+    /// deleted stream.
+    snapshots: "
         SELECT 0, version, uuid, name, data, event_context, created_at, schema_version
         FROM {snapshots}
         WHERE db_stream_id = ?1 AND version <= ?2
-          AND name IN (SELECT value FROM json_each(?3))
           AND version <= (SELECT max(version) FROM {events} WHERE db_stream_id = ?1)
           AND created_at >= (SELECT created_at FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1)
-        ORDER BY version DESC, rowid DESC LIMIT 1";
+        ORDER BY version DESC, rowid DESC";
     insert_snapshot: "
         INSERT INTO {snapshots} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

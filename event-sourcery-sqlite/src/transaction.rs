@@ -54,7 +54,12 @@ impl<'t> SqliteTransaction<'t> {
     }
 
     fn operations(&self) -> Operations<'_> {
-        Operations { connection: self.connection, sql: self.sql, busy_timeout: self.options.busy_timeout }
+        Operations {
+            connection: self.connection,
+            sql: self.sql,
+            busy_timeout: self.options.busy_timeout,
+            savepoints: true,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The writer: one thread that owns the writing connection and commits what has queued up together.
 //!
 //! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
-//! sync. Each runs under a savepoint, so that it is refused alone. Nothing is answered before the commit.
+//! sync. Each is refused alone. Nothing is answered before the commit.
 
 mod group;
 mod guard;
@@ -68,10 +68,10 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs `work` in the next group's transaction; the answer comes after the commit.
+    /// Runs `work` in the next group's transaction, twice if need be; the answer comes after the commit.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Operations<'_>) -> Result<T> + Send + 'static,
+        work: impl Fn(Operations<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Grouped(Box::new(Write::new(work, reply))))?;
@@ -195,7 +195,12 @@ impl WriterThread {
     }
 
     fn operations(&self) -> Operations<'_> {
-        Operations { connection: &self.connection, sql: &self.sql, busy_timeout: self.options.busy_timeout }
+        Operations {
+            connection: &self.connection,
+            sql: &self.sql,
+            busy_timeout: self.options.busy_timeout,
+            savepoints: false,
+        }
     }
 }
 

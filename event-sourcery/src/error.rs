@@ -13,10 +13,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The source of an error, as a backend or a caller's code gave it.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call was refused or failed. Whatever the variant, a failed call has written nothing.
+/// Why a call was refused or failed. A refused call has written nothing.
 ///
-/// One exception is inherent: when the connection to a store breaks between sending and answer, the append may have
-/// taken effect. Repeat it with the same event ids ([`Event::with_id`](crate::Event::with_id)); a repeat is recognised.
+/// Two failures cannot know: when the connection to a store breaks between sending and answer, the append may have taken
+/// effect; and when the disk fails to sync and the process ends before the next write, it may be there afterwards, whole.
+/// Repeat such an append with the same event ids ([`Event::with_id`](crate::Event::with_id)); a repeat is recognised.
 ///
 /// ```
 /// use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};

@@ -11,13 +11,15 @@ use crate::rows::{self, EventReader, hex};
 use crate::time;
 
 impl Operations<'_> {
-    /// Appends all or nothing. A refusal leaves the transaction as it was.
+    /// Appends all or nothing. With savepoints, a refusal leaves the transaction as it was.
     pub(crate) fn append(&self, request: &AppendRequest) -> Result<AppendOutcome> {
+        let changes = self.connection.total_changes();
         let refused = match self.atomically(|| self.write(request)) {
             Ok(written) => return Ok(AppendOutcome::Written(written)),
             Err(refused) => refused,
         };
-        if self.connection.is_autocommit() {
+        let written_still = !self.savepoints && self.connection.total_changes() != changes;
+        if written_still || self.connection.is_autocommit() {
             return Err(refused);
         }
         let present = self.present(request)?;

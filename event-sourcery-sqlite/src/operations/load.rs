@@ -4,8 +4,10 @@ use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent, Stre
 use event_sourcery::{Error, Position, Result, Version};
 
 use super::Operations;
-use super::scan::json_array;
 use crate::rows::EventReader;
+
+/// The most events that room is made for at once: their list takes some ten megabytes.
+const MOST_ROOM: usize = 65_536;
 
 /// How far a load has come: what was read, and which events are still wanted.
 pub(crate) struct LoadProgress {
@@ -56,12 +58,12 @@ impl Operations<'_> {
             progress.loaded.first_position = first.map(Position::from_i64);
         }
         let from = match request.span {
-            Span::Full => self.all(row.id)?,
+            Span::Full => self.all(row.id, request, &mut progress.loaded)?,
             Span::FromSnapshot { names, up_to } => {
                 progress.loaded.snapshot = self.snapshot(row.id, names, up_to, request, &mut progress.reader)?;
                 match progress.loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version) {
                     Some(version) => Some(From::above(version)),
-                    None => self.all(row.id)?,
+                    None => self.all(row.id, request, &mut progress.loaded)?,
                 }
             }
             Span::Versions { start, stop } => {
@@ -129,10 +131,15 @@ impl Operations<'_> {
         Ok(progress)
     }
 
-    /// All events of a stream.
-    fn all(&self, stream: i64) -> Result<Option<From>> {
-        let unversioned = self.first(&self.sql.has_unversioned, [stream], |row| row.get::<_, bool>(0))?;
-        Ok(unversioned.map(|unversioned| if unversioned { From::Position(0) } else { From::START }))
+    /// All events of a stream. Makes room for as many as its last version tells.
+    fn all(&self, stream: i64, request: &LoadRequest, loaded: &mut LoadedStream) -> Result<Option<From>> {
+        let versions = self.first(&self.sql.versions, [stream], |row| {
+            Ok((row.get::<_, Option<bool>>(0)?, row.get::<_, Option<i64>>(1)?))
+        })?;
+        let Some((Some(unversioned), last)) = versions else { return Ok(None) };
+        let events = usize::try_from(last.unwrap_or(0)).unwrap_or(0);
+        loaded.events.reserve_exact(events.min(request.limit.unwrap_or(MOST_ROOM)).min(MOST_ROOM));
+        Ok(Some(if unversioned { From::Position(0) } else { From::START }))
     }
 
     /// All events behind one of the stream's; nothing if it is there no more.
@@ -159,9 +166,15 @@ impl Operations<'_> {
         request: &LoadRequest,
         reader: &mut EventReader,
     ) -> Result<Option<StoredEvent>> {
-        let names = json_array(names.iter().copied());
-        let values = (stream, stored_version(up_to), names);
-        self.first(&self.sql.newest_snapshot, values, |row| Ok(reader.event(row, &request.stream)))?.transpose()
+        let mut statement = self.statement(&self.sql.snapshots)?;
+        let mut rows =
+            statement.query((stream, stored_version(up_to))).map_err(|error| self.failed(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
+            if row.get_ref(3).is_ok_and(|name| name.as_str().is_ok_and(|name| names.contains(&name))) {
+                return reader.event(row, &request.stream).map(Some);
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::operations::Operations;
 
 /// A call that can share a transaction with others.
 pub(super) trait Member: Send {
-    /// Does the work. The result is kept until the commit.
+    /// Does the work, again if it was done and taken back. The result is kept until the commit.
     fn run(&mut self, operations: Operations<'_>) -> Option<&Error>;
 
     /// Answers the caller: with the result if the transaction was committed, else with its failure.
@@ -19,22 +19,20 @@ pub(super) trait Member: Send {
 
 /// A member: its work, its result, its caller.
 pub(super) struct Write<T, W> {
-    work: Option<W>,
+    work: W,
     result: Result<T>,
     reply: oneshot::Sender<Result<T>>,
 }
 
 impl<T, W> Write<T, W> {
     pub(super) fn new(work: W, reply: oneshot::Sender<Result<T>>) -> Self {
-        Self { work: Some(work), result: Err(Error::Closed), reply }
+        Self { work, result: Err(Error::Closed), reply }
     }
 }
 
-impl<T: Send, W: FnOnce(Operations<'_>) -> Result<T> + Send> Member for Write<T, W> {
+impl<T: Send, W: Fn(Operations<'_>) -> Result<T> + Send> Member for Write<T, W> {
     fn run(&mut self, operations: Operations<'_>) -> Option<&Error> {
-        if let Some(work) = self.work.take() {
-            self.result = work(operations);
-        }
+        self.result = (self.work)(operations);
         self.result.as_ref().err()
     }
 
@@ -45,12 +43,26 @@ impl<T: Send, W: FnOnce(Operations<'_>) -> Result<T> + Send> Member for Write<T,
 }
 
 /// The calls of one transaction.
+///
+/// A savepoint for each member costs more than the member itself: SQLite copies every page that the member touches. Most
+/// refusals are found before anything is written, so the members run without. Should one be refused after it has
+/// written, everything is taken back, and all run again with savepoints.
 pub(super) struct Group<'c> {
     connection: &'c Connection,
     operations: Operations<'c>,
     members: Vec<Box<dyn Member>>,
     /// What ended the transaction before its commit. Then every member fails.
     failure: Option<Failure>,
+}
+
+/// What became of a member.
+enum Ran {
+    /// It is done, or refused, and the transaction goes on.
+    Settled,
+    /// It is refused, and something of what it wrote is there still.
+    HalfWritten,
+    /// SQLite has rolled back everything itself, as it does when the disk is full.
+    Ended(Failure),
 }
 
 impl<'c> Group<'c> {
@@ -64,14 +76,43 @@ impl<'c> Group<'c> {
     }
 
     pub(super) fn add(&mut self, mut member: Box<dyn Member>) {
-        if self.failure.is_none() {
-            let refused = member.run(self.operations);
-            // SQLite has rolled back everything itself, as it does when the disk is full.
-            if self.connection.is_autocommit() {
-                self.failure = Some(Failure::of_group(refused));
-            }
-        }
+        let ran = match self.failure {
+            None => self.run(&mut *member),
+            Some(_) => Ran::Settled,
+        };
         self.members.push(member);
+        match ran {
+            Ran::Settled => {}
+            Ran::HalfWritten => self.start_over(),
+            Ran::Ended(failure) => self.failure = Some(failure),
+        }
+    }
+
+    fn run(&self, member: &mut dyn Member) -> Ran {
+        let changes = self.connection.total_changes();
+        let refused = member.run(self.operations);
+        if self.connection.is_autocommit() {
+            return Ran::Ended(Failure::of_group(refused));
+        }
+        if refused.is_some() && !self.operations.savepoints && self.connection.total_changes() != changes {
+            return Ran::HalfWritten;
+        }
+        Ran::Settled
+    }
+
+    /// Takes everything back, and runs every member again, each under a savepoint.
+    fn start_over(&mut self) {
+        roll_back(self.connection);
+        self.operations.savepoints = true;
+        self.failure = begin(self.connection).err().map(Failure::from);
+        for mut member in std::mem::take(&mut self.members) {
+            if self.failure.is_none()
+                && let Ran::Ended(failure) = self.run(&mut *member)
+            {
+                self.failure = Some(failure);
+            }
+            self.members.push(member);
+        }
     }
 
     /// Commits, and answers every caller.

@@ -94,6 +94,7 @@ macro_rules! __for_each_case {
             clause_2_11_a_failed_transaction_gives_back_names_and_ids [transactions],
             clause_2_11_a_transaction_sees_what_it_has_written [transactions],
             clause_2_11_a_refused_append_leaves_the_transaction_usable [transactions],
+            clause_2_11_a_part_refused_in_a_transaction_leaves_nothing_of_the_others [transactions, several_streams],
             clause_2_11_nobody_sees_a_transaction_before_it_commits [transactions],
             clause_4_3_within_a_transaction_position_order_is_the_order_of_its_appends [transactions],
             clause_6_1_a_snapshot_saved_in_a_transaction_is_found [transactions],
@@ -228,19 +229,12 @@ macro_rules! __for_each_case {
 
 use super::run::{Case, Need};
 
-const fn first(needs: &[Need]) -> Option<Need> {
-    match needs {
-        [need, ..] => Some(*need),
-        [] => None,
-    }
-}
-
 macro_rules! list_cases {
-    ({} $($subject:ident { $($case:ident $([$need:ident])?),* $(,)? })*) => {
+    ({} $($subject:ident { $($case:ident $([$($need:ident),+])?),* $(,)? })*) => {
         pub(super) const CASES: &[Case] = &[$($(
             Case {
                 name: stringify!($case),
-                needs: first(&[$(Need::$need)?]),
+                needs: &[$($(Need::$need),+)?],
                 run: |subject| Box::pin(super::$subject::$case(subject)),
             },
         )*)*];

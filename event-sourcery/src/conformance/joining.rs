@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::ledger::{
-    Ledger, Summed, append_request, delete_request, ledger, load_request, noted, number, snapshot_request,
+    Ledger, Summed, append_request, delete_request, ledger, load_request, noted, number, part,
+    snapshot_request,
 };
 use super::steps::{Answer, Ending, Step};
 use super::subject::Subject;
 use crate::RawEvent;
-use crate::backend::{AppendOutcome, Expectation, Span};
+use crate::backend::{AppendOutcome, AppendRequest, Expectation, Span};
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::stream_id::StreamId;
+use crate::stream_id::{StreamId, TenantId};
 
 fn append(stream: &StreamId, expected: u64, numbers: &[u64]) -> Step {
     Step::Append(append_request(stream, Expectation::Version(expected), numbers))
@@ -132,6 +133,24 @@ pub(super) async fn clause_2_11_a_refused_append_leaves_the_transaction_usable(s
     );
     assert_eq!(store.numbers(&stream).await, [1, 2, 3]);
     assert_eq!(store.numbers(&other).await, [1, 2]);
+}
+
+pub(super) async fn clause_2_11_a_part_refused_in_a_transaction_leaves_nothing_of_the_others(
+    subject: Subject,
+) {
+    let (store, new, full) = (subject.store(), ledger("new"), ledger("full"));
+    store.with_ledger(&full, 2).await;
+    let parts = || [&new, &full].map(|stream| part(stream, Expectation::Version(0), &[7])).into();
+    let both = || Step::Append(AppendRequest::new(TenantId::DEFAULT, parts()));
+    let steps = vec![both(), load(&new), append(&full, 2, &[3]), both(), load(&new)];
+    let answers = subject.transaction(steps, Ending::Commit).await.unwrap();
+    for refused in [&answers[0], &answers[3]] {
+        assert_refused!(refused, Error::Conflict { expected: 0, .. });
+    }
+    assert_eq!(loaded(&answers), [0, 0]);
+    assert!(store.numbers(&new).await.is_empty());
+    subject.holds(3).await;
+    store.append(&new, noted(1)).await.unwrap();
 }
 
 pub(super) async fn clause_2_11_nobody_sees_a_transaction_before_it_commits(subject: Subject) {

@@ -116,7 +116,7 @@ macro_rules! conformance {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_tests {
-    ({ $fixture:ty } $($subject:ident { $($case:ident $([$need:ident])?),* $(,)? })*) => {$($(
+    ({ $fixture:ty } $($subject:ident { $($case:ident $([$($need:ident),+])?),* $(,)? })*) => {$($(
         #[test]
         fn $case() {
             $crate::conformance::run::<$fixture>(stringify!($case), module_path!());

@@ -22,7 +22,7 @@ pub(super) struct Case {
     /// It begins with the clause: `clause_2_3_..`.
     pub(super) name: &'static str,
     /// What a backend has to declare for the case to make sense.
-    pub(super) needs: Option<Need>,
+    pub(super) needs: &'static [Need],
     pub(super) run: fn(Subject) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
@@ -68,8 +68,8 @@ impl Case {
 
     /// The line that is printed where a backend lacks what the case needs.
     fn exemption(&self, backend: &str, capabilities: Capabilities) -> Option<String> {
-        let needs = self.needs.filter(|need| !need.is_met(capabilities))?;
-        Some(format!("exempt: clause {} on {backend}: {} ({})", self.clause(), needs.lacking(), self.name))
+        let unmet = self.needs.iter().find(|need| !need.is_met(capabilities))?;
+        Some(format!("exempt: clause {} on {backend}: {} ({})", self.clause(), unmet.lacking(), self.name))
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn clause_1_to_7_any_sequence_of_operations_does_what_the_model
         ..Config::default()
     };
     let several_streams = subject.capabilities().several_streams;
-    let sequences = proptest::collection::vec(operations::operation(several_streams), 15..36);
+    let sequences = proptest::collection::vec(operations::operation(several_streams), 1..50);
     let mut stage = Stage { subject: subject.fresh().await, played: 0, is_sound: true };
     let runtime = tokio::runtime::Handle::current();
     let outcome = tokio::task::block_in_place(|| {

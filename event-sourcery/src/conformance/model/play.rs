@@ -242,7 +242,9 @@ impl Player<'_> {
             Kind::Foreign => ("averaged", "{}".to_owned()),
         };
         let leftover = self.books.first_time(&key).filter(|_| kind == Kind::Leftover);
-        let created_at = leftover.map_or(time(number), |first| first - jiff::SignedDuration::from_micros(1));
+        // In the future, so that no time tells a snapshot of a deleted stream from one of the stream's own.
+        let future = time(number) + jiff::SignedDuration::from_hours(1);
+        let created_at = leftover.map_or(future, |first| first - jiff::SignedDuration::from_micros(1));
         let event = RawEvent::new(name, data).unwrap().with_id(id).with_created_at(created_at);
         let refusals = self.books.snapshot_refusals(&key, version, id);
         match self.handle(&key.0).save_snapshot(&key.1, version, event).await {

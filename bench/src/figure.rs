@@ -1,0 +1,101 @@
+//! A figure: what was measured, what it is compared with, and what was asked for.
+
+use serde::{Deserialize, Serialize};
+
+/// One figure. Ours and what it is compared with were measured in turns, in one run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Figure {
+    pub name: String,
+    /// Ours, at the median.
+    pub value: f64,
+    pub unit: String,
+    /// Ours to the baseline, pair by pair, at the median.
+    pub ratio: f64,
+    /// The quartiles of the ratios.
+    pub ratio_quartiles: [f64; 2],
+    /// The quartiles of the values.
+    pub value_quartiles: [f64; 2],
+    /// What ours is compared with, at the median.
+    pub baseline: f64,
+    pub baseline_is: String,
+    pub pairs: usize,
+    pub target: Target,
+    pub met: bool,
+}
+
+/// What the ratio has to be.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Target {
+    fn is_met_by(self, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => ratio >= bound,
+            Self::AtMost(bound) => ratio <= bound,
+        }
+    }
+
+    pub const fn bound(self) -> f64 {
+        match self {
+            Self::AtLeast(bound) | Self::AtMost(bound) => bound,
+        }
+    }
+}
+
+/// One measurement of ours, and one of what it is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair {
+    pub ours: f64,
+    pub baseline: f64,
+}
+
+impl Figure {
+    pub fn of(name: &str, unit: &str, pairs: &[Pair], baseline_is: &str, target: Target) -> Self {
+        let values = Spread::of(pairs.iter().map(|pair| pair.ours));
+        let ratios = Spread::of(pairs.iter().map(|pair| pair.ours / pair.baseline));
+        Self {
+            name: name.to_owned(),
+            value: values.median,
+            unit: unit.to_owned(),
+            ratio: ratios.median,
+            ratio_quartiles: ratios.quartiles,
+            value_quartiles: values.quartiles,
+            baseline: Spread::of(pairs.iter().map(|pair| pair.baseline)).median,
+            baseline_is: baseline_is.to_owned(),
+            pairs: pairs.len(),
+            target,
+            met: target.is_met_by(ratios.median),
+        }
+    }
+
+    /// The first part of the name.
+    pub fn group(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+}
+
+/// Median and quartiles.
+pub struct Spread {
+    pub median: f64,
+    pub quartiles: [f64; 2],
+}
+
+impl Spread {
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        Self { median: quantile(&values, 0.5), quartiles: [quantile(&values, 0.25), quantile(&values, 0.75)] }
+    }
+}
+
+/// A quantile of sorted values, between two of them where it falls between.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    let value = |place: f64| sorted.get(place as usize).copied().unwrap_or(f64::NAN);
+    let (below, above) = (value(place.floor()), value(place.ceil()));
+    below + (above - below) * place.fract()
+}

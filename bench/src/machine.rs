@@ -1,0 +1,99 @@
+//! What the figures were measured on, and how much memory this process holds.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::bench::microseconds;
+use crate::figure::Spread;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Machine {
+    pub name: String,
+    pub processor: String,
+    pub cores: usize,
+    pub memory_gb: f64,
+    pub kernel: String,
+    pub filesystem: String,
+    /// One block appended to a file and synced, at the median and the quartiles, in microseconds.
+    pub fdatasync: f64,
+    pub fdatasync_quartiles: [f64; 2],
+    pub sqlite: String,
+    pub rustc: String,
+    pub load_average: String,
+    pub measured_at: String,
+}
+
+impl Machine {
+    /// Looks at this machine; the disk is the one that holds the folder.
+    pub fn look(folder: &Path) -> Result<Self> {
+        let syncs = fdatasync(folder)?;
+        Ok(Self {
+            name: "machine".to_owned(),
+            processor: field("/proc/cpuinfo", "model name")?,
+            cores: std::thread::available_parallelism()?.get(),
+            memory_gb: kilobytes("/proc/meminfo", "MemTotal")? / 1e6,
+            kernel: first_line(fs::read_to_string("/proc/sys/kernel/osrelease")?),
+            filesystem: filesystem(folder)?,
+            fdatasync: syncs.median,
+            fdatasync_quartiles: syncs.quartiles,
+            sqlite: rusqlite::version().to_owned(),
+            rustc: first_line(String::from_utf8(Command::new("rustc").arg("-V").output()?.stdout)?),
+            load_average: first_line(fs::read_to_string("/proc/loadavg")?),
+            measured_at: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        })
+    }
+}
+
+/// The bytes of memory that this process holds.
+pub fn resident() -> Result<f64> {
+    Ok(kilobytes("/proc/self/status", "VmRSS")? * 1e3)
+}
+
+/// The most bytes of memory that this process has held.
+pub fn most_resident() -> Result<f64> {
+    Ok(kilobytes("/proc/self/status", "VmHWM")? * 1e3)
+}
+
+fn fdatasync(folder: &Path) -> Result<Spread> {
+    let path = folder.join("fdatasync");
+    let mut file = fs::File::create(&path)?;
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        file.write_all(&[1; 4096])?;
+        let began = Instant::now();
+        file.sync_data()?;
+        times.push(microseconds(began.elapsed()));
+    }
+    fs::remove_file(path)?;
+    Ok(Spread::of(times.into_iter()))
+}
+
+/// The type of the file system that holds the folder. One in memory is refused: nothing on it is durable.
+fn filesystem(folder: &Path) -> Result<String> {
+    let output = Command::new("findmnt").args(["-no", "FSTYPE", "-T"]).arg(folder).output()?;
+    let kind = first_line(String::from_utf8(output.stdout)?);
+    if ["tmpfs", "ramfs"].contains(&kind.as_str()) {
+        return Err(format!("{} is on {kind}, and a disk is to be measured", folder.display()).into());
+    }
+    Ok(kind)
+}
+
+fn field(file: &str, name: &str) -> Result<String> {
+    let text = fs::read_to_string(file)?;
+    let value = text.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'));
+    Ok(value.ok_or_else(|| format!("{file} has no {name}"))?.1.trim().to_owned())
+}
+
+fn kilobytes(file: &str, name: &str) -> Result<f64> {
+    Ok(field(file, name)?.trim_end_matches(" kB").parse::<f64>()? * 1.024)
+}
+
+fn first_line(text: String) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,77 @@
+//! Measures the library beside the raw database, prints one JSON line a figure, and writes them into BENCHMARKS.md.
+//!
+//! ```sh
+//! cargo run --release                          # every figure
+//! cargo run --release -- sequential load/10    # those whose names begin so; the others stay as they were
+//! cargo run --release -- --try                 # short rounds, small stores; keeps nothing
+//! cargo run --release -- report                # tables and plot again, from what is kept
+//! ```
+
+mod bench;
+mod by_hand;
+mod figure;
+mod groups;
+mod invoice;
+mod large_store;
+mod machine;
+mod plot;
+mod report;
+mod results;
+
+use std::path::{Path, PathBuf};
+
+use crate::bench::Bench;
+use crate::groups::{batch, concurrent, in_memory, large, load, sequential};
+use crate::machine::Machine;
+use crate::results::Results;
+
+type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+const PAIRS: usize = 11;
+const PAIRS_OF_A_TRY: usize = 3;
+const SHORTENED_FOR_A_TRY: usize = 10;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["report"] => report::write(&Results::kept()?),
+        ["resident", path] => tokio::runtime::Runtime::new()?.block_on(large::be_measured(Path::new(path))),
+        _ => measure(words),
+    }
+}
+
+fn measure(mut wanted: Vec<String>) -> Result<()> {
+    let words = wanted.len();
+    wanted.retain(|word| word != "--try");
+    let is_try = wanted.len() < words;
+    let mut bench = Bench {
+        wanted,
+        pairs: if is_try { PAIRS_OF_A_TRY } else { PAIRS },
+        shortened: if is_try { SHORTENED_FOR_A_TRY } else { 1 },
+        folder: folder()?,
+        figures: Vec::new(),
+    };
+    let machine = Machine::look(&bench.folder)?;
+    println!("{}", serde_json::to_string(&machine)?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(sequential::measure(&mut bench))?;
+    runtime.block_on(concurrent::measure(&mut bench))?;
+    runtime.block_on(batch::measure(&mut bench))?;
+    runtime.block_on(load::measure(&mut bench))?;
+    in_memory::measure(&mut bench)?;
+    runtime.block_on(large::measure(&mut bench))?;
+    if is_try {
+        return Ok(());
+    }
+    let mut results = Results::kept()?;
+    results.replace(machine, bench.figures);
+    results.keep()?;
+    report::write(&results)
+}
+
+/// Where the files are: beside what is built, on the disk that holds the sources.
+fn folder() -> Result<PathBuf> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/stores"));
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}

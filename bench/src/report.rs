@@ -1,0 +1,118 @@
+//! Writes the figures that are kept into BENCHMARKS.md, between its markers, and draws the plot.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::Result;
+use crate::figure::{Figure, Target};
+use crate::machine::Machine;
+use crate::plot;
+use crate::results::Results;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../BENCHMARKS.md");
+const PLOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/figures.svg");
+
+/// The groups, and what stands above their tables.
+const TABLES: [(&str, &str); 6] = [
+    ("sequential", "One event an append, one after the other"),
+    ("concurrent", "64 tasks, one event an append"),
+    ("batch", "100 events in one append"),
+    ("load", "Loading a stream into a typed enum"),
+    ("memory", "The memory backend, on one core"),
+    ("large", "Appending to a store of 10 million events"),
+];
+
+pub fn write(results: &Results) -> Result<()> {
+    fs::write(PLOT, plot::draw(&results.figures)?)?;
+    let mut page = fs::read_to_string(PAGE)?;
+    if let Some(machine) = &results.machine {
+        page = put_between_markers(&page, "machine", &about(machine))?;
+    }
+    page = put_between_markers(&page, "figures", &tables(&results.figures)?)?;
+    Ok(fs::write(PAGE, page)?)
+}
+
+fn put_between_markers(page: &str, name: &str, text: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
+    let missing = || format!("BENCHMARKS.md lacks {begin} or {end}");
+    let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+    Ok(format!("{before}{begin}\n{text}{end}{after}"))
+}
+
+fn about(machine: &Machine) -> String {
+    let [low, high] = machine.fdatasync_quartiles;
+    format!(
+        "| | |\n|---|---|\n\
+        | processor | {}, {} cores |\n\
+        | memory | {:.0} GB |\n\
+        | disk | {}; fdatasync {:.0} µs (half of them within {low:.0} to {high:.0}) |\n\
+        | kernel | Linux {} |\n\
+        | SQLite | {} |\n\
+        | compiler | {} |\n\
+        | last measured | {}; load average before: {} |\n",
+        machine.processor,
+        machine.cores,
+        machine.memory_gb,
+        machine.filesystem,
+        machine.fdatasync,
+        machine.kernel,
+        machine.sqlite,
+        machine.rustc,
+        machine.measured_at,
+        machine.load_average,
+    )
+}
+
+fn tables(figures: &[Figure]) -> Result<String> {
+    let mut text = String::new();
+    for (group, heading) in TABLES {
+        let figures: Vec<_> = figures.iter().filter(|figure| figure.group() == group).collect();
+        if figures.is_empty() {
+            continue;
+        }
+        writeln!(text, "### {heading}\n")?;
+        writeln!(text, "| figure | ours | compared with | ratio | pairs | asked | met |")?;
+        writeln!(text, "|---|--:|--:|--:|--:|--:|---|")?;
+        for figure in figures {
+            writeln!(text, "{}", row(figure))?;
+        }
+        writeln!(text)?;
+    }
+    Ok(text)
+}
+
+fn row(figure: &Figure) -> String {
+    let [low, high] = figure.ratio_quartiles;
+    let asked = match figure.target {
+        Target::AtLeast(bound) => format!("≥ {bound:.2}"),
+        Target::AtMost(bound) => format!("≤ {bound:.2}"),
+    };
+    format!(
+        "| `{}` | {} {} | {} {} | **{:.2}** ({low:.2} to {high:.2}) | {} | {asked} | {} |",
+        figure.name,
+        number(figure.value),
+        figure.unit,
+        number(figure.baseline),
+        figure.baseline_is,
+        figure.ratio,
+        figure.pairs,
+        if figure.met { "yes" } else { "no" },
+    )
+}
+
+/// A number as people read it: thousands apart, decimals only where there is little before them.
+fn number(value: f64) -> String {
+    if value < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,53 @@
+//! The figures that are kept: one JSON line each, the machine first.
+
+use std::fs;
+
+use crate::Result;
+use crate::figure::Figure;
+use crate::machine::Machine;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/figures.jsonl");
+
+/// The order of the groups, here and in the tables.
+const GROUPS: [&str; 6] = ["sequential", "concurrent", "batch", "load", "memory", "large"];
+
+#[derive(Default)]
+pub struct Results {
+    pub machine: Option<Machine>,
+    pub figures: Vec<Figure>,
+}
+
+impl Results {
+    pub fn kept() -> Result<Self> {
+        let mut results = Self::default();
+        if !fs::exists(PATH)? {
+            return Ok(results);
+        }
+        for line in fs::read_to_string(PATH)?.lines() {
+            match serde_json::from_str(line) {
+                Ok(figure) => results.figures.push(figure),
+                Err(_) => results.machine = Some(serde_json::from_str(line)?),
+            }
+        }
+        Ok(results)
+    }
+
+    /// Puts figures in the place of those of the same names.
+    pub fn replace(&mut self, machine: Machine, figures: Vec<Figure>) {
+        self.machine = Some(machine);
+        self.figures.retain(|kept| figures.iter().all(|figure| figure.name != kept.name));
+        self.figures.extend(figures);
+        self.figures.sort_by_key(|figure| GROUPS.iter().position(|group| *group == figure.group()));
+    }
+
+    pub fn keep(&self) -> Result<()> {
+        let mut lines = String::new();
+        if let Some(machine) = &self.machine {
+            lines += &format!("{}\n", serde_json::to_string(machine)?);
+        }
+        for figure in &self.figures {
+            lines += &format!("{}\n", serde_json::to_string(figure)?);
+        }
+        Ok(fs::write(PATH, lines)?)
+    }
+}
