@@ -38,7 +38,9 @@ fn open(options: &SqliteOptions) -> Result<Connection> {
     check_path(options)?;
     let access = match options {
         SqliteOptions { read_only: true, .. } => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        SqliteOptions { create: true, .. } => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        SqliteOptions { create: true, .. } => {
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        }
         _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -55,7 +57,9 @@ fn open(options: &SqliteOptions) -> Result<Connection> {
         .map_err(|error| options.failed(error))?;
     connection.pragma_update(None, "temp_store", "MEMORY").map_err(|error| options.failed(error))?;
     // The first look at the file: what is not a database is found out here.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(|error| options.failed(error))?;
+    connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        .map_err(|error| options.failed(error))?;
     Ok(connection)
 }
 
@@ -92,7 +96,8 @@ fn use_wal(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     if answers == ["wal"] {
         return Ok(());
     }
-    let problem = format!("the file cannot be put in WAL mode (it stays in {answers:?}): is it on a network drive?");
+    let problem =
+        format!("the file cannot be put in WAL mode (it stays in {answers:?}): is it on a network drive?");
     Err(Error::Backend { backend: "sqlite", source: problem.into() })
 }
 

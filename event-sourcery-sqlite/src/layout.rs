@@ -103,7 +103,9 @@ impl Schema<'_> {
     }
 
     fn has_table(&self, name: &str) -> Result<bool> {
-        self.connection.table_exists(Some("main"), &self.table(name)).map_err(|error| self.options.failed(error))
+        self.connection
+            .table_exists(Some("main"), &self.table(name))
+            .map_err(|error| self.options.failed(error))
     }
 
     fn columns(&self, name: &str) -> Result<Vec<String>> {

@@ -162,7 +162,10 @@ impl SqliteOptions {
             return Err(Error::InvalidOption { option: "table_prefix", problem });
         }
         if self.readers == 0 {
-            return Err(Error::InvalidOption { option: "readers", problem: "at least one has to read".to_owned() });
+            return Err(Error::InvalidOption {
+                option: "readers",
+                problem: "at least one has to read".to_owned(),
+            });
         }
         Ok(())
     }

@@ -46,9 +46,9 @@ fn as_we_write(text: &[u8]) -> Option<DateTime> {
 }
 
 fn number(digits: &[u8]) -> Option<i32> {
-    digits.iter().try_fold(0, |number, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + i32::from(digit - b'0'))
-    })
+    digits
+        .iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i32::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_time_reads_back_to_the_microsecond() {
-        for text in ["2025-03-16 10:03:02.138667", "0001-01-01 00:00:00.000000", "1969-12-31 23:59:59.999999"] {
+        for text in ["2025-03-16 10:03:02.138667", "0001-01-01 00:00:00.000000", "1969-12-31 23:59:59.999999"]
+        {
             assert_eq!(to_text(from_text(text).unwrap()), text);
         }
     }
@@ -65,7 +66,8 @@ mod tests {
     #[test]
     fn other_forms_are_read_too() {
         let six = from_text("2025-03-16 10:03:02.138000").unwrap();
-        for text in ["2025-03-16 10:03:02.138", "2025-03-16T10:03:02.138000", "2025-03-16 10:03:02.138000000"] {
+        for text in ["2025-03-16 10:03:02.138", "2025-03-16T10:03:02.138000", "2025-03-16 10:03:02.138000000"]
+        {
             assert_eq!(from_text(text).unwrap(), six);
         }
     }

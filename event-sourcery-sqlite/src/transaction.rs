@@ -2,7 +2,8 @@
 
 use event_sourcery::Result;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream, SnapshotRequest,
+    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream,
+    SnapshotRequest,
 };
 use rusqlite::Connection;
 

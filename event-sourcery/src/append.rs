@@ -65,13 +65,7 @@ impl Part {
 
 impl<'a, On> Append<'a, On, Appended> {
     pub(crate) fn new(on: On, scope: &'a Scope, stream: &StreamId, events: impl IntoEvents) -> Self {
-        Self {
-            on,
-            scope,
-            parts: vec![Part::new(stream, events)],
-            requirements: Vec::new(),
-            out: PhantomData,
-        }
+        Self { on, scope, parts: vec![Part::new(stream, events)], requirements: Vec::new(), out: PhantomData }
     }
 }
 
@@ -132,10 +126,7 @@ impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
         Box::pin(async move {
             let Prepared { request, repeats } = prepared?;
             let request = Arc::new(request);
-            let outcome = match request.streams.is_empty() {
-                true => AppendOutcome::Written(Vec::new()),
-                false => backend.append(Arc::clone(&request)).await?,
-            };
+            let outcome = backend.append(Arc::clone(&request)).await?;
             conclude(backend.name(), &request, &repeats, outcome)
         })
     }
@@ -149,10 +140,7 @@ impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
     /// As [`EventStore::append`](crate::EventStore::append).
     pub fn run(self) -> Result<Out> {
         let Prepared { request, repeats } = Prepared::new(self.scope, self.parts, self.requirements)?;
-        let outcome = match request.streams.is_empty() {
-            true => AppendOutcome::Written(Vec::new()),
-            false => self.on.transaction.append(&request)?,
-        };
+        let outcome = self.on.transaction.append(&request)?;
         conclude("transaction's", &request, &repeats, outcome)
     }
 }
@@ -271,7 +259,11 @@ fn written_before(
     let present: HashMap<Uuid, PresentEvent> =
         present.into_iter().map(|event| (event.record.event.id, event)).collect();
     let mut repeats = repeats.iter();
-    request.streams.iter().map(|part| part_written_before(&request.tenant, part, &mut repeats, &present)).collect()
+    request
+        .streams
+        .iter()
+        .map(|part| part_written_before(&request.tenant, part, &mut repeats, &present))
+        .collect()
 }
 
 fn part_written_before(
@@ -282,13 +274,16 @@ fn part_written_before(
 ) -> Result<Appended> {
     let duplicate = || {
         let in_store = |event: &&NewRecord| present.contains_key(&event.id);
-        let event_id = part.events.iter().find(in_store).map(|event| event.id).or(present.keys().next().copied());
+        let event_id =
+            part.events.iter().find(in_store).map(|event| event.id).or(present.keys().next().copied());
         Error::DuplicateEvent { event_id: event_id.unwrap_or_default(), stream: part.stream.clone() }
     };
     let mut appended: Option<Appended> = None;
     let mut previous = None;
     for (new, repeats) in part.events.iter().zip(repeats) {
-        let Some(PresentEvent { record, previous: before }) = present.get(&new.id) else { return Err(duplicate()) };
+        let Some(PresentEvent { record, previous: before }) = present.get(&new.id) else {
+            return Err(duplicate());
+        };
         let stored = &record.event;
         let same_place = record.tenant == *tenant && record.stream == part.stream;
         let in_order = previous.is_none() || *before == previous;

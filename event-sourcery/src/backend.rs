@@ -5,7 +5,7 @@
 //! leaves to the caller what the caller has to decide. The store encodes, decodes and enriches; it hands the backend
 //! requests whose names, payloads and times are within the limits already.
 //!
-//! Run the [conformance kit](crate::conformance) on a backend: it tests every clause of the contract by its number.
+//! Run the [conformance kit](mod@crate::conformance) on a backend: it tests every clause of the contract by its number.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -195,7 +195,7 @@ impl Capabilities {
 pub struct AppendRequest {
     /// Whose streams.
     pub tenant: TenantId,
-    /// At least one; each stream once.
+    /// Each stream once. Without any, only the requirements are checked.
     pub streams: Vec<StreamAppend>,
     /// What has to hold besides, checked in the same transaction.
     pub requirements: Vec<Requirement>,

@@ -19,7 +19,8 @@ pub struct DeleteStream<On> {
 
 impl<On> DeleteStream<On> {
     pub(crate) fn new(on: On, scope: &Scope, stream: &StreamId) -> Self {
-        let request = DeleteRequest { tenant: scope.tenant.clone(), stream: stream.clone(), drop_outbox: false };
+        let request =
+            DeleteRequest { tenant: scope.tenant.clone(), stream: stream.clone(), drop_outbox: false };
         Self { on, request }
     }
 

@@ -27,7 +27,7 @@ impl<T: Serialize + DeserializeOwned> Fields for T {}
 ///
 /// # Errors
 ///
-/// As for [`payload::encode`].
+/// [`PayloadError`], for what could not be read back equal.
 pub fn encode<T: Fields>(event: &T) -> Result<String, PayloadError> {
     payload::encode(event)
 }
@@ -36,7 +36,7 @@ pub fn encode<T: Fields>(event: &T) -> Result<String, PayloadError> {
 ///
 /// # Errors
 ///
-/// As for [`payload::decode`].
+/// [`DecodeError`], for what does not fit.
 pub fn decode<T: Fields>(data: &str) -> Result<T, DecodeError> {
     payload::decode(data)
 }
@@ -51,7 +51,7 @@ pub fn encode_empty() -> String {
 ///
 /// # Errors
 ///
-/// As for [`payload::decode`].
+/// [`DecodeError`], for what does not fit.
 pub fn decode_empty(data: &str) -> Result<(), DecodeError> {
     payload::decode::<IgnoredAny>(data).map(|_| ())
 }

@@ -76,7 +76,8 @@ impl Enrichers {
             if context.has_component(enricher.name) {
                 continue;
             }
-            if let Some(value) = (enricher.enrich)(&Enriching { event_name, stream_id, tenant_id, context })? {
+            if let Some(value) = (enricher.enrich)(&Enriching { event_name, stream_id, tenant_id, context })?
+            {
                 context.insert_component(enricher.name, value);
             }
         }

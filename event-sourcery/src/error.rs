@@ -62,7 +62,9 @@ pub enum Error {
     },
 
     /// The name of a stream belongs to another UUID, in that category and tenant.
-    #[error("the name {name:?} is taken by the stream {holder}: open that one, or choose another name for {stream}")]
+    #[error(
+        "the name {name:?} is taken by the stream {holder}: open that one, or choose another name for {stream}"
+    )]
     StreamNameTaken {
         /// The stream that was to have the name.
         stream: StreamId,
@@ -134,7 +136,9 @@ pub enum Error {
     },
 
     /// A stream that an append depends on is not at the version it has to be at.
-    #[error("the append requires the stream {stream} at version {required}, and it is at {actual:?}: load it again")]
+    #[error(
+        "the append requires the stream {stream} at version {required}, and it is at {actual:?}: load it again"
+    )]
     RequirementFailed {
         /// The stream that was to be unchanged.
         stream: StreamId,
@@ -277,7 +281,9 @@ pub enum Error {
     },
 
     /// The tables were made by a newer version of this library.
-    #[error("the tables have layout {found}, and this version knows layouts up to {known}: update the library")]
+    #[error(
+        "the tables have layout {found}, and this version knows layouts up to {known}: update the library"
+    )]
     NewerLayout {
         /// The layout that was found.
         found: u32,
@@ -286,7 +292,9 @@ pub enum Error {
     },
 
     /// The tables are missing or older than this version needs, and it was told not to migrate them.
-    #[error("the tables need a migration: {problem}. Let the store migrate, or run the printed migration yourself")]
+    #[error(
+        "the tables need a migration: {problem}. Let the store migrate, or run the printed migration yourself"
+    )]
     MigrationNeeded {
         /// What is missing.
         problem: String,

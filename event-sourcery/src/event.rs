@@ -150,7 +150,6 @@ impl Event for RawEvent {
     }
 }
 
-
 /// A boxed event is that event: for the large variant of an enum.
 impl<E: Event> Event for Box<E> {
     const NAMES: &'static [&'static str] = E::NAMES;

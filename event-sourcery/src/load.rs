@@ -73,10 +73,8 @@ impl<'a, E: Event> LoadStream<OnStore<'a>, E> {
     ///
     /// # Errors
     ///
-    /// An item is an error where [awaiting](EventStore::load_stream) would fail, and
+    /// An item is an error where [awaiting](crate::EventStore::load_stream) would fail, and
     /// [`Error::StreamChangedWhileReading`] when the stream is deleted between two pages. Nothing follows an error.
-    ///
-    /// [EventStore::load_stream]: crate::EventStore::load_stream
     pub fn stream(mut self) -> Events<'a, WrappedEvent<E>> {
         self.request.limit = Some(PAGE);
         let pages = Pages { backend: self.on, request: self.request, first: None, done: false };
@@ -181,7 +179,9 @@ impl Pages<'_> {
         }
         self.first = rest.first;
         self.request.span = match (rest.last, self.request.span) {
-            (Some((_, Some(version))), Span::Versions { stop, .. }) => Span::Versions { start: version + 1, stop },
+            (Some((_, Some(version))), Span::Versions { stop, .. }) => {
+                Span::Versions { start: version + 1, stop }
+            }
             (Some((position, _)), _) => Span::After(position),
             (None, span) => {
                 self.done = true;

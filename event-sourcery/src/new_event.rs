@@ -85,7 +85,8 @@ fn storable(created_at: Timestamp) -> Result<Timestamp> {
 /// type reads them, so that an added field with a default or another order of keys makes no difference.
 fn repeats<E: Event>(stored_name: &str, stored: &str, new: &NewRecord) -> bool {
     let Ok(stored) = E::decode(stored_name, stored) else { return false };
-    stored.event_name() == new.name && stored.encode().is_ok_and(|stored| payload::equal_json(&stored, &new.data))
+    stored.event_name() == new.name
+        && stored.encode().is_ok_and(|stored| payload::equal_json(&stored, &new.data))
 }
 
 /// An encoded event, waiting for its context and its append.

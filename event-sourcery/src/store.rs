@@ -160,7 +160,7 @@ impl<B: Backend> EventStore<B> {
     }
 
     /// Appends to several streams in one transaction, however many: add each with [`and`](Append::and). With none added,
-    /// nothing is written.
+    /// nothing is written, and only what the append requires is checked.
     ///
     /// # Errors
     ///

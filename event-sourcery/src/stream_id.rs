@@ -119,6 +119,16 @@ impl StreamId {
         self.category.as_ref()
     }
 
+    /// The name, shared.
+    pub(crate) fn shared_name(&self) -> Option<Arc<str>> {
+        self.name.clone()
+    }
+
+    /// The same stream, its name unknown.
+    pub(crate) fn without_name(&self) -> Self {
+        Self { uuid: self.uuid, name: None, category: self.category.clone() }
+    }
+
     /// The category as it is stored: the empty string where there is none.
     #[must_use]
     pub fn stored_category(&self) -> &str {

@@ -46,7 +46,11 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
     }
 
     /// See [`EventStore::append`](crate::EventStore::append).
-    pub fn append(&mut self, stream: &StreamId, events: impl IntoEvents) -> Append<'_, InTransaction<'_>, Appended> {
+    pub fn append(
+        &mut self,
+        stream: &StreamId,
+        events: impl IntoEvents,
+    ) -> Append<'_, InTransaction<'_>, Appended> {
         Append::new(InTransaction { transaction: self.transaction }, self.scope, stream, events)
     }
 
@@ -72,7 +76,13 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
         version: Version,
         snapshot: impl IntoEvents,
     ) -> SaveSnapshot<InTransaction<'_>> {
-        SaveSnapshot::new(InTransaction { transaction: self.transaction }, self.scope, stream, version, snapshot)
+        SaveSnapshot::new(
+            InTransaction { transaction: self.transaction },
+            self.scope,
+            stream,
+            version,
+            snapshot,
+        )
     }
 }
 

@@ -60,7 +60,8 @@ impl<E: Event> WrappedEvent<E> {
             }
             Err(problem) => return Err(invalid(problem.to_string())),
         };
-        let context = Context::decode(&stored.context).map_err(|problem| invalid(format!("its context: {problem}")))?;
+        let context =
+            Context::decode(&stored.context).map_err(|problem| invalid(format!("its context: {problem}")))?;
         Ok(Self { event, version: stored.version, uuid: stored.id, created_at: stored.created_at, context })
     }
 }

@@ -80,8 +80,12 @@ fn read_on_a_thread(repository: &Repository, span: &Span) -> Result<mpsc::Receiv
     let (commits, history) = mpsc::channel(2 * AT_ONCE);
     let reading = repository.history(span)?;
     tokio::task::spawn_blocking(move || {
-        // Whoever does not receive any more has failed, and says so.
-        let _ = reading.into_iter().try_for_each(|commit| commits.blocking_send(commit));
+        for commit in reading {
+            // Whoever does not receive any more has failed, and says so.
+            if commits.blocking_send(commit).is_err() {
+                break;
+            }
+        }
     });
     Ok(history)
 }

@@ -17,7 +17,8 @@ pub(super) fn events(schema: &Schema<'_>) -> Result<Vec<String>> {
         let problem = format!("its table {table} has no column {missing}");
         return Err(Error::ForeignLayout { place: schema.options.path.display().to_string(), problem });
     }
-    let made_by = schema.texts("SELECT upper(sql) FROM sqlite_schema WHERE type = 'table' AND name = ?1", &table)?;
+    let made_by =
+        schema.texts("SELECT upper(sql) FROM sqlite_schema WHERE type = 'table' AND name = ?1", &table)?;
     if made_by.iter().any(|sql| sql.contains("AUTOINCREMENT")) {
         return Ok(add_schema_version(&table, &columns));
     }
@@ -39,7 +40,9 @@ fn add_schema_version(table: &str, columns: &[String]) -> Vec<String> {
 /// Copies the events into a table with AUTOINCREMENT. Their positions stay; the next one is above every position on
 /// record, those in the outbox included. Indexes and triggers are made again, but for two that our indexes cover.
 fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<String>> {
-    if let Some(unknown) = columns.iter().find(|column| !EVENT_COLUMNS.contains(&column.as_str()) && *column != ADDED) {
+    if let Some(unknown) =
+        columns.iter().find(|column| !EVENT_COLUMNS.contains(&column.as_str()) && *column != ADDED)
+    {
         let problem = format!(
             "{table} has a column {unknown} that we do not know, and has to be rebuilt with AUTOINCREMENT: rebuild it yourself"
         );

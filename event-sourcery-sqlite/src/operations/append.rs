@@ -85,11 +85,10 @@ impl Operations<'_> {
     /// Refuses a name that another stream has. A row without events is no stream and gives its name up.
     fn claim_name(&self, tenant: &TenantId, stream: &StreamId) -> Result<()> {
         let Some(name) = stream.name() else { return Ok(()) };
-        let holder = self.first(
-            &self.sql.name_holder,
-            (name, stream.stored_category(), tenant.as_str()),
-            |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
-        )?;
+        let holder =
+            self.first(&self.sql.name_holder, (name, stream.stored_category(), tenant.as_str()), |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?))
+            })?;
         let Some((id, uuid)) = holder else { return Ok(()) };
         let holder = rows::uuid(&uuid).unwrap_or_default();
         if holder == stream.uuid() {
@@ -110,12 +109,14 @@ impl Operations<'_> {
     }
 
     fn present_event(&self, id: Uuid, reader: &mut EventReader) -> Result<Option<PresentEvent>> {
-        let found =
-            self.first(&self.sql.event_by_id, [hex(id)], |row| Ok((reader.record(row), row.get::<_, i64>(12)?)))?;
+        let found = self.first(&self.sql.event_by_id, [hex(id)], |row| {
+            Ok((reader.record(row), row.get::<_, i64>(12)?))
+        })?;
         let Some((record, stream)) = found else { return Ok(None) };
         let record = record?;
         let position = record.event.position.to_i64();
-        let previous = self.first(&self.sql.event_before, [stream, position], |row| row.get::<_, String>(0))?;
+        let previous =
+            self.first(&self.sql.event_before, [stream, position], |row| row.get::<_, String>(0))?;
         Ok(Some(PresentEvent { record, previous: previous.and_then(|uuid| rows::uuid(&uuid).ok()) }))
     }
 }

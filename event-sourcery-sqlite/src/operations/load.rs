@@ -60,7 +60,8 @@ impl Operations<'_> {
         let from = match request.span {
             Span::Full => self.all(row.id, request, &mut progress.loaded)?,
             Span::FromSnapshot { names, up_to } => {
-                progress.loaded.snapshot = self.snapshot(row.id, names, up_to, request, &mut progress.reader)?;
+                progress.loaded.snapshot =
+                    self.snapshot(row.id, names, up_to, request, &mut progress.reader)?;
                 match progress.loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version) {
                     Some(version) => Some(From::above(version)),
                     None => self.all(row.id, request, &mut progress.loaded)?,
@@ -145,7 +146,8 @@ impl Operations<'_> {
     /// All events behind one of the stream's; nothing if it is there no more.
     fn after(&self, stream: i64, position: Position) -> Result<Option<From>> {
         let position = position.to_i64();
-        let at = self.first(&self.sql.version_at, [position, stream], |row| row.get::<_, Option<Version>>(0))?;
+        let at =
+            self.first(&self.sql.version_at, [position, stream], |row| row.get::<_, Option<Version>>(0))?;
         Ok(at.map(|version| match version {
             Some(version) => From::above(version),
             None => From::Position(position),
@@ -153,7 +155,12 @@ impl Operations<'_> {
     }
 
     /// The last event, by version; without versions, by position.
-    fn last(&self, stream: i64, request: &LoadRequest, reader: &mut EventReader) -> Result<Option<StoredEvent>> {
+    fn last(
+        &self,
+        stream: i64,
+        request: &LoadRequest,
+        reader: &mut EventReader,
+    ) -> Result<Option<StoredEvent>> {
         self.first(&self.sql.last_event, [stream], |row| Ok(reader.event(row, &request.stream)))?.transpose()
     }
 
@@ -188,7 +195,9 @@ impl From {
 
     fn behind(self, last: &StoredEvent) -> Self {
         match (self, last.version) {
-            (Self::Versions(_, stop), Some(version)) => Self::Versions(stored_version(version).saturating_add(1), stop),
+            (Self::Versions(_, stop), Some(version)) => {
+                Self::Versions(stored_version(version).saturating_add(1), stop)
+            }
             (Self::Position(_), None) => Self::Position(last.position.to_i64()),
             (unmoved, _) => unmoved,
         }

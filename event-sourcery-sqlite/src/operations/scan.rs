@@ -29,7 +29,9 @@ impl Operations<'_> {
         let (mut reader, mut records) = (EventReader::default(), Vec::new());
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
             if records.len() == *limit {
-                let next = records.last().map_or(*after, |last: &event_sourcery::backend::StoredRecord| last.event.position);
+                let next = records
+                    .last()
+                    .map_or(*after, |last: &event_sourcery::backend::StoredRecord| last.event.position);
                 return Ok(ScanPage { records, next, has_more: true });
             }
             records.push(reader.record(row)?);

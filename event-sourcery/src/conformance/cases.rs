@@ -74,6 +74,7 @@ macro_rules! __for_each_case {
         }
         several_streams {
             clause_2_12_one_append_goes_to_several_streams [several_streams],
+            clause_2_12_one_append_goes_to_any_number_of_streams [several_streams],
             clause_2_12_one_refused_part_leaves_nothing_of_the_others [several_streams],
             clause_2_12_a_taken_name_in_one_part_leaves_nothing_of_the_others [several_streams],
             clause_2_12_a_stream_given_twice_is_refused,
@@ -122,6 +123,8 @@ macro_rules! __for_each_case {
         }
         reading {
             clause_3_1_each_event_is_wrapped_with_what_the_store_knows,
+            clause_3_1_the_version_of_a_stream_is_its_last_events,
+            clause_3_1_a_backend_reads_the_last_event_alone,
             clause_3_1_an_unknown_stream_reads_as_empty,
             clause_3_2_a_range_takes_start_inclusive_and_stop_exclusive,
             clause_3_2_a_range_never_uses_snapshots,

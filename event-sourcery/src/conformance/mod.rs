@@ -50,6 +50,8 @@
 //! Clauses kept by the type system have compile-fail tests in this crate; [`FaultyBackend`] loses acknowledgements, and
 //! serves tests of code that has to bear that.
 
+// A case that is missing in the list is dead code.
+#![deny(dead_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -99,7 +101,7 @@ pub use self::steps::{Answer, Ending, Step, run_steps};
 
 /// Generates a test for each case of the contract, run on the backend of a [`Fixture`](crate::conformance::Fixture).
 ///
-/// See the [module](crate::conformance) for what a fixture is, and for an example.
+/// See the [module](mod@crate::conformance) for what a fixture is, and for an example.
 #[macro_export]
 macro_rules! conformance {
     ($fixture:ty) => {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ledger::{Ledger, Noted, Summed, ledger, noted, notes};
+use super::ledger::{Ledger, Noted, Summed, ledger, load_request, noted, notes, tenant};
 use super::subject::Subject;
+use crate::backend::{Backend as _, Span};
 use crate::context::{Context, ContextComponent};
 use crate::error::Error;
 use crate::store::EventStore;
@@ -63,6 +64,38 @@ pub(super) async fn clause_3_1_an_unknown_stream_reads_as_empty(subject: Subject
     assert!(store.load_stream::<RawEvent>(&unknown).full_history().await.unwrap().is_empty());
     assert!(store.load_stream::<RawEvent>(&unknown).versions(1..).await.unwrap().is_empty());
     assert!(store.load_stream::<RawEvent>(&unknown).stream().try_next().await.unwrap().is_none());
+}
+
+pub(super) async fn clause_3_1_the_version_of_a_stream_is_its_last_events(subject: Subject) {
+    let (store, stream, unversioned) = (subject.store(), ledger("1"), ledger("2"));
+    let acme = store.for_tenant(tenant("acme"));
+    assert_eq!(store.version(&stream).await.unwrap(), None);
+    store.with_ledger(&stream, 3).await;
+    acme.with_ledger(&stream, 1).await;
+    // A snapshot is not an event, and what is read need not decode.
+    store.save_snapshot(&stream, 2, Summed { sum: 3 }).await.unwrap();
+    store.append(&stream, RawEvent::new("erased", "{}").unwrap()).expected_version(3).await.unwrap();
+    assert_eq!(store.version(&stream).await.unwrap(), Some(4));
+    assert_eq!(acme.version(&stream).await.unwrap(), Some(1));
+    store.append(&unversioned, notes([1, 2])).no_versioning().await.unwrap();
+    assert_eq!(store.version(&unversioned).await.unwrap(), None);
+    store.delete_stream(&stream).await.unwrap();
+    assert_eq!(store.version(&stream).await.unwrap(), None);
+    assert_eq!(acme.version(&stream).await.unwrap(), Some(1));
+}
+
+pub(super) async fn clause_3_1_a_backend_reads_the_last_event_alone(subject: Subject) {
+    let (store, stream, unversioned) = (subject.store(), ledger("1"), ledger("2"));
+    store.with_ledger(&stream, 3).await;
+    store.append(&unversioned, notes([1, 2])).no_versioning().await.unwrap();
+    let last = async |stream: &StreamId| {
+        let loaded = subject.backend().load(load_request(stream, Span::Last)).await.unwrap();
+        assert!(loaded.snapshot.is_none() && loaded.events.len() < 2, "{loaded:?}");
+        loaded.events.first().map(|event| event.data.to_string())
+    };
+    assert_eq!(last(&stream).await.unwrap().replace(' ', ""), r#"{"number":3}"#);
+    assert_eq!(last(&unversioned).await.unwrap().replace(' ', ""), r#"{"number":2}"#);
+    assert_eq!(last(&ledger("3")).await, None);
 }
 
 type Range = (Bound<Version>, Bound<Version>);

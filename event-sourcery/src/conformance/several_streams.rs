@@ -43,6 +43,24 @@ pub(super) async fn clause_2_12_one_append_goes_to_several_streams(subject: Subj
     }
 }
 
+pub(super) async fn clause_2_12_one_append_goes_to_any_number_of_streams(subject: Subject) {
+    let store = subject.store();
+    assert_eq!(store.append_all().await.unwrap(), []);
+    subject.holds(0).await;
+    for count in [1, 2, 50] {
+        let streams: Vec<_> = (0..count).map(|number| ledger(&format!("{number} of {count}"))).collect();
+        let mut append = store.append_all();
+        for (number, stream) in (0..).zip(&streams) {
+            append = append.and(stream, noted(number));
+        }
+        assert_eq!(append.await.unwrap().len(), count);
+        for (number, stream) in (0..).zip(&streams) {
+            assert_eq!(store.numbers(stream).await, [number]);
+        }
+    }
+    subject.holds(53).await;
+}
+
 pub(super) async fn clause_2_12_one_refused_part_leaves_nothing_of_the_others(subject: Subject) {
     let (store, streams) = (subject.store(), three_ledgers());
     let (unversioned, full) = (ledger("unversioned"), ledger("full"));

@@ -19,7 +19,7 @@ use crate::payload;
 ///
 /// # Errors
 ///
-/// As for [`payload::encode`].
+/// [`PayloadError`], for what could not be read back equal.
 pub fn encode_variant<T: Fields>(event: &T) -> Result<String, PayloadError> {
     payload::encode(&Untagged(event))
 }
@@ -28,7 +28,7 @@ pub fn encode_variant<T: Fields>(event: &T) -> Result<String, PayloadError> {
 ///
 /// # Errors
 ///
-/// As for [`payload::decode`].
+/// [`DecodeError`], for what does not fit.
 pub fn decode_variant<T: Fields>(index: u32, data: &str) -> Result<T, DecodeError> {
     payload::expect_object(data)?;
     let mut fields = serde_json::Deserializer::from_str(data);

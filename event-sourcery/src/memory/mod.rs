@@ -41,7 +41,10 @@ impl MemoryBackend {
     }
 
     /// Runs `work` as a transaction and keeps what it did if it succeeds.
-    fn atomically<T, E>(&self, work: impl FnOnce(&mut MemoryTransaction<'_>) -> Result<T, E>) -> Result<T, E> {
+    fn atomically<T, E>(
+        &self,
+        work: impl FnOnce(&mut MemoryTransaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut state = self.state();
         let mut transaction = MemoryTransaction { state: &mut state, journal: Journal::default() };
         let result = work(&mut transaction);
@@ -128,7 +131,12 @@ impl Drop for MemoryTransaction<'_> {
 
 impl BackendTransaction for MemoryTransaction<'_> {
     fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
-        self.step(|state, journal| state.append(request, journal))
+        let refused = match self.step(|state, journal| state.append(request, journal)) {
+            Ok(written) => return Ok(AppendOutcome::Written(written)),
+            Err(refused) => refused,
+        };
+        let present = self.state.present_of(request);
+        if present.is_empty() { Err(refused) } else { Ok(AppendOutcome::Present(present)) }
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {

@@ -1,20 +1,21 @@
 //! The events, the streams, and the indexes over them.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::journal::{Done, Journal};
-use super::log::{Entry, Log};
+use super::log::{self, Log};
 use crate::backend::{
-    AppendOutcome, AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent,
-    ScanPage, ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState, Written,
+    AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent, ScanPage,
+    ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState, Written,
 };
 use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
-use crate::stream_id::{StreamId, TenantId};
+use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
 
 /// A stream of a tenant.
@@ -23,6 +24,9 @@ pub(super) struct StreamKey {
     tenant: TenantId,
     stream: StreamId,
 }
+
+/// A stream's name, in a tenant and a category.
+type Name = (TenantId, Option<Category>, Arc<str>);
 
 /// What is known about a stream that has events.
 #[derive(Debug)]
@@ -40,11 +44,11 @@ pub(super) struct Stream {
 #[derive(Debug, Default)]
 pub(super) struct State {
     log: Log,
-    /// Where each event id stands.
-    ids: HashMap<Uuid, Position>,
+    /// Where each event id stands. New ids are the highest, so that this grows at one end, where it is warm.
+    ids: BTreeMap<Uuid, Position>,
     streams: HashMap<Arc<StreamKey>, Stream>,
     /// The UUID that has a name, by tenant, category and name.
-    names: HashMap<(TenantId, String, String), Uuid>,
+    names: HashMap<Name, Uuid>,
     snapshot_ids: HashSet<Uuid>,
     /// One copy of each event name.
     event_names: HashSet<Arc<str>>,
@@ -55,16 +59,17 @@ impl State {
         self.log.last()
     }
 
-    pub(super) fn append(&mut self, request: &AppendRequest, journal: &mut Journal) -> Result<AppendOutcome> {
-        let present: Vec<_> = request.event_ids().filter_map(|id| self.present(id)).collect();
-        if !present.is_empty() {
-            return Ok(AppendOutcome::Present(present));
-        }
+    /// Appends all or nothing. What a refused append has done is left for the journal to take back.
+    pub(super) fn append(&mut self, request: &AppendRequest, journal: &mut Journal) -> Result<Vec<Written>> {
         for requirement in &request.requirements {
             requirement.check(self.state_of(&request.tenant, requirement.stream()))?;
         }
-        let written = request.streams.iter().map(|part| self.append_to(&request.tenant, part, journal));
-        Ok(AppendOutcome::Written(written.collect::<Result<_>>()?))
+        request.streams.iter().map(|part| self.append_to(&request.tenant, part, journal)).collect()
+    }
+
+    /// Those of the request's events that are in the store already.
+    pub(super) fn present_of(&self, request: &AppendRequest) -> Vec<PresentEvent> {
+        request.event_ids().filter_map(|id| self.present(id)).collect()
     }
 
     pub(super) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
@@ -117,7 +122,7 @@ impl State {
         if !self.snapshot_ids.insert(record.id) {
             return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
         }
-        let snapshot = self.stored(record, Position::START, Some(*version));
+        let snapshot = stored(&mut self.event_names, record, Position::START, Some(*version));
         if let Some(stream) = self.streams.get_mut(&key(tenant, stream)) {
             stream.snapshots.push(snapshot);
             journal.note(Done::Snapshot { stream: Arc::clone(&stream.key) });
@@ -126,7 +131,7 @@ impl State {
     }
 
     pub(super) fn scan(&self, request: &ScanRequest) -> ScanPage {
-        let wanted = |entry: &&Entry| passes(&request.filter, entry);
+        let wanted = |entry: &&log::Entry| passes(&request.filter, entry);
         let mut entries = self.log.after(request.after).filter(wanted);
         let page = entries.by_ref().take(request.limit);
         let records: Vec<_> = page.map(|entry| self.record(entry)).collect();
@@ -150,7 +155,7 @@ impl State {
                     if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
                         self.names.remove(&name);
                     }
-                    stream.id = StreamId::stored(stream.id.uuid(), None, stream.id.stored_category());
+                    stream.id = stream.id.without_name();
                 }
             }
             Done::Deleted { stream, events } => self.undo_delete(stream, events),
@@ -173,7 +178,7 @@ impl State {
         }
     }
 
-    fn undo_delete(&mut self, stream: Stream, events: Vec<(Position, Entry)>) {
+    fn undo_delete(&mut self, stream: Stream, events: Vec<(Position, log::Entry)>) {
         for (position, entry) in events {
             self.ids.insert(entry.event.id, position);
             self.log.put_back(position, entry);
@@ -185,67 +190,80 @@ impl State {
         self.streams.insert(Arc::clone(&stream.key), stream);
     }
 
-    fn append_to(&mut self, tenant: &TenantId, part: &StreamAppend, journal: &mut Journal) -> Result<Written> {
-        let first_version = part.expectation.check(&part.stream, self.state_of(tenant, &part.stream))?;
-        let key = self.ensure_stream(tenant, &part.stream, first_version.is_some(), journal)?;
-        let mut positions = Vec::with_capacity(part.events.len());
-        for (number, new) in (0..).zip(&part.events) {
-            let position = self.log.next();
-            let event = self.stored(new, position, first_version.map(|first| first + number));
-            self.ids.insert(event.id, position);
-            self.log.push(Entry { stream: Arc::clone(&key), event });
-            positions.push(position);
-        }
-        if let Some(stream) = self.streams.get_mut(&key) {
-            stream.positions.extend(positions);
-        }
-        journal.note(Done::Appended { stream: key, count: part.events.len() });
-        Ok(Written { first_version, last_position: AppendPosition::from_i64(self.log.last().to_i64()) })
-    }
-
-    /// The stream's key, having created the stream and learned its name where that is new.
-    fn ensure_stream(
+    fn append_to(
         &mut self,
         tenant: &TenantId,
+        part: &StreamAppend,
+        journal: &mut Journal,
+    ) -> Result<Written> {
+        let key = key(tenant, &part.stream);
+        let known = self.streams.get(&key);
+        let first_version =
+            part.expectation.check(&part.stream, known.map_or(StreamState::Missing, Stream::state))?;
+        if known.is_none_or(|stream| stream.id.name().is_none() && part.stream.name().is_some()) {
+            self.introduce(&key, &part.stream, first_version.is_some(), journal)?;
+        }
+        let Some(stream) = self.streams.get_mut(&key) else { return Err(Error::Closed) };
+        let before = stream.positions.len();
+        let mut refused = None;
+        for (number, new) in (0..).zip(&part.events) {
+            let position = self.log.next();
+            match self.ids.entry(new.id) {
+                Entry::Vacant(place) => place.insert(position),
+                Entry::Occupied(_) => {
+                    refused = Some(Error::DuplicateEvent { event_id: new.id, stream: part.stream.clone() });
+                    break;
+                }
+            };
+            let event =
+                stored(&mut self.event_names, new, position, first_version.map(|first| first + number));
+            self.log.push(log::Entry { stream: Arc::clone(&stream.key), event });
+            stream.positions.push(position);
+        }
+        let count = stream.positions.len() - before;
+        journal.note(Done::Appended { stream: Arc::clone(&stream.key), count });
+        let last_position = AppendPosition::from_i64(self.log.last().to_i64());
+        refused.map_or(Ok(Written { first_version, last_position }), Err)
+    }
+
+    /// Creates the stream, if there is none, and learns its name.
+    fn introduce(
+        &mut self,
+        key: &StreamKey,
         id: &StreamId,
         versioned: bool,
         journal: &mut Journal,
-    ) -> Result<Arc<StreamKey>> {
-        let key = key(tenant, id);
-        let known = self.streams.get(&key);
-        let named = known.is_some_and(|stream| stream.id.name().is_some());
-        let learned = stored_name(tenant, id).filter(|_| !named);
-        if let Some(name) = &learned
+    ) -> Result<()> {
+        let name = stored_name(&key.tenant, id);
+        if let Some(name) = &name
             && let Some(holder) = self.names.get(name).filter(|holder| **holder != id.uuid())
         {
-            return Err(Error::StreamNameTaken { stream: id.clone(), name: name.2.clone(), holder: *holder });
+            return Err(Error::StreamNameTaken {
+                stream: id.clone(),
+                name: name.2.to_string(),
+                holder: *holder,
+            });
         }
-        let key = known.map_or_else(|| Arc::new(key), |stream| Arc::clone(&stream.key));
-        let new = || Stream {
-            key: Arc::clone(&key),
-            id: StreamId::stored(id.uuid(), None, id.stored_category()),
-            versioned,
-            positions: Vec::new(),
-            snapshots: Vec::new(),
+        let nameless = id.without_name();
+        let key = match self.streams.get(key) {
+            Some(stream) => Arc::clone(&stream.key),
+            None => {
+                let key = Arc::new(StreamKey { tenant: key.tenant.clone(), stream: nameless.clone() });
+                self.streams.insert(Arc::clone(&key), Stream::new(Arc::clone(&key), nameless, versioned));
+                journal.note(Done::Created { stream: Arc::clone(&key) });
+                key
+            }
         };
-        if known.is_none() {
-            journal.note(Done::Created { stream: Arc::clone(&key) });
-        }
-        let stream = self.streams.entry(Arc::clone(&key)).or_insert_with(new);
-        if let Some(name) = learned {
+        if let (Some(name), Some(stream)) = (name, self.streams.get_mut(&key)) {
             self.names.insert(name, id.uuid());
             stream.id = id.clone();
-            journal.note(Done::Named { stream: Arc::clone(&key) });
+            journal.note(Done::Named { stream: key });
         }
-        Ok(key)
+        Ok(())
     }
 
     fn state_of(&self, tenant: &TenantId, stream: &StreamId) -> StreamState {
-        match self.streams.get(&key(tenant, stream)) {
-            None => StreamState::Missing,
-            Some(stream) if stream.versioned => StreamState::Versioned(stream.positions.len() as Version),
-            Some(_) => StreamState::Unversioned,
-        }
+        self.streams.get(&key(tenant, stream)).map_or(StreamState::Missing, Stream::state)
     }
 
     fn present(&self, id: Uuid) -> Option<PresentEvent> {
@@ -273,7 +291,7 @@ impl State {
         self.log.get(position).map(|entry| &entry.event)
     }
 
-    fn record(&self, entry: &Entry) -> StoredRecord {
+    fn record(&self, entry: &log::Entry) -> StoredRecord {
         let stream = self.streams.get(&entry.stream).map_or(&entry.stream.stream, |stream| &stream.id);
         StoredRecord {
             stream: stream.clone(),
@@ -281,37 +299,55 @@ impl State {
             event: entry.event.clone(),
         }
     }
+}
 
-    fn stored(&mut self, new: &NewRecord, position: Position, version: Option<Version>) -> StoredEvent {
-        StoredEvent {
-            position,
-            version,
-            id: new.id,
-            name: self.event_name(&new.name),
-            data: new.data.as_str().into(),
-            context: if new.context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(new.context.clone()) },
-            created_at: new.created_at,
-            schema_version: new.schema_version,
-        }
+impl Stream {
+    fn new(key: Arc<StreamKey>, id: StreamId, versioned: bool) -> Self {
+        Self { key, id, versioned, positions: Vec::new(), snapshots: Vec::new() }
     }
 
-    fn event_name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.event_names.get(name) {
-            return Arc::clone(known);
+    fn state(&self) -> StreamState {
+        if self.versioned {
+            StreamState::Versioned(self.positions.len() as Version)
+        } else {
+            StreamState::Unversioned
         }
-        let name: Arc<str> = name.into();
-        self.event_names.insert(Arc::clone(&name));
-        name
     }
+}
+
+fn stored(
+    names: &mut HashSet<Arc<str>>,
+    new: &NewRecord,
+    position: Position,
+    version: Option<Version>,
+) -> StoredEvent {
+    StoredEvent {
+        position,
+        version,
+        id: new.id,
+        name: one_copy(names, &new.name),
+        data: new.data.as_str().into(),
+        context: if new.context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(new.context.clone()) },
+        created_at: new.created_at,
+        schema_version: new.schema_version,
+    }
+}
+
+fn one_copy(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.get(name) {
+        return Arc::clone(known);
+    }
+    let name: Arc<str> = name.into();
+    names.insert(Arc::clone(&name));
+    name
 }
 
 fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
     StreamKey { tenant: tenant.clone(), stream: stream.clone() }
 }
 
-fn stored_name(tenant: &TenantId, stream: &StreamId) -> Option<(TenantId, String, String)> {
-    let name = stream.name()?.to_owned();
-    Some((tenant.clone(), stream.stored_category().to_owned(), name))
+fn stored_name(tenant: &TenantId, stream: &StreamId) -> Option<Name> {
+    Some((tenant.clone(), stream.category().cloned(), stream.shared_name()?))
 }
 
 /// The part of the stream's positions that a span covers.
@@ -328,7 +364,7 @@ fn wanted(stream: &Stream, span: Span, snapshot_version: Version) -> &[Position]
     positions.get(range).unwrap_or_default()
 }
 
-fn passes(filter: &Filter, entry: &Entry) -> bool {
+fn passes(filter: &Filter, entry: &log::Entry) -> bool {
     let StreamKey { tenant, stream } = &*entry.stream;
     filter.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
         && filter.category.as_ref().is_none_or(|wanted| Some(wanted) == stream.category())

@@ -5,7 +5,7 @@ fn number_an_event(paid: NewEvent<RawEvent>) {
 }
 
 fn number_an_append(store: &EventStore, stream: &StreamId, paid: RawEvent) {
-    drop(store.append(stream, paid).version(7));
+    drop(store.append(stream, paid).as_version(7));
 }
 
 fn main() {}

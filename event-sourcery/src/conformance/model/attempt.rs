@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::operations::{Body, Twist};
-use crate::append::Appended;
+use crate::append::{Append, Appended};
 use crate::backend::Expectation;
 use crate::error::Result;
 use crate::new_event::NewEvent;
@@ -106,32 +106,34 @@ impl Attempt {
     pub(super) async fn make(&self, store: &EventStore) -> Result<Vec<Appended>> {
         let store = store.for_tenant(self.tenant.clone());
         let events = |part: &SentPart| part.events.iter().map(Sent::event).collect::<Vec<_>>();
-        let (first, others) = self.parts.split_first().unwrap();
-        let append = store.append(&first.stream, events(first));
-        let append = match first.expectation {
-            Expectation::Version(version) => append.expected_version(version),
-            Expectation::NoVersioning => append.no_versioning(),
-        };
-        let append = match &self.requires {
+        match &*self.parts {
+            [part] => {
+                let append = store.append(&part.stream, events(part));
+                let append = self.requiring(expecting(append, part.expectation));
+                append.await.map(|appended| vec![appended])
+            }
+            parts => {
+                let mut append = store.append_all();
+                for part in parts {
+                    append = expecting(append.and(&part.stream, events(part)), part.expectation);
+                }
+                self.requiring(append).await
+            }
+        }
+    }
+
+    fn requiring<'a, On, Out>(&self, append: Append<'a, On, Out>) -> Append<'a, On, Out> {
+        match &self.requires {
             Some((stream, version)) => append.requires(stream, *version),
             None => append,
-        };
-        let Some((second, others)) = others.split_first() else {
-            return append.await.map(|appended| vec![appended]);
-        };
-        let mut append = append.and(&second.stream, events(second));
-        append = match second.expectation {
-            Expectation::Version(version) => append.expected_version(version),
-            Expectation::NoVersioning => append.no_versioning(),
-        };
-        for part in others {
-            append = append.and(&part.stream, events(part));
-            append = match part.expectation {
-                Expectation::Version(version) => append.expected_version(version),
-                Expectation::NoVersioning => append.no_versioning(),
-            };
         }
-        append.await
+    }
+}
+
+fn expecting<'a, On, Out>(append: Append<'a, On, Out>, expectation: Expectation) -> Append<'a, On, Out> {
+    match expectation {
+        Expectation::Version(version) => append.expected_version(version),
+        Expectation::NoVersioning => append.no_versioning(),
     }
 }
 
