@@ -12,6 +12,9 @@ use crate::options::SqliteOptions;
 /// Statements that a connection keeps prepared.
 const CACHED_STATEMENTS: usize = 64;
 
+/// More pages than the connections of a process hold together.
+const POOL_LIMIT_PAGES: i64 = 1_000_000;
+
 /// How long to wait for those who keep the file from changing to WAL mode, before trying again.
 const BETWEEN_CHANGES_TO_WAL: Duration = Duration::from_millis(1);
 
@@ -21,9 +24,33 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
     let failed = |error| options.failed(error);
     if !connection.is_readonly("main").map_err(failed)? {
         use_wal(&connection, options)?;
-        connection.pragma_update(None, "synchronous", options.synchronous.pragma()).map_err(failed)?;
+        sync_as_asked(&connection, options)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     }
+    Ok(connection)
+}
+
+/// A connection that copies the log into the file.
+pub(crate) fn checkpointer(options: &SqliteOptions) -> Result<Connection> {
+    let connection = open(options)?;
+    sync_as_asked(&connection, options)?;
+    Ok(connection)
+}
+
+fn sync_as_asked(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    let synchronous = options.synchronous.pragma();
+    connection.pragma_update(None, "synchronous", synchronous).map_err(|error| options.failed(error))
+}
+
+/// A connection that holds no pages, and raises the limit of the pool that all connections' pages share.
+///
+/// SQLite as it is bundled (`SQLITE_ENABLE_MEMORY_MANAGEMENT`) has one pool, whose limit is the sum of what each
+/// connection may cache. A connection that is at its own limit takes the page longest unused, another connection's too;
+/// when the other one then grows again, the pool is over its limit, and SQLite drops every page that is let go, to read it
+/// anew for the next row. What a connection may cache by itself is not raised.
+pub(crate) fn pool_limit(options: &SqliteOptions) -> Result<Connection> {
+    let connection = Connection::open("").map_err(|error| options.failed(error))?;
+    connection.pragma_update(None, "cache_size", POOL_LIMIT_PAGES).map_err(|error| options.failed(error))?;
     Ok(connection)
 }
 

@@ -3,6 +3,7 @@
 //! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
 //! sync. Each is refused alone. Nothing is answered before the commit.
 
+mod checkpointer;
 mod group;
 mod guard;
 
@@ -17,6 +18,7 @@ use event_sourcery::{Error, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use self::checkpointer::Checkpointer;
 use self::group::{Group, Member, Write};
 use self::guard::Guard;
 use crate::connection;
@@ -31,7 +33,7 @@ const LARGEST_GROUP: usize = 256;
 
 /// How long the writer looks for the next call before it sleeps. A caller that appends one after the other is back
 /// sooner than a sleeping thread wakes up.
-const LOOK_OUT: Duration = Duration::from_micros(50);
+const LOOK_OUT: Duration = Duration::from_micros(100);
 
 /// What the thread is asked to do.
 enum Job {
@@ -122,6 +124,8 @@ struct WriterThread {
     sql: Sql,
     options: SqliteOptions,
     guard: Guard,
+    checkpointer: Checkpointer,
+    _pool_limit: Connection,
 }
 
 impl WriterThread {
@@ -130,7 +134,10 @@ impl WriterThread {
         let connection = connection::writer(&options)?;
         layout::prepare(&connection, &options)?;
         let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
-        Ok(Self { connection, sql: Sql::new(&options.prefix), options, guard })
+        let checkpointer = Checkpointer::start(&connection, &options)?;
+        let pool_limit = connection::pool_limit(&options)?;
+        let sql = Sql::new(&options.prefix);
+        Ok(Self { connection, sql, options, guard, checkpointer, _pool_limit: pool_limit })
     }
 
     /// Works until every handle is gone and the queue is empty.
@@ -141,6 +148,7 @@ impl WriterThread {
                 Job::Alone(work) => work(self),
                 Job::Grouped(first) => next = self.commit_group(first, queue),
             }
+            self.checkpointer.after_commit(&self.connection);
             if next.is_none() {
                 next = wait(queue);
             }

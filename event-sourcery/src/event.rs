@@ -72,7 +72,8 @@ pub trait Event: Sized + Send + Sync + 'static {
         NewEvent::new(self).with_id(id)
     }
 
-    /// This event with the time at which it happened, for imports. Cut to microseconds; years 1 to 9999.
+    /// This event with the time at which it happened, for imports. Cut to microseconds; years 1 to 9999, of which
+    /// [`Timestamp`] leaves out the last 26 hours.
     fn with_created_at(self, created_at: Timestamp) -> NewEvent<Self> {
         NewEvent::new(self).with_created_at(created_at)
     }
