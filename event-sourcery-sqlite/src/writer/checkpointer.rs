@@ -4,6 +4,8 @@
 //! the pages to be written and synced. Copied from another connection (`PASSIVE`), they hold up nobody.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -16,8 +18,11 @@ use crate::options::SqliteOptions;
 /// How many pages more have to be in the log for another pass: as often as SQLite does it by itself.
 const BETWEEN_PASSES: i32 = 1_000;
 
-/// How long the log may become, in pages: 64 MB. It begins anew only once all of it was copied, which the thread never
-/// achieves while the writer writes without a pause; then the writer copies the little that is left.
+/// How many pages the writer copies itself, once the thread has copied all before them. The log begins anew only when all
+/// of it was copied, which the thread does not achieve while the writer goes on.
+const LITTLE: i32 = 128;
+
+/// How long the log may become, in pages: 64 MB. Then the writer copies what is left, however much it is.
 const LONGEST_LOG: i32 = 16_384;
 
 thread_local! {
@@ -32,6 +37,10 @@ pub(super) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
     /// How long the log was when the last pass was asked for.
     last: Cell<i32>,
+    /// How much of the log the thread has copied, until the writer has seen it.
+    copied: Arc<AtomicI32>,
+    /// How much the writer has seen copied.
+    seen: Cell<i32>,
 }
 
 impl Checkpointer {
@@ -39,11 +48,13 @@ impl Checkpointer {
     pub(super) fn start(writer: &Connection, options: &SqliteOptions) -> Result<Self> {
         let connection = connection::checkpointer(options)?;
         let (wake, woken) = sync_channel(1);
+        let copied = Arc::new(AtomicI32::new(0));
+        let tell = Arc::clone(&copied);
         let thread = thread::Builder::new()
             .name("event-sourcery-checkpointer".to_owned())
             .spawn(move || {
                 while woken.recv().is_ok() {
-                    pass(&connection);
+                    tell.store(pass(&connection), Ordering::Relaxed);
                 }
             })
             .map_err(|error| Error::Backend { backend: "sqlite", source: error.into() })?;
@@ -51,7 +62,7 @@ impl Checkpointer {
             LOG.set(pages);
             Ok(())
         }));
-        Ok(Self { wake: Some(wake), thread: Some(thread), last: Cell::new(0) })
+        Ok(Self { wake: Some(wake), thread: Some(thread), last: Cell::new(0), copied, seen: Cell::new(0) })
     }
 
     /// Looks how long the log is, after a commit on the writer's thread.
@@ -59,17 +70,30 @@ impl Checkpointer {
         let log = LOG.get();
         if log < self.last.get() {
             self.last.set(0);
+            self.seen.set(0);
         }
-        if log - self.last.get() < BETWEEN_PASSES {
-            return;
-        }
-        self.last.set(log);
-        if log >= LONGEST_LOG {
+        let is_due = log - self.last.get() >= BETWEEN_PASSES;
+        let (left, gains) = self.since_last_pass(log);
+        if left <= LITTLE || (is_due && log >= LONGEST_LOG) {
             pass(writer);
-        } else if let Some(wake) = &self.wake {
+            self.last.set(log);
+        } else if (is_due || gains)
+            && let Some(wake) = &self.wake
+        {
             // One that is asked for already will do.
             let _ = wake.try_send(());
+            self.last.set(log);
         }
+    }
+
+    /// After a pass of the thread: how much it has left, and whether another one at once would leave much less.
+    fn since_last_pass(&self, log: i32) -> (i32, bool) {
+        let copied = self.copied.swap(0, Ordering::Relaxed);
+        if copied == 0 {
+            return (i32::MAX, false);
+        }
+        let left = log - copied;
+        (left, left <= (copied - self.seen.replace(copied)) / 2)
     }
 }
 
@@ -82,10 +106,14 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Copies what is in the log and no reader needs there, waiting for nobody. What cannot be copied now stays in the log.
-fn pass(connection: &Connection) {
-    let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = copied {
-        tracing::warn!(%error, "the log could not be copied into the file, and grows until it can");
+/// Copies what is in the log and no reader needs there, waiting for nobody, and tells how many pages are copied now. What
+/// cannot be copied stays in the log.
+fn pass(connection: &Connection) -> i32 {
+    match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)) {
+        Ok(copied) => copied,
+        Err(error) => {
+            tracing::warn!(%error, "the log could not be copied into the file, and grows until it can");
+            0
+        }
     }
 }
