@@ -9,7 +9,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StreamAppend, Written,
+    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StreamAppend,
+    StreamRequirement, Written,
 };
 use crate::error::{Error, Result};
 use crate::new_event::{Encoded, IntoEvents};
@@ -42,12 +43,110 @@ pub struct Appended {
 #[must_use = "an append does nothing until it is awaited or run"]
 pub struct Append<'a, On, Out> {
     on: On,
-    scope: &'a Scope,
-    parts: Vec<Part>,
-    requirements: Vec<Requirement>,
+    plan: Plan<'a>,
     out: PhantomData<fn() -> Out>,
 }
 
+impl<'a, On> Append<'a, On, Appended> {
+    pub(crate) fn new(on: On, scope: &'a Scope, stream: &StreamId, events: impl IntoEvents) -> Self {
+        let mut plan = Plan::new(scope);
+        plan.parts.push(Part::new(stream, events));
+        Self { on, plan, out: PhantomData }
+    }
+}
+
+impl<'a, On> Append<'a, On, Vec<Appended>> {
+    pub(crate) fn to_none(on: On, scope: &'a Scope) -> Self {
+        Self { on, plan: Plan::new(scope), out: PhantomData }
+    }
+}
+
+impl<'a, On, Out> Append<'a, On, Out> {
+    /// The version that the stream given events last has to be at. `None`, what the last of no events gives, and 0 mean
+    /// that it must not exist yet.
+    pub fn expected_version(self, version: impl Into<Option<Version>>) -> Self {
+        self.expecting(Expectation::Version(version.into().unwrap_or(0)))
+    }
+
+    /// No protection against concurrent writes for the stream given events last: its events carry no version. A stream
+    /// is versioned or not for life.
+    pub fn no_versioning(self) -> Self {
+        self.expecting(Expectation::NoVersioning)
+    }
+
+    /// Appends to another stream too, in the same transaction: all or nothing. What is said next is about that stream.
+    ///
+    /// # Errors
+    ///
+    /// When it runs: [`Error::StreamGivenTwice`] for a stream that was given events already, [`Error::Unsupported`] where
+    /// the backend takes one stream an append.
+    pub fn and(mut self, stream: &StreamId, events: impl IntoEvents) -> Append<'a, On, Vec<Appended>> {
+        self.plan.parts.push(Part::new(stream, events));
+        Append { on: self.on, plan: self.plan, out: PhantomData }
+    }
+
+    /// Requires another stream, one that this append does not write to, to be at a version: 0, or `None`, that it does
+    /// not exist. Checked in the transaction that writes, as the expected version is.
+    ///
+    /// # Errors
+    ///
+    /// When it runs: [`Error::RequirementFailed`].
+    pub fn requires(mut self, stream: &StreamId, version: impl Into<Option<Version>>) -> Self {
+        let version = version.into().unwrap_or(0);
+        let requirement = StreamRequirement { stream: stream.clone(), version };
+        self.plan.requirements.push(Requirement::Stream(requirement));
+        self
+    }
+
+    fn expecting(mut self, expectation: Expectation) -> Self {
+        match self.plan.parts.last_mut() {
+            Some(part) => part.expectation = expectation,
+            None => self.plan.said_too_early = true,
+        }
+        self
+    }
+}
+
+impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
+    type Output = Result<Out>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let backend = self.on.backend;
+        let prepared = self.plan.prepare();
+        Box::pin(async move {
+            let Prepared { request, repeats } = prepared?;
+            let request = Arc::new(request);
+            let outcome = backend.append(Arc::clone(&request)).await?;
+            conclude(&request, &repeats, outcome)
+        })
+    }
+}
+
+impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
+    /// Appends within the transaction. A refusal leaves the transaction usable.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventStore::append`](crate::EventStore::append).
+    pub fn run(self) -> Result<Out> {
+        let Prepared { request, repeats } = self.plan.prepare()?;
+        let outcome = self.on.transaction.append(&request)?;
+        conclude(&request, &repeats, outcome)
+    }
+}
+
+/// What the caller has said so far.
+#[derive(Debug)]
+struct Plan<'a> {
+    scope: &'a Scope,
+    parts: Vec<Part>,
+    requirements: Vec<Requirement>,
+    /// Whether something was said about versions before a stream was given events.
+    said_too_early: bool,
+}
+
+/// What goes to one stream.
 #[derive(Debug)]
 struct Part {
     stream: StreamId,
@@ -60,88 +159,6 @@ impl Part {
         let mut encoded = Encoded::default();
         let events = events.encode_into(&mut encoded).map(|()| encoded);
         Self { stream: stream.clone(), expectation: Expectation::Version(0), events }
-    }
-}
-
-impl<'a, On> Append<'a, On, Appended> {
-    pub(crate) fn new(on: On, scope: &'a Scope, stream: &StreamId, events: impl IntoEvents) -> Self {
-        Self { on, scope, parts: vec![Part::new(stream, events)], requirements: Vec::new(), out: PhantomData }
-    }
-}
-
-impl<'a, On> Append<'a, On, Vec<Appended>> {
-    pub(crate) fn to_none(on: On, scope: &'a Scope) -> Self {
-        Self { on, scope, parts: Vec::new(), requirements: Vec::new(), out: PhantomData }
-    }
-}
-
-impl<'a, On, Out> Append<'a, On, Out> {
-    /// The version that the stream named last has to be at. `None`, what the last of no events gives, and 0 mean that
-    /// it must not exist yet.
-    pub fn expected_version(self, version: impl Into<Option<Version>>) -> Self {
-        self.expecting(Expectation::Version(version.into().unwrap_or(0)))
-    }
-
-    /// No protection against concurrent writes for the stream named last: its events carry no version. A stream is
-    /// versioned or not for life.
-    pub fn no_versioning(self) -> Self {
-        self.expecting(Expectation::NoVersioning)
-    }
-
-    /// Appends to another stream too, in the same transaction: all or nothing. What is said next is about that stream.
-    pub fn and(mut self, stream: &StreamId, events: impl IntoEvents) -> Append<'a, On, Vec<Appended>> {
-        self.parts.push(Part::new(stream, events));
-        Append {
-            on: self.on,
-            scope: self.scope,
-            parts: self.parts,
-            requirements: self.requirements,
-            out: PhantomData,
-        }
-    }
-
-    /// Requires another stream, one that this append does not write to, to be at a version: 0, or `None`, that it does
-    /// not exist. Checked in the transaction that writes, as the expected version is.
-    pub fn requires(mut self, stream: &StreamId, version: impl Into<Option<Version>>) -> Self {
-        let version = version.into().unwrap_or(0);
-        self.requirements.push(Requirement::StreamVersion { stream: stream.clone(), version });
-        self
-    }
-
-    fn expecting(mut self, expectation: Expectation) -> Self {
-        if let Some(part) = self.parts.last_mut() {
-            part.expectation = expectation;
-        }
-        self
-    }
-}
-
-impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
-    type Output = Result<Out>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        let backend = self.on.backend;
-        let prepared = Prepared::new(self.scope, self.parts, self.requirements);
-        Box::pin(async move {
-            let Prepared { request, repeats } = prepared?;
-            let request = Arc::new(request);
-            let outcome = backend.append(Arc::clone(&request)).await?;
-            conclude(backend.name(), &request, &repeats, outcome)
-        })
-    }
-}
-
-impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
-    /// Appends within the transaction. A refusal leaves the transaction usable.
-    ///
-    /// # Errors
-    ///
-    /// As [`EventStore::append`](crate::EventStore::append).
-    pub fn run(self) -> Result<Out> {
-        let Prepared { request, repeats } = Prepared::new(self.scope, self.parts, self.requirements)?;
-        let outcome = self.on.transaction.append(&request)?;
-        conclude("transaction's", &request, &repeats, outcome)
     }
 }
 
@@ -180,15 +197,24 @@ struct Prepared {
     repeats: Vec<Repeats>,
 }
 
-impl Prepared {
+impl<'a> Plan<'a> {
+    const fn new(scope: &'a Scope) -> Self {
+        Self { scope, parts: Vec::new(), requirements: Vec::new(), said_too_early: false }
+    }
+
     /// Enriches the events, and refuses what no backend has to see.
-    fn new(scope: &Scope, parts: Vec<Part>, requirements: Vec<Requirement>) -> Result<Self> {
+    fn prepare(self) -> Result<Prepared> {
+        let Self { scope, parts, requirements, said_too_early } = self;
+        if said_too_early {
+            let problem = "say it after `.and(..)`, about the stream that was given events".to_owned();
+            return Err(Error::InvalidOption { option: "expected_version", problem });
+        }
         let mut repeats = Vec::new();
         let mut streams = Vec::with_capacity(parts.len());
         for Part { stream, expectation, events } in parts {
             let Encoded(pending) = events?;
             if pending.is_empty() {
-                return Err(Error::EmptyAppend { stream });
+                return Err(Error::EmptyAppend { stream: Some(stream) });
             }
             let mut events = Vec::with_capacity(pending.len());
             for mut event in pending {
@@ -199,10 +225,13 @@ impl Prepared {
             }
             streams.push(StreamAppend { stream, expectation, events });
         }
+        if streams.is_empty() {
+            return Err(Error::EmptyAppend { stream: None });
+        }
         let mut request = AppendRequest::new(scope.tenant.clone(), streams);
         request.requirements = requirements;
         refuse_doubles(&request)?;
-        Ok(Self { request, repeats })
+        Ok(Prepared { request, repeats })
     }
 }
 
@@ -226,7 +255,6 @@ fn refuse_doubles(request: &AppendRequest) -> Result<()> {
 }
 
 fn conclude<Out: FromAppended>(
-    backend: &'static str,
     request: &AppendRequest,
     repeats: &[Repeats],
     outcome: AppendOutcome,
@@ -235,8 +263,12 @@ fn conclude<Out: FromAppended>(
         AppendOutcome::Written(written) => written_now(&request.streams, &written),
         AppendOutcome::Present(present) => written_before(request, repeats, present)?,
     };
-    Out::from_appended(appended)
-        .ok_or_else(|| Error::Backend { backend, source: "it answered for none of the streams".into() })
+    let answered = appended.len() == request.streams.len();
+    let appended = Out::from_appended(appended).filter(|_| answered);
+    appended.ok_or_else(|| Error::Backend {
+        backend: "store's",
+        source: "it did not answer for every stream of an append".into(),
+    })
 }
 
 fn written_now(streams: &[StreamAppend], written: &[Written]) -> Vec<Appended> {
@@ -259,36 +291,29 @@ fn written_before(
     let present: HashMap<Uuid, PresentEvent> =
         present.into_iter().map(|event| (event.record.event.id, event)).collect();
     let mut repeats = repeats.iter();
-    request
-        .streams
-        .iter()
+    let parts = request.streams.iter();
+    parts
         .map(|part| part_written_before(&request.tenant, part, &mut repeats, &present))
-        .collect()
+        .collect::<Result<Vec<_>, Option<Uuid>>>()
+        .map_err(|differs| duplicate(request, differs, &present))
 }
 
+/// `Err` names the event that differs, or none where one is missing.
 fn part_written_before(
     tenant: &TenantId,
     part: &StreamAppend,
     repeats: &mut std::slice::Iter<'_, Repeats>,
     present: &HashMap<Uuid, PresentEvent>,
-) -> Result<Appended> {
-    let duplicate = || {
-        let in_store = |event: &&NewRecord| present.contains_key(&event.id);
-        let event_id =
-            part.events.iter().find(in_store).map(|event| event.id).or(present.keys().next().copied());
-        Error::DuplicateEvent { event_id: event_id.unwrap_or_default(), stream: part.stream.clone() }
-    };
+) -> Result<Appended, Option<Uuid>> {
     let mut appended: Option<Appended> = None;
     let mut previous = None;
     for (new, repeats) in part.events.iter().zip(repeats) {
-        let Some(PresentEvent { record, previous: before }) = present.get(&new.id) else {
-            return Err(duplicate());
-        };
+        let PresentEvent { record, previous: before } = present.get(&new.id).ok_or(None)?;
         let stored = &record.event;
         let same_place = record.tenant == *tenant && record.stream == part.stream;
         let in_order = previous.is_none() || *before == previous;
         if !same_place || !in_order || !repeats(&stored.name, &stored.data, new) {
-            return Err(duplicate());
+            return Err(Some(new.id));
         }
         previous = Some(new.id);
         appended = Some(Appended {
@@ -298,5 +323,18 @@ fn part_written_before(
             repeated: true,
         });
     }
-    appended.ok_or_else(duplicate)
+    appended.ok_or(None)
+}
+
+/// The error for a repeat that is none: it names the event that differs, or the first one that is there already.
+fn duplicate(request: &AppendRequest, differs: Option<Uuid>, present: &HashMap<Uuid, PresentEvent>) -> Error {
+    let is_meant = |id: &Uuid| differs.map_or_else(|| present.contains_key(id), |differs| differs == *id);
+    let events =
+        request.streams.iter().flat_map(|part| part.events.iter().map(move |event| (part, event.id)));
+    match events.into_iter().find(|(_, id)| is_meant(id)) {
+        Some((part, event_id)) => Error::DuplicateEvent { event_id, stream: part.stream.clone() },
+        None => {
+            Error::Backend { backend: "store's", source: "it found events that were not asked for".into() }
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Those of [`Expectation::check`] and [`Requirement::check`], [`Error::StreamNameTaken`],
+    /// Those of [`Expectation::check`] and [`StreamRequirement::check`], [`Error::StreamNameTaken`],
     /// [`Error::Unsupported`] for several streams where the backend takes one, and the backend's own.
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome>;
 
@@ -292,31 +292,27 @@ impl Expectation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Requirement {
-    /// Another stream of the tenant is at this version; at 0 it does not exist.
-    StreamVersion {
-        /// The stream.
-        stream: StreamId,
-        /// The version.
-        version: Version,
-    },
+    /// About another stream of the tenant.
+    Stream(StreamRequirement),
 }
 
-impl Requirement {
-    /// The stream whose state decides.
-    #[must_use]
-    pub const fn stream(&self) -> &StreamId {
-        match self {
-            Self::StreamVersion { stream, .. } => stream,
-        }
-    }
+/// Another stream is at a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRequirement {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version; at 0 it does not exist.
+    pub version: Version,
+}
 
+impl StreamRequirement {
     /// Whether the requirement holds, given the state of its stream.
     ///
     /// # Errors
     ///
     /// [`Error::RequirementFailed`].
     pub fn check(&self, state: StreamState) -> Result<()> {
-        let Self::StreamVersion { stream, version } = self;
+        let Self { stream, version } = self;
         if state.version() == Some(*version) {
             return Ok(());
         }
@@ -404,6 +400,7 @@ pub struct StoredRecord {
 
 /// What to load of a stream.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LoadRequest {
     /// Whose stream.
     pub tenant: TenantId,
@@ -456,8 +453,17 @@ pub struct LoadedStream {
     pub first_position: Option<Position>,
 }
 
+impl LoadedStream {
+    /// The version of the last event that was loaded; `None` without events, or without versions.
+    #[must_use]
+    pub fn last_version(&self) -> Option<Version> {
+        self.events.last().and_then(|event| event.version)
+    }
+}
+
 /// Which stream to delete.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DeleteRequest {
     /// Whose stream.
     pub tenant: TenantId,
@@ -469,6 +475,7 @@ pub struct DeleteRequest {
 
 /// A snapshot to store.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SnapshotRequest {
     /// Whose stream.
     pub tenant: TenantId,
@@ -480,8 +487,24 @@ pub struct SnapshotRequest {
     pub record: NewRecord,
 }
 
+impl SnapshotRequest {
+    /// Whether the stream has reached the snapshot's version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SnapshotVersionMismatch`].
+    pub fn check(&self, state: StreamState) -> Result<()> {
+        if matches!(state, StreamState::Versioned(reached) if (1..=reached).contains(&self.version)) {
+            return Ok(());
+        }
+        let (stream, version) = (self.stream.clone(), self.version);
+        Err(Error::SnapshotVersionMismatch { stream, version, actual: state.version() })
+    }
+}
+
 /// What to read across streams.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ScanRequest {
     /// Only events above this position.
     pub after: Position,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::finite;
+use crate::payload;
 
 /// A named part of a context, as a type of the caller's.
 ///
@@ -123,7 +124,8 @@ impl Context {
         if *self == Self::default() {
             return Ok("{}".to_owned());
         }
-        serde_json::to_string(self).map_err(|error| invalid("context", &error))
+        let text = serde_json::to_string(self).map_err(|error| invalid("context", &error))?;
+        payload::check(text).map_err(|error| invalid("context", &error))
     }
 
     /// The context from its stored text.

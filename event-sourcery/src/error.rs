@@ -110,10 +110,10 @@ pub enum Error {
     },
 
     /// An append without events.
-    #[error("an append needs at least one event, and the one to {stream} has none: leave the call out")]
+    #[error("an append needs at least one event, and this one has none: leave the call out")]
     EmptyAppend {
-        /// The stream.
-        stream: StreamId,
+        /// The stream; `None` where the append names none.
+        stream: Option<StreamId>,
     },
 
     /// One call names a stream more than once.
@@ -123,21 +123,22 @@ pub enum Error {
         stream: StreamId,
     },
 
-    /// An event id is in the store already, and the append is not the same one repeated.
+    /// An id is in use already, and the append is not the same one repeated.
     #[error(
-        "the event {event_id} is in the store already, and this append to {stream} does not repeat the one that wrote \
-         it (same ids, same order, same stream, same payloads): give new events new ids"
+        "the id {event_id} is in use already, in the store or in this call, and this is not the append that wrote it (same \
+         ids, same order, same stream, same payloads): give what is new for {stream} new ids"
     )]
     DuplicateEvent {
         /// The id.
         event_id: Uuid,
-        /// The stream that the refused append was for.
+        /// The stream that the event was for.
         stream: StreamId,
     },
 
     /// A stream that an append depends on is not at the version it has to be at.
     #[error(
-        "the append requires the stream {stream} at version {required}, and it is at {actual:?}: load it again"
+        "the append requires of the stream {stream} {}, and it {}: load it again, and decide again",
+        expectation(*required), found_or_none(*actual)
     )]
     RequirementFailed {
         /// The stream that was to be unchanged.
@@ -182,8 +183,9 @@ pub enum Error {
 
     /// A stored event of a type that the caller does not decode.
     #[error(
-        "the stream {stream} holds an event {name:?} (version {version:?}) that the caller's type does not decode: add \
-         a variant for it, or a catch-all, `#[event(catch_all)] Other(RawEvent)`"
+        "the stream {stream} holds an event {name:?}{} that the caller's type does not decode: add \
+         a variant for it, or a catch-all, `#[event(catch_all)] Other(RawEvent)`",
+        at(*version)
     )]
     UnknownEvent {
         /// The stored name.
@@ -195,7 +197,11 @@ pub enum Error {
     },
 
     /// A stored event that is corrupt, or does not fit the caller's type.
-    #[error("the event {name:?} (version {version:?}) of the stream {stream} cannot be decoded: {problem}")]
+    #[error(
+        "the event {name:?}{} of the stream {stream} cannot be decoded: {problem}: compare it with the type, and mend one \
+         of the two",
+        at(*version)
+    )]
     InvalidEvent {
         /// The stored name.
         name: String,
@@ -208,7 +214,11 @@ pub enum Error {
     },
 
     /// A snapshot for a version that the stream has not reached, or of a stream that is unknown or has no versions.
-    #[error("a snapshot of {stream} at version {version} is refused: the stream's version is {actual:?}")]
+    #[error(
+        "a snapshot for version {version} of the stream {stream} is refused, because the stream {}: save it for a version \
+         that the stream has reached",
+        found_or_none(*actual)
+    )]
     SnapshotVersionMismatch {
         /// The stream.
         stream: StreamId,
@@ -341,6 +351,14 @@ impl Error {
 
 fn found(actual: Version) -> String {
     if actual == 0 { "does not exist".to_owned() } else { format!("is at version {actual}") }
+}
+
+fn found_or_none(actual: Option<Version>) -> String {
+    actual.map_or_else(|| "has no versions".to_owned(), found)
+}
+
+fn at(version: Option<Version>) -> String {
+    version.map(|version| format!(" at version {version}")).unwrap_or_default()
 }
 
 fn expectation(expected: Version) -> String {

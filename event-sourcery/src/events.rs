@@ -1,6 +1,7 @@
 //! Events read one by one.
 
 use std::fmt;
+use std::future::ready;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -30,8 +31,17 @@ use crate::error::Result;
 pub struct Events<'a, T>(Pin<Box<dyn Stream<Item = Result<T>> + Send + 'a>>);
 
 impl<'a, T: Send + 'a> Events<'a, T> {
-    pub(crate) fn of_pages(pages: impl Stream<Item = Result<Vec<T>>> + Send + 'a) -> Self {
-        Self(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())
+    /// The events of all pages, up to the first error.
+    pub(crate) fn of_pages<P>(pages: impl Stream<Item = Result<P>> + Send + 'a) -> Self
+    where
+        P: Iterator<Item = Result<T>> + Send + 'a,
+    {
+        let events = pages.map_ok(stream::iter).try_flatten();
+        let until_error = events.scan(false, |failed, event| {
+            let ended = std::mem::replace(failed, event.is_err());
+            ready((!ended).then_some(event))
+        });
+        Self(until_error.boxed())
     }
 }
 

@@ -1,5 +1,5 @@
 //! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants. One contract, tested
-//! by one public suite, on memory, SQLite and PostgreSQL.
+//! by one public suite, on memory and SQLite.
 //!
 //! ```
 //! use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
@@ -74,7 +74,7 @@ pub use event::{Event, RawEvent};
 pub use events::Events;
 pub use load::LoadStream;
 pub use memory::{MemoryBackend, MemoryTransaction};
-pub use new_event::{IntoEvents, NewEvent};
+pub use new_event::{IntoEvent, IntoEvents, NewEvent};
 pub use position::{AppendPosition, Position};
 pub use read_all::ReadAll;
 pub use snapshot::SaveSnapshot;
@@ -83,6 +83,7 @@ pub use stream_id::{Category, StreamId, TenantId};
 pub use version::Version;
 pub use within::{InTransaction, OnStore, Within};
 pub use wrapped_event::{Recorded, WrappedEvent};
+pub use {jiff, uuid};
 
 #[cfg(feature = "derive")]
 pub use event_sourcery_macros::Event;

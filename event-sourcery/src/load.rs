@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use futures_util::stream;
 
-use crate::backend::{LoadRequest, LoadedStream, Span};
+use crate::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::events::Events;
@@ -88,7 +88,7 @@ impl<'a, E: Event> IntoFuture for LoadStream<OnStore<'a>, E> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { on, mut request, .. } = self;
-        Box::pin(async move { Ok(load(on, &mut request).await?.0) })
+        Box::pin(async move { load(on, &mut request).await?.whole(&request.stream) })
     }
 }
 
@@ -101,21 +101,21 @@ impl<E: Event> LoadStream<InTransaction<'_>, E> {
     pub fn run(mut self) -> Result<Vec<WrappedEvent<E>>> {
         loop {
             let loaded = self.on.transaction.load(&self.request)?;
-            match decode(&self.request.stream, loaded)? {
-                Decoded::Events(events, _) => return Ok(events),
-                Decoded::OlderSnapshot(up_to) => self.request.span = from_snapshot::<E>(up_to),
+            match Page::new(&self.request.stream, loaded) {
+                Ok(page) => return page.whole(&self.request.stream),
+                Err(without) => self.request.span = without,
             }
         }
     }
 }
 
 /// Loads once, or again with an older snapshot for each snapshot that does not decode.
-async fn load<E: Event>(on: OnStore<'_>, request: &mut LoadRequest) -> Result<(Vec<WrappedEvent<E>>, Rest)> {
+async fn load<E: Event>(on: OnStore<'_>, request: &mut LoadRequest) -> Result<Page<E>> {
     loop {
         let loaded = on.backend.load(request.clone()).await?;
-        match decode(&request.stream, loaded)? {
-            Decoded::Events(events, rest) => return Ok((events, rest)),
-            Decoded::OlderSnapshot(up_to) => request.span = from_snapshot::<E>(up_to),
+        match Page::new(&request.stream, loaded) {
+            Ok(page) => return Ok(page),
+            Err(without) => request.span = without,
         }
     }
 }
@@ -125,38 +125,47 @@ fn from_snapshot<E: Event>(up_to: Version) -> Span {
     if E::NAMES.is_empty() { Span::Full } else { Span::FromSnapshot { names: E::NAMES, up_to } }
 }
 
-enum Decoded<E> {
-    Events(Vec<WrappedEvent<E>>, Rest),
-    /// The snapshot does not fit the type: look for one at or below this version.
-    OlderSnapshot(Version),
-}
-
-/// What a page leaves to be read.
-struct Rest {
+/// What was loaded at once.
+struct Page<E> {
+    snapshot: Option<WrappedEvent<E>>,
+    events: Vec<StoredEvent>,
     /// The last event, if the page was cut off behind it.
     last: Option<(Position, Option<Version>)>,
     /// The position of the stream's first event.
     first: Option<Position>,
 }
 
-fn decode<E: Event>(stream: &StreamId, loaded: LoadedStream) -> Result<Decoded<E>> {
-    let LoadedStream { snapshot, events: stored, has_more, first_position } = loaded;
-    let last = stored.last().filter(|_| has_more).map(|event| (event.position, event.version));
-    let mut events = Vec::with_capacity(stored.len() + usize::from(snapshot.is_some()));
-    if let Some(snapshot) = snapshot {
+impl<E: Event> Page<E> {
+    /// `Err` where the snapshot does not fit the type: where to look for an older one, or do without.
+    fn new(stream: &StreamId, loaded: LoadedStream) -> Result<Self, Span> {
+        let LoadedStream { snapshot, events, has_more, first_position: first } = loaded;
+        let last = events.last().filter(|_| has_more).map(|event| (event.position, event.version));
+        let Some(snapshot) = snapshot else { return Ok(Self { snapshot: None, events, last, first }) };
         let version = snapshot.version.unwrap_or(0);
         match WrappedEvent::decode(stream, snapshot) {
-            Ok(snapshot) => events.push(snapshot),
+            Ok(snapshot) => Ok(Self { snapshot: Some(snapshot), events, last, first }),
             Err(problem) => {
                 tracing::warn!(%stream, version, %problem, "a snapshot does not decode and is passed over");
-                return Ok(Decoded::OlderSnapshot(version.saturating_sub(1)));
+                Err(version.checked_sub(1).map_or(Span::Full, from_snapshot::<E>))
             }
         }
     }
-    for event in stored {
-        events.push(WrappedEvent::decode(stream, event)?);
+
+    /// All of it, or the first error.
+    fn whole(self, stream: &StreamId) -> Result<Vec<WrappedEvent<E>>> {
+        let mut events = Vec::with_capacity(self.events.len() + usize::from(self.snapshot.is_some()));
+        events.extend(self.snapshot);
+        for event in self.events {
+            events.push(WrappedEvent::decode(stream, event)?);
+        }
+        Ok(events)
     }
-    Ok(Decoded::Events(events, Rest { last, first: first_position }))
+
+    /// One after the other.
+    fn each(self, stream: StreamId) -> impl Iterator<Item = Result<WrappedEvent<E>>> {
+        let events = self.events.into_iter().map(move |event| WrappedEvent::decode(&stream, event));
+        self.snapshot.map(Ok).into_iter().chain(events)
+    }
 }
 
 /// Where a paged read stands.
@@ -169,16 +178,18 @@ struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    async fn next<E: Event>(mut self) -> Result<Option<(Vec<WrappedEvent<E>>, Self)>> {
+    async fn next<E: Event>(
+        mut self,
+    ) -> Result<Option<(impl Iterator<Item = Result<WrappedEvent<E>>>, Self)>> {
         if self.done {
             return Ok(None);
         }
-        let (events, rest) = load(self.backend, &mut self.request).await?;
-        if self.first.is_some() && rest.first != self.first {
+        let page = load::<E>(self.backend, &mut self.request).await?;
+        if self.first.is_some() && page.first != self.first {
             return Err(Error::StreamChangedWhileReading { stream: self.request.stream });
         }
-        self.first = rest.first;
-        self.request.span = match (rest.last, self.request.span) {
+        self.first = page.first;
+        self.request.span = match (page.last, self.request.span) {
             (Some((_, Some(version))), Span::Versions { stop, .. }) => {
                 Span::Versions { start: version + 1, stop }
             }
@@ -188,6 +199,6 @@ impl Pages<'_> {
                 span
             }
         };
-        Ok(Some((events, self)))
+        Ok(Some((page.each(self.request.stream.clone()), self)))
     }
 }

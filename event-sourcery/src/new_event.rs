@@ -84,6 +84,9 @@ fn storable(created_at: Timestamp) -> Result<Timestamp> {
 /// Whether a stored payload is what this type would write for the same event: fields are compared as the caller's
 /// type reads them, so that an added field with a default or another order of keys makes no difference.
 fn repeats<E: Event>(stored_name: &str, stored: &str, new: &NewRecord) -> bool {
+    if stored_name == new.name && payload::equal_json(stored, &new.data) {
+        return true;
+    }
     let Ok(stored) = E::decode(stored_name, stored) else { return false };
     stored.event_name() == new.name
         && stored.encode().is_ok_and(|stored| payload::equal_json(&stored, &new.data))
@@ -91,7 +94,8 @@ fn repeats<E: Event>(stored_name: &str, stored: &str, new: &NewRecord) -> bool {
 
 /// An encoded event, waiting for its context and its append.
 #[derive(Debug)]
-pub(crate) struct PendingEvent {
+#[doc(hidden)]
+pub struct PendingEvent {
     pub(crate) context: Context,
     pub(crate) record: NewRecord,
     /// Whether a stored name and payload are this event's, as the caller's type reads them.
@@ -141,6 +145,30 @@ impl<T: IntoEvents, const N: usize> IntoEvents for [T; N] {
     fn encode_into(self, events: &mut Encoded) -> Result<()> {
         events.0.reserve(N);
         self.into_iter().try_for_each(|event| event.encode_into(events))
+    }
+}
+
+/// One event: as it is, or with a context, an id or a time of its own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not one event",
+    label = "one event is wanted here",
+    note = "an event derives `Event`"
+)]
+pub trait IntoEvent {
+    /// The event, encoded.
+    #[doc(hidden)]
+    fn into_event(self) -> Result<PendingEvent>;
+}
+
+impl<E: Event> IntoEvent for E {
+    fn into_event(self) -> Result<PendingEvent> {
+        NewEvent::new(self).encode()
+    }
+}
+
+impl<E: Event> IntoEvent for NewEvent<E> {
+    fn into_event(self) -> Result<PendingEvent> {
+        self.encode()
     }
 }
 

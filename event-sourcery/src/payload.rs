@@ -10,6 +10,9 @@ use crate::finite;
 /// The deepest nesting that serde_json reads back.
 const DEEPEST: usize = 127;
 
+/// From this many digits on, an integer may not fit into 64 bits.
+const DIGITS_OF_64_BITS: usize = 19;
+
 /// The text of a JSON object for `value`.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, PayloadError> {
     let text = check(serde_json::to_string(value)?)?;
@@ -42,13 +45,22 @@ pub(crate) fn expect_object(data: &str) -> Result<(), DecodeError> {
     if data.trim_start().starts_with('{') { Ok(()) } else { Err(DecodeError::NotAnObject) }
 }
 
-/// Whether two texts stand for one JSON value, whatever the order of keys, spacing and escapes.
+/// Whether two texts stand for one JSON value, whatever the order of keys, spacing and escapes. Integers beyond 64 bits,
+/// which serde_json's values round, have to be written alike in the same order.
 pub(crate) fn equal_json(left: &str, right: &str) -> bool {
-    left == right
-        || match (serde_json::from_str::<Value>(left), serde_json::from_str::<Value>(right)) {
-            (Ok(left), Ok(right)) => left == right,
-            _ => false,
-        }
+    left == right || long_numbers(left).eq(long_numbers(right)) && equal_values(left, right)
+}
+
+/// The runs of digits that are too long for 64 bits.
+fn long_numbers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() >= DIGITS_OF_64_BITS)
+}
+
+fn equal_values(left: &str, right: &str) -> bool {
+    match (serde_json::from_str::<Value>(left), serde_json::from_str::<Value>(right)) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => false,
+    }
 }
 
 fn is_too_deep(text: &str) -> bool {
@@ -87,6 +99,13 @@ mod tests {
     #[test]
     fn braces_inside_strings_do_not_count_as_nesting() {
         assert_eq!(nesting(r#"{"a":"[[[\"[[","b":[1]}"#), 2);
+    }
+
+    #[test]
+    fn integers_beyond_64_bits_are_told_apart() {
+        let holding = |number: u128| format!("{{\"n\": {number}}}");
+        assert!(equal_json(&holding(u128::MAX), &format!(" {} ", holding(u128::MAX))));
+        assert!(!equal_json(&holding(u128::MAX), &holding(u128::MAX - 1)));
     }
 
     #[test]

@@ -60,10 +60,12 @@ impl<'a, E: Event> ReadAll<'a, E> {
 
 type Next<'a> = Option<(&'a dyn Backend, ScanRequest)>;
 
-async fn next_page<E: Event>(next: Next<'_>) -> Result<Option<(Vec<Recorded<E>>, Next<'_>)>> {
+async fn next_page<E: Event>(
+    next: Next<'_>,
+) -> Result<Option<(impl Iterator<Item = Result<Recorded<E>>> + use<E>, Next<'_>)>> {
     let Some((backend, mut request)) = next else { return Ok(None) };
     let page = backend.scan(request.clone()).await?;
-    let records = page.records.into_iter().map(Recorded::decode).collect::<Result<_>>()?;
     request.after = page.next;
+    let records = page.records.into_iter().map(Recorded::decode);
     Ok(Some((records, page.has_more.then_some((backend, request)))))
 }

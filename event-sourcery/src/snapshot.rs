@@ -4,8 +4,8 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use crate::backend::SnapshotRequest;
-use crate::error::{Error, Result};
-use crate::new_event::{Encoded, IntoEvents};
+use crate::error::Result;
+use crate::new_event::IntoEvent;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
 use crate::version::Version;
@@ -25,7 +25,7 @@ impl<On> SaveSnapshot<On> {
         scope: &Scope,
         stream: &StreamId,
         version: Version,
-        snapshot: impl IntoEvents,
+        snapshot: impl IntoEvent,
     ) -> Self {
         Self { on, request: request(scope, stream, version, snapshot) }
     }
@@ -35,13 +35,9 @@ fn request(
     scope: &Scope,
     stream: &StreamId,
     version: Version,
-    snapshot: impl IntoEvents,
+    snapshot: impl IntoEvent,
 ) -> Result<SnapshotRequest> {
-    let mut encoded = Encoded::default();
-    snapshot.encode_into(&mut encoded)?;
-    let Some(mut snapshot) = encoded.0.pop() else {
-        return Err(Error::EmptyAppend { stream: stream.clone() });
-    };
+    let mut snapshot = snapshot.into_event()?;
     snapshot.record.context = snapshot.context.encode()?;
     Ok(SnapshotRequest {
         tenant: scope.tenant.clone(),

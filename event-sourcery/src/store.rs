@@ -10,7 +10,7 @@ use crate::enricher::{Enricher, Enrichers, Enriching};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
-use crate::new_event::IntoEvents;
+use crate::new_event::{IntoEvent, IntoEvents};
 use crate::position::Position;
 use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
@@ -144,7 +144,8 @@ impl<B: Backend> EventStore<B> {
         Ok(self)
     }
 
-    /// Appends events to a stream: one, a list, or a tuple of several types. Awaited, it writes all or nothing.
+    /// Appends events to a stream: one, a list, or a tuple of several types. Awaited, it writes all or nothing, and
+    /// returns when what it wrote is as durable as the backend promises.
     ///
     /// Without a word about versions the stream must not exist yet. Each further word is a method of [`Append`].
     ///
@@ -154,17 +155,18 @@ impl<B: Backend> EventStore<B> {
     /// [`Error::ExpectedVersionUsedOnVersionlessStream`] and [`Error::NoExpectedVersionGivenOnVersionedStream`] when it
     /// has the other kind of versioning, [`Error::EmptyAppend`], [`Error::DuplicateEvent`],
     /// [`Error::StreamNameTaken`], [`Error::InvalidPayload`], [`Error::InvalidName`], [`Error::InvalidTime`],
-    /// [`Error::InvalidContext`]; and the backend's: [`Error::Busy`], [`Error::StorageFull`], [`Error::ReadOnly`].
+    /// [`Error::InvalidContext`]; and the backend's: [`Error::Busy`],
+    /// [`Error::StorageFull`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Backend`].
     pub fn append(&self, stream: &StreamId, events: impl IntoEvents) -> Append<'_, OnStore<'_>, Appended> {
         Append::new(self.on_store(), &self.scope, stream, events)
     }
 
-    /// Appends to several streams in one transaction, however many: add each with [`and`](Append::and). With none added,
-    /// nothing is written, and only what the append requires is checked.
+    /// Appends to several streams in one transaction, however many: add each with [`and`](Append::and).
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append), and [`Error::Unsupported`] where the backend takes one stream an append.
+    /// As for [`append`](Self::append); [`Error::EmptyAppend`] with no stream added, [`Error::InvalidOption`] for a word
+    /// about versions before the first, [`Error::Unsupported`] where the backend takes one stream an append.
     ///
     /// ```
     /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
@@ -189,13 +191,7 @@ impl<B: Backend> EventStore<B> {
     ///
     /// The backend's.
     pub async fn version(&self, stream: &StreamId) -> Result<Option<Version>> {
-        let request = LoadRequest {
-            tenant: self.scope.tenant.clone(),
-            stream: stream.clone(),
-            span: Span::Last,
-            limit: None,
-        };
-        Ok(self.backend.load(request).await?.events.last().and_then(|event| event.version))
+        Ok(self.backend.load(last_event(&self.scope, stream)).await?.last_version())
     }
 
     /// Loads a stream, in order. A stream that does not exist is empty.
@@ -204,7 +200,8 @@ impl<B: Backend> EventStore<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownEvent`] for a stored event that `E` does not decode, [`Error::InvalidEvent`] for a corrupt one.
+    /// [`Error::UnknownEvent`] for a stored event that `E` does not decode, [`Error::InvalidEvent`] for a corrupt one,
+    /// [`Error::VersionRangeOnVersionlessStream`] for a range of versions where there are none; and the backend's.
     pub fn load_stream<E: Event>(&self, stream: &StreamId) -> LoadStream<OnStore<'_>, E> {
         LoadStream::new(self.on_store(), &self.scope, stream)
     }
@@ -222,16 +219,18 @@ impl<B: Backend> EventStore<B> {
     }
 
     /// Stores a snapshot for a version that the stream has reached. Loading with a type that knows the snapshot starts
-    /// there; the full history stays.
+    /// there; the full history stays. Enrichers do not run on snapshots.
     ///
     /// # Errors
     ///
-    /// [`Error::SnapshotVersionMismatch`] for a higher version and for a stream that is unknown or has no versions.
+    /// [`Error::SnapshotVersionMismatch`] for a higher version and for a stream that is unknown or has no versions,
+    /// [`Error::DuplicateEvent`] for an id that another snapshot has, [`Error::InvalidPayload`], [`Error::InvalidName`],
+    /// [`Error::InvalidTime`], [`Error::InvalidContext`]; and the backend's.
     pub fn save_snapshot(
         &self,
         stream: &StreamId,
         version: Version,
-        snapshot: impl IntoEvents,
+        snapshot: impl IntoEvent,
     ) -> SaveSnapshot<OnStore<'_>> {
         SaveSnapshot::new(self.on_store(), &self.scope, stream, version, snapshot)
     }
@@ -239,6 +238,10 @@ impl<B: Backend> EventStore<B> {
     /// Reads the events of all streams that `E` decodes, in position order, up to what is settled now.
     ///
     /// On the default handle it sees every tenant, and each record carries its tenant; on a tenant's, that tenant only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReadAll::stream`].
     pub fn read_all<E: Event>(&self) -> ReadAll<'_, E> {
         ReadAll::new(&*self.backend, &self.scope)
     }
@@ -258,11 +261,17 @@ impl<B: Backend> EventStore<B> {
     }
 }
 
+/// The request that finds a stream's version.
+pub(crate) fn last_event(scope: &Scope, stream: &StreamId) -> LoadRequest {
+    LoadRequest { tenant: scope.tenant.clone(), stream: stream.clone(), span: Span::Last, limit: None }
+}
+
 impl<B: TransactionalBackend> EventStore<B> {
     /// Runs `work` in one transaction of the backend, on its writer: what it appends and what it writes to the caller's
     /// own tables is committed together if it succeeds, and nothing of it is kept if it fails or panics.
     ///
-    /// A refused append inside leaves the transaction usable.
+    /// A refused append inside leaves the transaction usable. Use `tx` for everything: a call on the store itself would
+    /// wait for the transaction that it is made in.
     ///
     /// # Errors
     ///

@@ -5,11 +5,12 @@ use std::ops::{Deref, DerefMut};
 use crate::append::{Append, Appended};
 use crate::backend::{Backend, BackendTransaction};
 use crate::delete::DeleteStream;
+use crate::error::Result;
 use crate::event::Event;
 use crate::load::LoadStream;
-use crate::new_event::IntoEvents;
+use crate::new_event::{IntoEvent, IntoEvents};
 use crate::snapshot::SaveSnapshot;
-use crate::store::Scope;
+use crate::store::{Scope, last_event};
 use crate::stream_id::StreamId;
 use crate::version::Version;
 
@@ -32,7 +33,7 @@ impl std::fmt::Debug for InTransaction<'_> {
 
 /// The store within an open transaction; see [`EventStore::transaction`](crate::EventStore::transaction).
 ///
-/// The calls are those of the store, and end with `.run()` in place of `.await`. It dereferences to the backend's own
+/// The calls are those of the store that read and write streams, and end with `.run()` in place of `.await`. It dereferences to the backend's own
 /// transaction, where the caller's tables are reached.
 #[derive(Debug)]
 pub struct Within<'w, T> {
@@ -59,6 +60,15 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
         Append::to_none(InTransaction { transaction: self.transaction }, self.scope)
     }
 
+    /// See [`EventStore::version`](crate::EventStore::version). It runs at once.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn version(&mut self, stream: &StreamId) -> Result<Option<Version>> {
+        Ok(self.transaction.load(&last_event(self.scope, stream))?.last_version())
+    }
+
     /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.
     pub fn load_stream<E: Event>(&mut self, stream: &StreamId) -> LoadStream<InTransaction<'_>, E> {
         LoadStream::new(InTransaction { transaction: self.transaction }, self.scope, stream)
@@ -74,7 +84,7 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
         &mut self,
         stream: &StreamId,
         version: Version,
-        snapshot: impl IntoEvents,
+        snapshot: impl IntoEvent,
     ) -> SaveSnapshot<InTransaction<'_>> {
         SaveSnapshot::new(
             InTransaction { transaction: self.transaction },

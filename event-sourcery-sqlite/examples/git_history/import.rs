@@ -189,6 +189,9 @@ async fn append(
         });
     }
     let events = parts.iter().map(|part| part.events.len() as u64).sum();
+    if parts.is_empty() {
+        return Ok(Appended::default());
+    }
     let append = parts.into_iter().zip(&versions).fold(store.append_all(), |append, (part, version)| {
         append.and(&part.stream, part.events).expected_version(*version)
     });

@@ -1,7 +1,7 @@
 //! Appending.
 
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, NewRecord, PresentEvent, StreamAppend, StreamState, Written,
+    AppendOutcome, AppendRequest, NewRecord, PresentEvent, Requirement, StreamAppend, StreamState, Written,
 };
 use event_sourcery::{AppendPosition, Error, Result, StreamId, TenantId, Version};
 use uuid::Uuid;
@@ -28,7 +28,10 @@ impl Operations<'_> {
 
     fn write(&self, request: &AppendRequest) -> Result<Vec<Written>> {
         for requirement in &request.requirements {
-            let row = self.find_stream(&request.tenant, requirement.stream())?;
+            let Requirement::Stream(requirement) = requirement else {
+                return Err(Error::Unsupported { backend: "sqlite", operation: "this requirement" });
+            };
+            let row = self.find_stream(&request.tenant, &requirement.stream)?;
             requirement.check(self.state_of(row)?)?;
         }
         request.streams.iter().map(|part| self.append_to(&request.tenant, part)).collect()

@@ -10,7 +10,7 @@ impl Operations<'_> {
     /// Deletes a stream and all that hangs on it. What hangs on a row without events goes too.
     pub(crate) fn delete(&self, request: &DeleteRequest) -> Result<()> {
         self.atomically(|| {
-            let DeleteRequest { tenant, stream, drop_outbox } = request;
+            let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
             let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
             if *drop_outbox {
                 self.execute(&self.sql.delete_outbox, [row.id])?;

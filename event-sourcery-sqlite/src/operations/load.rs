@@ -178,7 +178,10 @@ impl Operations<'_> {
             statement.query((stream, stored_version(up_to))).map_err(|error| self.failed(error))?;
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
             if row.get_ref(3).is_ok_and(|name| name.as_str().is_ok_and(|name| names.contains(&name))) {
-                return reader.event(row, &request.stream).map(Some);
+                match reader.event(row, &request.stream) {
+                    Ok(snapshot) => return Ok(Some(snapshot)),
+                    Err(problem) => tracing::warn!(%problem, "a snapshot cannot be read and is passed over"),
+                }
             }
         }
         Ok(None)

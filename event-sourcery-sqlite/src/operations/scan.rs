@@ -16,7 +16,7 @@ impl Operations<'_> {
 
     /// A page of events in position order. Runs in a read transaction, so that the settled position is that of the page.
     pub(crate) fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
-        let ScanRequest { after, filter, limit } = request;
+        let ScanRequest { after, filter, limit, .. } = request;
         let names = filter.names.as_ref().map(|names| json_array(names.iter().map(|name| &**name)));
         let one_more = i64::try_from(*limit).unwrap_or(i64::MAX).saturating_add(1);
         let settled = self.position()?;

@@ -1,6 +1,6 @@
 //! Snapshots.
 
-use event_sourcery::backend::{SnapshotRequest, StreamState};
+use event_sourcery::backend::SnapshotRequest;
 use event_sourcery::{Error, Result};
 
 use super::Operations;
@@ -10,17 +10,10 @@ use crate::rows::hex;
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
     pub(crate) fn save_snapshot(&self, request: &SnapshotRequest) -> Result<()> {
-        let SnapshotRequest { tenant, stream, version, record } = request;
+        let SnapshotRequest { tenant, stream, version, record, .. } = request;
         let row = self.find_stream(tenant, stream)?;
-        let state = self.state_of(row)?;
-        let reached = matches!(state, StreamState::Versioned(reached) if (1..=reached).contains(version));
-        let Some(row) = row.filter(|_| reached) else {
-            return Err(Error::SnapshotVersionMismatch {
-                stream: stream.clone(),
-                version: *version,
-                actual: state.version(),
-            });
-        };
+        request.check(self.state_of(row)?)?;
+        let Some(row) = row else { return Err(Error::Closed) };
         if self.first(&self.sql.snapshot_exists, [hex(record.id)], |_| Ok(()))?.is_some() {
             return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
         }

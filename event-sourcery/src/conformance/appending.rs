@@ -178,7 +178,7 @@ pub(super) async fn clause_2_9_an_append_of_no_events_is_refused(subject: Subjec
     let (store, stream) = (subject.store(), ledger("1"));
     assert_refused!(
         store.append(&stream, notes([])).await,
-        Error::EmptyAppend { stream: named } if named == stream,
+        Error::EmptyAppend { stream: Some(named) } if named == stream,
     );
     assert_refused!(store.append(&stream, notes([])).no_versioning().await, Error::EmptyAppend { .. });
     // Refused before the version is looked at.

@@ -57,6 +57,8 @@ macro_rules! __for_each_case {
             clause_2_7_a_field_added_with_a_default_leaves_a_repeat_a_repeat,
             clause_2_7_a_type_that_was_renamed_leaves_a_repeat_a_repeat,
             clause_2_7_one_id_twice_in_one_call_is_a_duplicate,
+            clause_2_7_a_type_that_writes_in_any_order_can_be_retried,
+            clause_2_7_integers_beyond_64_bits_are_told_apart,
             clause_2_7_a_deleted_streams_ids_can_be_imported_again,
         }
         retrying {
@@ -141,6 +143,7 @@ macro_rules! __for_each_case {
         paging {
             clause_3_5_a_long_stream_reads_event_by_event_as_it_does_at_once,
             clause_3_5_a_paged_read_starts_at_the_snapshot,
+            clause_3_5_the_events_before_a_bad_one_are_handed_over,
             clause_3_5_a_paged_read_keeps_to_its_range,
             clause_3_5_an_unversioned_stream_is_read_in_pages_too,
             clause_3_5_a_multiple_of_the_page_ends_where_it_ends,
@@ -155,6 +158,7 @@ macro_rules! __for_each_case {
             clause_3_7_enrichers_run_in_order_and_see_the_event,
             clause_3_7_an_enricher_can_leave_an_event_alone,
             clause_3_7_two_enrichers_of_one_name_are_refused,
+            clause_3_7_a_component_too_deep_to_be_read_back_is_refused,
             clause_3_7_enriching_leaves_a_repeat_a_repeat,
         }
         positions {
@@ -195,7 +199,6 @@ macro_rules! __for_each_case {
             clause_6_2_snapshots_change_no_other_read_and_no_append,
             clause_3_6_a_snapshot_older_than_the_first_event_is_ignored,
             clause_3_3_a_backend_finds_snapshots_by_name_and_highest_version,
-            clause_6_1_a_snapshot_of_no_event_is_refused,
         }
         tenants {
             clause_7_1_loads_see_the_tenants_streams_only,

@@ -117,3 +117,25 @@ pub(super) async fn clause_3_7_enriching_leaves_a_repeat_a_repeat(subject: Subje
     let enriched = store.with_enricher(|_| Some(request("again"))).unwrap();
     assert!(enriched.append(&stream, event).await.unwrap().repeated);
 }
+
+#[derive(Serialize, Deserialize, Debug)]
+struct Nested {
+    value: serde_json::Value,
+}
+
+impl ContextComponent for Nested {
+    const NAME: &'static str = "nested";
+}
+
+pub(super) async fn clause_3_7_a_component_too_deep_to_be_read_back_is_refused(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+    let holding = |depth| Context::new().with_component(&Nested { value: nested(depth) }).unwrap();
+    assert_refused!(
+        store.append(&stream, noted(1).with_context(holding(125))).await,
+        Error::InvalidContext { .. }
+    );
+    subject.holds(0).await;
+    store.append(&stream, noted(1).with_context(holding(124))).await.unwrap();
+    assert_eq!(store.numbers(&stream).await, [1]);
+}

@@ -150,3 +150,27 @@ pub(super) async fn clause_3_5_a_backend_cuts_pages_of_any_size(subject: Subject
         assert_eq!(pages.concat(), (1..=7).map(Some).collect::<Vec<_>>(), "{limit}");
     }
 }
+
+pub(super) async fn clause_3_5_the_events_before_a_bad_one_are_handed_over(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    store.with_ledger(&stream, 2).await;
+    store.append(&stream, RawEvent::new("Unheard", "{}").unwrap()).expected_version(2).await.unwrap();
+    let position = store.append(&stream, noted(4)).expected_version(3).await.unwrap().position;
+    let mut events = store.load_stream::<Noted>(&stream).stream();
+    for version in [1, 2] {
+        assert_eq!(events.try_next().await.unwrap().unwrap().version, Some(version));
+    }
+    assert_refused!(events.try_next().await, Error::UnknownEvent { version: Some(3), .. });
+    assert!(events.try_next().await.unwrap().is_none(), "nothing follows an error");
+
+    store.settled(position).await;
+    let corrupt = RawEvent::new(Noted::NAMES[0], "{}").unwrap();
+    let position = store.append(&stream, corrupt).expected_version(4).await.unwrap().position;
+    store.settled(position).await;
+    let mut records = store.read_all::<Noted>().stream();
+    for _ in [1, 2, 4] {
+        assert!(records.try_next().await.unwrap().is_some());
+    }
+    assert_refused!(records.try_next().await, Error::InvalidEvent { version: Some(5), .. });
+    assert!(records.try_next().await.unwrap().is_none(), "nothing follows an error");
+}

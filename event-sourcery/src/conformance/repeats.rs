@@ -212,3 +212,31 @@ pub(super) async fn clause_2_7_a_deleted_streams_ids_can_be_imported_again(subje
     assert!(!again.repeated);
     assert_eq!(store.numbers(&stream).await, [1, 2, 3, 4, 5, 6]);
 }
+
+#[derive(Event, Serialize, Deserialize, Clone)]
+#[event(crate = "crate")]
+struct Invited {
+    guests: std::collections::HashSet<String>,
+}
+
+pub(super) async fn clause_2_7_a_type_that_writes_in_any_order_can_be_retried(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let invited = Invited { guests: (0..40).map(|guest| format!("guest {guest}")).collect() };
+    store.append(&stream, invited.clone().with_id(id(1))).await.unwrap();
+    assert!(store.append(&stream, invited.with_id(id(1))).await.unwrap().repeated);
+    subject.holds(1).await;
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(crate = "crate")]
+struct Measured {
+    atoms: u128,
+}
+
+pub(super) async fn clause_2_7_integers_beyond_64_bits_are_told_apart(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let measured = |atoms| Measured { atoms }.with_id(id(1));
+    store.append(&stream, measured(u128::MAX)).await.unwrap();
+    assert!(store.append(&stream, measured(u128::MAX)).await.unwrap().repeated);
+    assert_refused!(store.append(&stream, measured(u128::MAX - 1)).await, Error::DuplicateEvent { .. });
+}

@@ -45,7 +45,11 @@ pub(super) async fn clause_2_12_one_append_goes_to_several_streams(subject: Subj
 
 pub(super) async fn clause_2_12_one_append_goes_to_any_number_of_streams(subject: Subject) {
     let store = subject.store();
-    assert_eq!(store.append_all().await.unwrap(), []);
+    assert_refused!(store.append_all().await, Error::EmptyAppend { stream: None });
+    assert_refused!(
+        store.append_all().no_versioning().and(&ledger("early"), noted(1)).await,
+        Error::InvalidOption { option: "expected_version", .. }
+    );
     subject.holds(0).await;
     for count in [1, 2, 50] {
         let streams: Vec<_> = (0..count).map(|number| ledger(&format!("{number} of {count}"))).collect();
@@ -118,7 +122,7 @@ pub(super) async fn clause_2_12_an_empty_part_is_refused(subject: Subject) {
     let (store, [one, two, _]) = (subject.store(), three_ledgers());
     assert_refused!(
         store.append(&one, noted(1)).and(&two, notes([])).await,
-        Error::EmptyAppend { stream } if stream == two,
+        Error::EmptyAppend { stream: Some(stream) } if stream == two,
     );
     subject.holds(0).await;
 }
@@ -294,7 +298,9 @@ pub(super) async fn clause_2_12_several_streams_are_taken_or_refused_as_unsuppor
     let name = subject.backend().name();
     assert_refused!(outcome, Error::Unsupported { backend, .. } if backend == name);
     let mut request = append_request(&one, Expectation::Version(0), &[1]);
-    request.requirements.push(Requirement::StreamVersion { stream: other, version: 0 });
+    request
+        .requirements
+        .push(Requirement::Stream(crate::backend::StreamRequirement { stream: other, version: 0 }));
     match subject.backend().append(Arc::new(request)).await {
         Ok(_) => subject.holds(1).await,
         refused => {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::ledger::{Ledger, Noted, Summed, ledger, noted, notes, snapshot_request};
+use super::ledger::{Ledger, Summed, ledger, noted, notes, snapshot_request};
 use super::subject::Subject;
 use crate::backend::{Backend as _, LoadRequest, Span};
 use crate::context::Context;
@@ -150,13 +150,4 @@ pub(super) async fn clause_3_3_a_backend_finds_snapshots_by_name_and_highest_ver
     assert_eq!(found(&subject, &["noted"], Version::MAX).await, (None, 6));
     assert_eq!(found(&subject, &[], Version::MAX).await, (None, 6));
     assert_eq!(found(&subject, &["summe", "Summed", "s%", "summed "], Version::MAX).await, (None, 6));
-}
-
-pub(super) async fn clause_6_1_a_snapshot_of_no_event_is_refused(subject: Subject) {
-    let (store, stream) = (subject.store(), ledger("1"));
-    store.with_ledger(&stream, 1).await;
-    assert_refused!(
-        store.save_snapshot(&stream, 1, Vec::<Noted>::new()).await,
-        Error::EmptyAppend { stream: named } if named == stream,
-    );
 }

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::journal::{Done, Journal};
 use super::log::{self, Log};
 use crate::backend::{
-    AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent, ScanPage,
-    ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState, Written,
+    AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent, Requirement,
+    ScanPage, ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState,
+    Written,
 };
 use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
@@ -62,7 +63,8 @@ impl State {
     /// Appends all or nothing. What a refused append has done is left for the journal to take back.
     pub(super) fn append(&mut self, request: &AppendRequest, journal: &mut Journal) -> Result<Vec<Written>> {
         for requirement in &request.requirements {
-            requirement.check(self.state_of(&request.tenant, requirement.stream()))?;
+            let Requirement::Stream(requirement) = requirement;
+            requirement.check(self.state_of(&request.tenant, &requirement.stream))?;
         }
         request.streams.iter().map(|part| self.append_to(&request.tenant, part, journal)).collect()
     }
@@ -111,14 +113,7 @@ impl State {
 
     pub(super) fn save_snapshot(&mut self, request: &SnapshotRequest, journal: &mut Journal) -> Result<()> {
         let SnapshotRequest { tenant, stream, version, record } = request;
-        let state = self.state_of(tenant, stream);
-        if !matches!(state, StreamState::Versioned(reached) if (1..=reached).contains(version)) {
-            return Err(Error::SnapshotVersionMismatch {
-                stream: stream.clone(),
-                version: *version,
-                actual: state.version(),
-            });
-        }
+        request.check(self.state_of(tenant, stream))?;
         if !self.snapshot_ids.insert(record.id) {
             return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
         }

@@ -79,7 +79,7 @@ impl Books {
 
     pub(super) fn answer(&self, attempt: &Attempt) -> Answer {
         if let Some(part) = attempt.parts.iter().find(|part| part.events.is_empty()) {
-            return Answer::Refused(vec![Error::EmptyAppend { stream: part.stream.clone() }]);
+            return Answer::Refused(vec![Error::EmptyAppend { stream: Some(part.stream.clone()) }]);
         }
         let doubles = doubles(attempt);
         if !doubles.is_empty() {

@@ -24,7 +24,7 @@ pub(super) fn facts(error: &Error) -> String {
         Error::VersionRangeOnVersionlessStream { stream } => {
             format!("VersionRangeOnVersionlessStream: {}", place(stream))
         }
-        Error::EmptyAppend { stream } => format!("EmptyAppend: {}", place(stream)),
+        Error::EmptyAppend { stream } => format!("EmptyAppend: {:?}", stream.as_ref().map(place)),
         Error::StreamGivenTwice { stream } => format!("StreamGivenTwice: {}", place(stream)),
         Error::DuplicateEvent { event_id, stream } => {
             format!("DuplicateEvent: {event_id} to {}", place(stream))
