@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use event_sourcery::backend::{StoredEvent, StoredRecord};
+use event_sourcery::backend::{StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
 use event_sourcery::{Error, Position, Result, StreamId, TenantId, Version};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
@@ -70,8 +70,8 @@ fn stream_and_tenant(row: &Row<'_>) -> Result<(StreamId, TenantId), String> {
         Ok(ValueRef::Null) => None,
         _ => Some(text(row, 9)?),
     };
-    let stream = StreamId::stored(uuid(text(row, 8)?)?, name, text(row, 10)?);
-    Ok((stream, TenantId::stored(text(row, 11)?)))
+    let stream = stored_stream_id(uuid(text(row, 8)?)?, name, text(row, 10)?);
+    Ok((stream, stored_tenant_id(text(row, 11)?)))
 }
 
 /// A UUID, kept as 32 hexadecimal digits.

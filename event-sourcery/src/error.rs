@@ -1,9 +1,14 @@
 //! The one error type: a variant for each thing a caller may want to handle, with its facts as fields.
 
+mod name;
+mod payload;
+
 use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use self::name::{NameKind, NameProblem};
+pub use self::payload::{DecodeError, PayloadError};
 use crate::stream_id::StreamId;
 use crate::version::Version;
 
@@ -363,99 +368,4 @@ fn at(version: Option<Version>) -> String {
 
 fn expectation(expected: Version) -> String {
     if expected == 0 { "that it does not exist".to_owned() } else { format!("version {expected}") }
-}
-
-/// What a refused name was for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NameKind {
-    /// A stream's name.
-    StreamName,
-    /// A category.
-    Category,
-    /// A tenant.
-    Tenant,
-    /// An event's stored name.
-    EventName,
-}
-
-impl std::fmt::Display for NameKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::StreamName => "the stream name",
-            Self::Category => "the category",
-            Self::Tenant => "the tenant",
-            Self::EventName => "the event name",
-        })
-    }
-}
-
-/// Which limit a name breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameProblem {
-    /// It has no characters.
-    #[error("it is empty")]
-    Empty,
-    /// It has too many characters.
-    #[error("it has {actual} characters, and {allowed} are allowed")]
-    TooManyCharacters {
-        /// The characters it has.
-        actual: usize,
-        /// The characters it may have.
-        allowed: usize,
-    },
-    /// It has too many bytes in UTF-8.
-    #[error("it has {actual} bytes in UTF-8, and {allowed} are allowed")]
-    TooManyBytes {
-        /// The bytes it has.
-        actual: usize,
-        /// The bytes it may have.
-        allowed: usize,
-    },
-    /// It holds the character NUL, which PostgreSQL cannot store.
-    #[error("it holds a NUL character")]
-    Nul,
-}
-
-/// Why a payload cannot be stored.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PayloadError {
-    /// It is a scalar or an array.
-    #[error("it has to be a JSON object: give the type named fields")]
-    NotAnObject,
-    /// It holds NaN or an infinity, which JSON cannot hold.
-    #[error("it holds a number that is not finite (NaN or an infinity), which JSON cannot hold")]
-    NotFinite,
-    /// It is nested too deeply to be read back.
-    #[error("it is nested deeper than {deepest} levels")]
-    TooDeep {
-        /// The deepest nesting that can be stored.
-        deepest: usize,
-    },
-    /// It holds something that this backend's database cannot hold.
-    #[error("the database cannot hold it: {problem}")]
-    NotStorable {
-        /// What it is.
-        problem: String,
-    },
-    /// The type's own serialisation failed.
-    #[error("{0}")]
-    Serialize(#[from] serde_json::Error),
-}
-
-/// Why a stored payload was not decoded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// The type does not decode events of this name.
-    #[error("the type does not decode events of this name")]
-    UnknownName,
-    /// The payload is not a JSON object.
-    #[error("the payload is not a JSON object")]
-    NotAnObject,
-    /// The payload does not fit the type, or is not JSON.
-    #[error("{0}")]
-    Invalid(#[from] serde_json::Error),
 }

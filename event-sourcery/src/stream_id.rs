@@ -76,9 +76,8 @@ impl StreamId {
         Self::from_uuid(Uuid::new_v4())
     }
 
-    /// A stream as a backend found it: nothing is checked, because what is stored is to be read.
-    #[must_use]
-    pub fn stored(uuid: Uuid, name: Option<&str>, category: &str) -> Self {
+    /// See [`stored_stream_id`](crate::backend::stored_stream_id).
+    pub(crate) fn stored(uuid: Uuid, name: Option<&str>, category: &str) -> Self {
         Self { uuid, name: name.map(Arc::from), category: Category::stored(category) }
     }
 
@@ -254,9 +253,8 @@ impl TenantId {
         Ok(Self::stored(name.as_ref()))
     }
 
-    /// A tenant as a backend found it: the empty string is the default tenant, and nothing is checked.
-    #[must_use]
-    pub fn stored(name: &str) -> Self {
+    /// See [`stored_tenant_id`](crate::backend::stored_tenant_id).
+    pub(crate) fn stored(name: &str) -> Self {
         Self((!name.is_empty()).then(|| name.into()))
     }
 

@@ -1,6 +1,7 @@
 //! Streams made by UUID and used with their name; names that are longer than ours may be.
 
-use event_sourcery::{Error, NameKind, RawEvent, StreamId, TenantId};
+use event_sourcery::backend::{stored_stream_id, stored_tenant_id};
+use event_sourcery::{Error, NameKind, RawEvent, StreamId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -80,10 +81,10 @@ async fn names_longer_than_ours_may_be_are_read() {
     let (_file, mut python, rust) = shared().await;
     let (name, category, tenant) = ("n".repeat(300), "ü".repeat(600), "t".repeat(300));
     assert!(StreamId::from_name(&name).is_err());
-    let long = StreamId::stored(uuid_of(&name), Some(&name), &category);
+    let long = stored_stream_id(uuid_of(&name), Some(&name), &category);
     python.told(&with(append(&long, Expected::Version(0), &[event(&paid("1"))]), "tenant", tenant.as_str()));
 
-    let tenants = rust.for_tenant(TenantId::stored(&tenant));
+    let tenants = rust.for_tenant(stored_tenant_id(&tenant));
     assert_eq!(payments(&tenants.load_stream(&long).await.unwrap()), numbered(1..=1));
     let mut all = rust.read_all::<Paid>().stream();
     let recorded = all.try_next().await.unwrap().unwrap();

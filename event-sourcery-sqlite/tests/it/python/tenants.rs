@@ -1,6 +1,7 @@
 //! Tenants: a stream of Python's is seen by its tenant's handle only, and the other way round.
 
-use event_sourcery::{Error, EventStore, Position, StreamId, TenantId};
+use event_sourcery::backend::stored_tenant_id;
+use event_sourcery::{Error, EventStore, Position, StreamId};
 use event_sourcery_sqlite::SqliteBackend;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ fn stream() -> StreamId {
 }
 
 fn handle(rust: &EventStore<SqliteBackend>, tenant: &str) -> EventStore<SqliteBackend> {
-    rust.for_tenant(TenantId::stored(tenant))
+    rust.for_tenant(stored_tenant_id(tenant))
 }
 
 fn for_tenant(command: Value, tenant: &str) -> Value {

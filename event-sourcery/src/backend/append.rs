@@ -1,0 +1,168 @@
+//! Appends: what is asked for, what it expects, what became of it.
+
+use uuid::Uuid;
+
+use super::records::{NewRecord, StoredRecord};
+use crate::error::{Error, Result};
+use crate::position::AppendPosition;
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+
+/// An append: events for one or several streams of one tenant, and what else has to hold for it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AppendRequest {
+    /// Whose streams.
+    pub tenant: TenantId,
+    /// Each stream once. Without any, only the requirements are checked.
+    pub streams: Vec<StreamAppend>,
+    /// What has to hold besides, checked in the same transaction.
+    pub requirements: Vec<Requirement>,
+}
+
+impl AppendRequest {
+    /// An append without requirements.
+    #[must_use]
+    pub const fn new(tenant: TenantId, streams: Vec<StreamAppend>) -> Self {
+        Self { tenant, streams, requirements: Vec::new() }
+    }
+
+    /// The ids of all its events, in order.
+    pub fn event_ids(&self) -> impl Iterator<Item = Uuid> + '_ {
+        self.streams.iter().flat_map(|stream| stream.events.iter().map(|event| event.id))
+    }
+}
+
+/// The part of an append that goes to one stream.
+#[derive(Debug)]
+pub struct StreamAppend {
+    /// The stream. If it has a name that the store does not know yet, the store learns it.
+    pub stream: StreamId,
+    /// What the stream has to be like.
+    pub expectation: Expectation,
+    /// At least one event, with ids that are unique within the request.
+    pub events: Vec<NewRecord>,
+}
+
+/// What an append expects of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// The stream is versioned and at this version; at 0 it does not exist.
+    Version(Version),
+    /// The stream has no versions, or does not exist.
+    NoVersioning,
+}
+
+/// What a stream is at the moment of an append. Its last event tells, not a counter kept beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamState {
+    /// It has no events.
+    Missing,
+    /// Its last event has this version.
+    Versioned(Version),
+    /// Its events have no versions.
+    Unversioned,
+}
+
+impl StreamState {
+    /// The version for messages: 0 where there is no stream, `None` where it has no versions.
+    #[must_use]
+    pub const fn version(self) -> Option<Version> {
+        match self {
+            Self::Missing => Some(0),
+            Self::Versioned(version) => Some(version),
+            Self::Unversioned => None,
+        }
+    }
+}
+
+impl Expectation {
+    /// Whether an append may go on: the version of its first event, or `None` for events without versions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`], [`Error::ExpectedVersionUsedOnVersionlessStream`],
+    /// [`Error::NoExpectedVersionGivenOnVersionedStream`].
+    pub fn check(self, stream: &StreamId, state: StreamState) -> Result<Option<Version>> {
+        let stream = || stream.clone();
+        match (self, state) {
+            (Self::NoVersioning, StreamState::Missing | StreamState::Unversioned) => Ok(None),
+            (Self::NoVersioning, StreamState::Versioned(_)) => {
+                Err(Error::NoExpectedVersionGivenOnVersionedStream { stream: stream() })
+            }
+            (Self::Version(_), StreamState::Unversioned) => {
+                Err(Error::ExpectedVersionUsedOnVersionlessStream { stream: stream() })
+            }
+            (Self::Version(0), StreamState::Missing) => Ok(Some(1)),
+            (Self::Version(expected), StreamState::Missing) => {
+                Err(Error::Conflict { stream: stream(), expected, actual: 0 })
+            }
+            (Self::Version(expected), StreamState::Versioned(actual)) if expected == actual => {
+                Ok(Some(actual.saturating_add(1)))
+            }
+            (Self::Version(expected), StreamState::Versioned(actual)) => {
+                Err(Error::Conflict { stream: stream(), expected, actual })
+            }
+        }
+    }
+}
+
+/// What has to hold for an append besides its own expectations. Checked in the transaction that writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Requirement {
+    /// About another stream of the tenant.
+    Stream(StreamRequirement),
+}
+
+/// Another stream is at a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRequirement {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version; at 0 it does not exist.
+    pub version: Version,
+}
+
+impl StreamRequirement {
+    /// Whether the requirement holds, given the state of its stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RequirementFailed`].
+    pub fn check(&self, state: StreamState) -> Result<()> {
+        let Self { stream, version } = self;
+        if state.version() == Some(*version) {
+            return Ok(());
+        }
+        Err(Error::RequirementFailed { stream: stream.clone(), required: *version, actual: state.version() })
+    }
+}
+
+/// What became of an append that was not refused.
+#[derive(Debug)]
+pub enum AppendOutcome {
+    /// Everything was written: what each stream got, in the order of the request.
+    Written(Vec<Written>),
+    /// Some or all of the ids are in the store already, and nothing was written. The store decides whether this is the
+    /// same append repeated.
+    Present(Vec<PresentEvent>),
+}
+
+/// What an append wrote to one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The version of the first event; `None` without versions. The others follow without a gap.
+    pub first_version: Option<Version>,
+    /// The position of the last event.
+    pub last_position: AppendPosition,
+}
+
+/// An event that an append would have written again.
+#[derive(Debug)]
+pub struct PresentEvent {
+    /// The event as it is stored.
+    pub record: StoredRecord,
+    /// The id of the event before it in its stream.
+    pub previous: Option<Uuid>,
+}

@@ -1,0 +1,106 @@
+//! Reads: of one stream, and across streams.
+
+use std::sync::Arc;
+
+use super::records::{StoredEvent, StoredRecord};
+use crate::position::Position;
+use crate::stream_id::{Category, StreamId, TenantId};
+use crate::version::Version;
+
+/// What to load of a stream.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoadRequest {
+    /// Whose stream.
+    pub tenant: TenantId,
+    /// The stream.
+    pub stream: StreamId,
+    /// Which part of it.
+    pub span: Span,
+    /// At most so many events, at least 1; `None`: all of them.
+    pub limit: Option<usize>,
+}
+
+/// Which part of a stream to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// All of it, except that the newest snapshot of one of these names, at or below the version given, stands in for
+    /// the events up to its version. A snapshot above the stream's version, or older than the stream's first event, was
+    /// left over by a deleted stream and does not count.
+    FromSnapshot {
+        /// The names of the snapshots that the caller decodes.
+        names: &'static [&'static str],
+        /// The highest version that counts.
+        up_to: Version,
+    },
+    /// The full history.
+    Full,
+    /// The versions from `start` to below `stop`. Refused where there are none.
+    Versions {
+        /// The first version.
+        start: Version,
+        /// The version after the last.
+        stop: Version,
+    },
+    /// The events after this one: how a long stream is read in pages.
+    After(Position),
+    /// The last event alone.
+    Last,
+}
+
+/// What was loaded of a stream.
+#[derive(Debug, Default)]
+pub struct LoadedStream {
+    /// The snapshot that stands in for the events up to its version.
+    pub snapshot: Option<StoredEvent>,
+    /// The events, in order.
+    pub events: Vec<StoredEvent>,
+    /// Whether the limit cut off events.
+    pub has_more: bool,
+    /// The position of the stream's first event, if the request had a limit: it tells a stream from one of the same id
+    /// that was created after it was deleted.
+    pub first_position: Option<Position>,
+}
+
+impl LoadedStream {
+    /// The version of the last event that was loaded; `None` without events, or without versions.
+    #[must_use]
+    pub fn last_version(&self) -> Option<Version> {
+        self.events.last().and_then(|event| event.version)
+    }
+}
+
+/// What to read across streams.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ScanRequest {
+    /// Only events above this position.
+    pub after: Position,
+    /// Only these events.
+    pub filter: Filter,
+    /// At most so many events; at least 1.
+    pub limit: usize,
+}
+
+/// Which events a reader across streams wants.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Only this tenant's; `None`: everybody's.
+    pub tenant: Option<TenantId>,
+    /// Only this category's.
+    pub category: Option<Category>,
+    /// Only these stored names.
+    pub names: Option<Arc<[Arc<str>]>>,
+}
+
+/// A page of a scan.
+#[derive(Debug)]
+pub struct ScanPage {
+    /// The events, in position order.
+    pub records: Vec<StoredRecord>,
+    /// Where to read on from: at or above the last event, and settled.
+    pub next: Position,
+    /// Whether the limit cut off events.
+    pub has_more: bool,
+}

@@ -1,0 +1,74 @@
+//! Events and snapshots as they are stored.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::position::Position;
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+
+/// An event, or a snapshot, to be stored.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewRecord {
+    /// Unique in the whole store.
+    pub id: Uuid,
+    /// The stored name of its type.
+    pub name: Cow<'static, str>,
+    /// The text of a JSON object.
+    pub data: String,
+    /// The text of a JSON object.
+    pub context: String,
+    /// In whole microseconds, years 1 to 9999.
+    pub created_at: Timestamp,
+    /// The version of the payload's form, from 1; for a snapshot, of its format.
+    pub schema_version: u32,
+}
+
+/// An event of a stream, or a snapshot, as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// Its position. A snapshot has none of its own: [`Position::START`].
+    pub position: Position,
+    /// Its version, if the stream has versions.
+    pub version: Option<Version>,
+    /// Its id.
+    pub id: Uuid,
+    /// The stored name of its type.
+    pub name: Arc<str>,
+    /// Its payload: text that should be a JSON object.
+    pub data: Box<str>,
+    /// Its context: text that should be a JSON object.
+    pub context: Cow<'static, str>,
+    /// When it happened.
+    pub created_at: Timestamp,
+    /// The version of the payload's form.
+    pub schema_version: u32,
+}
+
+/// A stored event with its place.
+#[derive(Debug, Clone)]
+pub struct StoredRecord {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Whose stream.
+    pub tenant: TenantId,
+    /// The event.
+    pub event: StoredEvent,
+}
+
+/// A stream's id as a backend found it: nothing is checked, because what is stored is there to be read. An empty category
+/// is none.
+#[must_use]
+pub fn stored_stream_id(uuid: Uuid, name: Option<&str>, category: &str) -> StreamId {
+    StreamId::stored(uuid, name, category)
+}
+
+/// A tenant as a backend found it: nothing is checked, and the empty string is the default tenant.
+#[must_use]
+pub fn stored_tenant_id(name: &str) -> TenantId {
+    TenantId::stored(name)
+}
