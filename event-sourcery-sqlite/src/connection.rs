@@ -7,7 +7,8 @@ use event_sourcery::{Error, Result};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::options::SqliteOptions;
+use crate::layout;
+use crate::options::{SqliteOptions, Synchronous};
 
 /// Statements that a connection keeps prepared.
 const CACHED_STATEMENTS: usize = 64;
@@ -23,6 +24,7 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
     let connection = open(options)?;
     let failed = |error| options.failed(error);
     if !connection.is_readonly("main").map_err(failed)? {
+        layout::refuse_early(&connection, options)?;
         use_wal(&connection, options)?;
         sync_as_asked(&connection, options)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
@@ -38,8 +40,13 @@ pub(crate) fn checkpointer(options: &SqliteOptions) -> Result<Connection> {
 }
 
 fn sync_as_asked(connection: &Connection, options: &SqliteOptions) -> Result<()> {
-    let synchronous = options.synchronous.pragma();
-    connection.pragma_update(None, "synchronous", synchronous).map_err(|error| options.failed(error))
+    let is_synced = options.synchronous != Synchronous::Off;
+    // On macOS a sync reaches the drive, and not only its cache, with `fullfsync` alone; elsewhere it means nothing.
+    let pragmas = connection
+        .pragma_update(None, "synchronous", options.synchronous.pragma())
+        .and_then(|()| connection.pragma_update(None, "fullfsync", is_synced))
+        .and_then(|()| connection.pragma_update(None, "checkpoint_fullfsync", is_synced));
+    pragmas.map_err(|error| options.failed(error))
 }
 
 /// A connection that holds no pages, and raises the limit of the pool that all connections' pages share.

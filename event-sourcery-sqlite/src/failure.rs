@@ -1,5 +1,6 @@
 //! What SQLite reports, and the error that a caller gets for it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,9 +48,13 @@ impl Failure {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 Error::ForeignLayout { place, problem: self.message }
             }
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Error::StoreNotFound { place, problem: self.message }
-            }
+            // SQLite says so of a process that has no file handles left, too.
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => match std::fs::File::open(path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                    Error::StoreNotFound { place, problem: error.to_string() }
+                }
+                _ => self.into_error(busy_timeout),
+            },
             Some(ErrorCode::ReadOnly) => Error::ReadOnly {
                 problem: format!(
                     "SQLite writes to its folder even to read it, and may not ({})",

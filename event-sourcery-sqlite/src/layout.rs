@@ -21,6 +21,16 @@ const TABLES: [(&str, &str); 6] = [
     ("layout", include_str!("layout/layout.sql")),
 ];
 
+/// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
+const COLUMNS: [(&str, &[&str]); 6] = [
+    ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
+    ("events", &adopt::EVENT_COLUMNS),
+    ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
+    ("outbox_entries", &["id", "created_at", "data", "stream_name", "position", "tries_left"]),
+    ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
+    ("layout", &["version"]),
+];
+
 /// Makes the tables what this version needs, or checks that they are.
 pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     let pending = plan(connection, options)?;
@@ -34,6 +44,15 @@ pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Resul
         return Err(Error::MigrationNeeded { problem: summary(&pending) });
     }
     migrate(connection, options)
+}
+
+/// Refuses a file that is not to be touched, before anything in it is changed.
+pub(crate) fn refuse_early(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    let pending = plan(connection, options)?;
+    if pending.is_empty() || options.migrate {
+        return Ok(());
+    }
+    Err(Error::MigrationNeeded { problem: summary(&pending) })
 }
 
 /// Runs what is pending, in one transaction. Several processes may try at once: each looks again once it has the lock.
@@ -57,6 +76,7 @@ fn migrate(connection: &Connection, options: &SqliteOptions) -> Result<()> {
 pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<Vec<String>> {
     let schema = Schema { connection, options };
     schema.refuse_foreign()?;
+    schema.refuse_other_columns()?;
     let found = schema.layout()?;
     if found > LAYOUT {
         return Err(Error::NewerLayout { found, known: LAYOUT });
@@ -119,6 +139,26 @@ impl Schema<'_> {
             statement.query_map([about], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()
         };
         texts().map_err(|error| self.options.failed(error))
+    }
+
+    /// Tables of our names that somebody else made for something else.
+    fn refuse_other_columns(&self) -> Result<()> {
+        for (table, needed) in COLUMNS {
+            if !self.has_table(table)? {
+                continue;
+            }
+            let found = self.columns(table)?;
+            let missing = needed.iter().find(|column| !found.iter().any(|found| found == *column));
+            let problem = match missing {
+                Some(missing) => format!("its table {} has no column {missing}", self.table(table)),
+                None if table == "layout" && found.len() > 1 => {
+                    format!("its table {} is not ours", self.table(table))
+                }
+                None => continue,
+            };
+            return Err(Error::ForeignLayout { place: self.options.path.display().to_string(), problem });
+        }
+        Ok(())
     }
 
     /// The layout on record; 0 where there is none.

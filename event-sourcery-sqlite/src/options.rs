@@ -90,7 +90,7 @@ impl SqliteOptions {
         Self { migrate, ..self }
     }
 
-    /// What the tables' names begin with: letters, digits and underscores, at most 40. `event_sourcery_` by default,
+    /// What the tables' names begin with: lower-case letters, digits and underscores, at most 40. `event_sourcery_` by default,
     /// the tables of Event Sourcery for Python. Two stores in one file share a transaction and nothing else.
     pub fn table_prefix(self, prefix: impl Into<String>) -> Self {
         Self { prefix: prefix.into(), ..self }
@@ -152,9 +152,11 @@ impl SqliteOptions {
 
     /// Refuses what no store can be opened with.
     pub(crate) fn check(&self) -> Result<()> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        // SQLite does not tell upper from lower case in the names of tables.
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if self.prefix.len() > 40 || !self.prefix.chars().all(allowed) {
-            let problem = format!("{:?} has to be at most 40 letters, digits and underscores", self.prefix);
+            let problem =
+                format!("{:?} has to be at most 40 lower-case letters, digits and underscores", self.prefix);
             return Err(Error::InvalidOption { option: "table_prefix", problem });
         }
         if self.prefix.starts_with("sqlite_") {

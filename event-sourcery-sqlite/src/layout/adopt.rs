@@ -6,17 +6,13 @@ use super::{Schema, TABLES, split};
 use crate::sql::with_tables;
 
 const ADDED: &str = "schema_version";
-const EVENT_COLUMNS: [&str; 8] =
+pub(super) const EVENT_COLUMNS: [&str; 8] =
     ["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"];
 
 /// The events table: without AUTOINCREMENT it would give the positions of deleted events again, and it is rebuilt.
 pub(super) fn events(schema: &Schema<'_>) -> Result<Vec<String>> {
     let columns = schema.columns("events")?;
     let table = schema.table("events");
-    if let Some(missing) = EVENT_COLUMNS.iter().find(|column| !columns.iter().any(|found| found == *column)) {
-        let problem = format!("its table {table} has no column {missing}");
-        return Err(Error::ForeignLayout { place: schema.options.path.display().to_string(), problem });
-    }
     let made_by =
         schema.texts("SELECT upper(sql) FROM sqlite_schema WHERE type = 'table' AND name = ?1", &table)?;
     if made_by.iter().any(|sql| sql.contains("AUTOINCREMENT")) {
@@ -57,7 +53,8 @@ fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<S
     let script = TABLES.iter().find(|(name, _)| *name == "events").map_or("", |(_, sql)| *sql);
     let own = split(&with_tables(script, &schema.options.prefix));
     let Some((create, indexes)) = own.split_first() else { return Ok(own) };
-    let (rebuilt, names) = (format!("{table}_rebuilt"), EVENT_COLUMNS.join(", "));
+    let kept: Vec<_> = columns.iter().map(String::as_str).collect();
+    let (rebuilt, names) = (format!("{table}_rebuilt"), kept.join(", "));
     let mut statements = vec![
         create.replacen(table, &rebuilt, 1),
         format!("INSERT INTO {rebuilt} ({names}) SELECT {names} FROM {table} ORDER BY id"),

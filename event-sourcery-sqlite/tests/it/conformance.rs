@@ -1,6 +1,7 @@
 //! The contract on SQLite.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use event_sourcery::Result;
 use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
@@ -25,7 +26,7 @@ impl Fixture for SqliteFixture {
     }
 
     async fn connect(&self) -> SqliteBackend {
-        SqliteBackend::open(self.path()).await.unwrap()
+        Self::connect_to(self.address()).await
     }
 
     fn address(&self) -> String {
@@ -33,7 +34,8 @@ impl Fixture for SqliteFixture {
     }
 
     async fn connect_to(address: String) -> SqliteBackend {
-        SqliteBackend::open(address).await.unwrap()
+        // Four processes and a slow disk: waiting is not what is tested.
+        SqliteBackend::options(address).busy_timeout(Duration::from_secs(60)).open().await.unwrap()
     }
 
     async fn transaction(

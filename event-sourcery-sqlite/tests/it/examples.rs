@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The examples stand beside the folder of the test binaries; `cargo test` and `cargo nextest` build both.
+/// The examples stand beside the folder of the test binaries; `cargo nextest` builds them, `cargo test` may not.
 fn example(name: &str) -> PathBuf {
     let tests = env::current_exe().unwrap();
     let target = tests.parent().unwrap().parent().unwrap();
