@@ -85,3 +85,43 @@ async fn a_database_of_the_callers_own_becomes_a_store_and_keeps_its_tables() {
     let number = folder.foreign_connection().query_row("SELECT number FROM invoices", [], |row| row.get(0));
     assert_eq!(number, Ok("1003".to_owned()));
 }
+
+#[tokio::test]
+async fn tables_of_our_names_that_are_somebody_elses_are_refused_and_left_as_they_are() {
+    for table in ["streams (id, title)", "layout (version, html)", "projector_cursors (film)"] {
+        let folder = Folder::new();
+        let name = table.split(' ').next().unwrap();
+        let foreign = rusqlite_at(&folder);
+        foreign.execute_batch(&format!("CREATE TABLE {table}; INSERT INTO {name} DEFAULT VALUES")).unwrap();
+        let before = fs::read(folder.path()).unwrap();
+
+        let refused = SqliteOptions::new(folder.path()).table_prefix("").open().await.unwrap_err();
+
+        assert!(
+            matches!(&refused, Error::ForeignLayout { problem, .. } if problem.contains(name)),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(folder.path()).unwrap(), before, "{table}: not even the journal mode is changed");
+    }
+}
+
+#[tokio::test]
+async fn tables_that_are_not_to_be_migrated_are_left_as_they_are() {
+    let folder = Folder::new();
+    rusqlite_at(&folder).execute_batch("CREATE TABLE own (id)").unwrap();
+    let before = fs::read(folder.path()).unwrap();
+    let refused = SqliteOptions::new(folder.path()).migrate(false).open().await.unwrap_err();
+    assert!(matches!(refused, Error::MigrationNeeded { .. }), "{refused:?}");
+    assert_eq!(fs::read(folder.path()).unwrap(), before);
+}
+
+/// A database that is not in WAL mode.
+fn rusqlite_at(folder: &Folder) -> event_sourcery_sqlite::rusqlite::Connection {
+    event_sourcery_sqlite::rusqlite::Connection::open(folder.path()).unwrap()
+}
+
+#[test]
+fn a_prefix_in_upper_case_is_refused_because_sqlite_would_not_tell_it_from_the_lower_case_one() {
+    let refused = SqliteOptions::new("never-opened.db").table_prefix("Billing_").migration().unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "table_prefix", .. }), "{refused:?}");
+}
