@@ -46,7 +46,7 @@ enum Job {
 /// The handle to the writer thread. Dropping it waits until what was queued is committed and the file is closed.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<(Instant, Job)>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -103,7 +103,7 @@ impl Writer {
 
     fn send(&self, job: Job) -> Result<()> {
         let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.send(job).map_err(|_| Error::Closed)
+        jobs.send((Instant::now(), job)).map_err(|_| Error::Closed)
     }
 }
 
@@ -141,9 +141,10 @@ impl WriterThread {
     }
 
     /// Works until every handle is gone and the queue is empty.
-    fn run(&self, queue: &Receiver<Job>) {
+    fn run(&self, queue: &Receiver<(Instant, Job)>) {
         let mut next = queue.recv().ok();
-        while let Some(job) = next.take() {
+        while let Some((queued, job)) = next.take() {
+            self.wait_no_longer_than_asked(queued);
             match job {
                 Job::Alone(work) => work(self),
                 Job::Grouped(first) => next = self.commit_group(first, queue),
@@ -155,14 +156,26 @@ impl WriterThread {
         }
     }
 
+    /// The time in the queue counts: however many wait behind a lock, none waits longer than asked.
+    fn wait_no_longer_than_asked(&self, queued: Instant) {
+        let left = self.options.busy_timeout.saturating_sub(queued.elapsed());
+        if let Err(error) = self.connection.busy_timeout(left) {
+            tracing::error!(%error, "the time to wait for a lock could not be set");
+        }
+    }
+
     /// Commits a group of whatever is in the queue; gives back the job that ended it, if one did.
-    fn commit_group(&self, first: Box<dyn Member>, queue: &Receiver<Job>) -> Option<Job> {
+    fn commit_group(
+        &self,
+        first: Box<dyn Member>,
+        queue: &Receiver<(Instant, Job)>,
+    ) -> Option<(Instant, Job)> {
         let mut group = Group::begin(&self.connection, self.operations());
         group.add(first);
         let mut ended_by = None;
         while group.len() < LARGEST_GROUP {
             match queue.try_recv() {
-                Ok(Job::Grouped(member)) => group.add(member),
+                Ok((_, Job::Grouped(member))) => group.add(member),
                 Ok(alone) => {
                     ended_by = Some(alone);
                     break;
@@ -227,7 +240,7 @@ fn ended_by_closure() -> Error {
 }
 
 /// The next job: looked out for, then slept for. `None` once every handle is gone.
-fn wait(queue: &Receiver<Job>) -> Option<Job> {
+fn wait(queue: &Receiver<(Instant, Job)>) -> Option<(Instant, Job)> {
     let began = Instant::now();
     while began.elapsed() < LOOK_OUT {
         match queue.try_recv() {
