@@ -101,7 +101,8 @@ impl SqliteOptions {
         Self { synchronous, ..self }
     }
 
-    /// How long a write waits for another process that is writing, before it is [`Error::Busy`]. 5 seconds by default.
+    /// How long a write waits for another process that is writing, before it is [`Error::Busy`]; the time in our own
+    /// queue counts. 5 seconds by default.
     pub fn busy_timeout(self, timeout: Duration) -> Self {
         Self { busy_timeout: timeout, ..self }
     }
