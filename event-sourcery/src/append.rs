@@ -18,7 +18,7 @@ use crate::position::AppendPosition;
 use crate::store::Scope;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
-use crate::within::{InTransaction, OnStore};
+use crate::within::{InTransaction, Joined, OnStore};
 
 /// What an append wrote to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Appended {
 
 /// An append in the making; see [`EventStore::append`](crate::EventStore::append).
 ///
-/// On a store it runs when it is awaited, in a transaction, with [`run`](Append::run). If the future is dropped after it
+/// It runs when it is awaited; in a transaction of the store's, with [`run`](Append::run). If the future is dropped after it
 /// was polled, the append may or may not take effect, whole in either case.
 #[derive(Debug)]
 #[must_use = "an append does nothing until it is awaited or run"]
@@ -118,6 +118,21 @@ impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
             let Prepared { request, repeats } = prepared?;
             let request = Arc::new(request);
             let outcome = backend.append(Arc::clone(&request)).await?;
+            conclude(&request, &repeats, outcome)
+        })
+    }
+}
+
+impl<'a, Out: FromAppended> IntoFuture for Append<'a, Joined<'a>, Out> {
+    type Output = Result<Out>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let mut transaction = self.on.transaction;
+        let prepared = self.plan.prepare();
+        Box::pin(async move {
+            let Prepared { request, repeats } = prepared?;
+            let outcome = transaction.append(&request).await?;
             conclude(&request, &repeats, outcome)
         })
     }

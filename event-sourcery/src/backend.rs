@@ -121,8 +121,7 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 }
 
 /// A backend whose transactions are handed to a closure, on the backend's writer: the closure's result decides between
-/// commit and rollback. SQLite and memory work so; a backend whose transactions the caller holds (PostgreSQL) joins
-/// them by a trait beside this one.
+/// commit and rollback. SQLite and memory work so. Where the caller holds the transaction, it is a [`JoinableBackend`].
 #[async_trait]
 pub trait TransactionalBackend: Backend {
     /// The open transaction.
@@ -174,13 +173,57 @@ pub trait BackendTransaction {
     fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()>;
 }
 
+/// A backend whose transactions the caller holds: an open one is handed to the calls that are to join it. PostgreSQL works
+/// so; the type of the transaction ties it to its backend.
+pub trait JoinableBackend: Backend {
+    /// The caller's open transaction.
+    type Transaction<'t>: Send;
+
+    /// The operations of this store inside the caller's transaction.
+    fn join<'a>(&'a self, transaction: &'a mut Self::Transaction<'_>) -> Box<dyn JoinedTransaction + 'a>;
+}
+
+/// The operations inside a transaction that the caller holds. They mean what those of [`Backend`] mean, see what the
+/// transaction has written, and leave it usable when they are refused. Commit and rollback are the caller's.
+#[async_trait]
+pub trait JoinedTransaction: Send {
+    /// See [`Backend::append`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`Error::SerializationFailure`] where the transaction's isolation level ends it in favour of
+    /// another one.
+    async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome>;
+
+    /// See [`Backend::load`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream>;
+
+    /// See [`Backend::delete`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn delete(&mut self, request: &DeleteRequest) -> Result<()>;
+
+    /// See [`Backend::save_snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()>;
+}
+
 /// What a backend can do beyond the trait. The conformance kit checks what is declared, and prints what is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// One append can span several streams.
     pub several_streams: bool,
-    /// It implements [`TransactionalBackend`], or lets appends join the caller's own transaction.
+    /// It implements [`TransactionalBackend`] or [`JoinableBackend`].
     pub transactions: bool,
     /// What was acknowledged survives the process.
     pub durable: bool,

@@ -7,7 +7,7 @@ use crate::backend::DeleteRequest;
 use crate::error::Result;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
-use crate::within::{InTransaction, OnStore};
+use crate::within::{InTransaction, Joined, OnStore};
 
 /// A deletion in the making; see [`EventStore::delete_stream`](crate::EventStore::delete_stream).
 #[derive(Debug)]
@@ -37,6 +37,16 @@ impl<'a> IntoFuture for DeleteStream<OnStore<'a>> {
 
     fn into_future(self) -> Self::IntoFuture {
         self.on.backend.delete(self.request)
+    }
+}
+
+impl<'a> IntoFuture for DeleteStream<Joined<'a>> {
+    type Output = Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { mut on, request } = self;
+        Box::pin(async move { on.transaction.delete(&request).await })
     }
 }
 

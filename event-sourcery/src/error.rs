@@ -20,8 +20,8 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call was refused or failed. A refused call has written nothing.
 ///
-/// Two failures cannot know: when the connection to a store breaks between sending and answer, the append may have taken
-/// effect; and when the disk fails to sync and the process ends before the next write, it may be there afterwards, whole.
+/// Two failures cannot know: when the connection to a store breaks between sending and answer
+/// ([`OutcomeUnknown`](Error::OutcomeUnknown)), the append may have taken effect; and when the disk fails to sync and the process ends before the next write, it may be there afterwards, whole.
 /// Repeat such an append with the same event ids ([`Event::with_id`](crate::Event::with_id)); a repeat is recognised.
 ///
 /// ```
@@ -256,11 +256,29 @@ pub enum Error {
         source: Source,
     },
 
-    /// The store is locked by somebody else, and stayed so for as long as we may wait.
-    #[error("the store was locked by another connection for {waited:?}: try again, or allow a longer wait")]
+    /// The store is locked by somebody else, or has no connection free, and stayed so for as long as we may wait.
+    #[error(
+        "the store was locked by another connection, or had none free, for {waited:?}: try again, or allow a longer wait"
+    )]
     Busy {
         /// How long the call waited.
         waited: Duration,
+    },
+
+    /// The store's server cannot be reached, or is starting or shutting down. Nothing was written.
+    #[error("the store's server cannot be reached: {source}: try again when it is back")]
+    Unavailable {
+        /// The driver's or the database's own error.
+        source: Source,
+    },
+
+    /// The connection broke before the answer came: the call may have taken effect, whole, or not at all.
+    #[error(
+        "the connection broke before the store answered, so the call may have taken effect: repeat it with the same event          ids ({source})"
+    )]
+    OutcomeUnknown {
+        /// The driver's own error.
+        source: Source,
     },
 
     /// The disk, or the size that the database may have, is used up.
@@ -341,13 +359,15 @@ pub enum Error {
 impl Error {
     /// Whether trying the same call again can help.
     ///
-    /// A [`Conflict`](Error::Conflict) is not retryable in this sense: the caller has to load and decide again.
+    /// A [`Conflict`](Error::Conflict) is not retryable in this sense: the caller has to load and decide again. Neither is
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown): only an append with event ids of the caller's can be repeated safely.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
             Self::SerializationFailure { .. }
                 | Self::Busy { .. }
+                | Self::Unavailable { .. }
                 | Self::StorageFull { .. }
                 | Self::StreamChangedWhileReading { .. }
         )

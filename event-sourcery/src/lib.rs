@@ -81,7 +81,7 @@ pub use snapshot::SaveSnapshot;
 pub use store::EventStore;
 pub use stream_id::{Category, StreamId, TenantId};
 pub use version::Version;
-pub use within::{InTransaction, OnStore, Within};
+pub use within::{InTransaction, Joined, OnStore, Within};
 pub use wrapped_event::{Recorded, WrappedEvent};
 pub use {jiff, uuid};
 

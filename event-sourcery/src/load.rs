@@ -15,7 +15,7 @@ use crate::position::Position;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
 use crate::version::Version;
-use crate::within::{InTransaction, OnStore};
+use crate::within::{InTransaction, Joined, OnStore};
 use crate::wrapped_event::WrappedEvent;
 
 /// How many events of a long stream are in memory at once.
@@ -89,6 +89,24 @@ impl<'a, E: Event> IntoFuture for LoadStream<OnStore<'a>, E> {
     fn into_future(self) -> Self::IntoFuture {
         let Self { on, mut request, .. } = self;
         Box::pin(async move { load(on, &mut request).await?.whole(&request.stream) })
+    }
+}
+
+impl<'a, E: Event> IntoFuture for LoadStream<Joined<'a>, E> {
+    type Output = Result<Vec<WrappedEvent<E>>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { mut on, mut request, .. } = self;
+        Box::pin(async move {
+            loop {
+                let loaded = on.transaction.load(&request).await?;
+                match Page::new(&request.stream, loaded) {
+                    Ok(page) => return page.whole(&request.stream),
+                    Err(without) => request.span = without,
+                }
+            }
+        })
     }
 }
 

@@ -1,17 +1,17 @@
 //! Payloads: from a caller's type to the text of a JSON object and back, refusing what would not come back equal.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::{DecodeError, PayloadError};
 use crate::finite;
 
 /// The deepest nesting that serde_json reads back.
 const DEEPEST: usize = 127;
-
-/// From this many digits on, an integer may not fit into 64 bits.
-const DIGITS_OF_64_BITS: usize = 19;
 
 /// The text of a JSON object for `value`.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, PayloadError> {
@@ -45,22 +45,50 @@ pub(crate) fn expect_object(data: &str) -> Result<(), DecodeError> {
     if data.trim_start().starts_with('{') { Ok(()) } else { Err(DecodeError::NotAnObject) }
 }
 
-/// Whether two texts stand for one JSON value, whatever the order of keys, spacing and escapes. Integers beyond 64 bits,
-/// which serde_json's values round, have to be written alike in the same order.
+/// Whether two texts stand for one JSON value, whatever the order of keys, spacing, escapes and the way in which a number
+/// is written: a database may write all of these its own way. Numbers are compared digit by digit, not as floats.
 pub(crate) fn equal_json(left: &str, right: &str) -> bool {
-    left == right || long_numbers(left).eq(long_numbers(right)) && equal_values(left, right)
+    left == right || equal_values(left.trim(), right.trim()).unwrap_or(false)
 }
 
-/// The runs of digits that are too long for 64 bits.
-fn long_numbers(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() >= DIGITS_OF_64_BITS)
+fn equal_values(left: &str, right: &str) -> Result<bool, serde_json::Error> {
+    type Object<'t> = BTreeMap<Cow<'t, str>, &'t RawValue>;
+    let equal = |(left, right): (&&RawValue, &&RawValue)| equal_json(left.get(), right.get());
+    Ok(match (left.as_bytes().first(), right.as_bytes().first()) {
+        (Some(b'{'), Some(b'{')) => {
+            let (left, right): (Object<'_>, Object<'_>) =
+                (serde_json::from_str(left)?, serde_json::from_str(right)?);
+            left.keys().eq(right.keys()) && left.values().zip(right.values()).all(equal)
+        }
+        (Some(b'['), Some(b'[')) => {
+            let (left, right): (Vec<&RawValue>, Vec<&RawValue>) =
+                (serde_json::from_str(left)?, serde_json::from_str(right)?);
+            left.len() == right.len() && left.iter().zip(&right).all(equal)
+        }
+        (Some(b'"'), Some(b'"')) => {
+            serde_json::from_str::<Cow<'_, str>>(left)? == serde_json::from_str::<Cow<'_, str>>(right)?
+        }
+        (Some(b'-' | b'0'..=b'9'), Some(b'-' | b'0'..=b'9')) => {
+            decimal(left).is_some_and(|left| Some(left) == decimal(right))
+        }
+        _ => left == right,
+    })
 }
 
-fn equal_values(left: &str, right: &str) -> bool {
-    match (serde_json::from_str::<Value>(left), serde_json::from_str::<Value>(right)) {
-        (Ok(left), Ok(right)) => left == right,
-        _ => false,
+/// A JSON number as its sign, its digits without zeros at either end, and the power of ten of the last one.
+fn decimal(number: &str) -> Option<(bool, String, i64)> {
+    let (negative, number) = number.strip_prefix('-').map_or((false, number), |number| (true, number));
+    let (number, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{whole}{fraction}");
+    let kept = digits.trim_end_matches('0');
+    if kept.is_empty() {
+        return Some((false, String::new(), 0));
     }
+    let exponent: i64 = exponent.parse().ok()?;
+    let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
+    let power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
+    Some((negative, kept.trim_start_matches('0').to_owned(), power))
 }
 
 fn is_too_deep(text: &str) -> bool {
@@ -92,7 +120,7 @@ fn nesting(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use serde_json::Value;
 
     use super::*;
 
@@ -106,6 +134,30 @@ mod tests {
         let holding = |number: u128| format!("{{\"n\": {number}}}");
         assert!(equal_json(&holding(u128::MAX), &format!(" {} ", holding(u128::MAX))));
         assert!(!equal_json(&holding(u128::MAX), &holding(u128::MAX - 1)));
+    }
+
+    #[test]
+    fn a_database_may_write_a_value_its_own_way() {
+        for (ours, theirs) in [
+            (r#"{"a":1,"bb":[2]}"#, r#"{"bb": [2], "a": 1}"#),
+            (r#"{"n":1e20}"#, r#"{"n":100000000000000000000}"#),
+            (r#"{"n":-0.0}"#, r#"{"n":0.0}"#),
+            (r#"{"n":1.50}"#, r#"{"n":15e-1}"#),
+            (r#"{"t":"\u00e9\n"}"#, "{\"t\":\"é\\n\"}"),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+        ] {
+            assert!(equal_json(ours, theirs), "{ours} {theirs}");
+        }
+        for (one, other) in [
+            (r#"{"n":1}"#, r#"{"n":"1"}"#),
+            (r#"{"n":1}"#, r#"{"n":-1}"#),
+            (r#"{"n":1}"#, r#"{"n":10}"#),
+            (r#"{"a":[1,2]}"#, r#"{"a":[2,1]}"#),
+            (r#"{"a":null}"#, r#"{}"#),
+            (r#"{"a":true}"#, r#"{"a":false}"#),
+        ] {
+            assert!(!equal_json(one, other), "{one} {other}");
+        }
     }
 
     #[test]

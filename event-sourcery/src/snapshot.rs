@@ -9,7 +9,7 @@ use crate::new_event::IntoEvent;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
 use crate::version::Version;
-use crate::within::{InTransaction, OnStore};
+use crate::within::{InTransaction, Joined, OnStore};
 
 /// A snapshot in the making; see [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
 #[derive(Debug)]
@@ -56,6 +56,16 @@ impl<'a> IntoFuture for SaveSnapshot<OnStore<'a>> {
             Ok(request) => self.on.backend.save_snapshot(request),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
+    }
+}
+
+impl<'a> IntoFuture for SaveSnapshot<Joined<'a>> {
+    type Output = Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { mut on, request } = self;
+        Box::pin(async move { on.transaction.save_snapshot(&request?).await })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::append::{Append, Appended};
-use crate::backend::{Backend, LoadRequest, Span, TransactionalBackend};
+use crate::backend::{Backend, JoinableBackend, LoadRequest, Span, TransactionalBackend};
 use crate::context::ContextComponent;
 use crate::delete::DeleteStream;
 use crate::enricher::{Enricher, Enrichers, Enriching};
@@ -16,7 +16,7 @@ use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
-use crate::within::{OnStore, Within};
+use crate::within::{Joined, OnStore, Within};
 
 /// A store of events, over a backend: the handle that an application holds, clones and passes on.
 ///
@@ -264,6 +264,23 @@ impl<B: Backend> EventStore<B> {
 /// The request that finds a stream's version.
 pub(crate) fn last_event(scope: &Scope, stream: &StreamId) -> LoadRequest {
     LoadRequest { tenant: scope.tenant.clone(), stream: stream.clone(), span: Span::Last, limit: None }
+}
+
+impl<B: JoinableBackend> EventStore<B> {
+    /// The store within a transaction that the caller holds: what the next call writes, and what the caller writes to
+    /// tables of its own, is committed together or not at all. A refused call leaves the transaction usable; dropping it
+    /// rolls it back.
+    ///
+    /// The backend's type must be known: a transaction of another database does not compile. See the backend's own
+    /// documentation for an example.
+    ///
+    /// # Errors
+    ///
+    /// Those of the same call on the store, and [`Error::SerializationFailure`] at isolation levels at which the database
+    /// ends one of two transactions: run the whole transaction again.
+    pub fn within<'a>(&'a self, transaction: &'a mut B::Transaction<'_>) -> Joined<'a> {
+        Joined { transaction: self.backend.join(transaction), scope: &self.scope }
+    }
 }
 
 impl<B: TransactionalBackend> EventStore<B> {

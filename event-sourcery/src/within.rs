@@ -1,9 +1,9 @@
-//! Where a call runs: on the store, awaited; or inside an open transaction.
+//! Where a call runs: on the store; inside a transaction of the store's own; or inside one that the caller holds.
 
 use std::ops::{Deref, DerefMut};
 
 use crate::append::{Append, Appended};
-use crate::backend::{Backend, BackendTransaction};
+use crate::backend::{Backend, BackendTransaction, JoinedTransaction};
 use crate::delete::DeleteStream;
 use crate::error::Result;
 use crate::event::Event;
@@ -28,6 +28,66 @@ pub struct InTransaction<'a> {
 impl std::fmt::Debug for InTransaction<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("InTransaction")
+    }
+}
+
+/// The store within a transaction that the caller holds; see [`EventStore::within`](crate::EventStore::within).
+///
+/// It serves one call, which runs when it is awaited; commit and rollback are the caller's.
+pub struct Joined<'a> {
+    pub(crate) transaction: Box<dyn JoinedTransaction + 'a>,
+    pub(crate) scope: &'a Scope,
+}
+
+impl std::fmt::Debug for Joined<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Joined")
+    }
+}
+
+impl<'a> Joined<'a> {
+    /// See [`EventStore::append`](crate::EventStore::append). A refusal leaves the transaction usable.
+    pub fn append(self, stream: &StreamId, events: impl IntoEvents) -> Append<'a, Joined<'a>, Appended> {
+        let scope = self.scope;
+        Append::new(self, scope, stream, events)
+    }
+
+    /// See [`EventStore::append_all`](crate::EventStore::append_all).
+    pub fn append_all(self) -> Append<'a, Joined<'a>, Vec<Appended>> {
+        let scope = self.scope;
+        Append::to_none(self, scope)
+    }
+
+    /// See [`EventStore::version`](crate::EventStore::version).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn version(mut self, stream: &StreamId) -> Result<Option<Version>> {
+        Ok(self.transaction.load(&last_event(self.scope, stream)).await?.last_version())
+    }
+
+    /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.
+    pub fn load_stream<E: Event>(self, stream: &StreamId) -> LoadStream<Joined<'a>, E> {
+        let scope = self.scope;
+        LoadStream::new(self, scope, stream)
+    }
+
+    /// See [`EventStore::delete_stream`](crate::EventStore::delete_stream).
+    pub fn delete_stream(self, stream: &StreamId) -> DeleteStream<Joined<'a>> {
+        let scope = self.scope;
+        DeleteStream::new(self, scope, stream)
+    }
+
+    /// See [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
+    pub fn save_snapshot(
+        self,
+        stream: &StreamId,
+        version: Version,
+        snapshot: impl IntoEvent,
+    ) -> SaveSnapshot<Joined<'a>> {
+        let scope = self.scope;
+        SaveSnapshot::new(self, scope, stream, version, snapshot)
     }
 }
 

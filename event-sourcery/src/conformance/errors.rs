@@ -40,11 +40,16 @@ pub(super) async fn clause_14_1_what_can_be_retried_says_so(_: Subject) {
     let retryable = [
         Error::SerializationFailure { source: source() },
         Error::Busy { waited: std::time::Duration::from_secs(5) },
+        Error::Unavailable { source: source() },
         Error::StorageFull { source: source() },
         Error::StreamChangedWhileReading { stream: ledger("1") },
     ];
     assert!(retryable.iter().all(Error::is_retryable));
-    let others = [Error::Closed, Error::Backend { backend: "any", source: source() }];
+    let others = [
+        Error::Closed,
+        Error::OutcomeUnknown { source: source() },
+        Error::Backend { backend: "any", source: source() },
+    ];
     assert!(!others.iter().any(Error::is_retryable));
 }
 
