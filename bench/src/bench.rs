@@ -62,16 +62,26 @@ impl Bench {
     /// Measures in turns, after a round that does not count.
     pub async fn alternate(
         &self,
-        mut ours: impl AsyncFnMut() -> Result<f64>,
-        mut baseline: impl AsyncFnMut() -> Result<f64>,
+        ours: impl AsyncFnMut() -> Result<f64>,
+        baseline: impl AsyncFnMut() -> Result<f64>,
     ) -> Result<Vec<Pair>> {
+        let rounds = self.take_turns(ours, baseline).await?;
+        Ok(rounds.into_iter().map(|(ours, baseline)| Pair { ours, baseline }).collect())
+    }
+
+    /// Takes turns, after a round that does not count.
+    pub async fn take_turns<T>(
+        &self,
+        mut ours: impl AsyncFnMut() -> Result<T>,
+        mut baseline: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<Vec<(T, T)>> {
         ours().await?;
         baseline().await?;
-        let mut pairs = Vec::new();
+        let mut rounds = Vec::new();
         for _ in 0..self.pairs {
-            pairs.push(Pair { ours: ours().await?, baseline: baseline().await? });
+            rounds.push((ours().await?, baseline().await?));
         }
-        Ok(pairs)
+        Ok(rounds)
     }
 }
 

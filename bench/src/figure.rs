@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::groups::GROUPS;
+
 /// One figure. Ours and what it is compared with were measured in turns, in one run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Figure {
@@ -19,7 +21,8 @@ pub struct Figure {
     pub baseline: f64,
     pub baseline_is: String,
     pub pairs: usize,
-    pub target: Target,
+    /// What was asked for, if anything.
+    pub target: Option<Target>,
     pub met: bool,
 }
 
@@ -54,7 +57,14 @@ pub struct Pair {
 }
 
 impl Figure {
-    pub fn of(name: &str, unit: &str, pairs: &[Pair], baseline_is: &str, target: Target) -> Self {
+    pub fn of(
+        name: &str,
+        unit: &str,
+        pairs: &[Pair],
+        baseline_is: &str,
+        target: impl Into<Option<Target>>,
+    ) -> Self {
+        let target = target.into();
         let values = Spread::of(pairs.iter().map(|pair| pair.ours));
         let ratios = Spread::of(pairs.iter().map(|pair| pair.ours / pair.baseline));
         Self {
@@ -68,13 +78,16 @@ impl Figure {
             baseline_is: baseline_is.to_owned(),
             pairs: pairs.len(),
             target,
-            met: target.is_met_by(ratios.median),
+            met: target.is_none_or(|target| target.is_met_by(ratios.median)),
         }
     }
 
-    /// The first part of the name.
-    pub fn group(&self) -> &str {
-        self.name.split('/').next().unwrap_or_default()
+    /// Which of the groups it belongs to.
+    pub fn group(&self) -> Option<usize> {
+        let is_of = |(group, _): &(&str, &str)| {
+            self.name.strip_prefix(group).is_some_and(|rest| rest.starts_with('/'))
+        };
+        GROUPS.iter().position(is_of)
     }
 }
 

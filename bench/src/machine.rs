@@ -24,6 +24,8 @@ pub struct Machine {
     pub fdatasync: f64,
     pub fdatasync_quartiles: [f64; 2],
     pub sqlite: String,
+    /// The server's version and settings that matter, if a server was measured.
+    pub postgres: Option<String>,
     pub rustc: String,
     pub load_average: String,
     pub measured_at: String,
@@ -43,6 +45,7 @@ impl Machine {
             fdatasync: syncs.median,
             fdatasync_quartiles: syncs.quartiles,
             sqlite: rusqlite::version().to_owned(),
+            postgres: None,
             rustc: first_line(String::from_utf8(Command::new("rustc").arg("-V").output()?.stdout)?),
             load_average: first_line(fs::read_to_string("/proc/loadavg")?),
             measured_at: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
@@ -75,7 +78,7 @@ fn fdatasync(folder: &Path) -> Result<Spread> {
 }
 
 /// The type of the file system that holds the folder. One in memory is refused: nothing on it is durable.
-fn filesystem(folder: &Path) -> Result<String> {
+pub fn filesystem(folder: &Path) -> Result<String> {
     let output = Command::new("findmnt").args(["-no", "FSTYPE", "-T"]).arg(folder).output()?;
     let kind = first_line(String::from_utf8(output.stdout)?);
     if ["tmpfs", "ramfs"].contains(&kind.as_str()) {

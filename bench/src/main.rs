@@ -4,6 +4,7 @@
 //! cargo run --release                          # every figure
 //! cargo run --release -- sequential load/10    # those whose names begin so; the others stay as they were
 //! cargo run --release -- --try                 # short rounds, small stores; keeps nothing
+//! ../scripts/with-postgres cargo run --release -- postgres    # those need a server's programs
 //! cargo run --release -- report                # tables and plot again, from what is kept
 //! ```
 
@@ -15,6 +16,7 @@ mod invoice;
 mod large_store;
 mod machine;
 mod plot;
+mod postgres;
 mod report;
 mod results;
 
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::bench::Bench;
 use crate::groups::{batch, concurrent, in_memory, large, load, sequential};
 use crate::machine::Machine;
+use crate::postgres::Server;
 use crate::results::Results;
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
@@ -51,7 +54,9 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
         folder: folder()?,
         figures: Vec::new(),
     };
-    let machine = Machine::look(&bench.folder)?;
+    let server = if bench.wants("postgres") { Some(Server::start()?) } else { None };
+    let about_server = server.as_ref().map(Server::about);
+    let machine = Machine { postgres: about_server, ..Machine::look(&bench.folder)? };
     println!("{}", serde_json::to_string(&machine)?);
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(sequential::measure(&mut bench))?;
@@ -60,6 +65,9 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     runtime.block_on(load::measure(&mut bench))?;
     in_memory::measure(&mut bench)?;
     runtime.block_on(large::measure(&mut bench))?;
+    if let Some(server) = &server {
+        runtime.block_on(groups::postgres::measure(&mut bench, server))?;
+    }
     if is_try {
         return Ok(());
     }

@@ -27,10 +27,22 @@ pub fn draw(figures: &[Figure]) -> Result<String, fmt::Error> {
     let of = |wanted: fn(&&Figure) -> bool| figures.iter().filter(wanted).collect();
     let panels = [
         Panel {
-            title: "Throughput, as a share of what is written by hand (more is better)",
-            figures: of(|figure| figure.baseline_is.starts_with("by hand")),
+            title: "SQLite: throughput, as a share of what is written by hand (more is better)",
+            figures: of(|figure| is_throughput(figure) && !is_of_postgres(figure)),
             end: 1.2,
             step: 0.2,
+        },
+        Panel {
+            title: "PostgreSQL: throughput, as a share of what is written by hand (more is better)",
+            figures: of(|figure| is_throughput(figure) && is_of_postgres(figure)),
+            end: 2.5,
+            step: 0.5,
+        },
+        Panel {
+            title: "PostgreSQL: time that concurrent appends take, to that by hand (less is better)",
+            figures: of(|figure| figure.baseline_is == "by hand" && figure.unit == "µs"),
+            end: 2.0,
+            step: 0.5,
         },
         Panel {
             title: "Time of an append with 10 million events in the store, to that with none (less is better)",
@@ -54,6 +66,14 @@ pub fn draw(figures: &[Figure]) -> Result<String, fmt::Error> {
     legend(&mut svg, top + 14.0)?;
     writeln!(svg, "</svg>")?;
     Ok(svg)
+}
+
+fn is_throughput(figure: &Figure) -> bool {
+    figure.baseline_is.starts_with("by hand") && figure.unit.ends_with("/s")
+}
+
+fn is_of_postgres(figure: &Figure) -> bool {
+    figure.name.starts_with("postgres/")
 }
 
 impl Panel<'_> {
@@ -103,21 +123,25 @@ impl Panel<'_> {
         let (left, right) = (self.x(0.0), self.x(figure.ratio));
         let colour = if figure.met { MET } else { MISSED };
         let [low, high] = figure.ratio_quartiles.map(|ratio| self.x(ratio));
-        let asked = self.x(figure.target.bound());
         writeln!(
             svg,
             r##"<text x="{:.1}" y="{text}" text-anchor="end">{}</text>
 <rect x="{left:.1}" y="{top}" width="{:.1}" height="{BAR}" fill="{colour}"/>
 <line x1="{low:.1}" y1="{middle}" x2="{high:.1}" y2="{middle}" stroke="#222" stroke-width="1.5"/>
-<line x1="{asked:.1}" y1="{:.1}" x2="{asked:.1}" y2="{:.1}" stroke="#f2a900" stroke-width="3"/>
 <text x="{:.1}" y="{text}" text-anchor="end">{:.2}</text>"##,
             LABELS - 8.0,
             figure.name,
             right - left,
-            top - 3.0,
-            top + BAR + 3.0,
             WIDTH - 12.0,
             figure.ratio,
+        )?;
+        let Some(target) = figure.target else { return Ok(()) };
+        let asked = self.x(target.bound());
+        writeln!(
+            svg,
+            r##"<line x1="{asked:.1}" y1="{:.1}" x2="{asked:.1}" y2="{:.1}" stroke="#f2a900" stroke-width="3"/>"##,
+            top - 3.0,
+            top + BAR + 3.0,
         )
     }
 }

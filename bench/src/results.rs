@@ -8,9 +8,6 @@ use crate::machine::Machine;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/figures.jsonl");
 
-/// The order of the groups, here and in the tables.
-const GROUPS: [&str; 6] = ["sequential", "concurrent", "batch", "load", "memory", "large"];
-
 #[derive(Default)]
 pub struct Results {
     pub machine: Option<Machine>,
@@ -32,12 +29,13 @@ impl Results {
         Ok(results)
     }
 
-    /// Puts figures in the place of those of the same names.
+    /// Puts figures in the place of those of the same names. What is known of a server stays if none was measured.
     pub fn replace(&mut self, machine: Machine, figures: Vec<Figure>) {
-        self.machine = Some(machine);
+        let known = self.machine.take().and_then(|machine| machine.postgres);
+        self.machine = Some(Machine { postgres: machine.postgres.or(known), ..machine });
         self.figures.retain(|kept| figures.iter().all(|figure| figure.name != kept.name));
         self.figures.extend(figures);
-        self.figures.sort_by_key(|figure| GROUPS.iter().position(|group| *group == figure.group()));
+        self.figures.sort_by_key(Figure::group);
     }
 
     pub fn keep(&self) -> Result<()> {

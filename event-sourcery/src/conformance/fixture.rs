@@ -58,7 +58,8 @@ pub trait Fixture: Sized + Send + Sync + 'static {
     /// Needed by backends that have [transactions](crate::backend::Capabilities::transactions).
     ///
     /// Where the backend is a [`TransactionalBackend`](crate::backend::TransactionalBackend), this is a call of
-    /// [`run_steps`](super::run_steps).
+    /// [`run_steps`](super::run_steps); where it is a [`JoinableBackend`](crate::backend::JoinableBackend), of
+    /// [`run_joined_steps`](super::run_joined_steps).
     fn transaction(
         &self,
         backend: &Self::Backend,

@@ -97,7 +97,7 @@ pub use self::faulty::{Fault, FaultyBackend};
 pub use self::fixture::Fixture;
 #[doc(hidden)]
 pub use self::run::{print_exemptions, run};
-pub use self::steps::{Answer, Ending, Step, run_steps};
+pub use self::steps::{Answer, Ending, Step, run_joined_steps, run_steps};
 
 /// Generates a test for each case of the contract, run on the backend of a [`Fixture`](crate::conformance::Fixture).
 ///

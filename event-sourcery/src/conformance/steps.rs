@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream,
-    SnapshotRequest, TransactionalBackend,
+    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, JoinedTransaction, LoadRequest,
+    LoadedStream, SnapshotRequest, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 
@@ -105,4 +105,22 @@ fn run_step(transaction: &mut impl BackendTransaction, step: Step) -> Result<Ans
         Step::Delete(request) => transaction.delete(&request).map(|()| Answer::Done),
         Step::SaveSnapshot(request) => transaction.save_snapshot(&request).map(|()| Answer::Done),
     }
+}
+
+/// The steps of [`Fixture::transaction`](super::Fixture::transaction) for a backend whose transactions the caller holds. The
+/// fixture begins the transaction, and ends it as told: [`Ending::Panic`] is to drop it.
+pub async fn run_joined_steps(
+    transaction: &mut dyn JoinedTransaction,
+    steps: Vec<Step>,
+) -> Vec<Result<Answer>> {
+    let mut answers = Vec::with_capacity(steps.len());
+    for step in steps {
+        answers.push(match step {
+            Step::Append(request) => transaction.append(&request).await.map(Answer::Appended),
+            Step::Load(request) => transaction.load(&request).await.map(Answer::Loaded),
+            Step::Delete(request) => transaction.delete(&request).await.map(|()| Answer::Done),
+            Step::SaveSnapshot(request) => transaction.save_snapshot(&request).await.map(|()| Answer::Done),
+        });
+    }
+    answers
 }

@@ -3,9 +3,10 @@
 
 use event_sourcery::{Event as _, StreamId};
 
-use super::invoicing::{Paid, Summarised, Summary, numbered, paid, payments, payments_in_python};
-use super::process::{Expected, Python, append, event, with};
-use super::shared_file::{SharedFile, shared};
+use reference::invoicing::{Paid, Summarised, Summary, numbered, paid, payments};
+use reference::{Expected, Python, SharedDatabase as _, append, event, payments_in_python, with};
+
+use super::shared_file::SharedFile;
 
 fn deleted() -> StreamId {
     StreamId::from_name("deleted").unwrap()
@@ -39,7 +40,8 @@ fn only_paid(events: Vec<event_sourcery::WrappedEvent<Summarised>>) -> Vec<(Stri
 
 #[tokio::test]
 async fn an_inherited_snapshot_above_the_streams_version_is_ignored() {
-    let (file, mut python, rust) = shared().await;
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
     leave_a_snapshot(&file, &mut python);
     python.create(&heir(), &[event(&paid("1"))]);
     assert!(is_inherited(&file));
@@ -50,7 +52,8 @@ async fn an_inherited_snapshot_above_the_streams_version_is_ignored() {
 
 #[tokio::test]
 async fn an_inherited_snapshot_older_than_the_streams_first_event_is_ignored() {
-    let (file, mut python, rust) = shared().await;
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
     leave_a_snapshot(&file, &mut python);
     python.create(&heir(), &[event(&paid("1")), event(&paid("2")), event(&paid("3"))]);
     assert!(is_inherited(&file));
@@ -65,7 +68,8 @@ async fn an_inherited_snapshot_older_than_the_streams_first_event_is_ignored() {
 
 #[tokio::test]
 async fn a_stream_that_rust_creates_inherits_nothing() {
-    let (file, mut python, rust) = shared().await;
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
     leave_a_snapshot(&file, &mut python);
 
     // Imported: its events are older than the snapshot.
@@ -80,7 +84,8 @@ async fn a_stream_that_rust_creates_inherits_nothing() {
 
 #[tokio::test]
 async fn a_row_without_events_passes_no_inheritance_on() {
-    let (file, mut python, rust) = shared().await;
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
     leave_a_snapshot(&file, &mut python);
     let refused = append(&heir(), Expected::Version(5), &[event(&paid("6"))]);
     python.ask(&with(refused, "goes_on_after_refusal", true)).unwrap_err();
@@ -94,7 +99,8 @@ async fn a_row_without_events_passes_no_inheritance_on() {
 
 #[tokio::test]
 async fn a_snapshot_of_rusts_does_not_come_back_when_python_deleted_the_stream() {
-    let (_file, mut python, rust) = shared().await;
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
     rust.append(&deleted(), [paid("old"), paid("old")]).await.unwrap();
     rust.save_snapshot(&deleted(), 2, Summary { payments: 2 }).await.unwrap();
     python.delete(&deleted());

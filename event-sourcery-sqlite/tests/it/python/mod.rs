@@ -1,20 +1,15 @@
 //! Two languages, one file: Event Sourcery for Python, the package itself, writes and reads the same SQLite files.
 
-mod invoicing;
-mod process;
 mod shared_file;
 
-mod adoption;
-mod appending;
-mod contexts;
-mod corrupt;
-mod deleting;
-mod drift;
-mod layouts;
 mod leftovers;
-mod names;
-mod racing;
-mod reading;
-mod snapshots;
-mod tenants;
-mod times;
+mod long_names;
+mod nan;
+mod rebuilding;
+mod tables;
+mod untyped;
+mod wall_clock;
+
+use self::shared_file::SharedFile;
+
+reference::both_languages!(SharedFile);

@@ -1,0 +1,24 @@
+//! The groups of figures on a PostgreSQL server, beside the same rows written by hand.
+
+mod batch;
+mod concurrent;
+mod driver;
+mod load;
+mod lone;
+mod read;
+mod sequential;
+mod tasks;
+
+use crate::Result;
+use crate::bench::Bench;
+use crate::postgres::Server;
+
+pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
+    sequential::measure(bench, server).await?;
+    concurrent::measure(bench, server).await?;
+    batch::measure(bench, server).await?;
+    load::measure(bench, server).await?;
+    lone::measure(bench, server).await?;
+    read::measure(bench, server).await?;
+    driver::measure(bench, server).await
+}

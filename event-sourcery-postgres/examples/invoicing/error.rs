@@ -1,0 +1,106 @@
+//! What goes wrong, and the answer to it: all of it here.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+use event_sourcery::Error;
+use serde_json::{Value, json};
+
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// There is no such invoice.
+    NotFound,
+    /// The input breaks a rule, which this says.
+    Invalid(String),
+    /// The body is not the JSON that was asked for.
+    Body(JsonRejection),
+    Store(Error),
+    Database(sqlx::Error),
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Body(rejection)
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotFound => answer(StatusCode::NOT_FOUND, "there is no such invoice"),
+            Self::Invalid(problem) => answer(StatusCode::UNPROCESSABLE_ENTITY, &problem),
+            Self::Body(rejection) => answer(rejection.status(), &rejection.body_text()),
+            Self::Store(error) => store_failed(&error),
+            Self::Database(error) if is_retryable(&error) => try_again(&error),
+            Self::Database(error) => internal(&error),
+        }
+    }
+}
+
+fn store_failed(error: &Error) -> Response {
+    match error {
+        Error::Conflict { expected, actual, .. } => {
+            let body = json!({
+                "error": "somebody else has changed the invoice: look at it again",
+                "expected_version": expected,
+                "actual_version": actual,
+            });
+            (StatusCode::CONFLICT, Json(body)).into_response()
+        }
+        Error::DuplicateEvent { .. } => {
+            answer(StatusCode::UNPROCESSABLE_ENTITY, "id: another payment has it")
+        }
+        Error::InvalidName { .. } | Error::InvalidPayload { .. } => {
+            answer(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
+        }
+        Error::OutcomeUnknown { .. } => {
+            eprintln!("invoicing: {error}");
+            let problem =
+                "it may have been done: look at the invoice, or send a payment again with the same id";
+            answer(StatusCode::GATEWAY_TIMEOUT, problem)
+        }
+        error if error.is_retryable() => try_again(error),
+        error => internal(error),
+    }
+}
+
+/// Whether the same request can succeed later: no connection, or a transaction that was ended in favour of another.
+fn is_retryable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("57P") || matches!(&*code, "40001" | "40P01" | "53300")),
+        _ => false,
+    }
+}
+
+fn try_again(error: &dyn std::error::Error) -> Response {
+    eprintln!("invoicing: {error}");
+    let answer = answer(StatusCode::SERVICE_UNAVAILABLE, "the database is busy or away: try again");
+    ([(RETRY_AFTER, "1")], answer).into_response()
+}
+
+/// The client learns that it is not to blame, and the log what it was.
+fn internal(error: &dyn std::error::Error) -> Response {
+    eprintln!("invoicing: {error}");
+    answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+}
+
+fn answer(status: StatusCode, problem: &str) -> Response {
+    (status, Json::<Value>(json!({ "error": problem }))).into_response()
+}

@@ -1,0 +1,246 @@
+//! Which appends go to the database together.
+//!
+//! A lone append waits for nobody: it runs at once, in its caller's task. Those that arrive while enough others are under
+//! way queue up, and share the next statement, transaction and sync of the disk. Each still succeeds or is refused alone:
+//! whatever a batch did not write runs again by itself.
+//!
+//! What is waited for: of two appends to one stream, the second waits for the first, without a connection. A statement
+//! that takes long, because somebody holds the stream's row, gives its lane to others meanwhile. A batch passes over rows that
+//! are locked.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event_sourcery::backend::{AppendOutcome, AppendRequest, Written};
+use event_sourcery::{Error, Result};
+use tokio::sync::oneshot;
+
+use crate::backend::Database;
+use crate::operations::{Operations, is_simple};
+
+/// How many statements are under way before appends queue up.
+const LANES: usize = 4;
+
+/// A statement that takes longer than this no longer counts: it is waiting for somebody.
+const LANE_TIME: Duration = Duration::from_millis(20);
+
+/// The most appends in a batch.
+const MOST_MEMBERS: usize = 64;
+
+/// The most events in a batch, unless its first append has more.
+const MOST_EVENTS: usize = 1_000;
+
+/// The appends of a process that are under way or wait.
+#[derive(Debug)]
+pub(crate) struct Appends {
+    state: Mutex<State>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct State {
+    free_lanes: usize,
+    waiting: VecDeque<Member>,
+    /// The streams that an append of ours is under way to, by the hash of their key.
+    busy: HashSet<u64>,
+}
+
+/// An append that waits for its turn.
+#[derive(Debug)]
+struct Member {
+    request: Arc<AppendRequest>,
+    stream: u64,
+    answer: oneshot::Sender<Result<AppendOutcome>>,
+}
+
+impl Appends {
+    pub(crate) fn new() -> Self {
+        let state = State { free_lanes: LANES, waiting: VecDeque::new(), busy: HashSet::new() };
+        Self { state: Mutex::new(state), hasher: RandomState::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Two streams with one hash wait for each other, and lose nothing else.
+    fn stream(&self, request: &AppendRequest) -> u64 {
+        self.hasher.hash_one((request.tenant.as_str(), request.streams.first().map(|part| &part.stream)))
+    }
+}
+
+impl Database {
+    /// Appends: at once, or together with others.
+    pub(crate) async fn append(self: &Arc<Self>, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
+        if !is_simple(&request) {
+            return self.append_alone(&request).await;
+        }
+        let stream = self.appends.stream(&request);
+        let answer = {
+            let mut state = self.appends.state();
+            if state.free_lanes == 0 || state.busy.contains(&stream) || !state.waiting.is_empty() {
+                let (answer, answered) = oneshot::channel();
+                state.waiting.push_back(Member { request: Arc::clone(&request), stream, answer });
+                Some(answered)
+            } else {
+                state.free_lanes -= 1;
+                state.busy.insert(stream);
+                None
+            }
+        };
+        match answer {
+            Some(answer) => answer.await.unwrap_or(Err(Error::Closed)),
+            None => {
+                let mut turn = Turn { database: self, streams: vec![stream], has_lane: true };
+                turn.run(self.append_alone(&request)).await
+            }
+        }
+    }
+
+    async fn append_alone(&self, request: &AppendRequest) -> Result<AppendOutcome> {
+        let mut connection = self.acquire().await?;
+        Operations::alone(&mut connection, &self.sql).append(request).await
+    }
+
+    /// Starts a batch of what waits, if there is a lane for it.
+    fn start_batch(self: &Arc<Self>) {
+        let batch = {
+            let mut state = self.appends.state();
+            if state.free_lanes == 0 {
+                return;
+            }
+            let batch = state.next_batch();
+            if batch.is_empty() {
+                return;
+            }
+            state.free_lanes -= 1;
+            batch
+        };
+        let database = Arc::clone(self);
+        tokio::spawn(async move { database.run_batch(batch).await });
+    }
+
+    async fn run_batch(self: Arc<Self>, batch: Vec<Member>) {
+        let streams = batch.iter().map(|member| member.stream).collect();
+        let mut turn = Turn { database: &self, streams, has_lane: true };
+        let requests: Vec<_> = batch.iter().map(|member| &*member.request).collect();
+        let written = match requests.as_slice() {
+            [_] => vec![None],
+            _ => turn.run(self.append_batch(&requests)).await,
+        };
+        let mut rest = Vec::new();
+        for (member, written) in batch.into_iter().zip(written) {
+            match written {
+                Some(written) => {
+                    // A caller that is gone does not want to know.
+                    let _ = member.answer.send(Ok(AppendOutcome::Written(vec![written])));
+                }
+                None => rest.push(member),
+            }
+        }
+        turn.streams.retain(|stream| rest.iter().all(|member| member.stream != *stream));
+        match <[Member; 1]>::try_from(rest) {
+            Ok([last]) => {
+                turn.streams.push(last.stream);
+                let outcome = turn.run(self.append_alone(&last.request)).await;
+                let _ = last.answer.send(outcome);
+            }
+            Err(rest) => {
+                for member in rest {
+                    let database = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        let _turn =
+                            Turn { database: &database, streams: vec![member.stream], has_lane: false };
+                        let outcome = database.append_alone(&member.request).await;
+                        let _ = member.answer.send(outcome);
+                    });
+                }
+            }
+        }
+    }
+
+    /// What each of them wrote. Where all failed together, each will fail, or not, by itself.
+    async fn append_batch(&self, requests: &[&AppendRequest]) -> Vec<Option<Written>> {
+        let nothing = || vec![None; requests.len()];
+        let Ok(mut connection) = self.acquire().await else { return nothing() };
+        match Operations::alone(&mut connection, &self.sql).append_batch(requests).await {
+            Ok(written) => written,
+            Err(failure) => {
+                tracing::debug!(
+                    ?failure,
+                    appends = requests.len(),
+                    "a batch failed, and its members run alone"
+                );
+                nothing()
+            }
+        }
+    }
+}
+
+impl State {
+    /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy.
+    fn next_batch(&mut self) -> Vec<Member> {
+        let mut batch = Vec::new();
+        let mut events = 0;
+        let mut passed_over = VecDeque::new();
+        while let Some(member) = self.waiting.pop_front() {
+            let more = member.request.streams.first().map_or(0, |part| part.events.len());
+            if batch.len() == MOST_MEMBERS || (!batch.is_empty() && events + more > MOST_EVENTS) {
+                self.waiting.push_front(member);
+                break;
+            }
+            if self.busy.insert(member.stream) {
+                events += more;
+                batch.push(member);
+            } else {
+                passed_over.push_back(member);
+            }
+        }
+        passed_over.append(&mut self.waiting);
+        self.waiting = passed_over;
+        batch
+    }
+}
+
+/// The right to append to streams, perhaps in a lane. Given back when it is dropped; then others have their turn.
+struct Turn<'d> {
+    database: &'d Arc<Database>,
+    streams: Vec<u64>,
+    has_lane: bool,
+}
+
+impl Turn<'_> {
+    /// Does the work; gives the lane away if it takes long.
+    async fn run<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        if let Ok(done) = tokio::time::timeout(LANE_TIME, &mut work).await {
+            return done;
+        }
+        self.give_lane_back();
+        work.await
+    }
+
+    fn give_lane_back(&mut self) {
+        if std::mem::take(&mut self.has_lane) {
+            self.database.appends.state().free_lanes += 1;
+            self.database.start_batch();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        {
+            let mut state = self.database.appends.state();
+            for stream in &self.streams {
+                state.busy.remove(stream);
+            }
+            state.free_lanes += usize::from(self.has_lane);
+        }
+        self.database.start_batch();
+    }
+}

@@ -1,0 +1,224 @@
+//! The backend: the pool, the tables, and who does what.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use event_sourcery::backend::{
+    AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, JoinableBackend, JoinedTransaction,
+    LoadRequest, LoadedStream, ScanPage, ScanRequest, SnapshotRequest,
+};
+use event_sourcery::{Position, Result};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
+
+use crate::append::Appends;
+use crate::failure::{During, Failure};
+use crate::layout;
+use crate::operations::{Operations, takes_one_statement};
+use crate::options::PostgresOptions;
+use crate::settled::{self, AdvanceError, Settled};
+use crate::sql::Sql;
+use crate::transaction::{OnConnection, PostgresTransaction};
+
+/// A store in a PostgreSQL database. Clones share it; several processes can too.
+///
+/// An append to one stream is one statement in one round trip. It is acknowledged after the commit, as durable as the
+/// server's `synchronous_commit` makes it. Appends that arrive while others are under way share a statement; each is
+/// refused alone.
+///
+/// # Your own transaction
+///
+/// ```
+/// # use event_sourcery::{EventStore, RawEvent, StreamId};
+/// # use event_sourcery_postgres::{PostgresBackend, sqlx};
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let database = postgres_cluster::Server::shared().create_database();
+/// let pool = sqlx::PgPool::connect(&database.url()).await?;
+/// let store = EventStore::new(PostgresBackend::from_pool(pool.clone()).await?);
+/// # sqlx::raw_sql("CREATE TABLE invoices (number TEXT)").execute(&pool).await?;
+/// let stream = StreamId::from_name("invoices/1003")?;
+///
+/// let mut tx = pool.begin().await?;
+/// sqlx::query("INSERT INTO invoices (number) VALUES ($1)").bind("1003").execute(&mut *tx).await?;
+/// store.within(&mut tx).append(&stream, RawEvent::new("InvoiceIssued", "{}")?).await?;
+/// tx.commit().await?;
+/// # assert_eq!(store.version(&stream).await?, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+///
+/// A transaction of another database does not compile:
+///
+/// ```compile_fail,E0277
+/// # use event_sourcery::{EventStore, MemoryBackend};
+/// # async fn other(pool: event_sourcery_postgres::sqlx::PgPool) {
+/// let store = EventStore::new(MemoryBackend::new());
+/// let mut tx = pool.begin().await.unwrap();
+/// store.within(&mut tx);
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PostgresBackend {
+    database: Arc<Database>,
+}
+
+/// What the clones of a backend share.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pool: PgPool,
+    pub(crate) sql: Sql,
+    pub(crate) appends: Appends,
+    settled: Settled,
+}
+
+impl PostgresBackend {
+    /// Opens the store in this database, with a pool of its own, creating the tables where they are missing, and adopting
+    /// those of Event Sourcery for Python where it made them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PostgresOptions::open`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        PostgresOptions::new(url).open().await
+    }
+
+    /// Opens the store in the database of this pool, as [`connect`](Self::connect) does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`PostgresOptions::open`].
+    pub async fn from_pool(pool: PgPool) -> Result<Self> {
+        PostgresOptions::with_pool(pool).open().await
+    }
+
+    /// The options for a database; see [`PostgresOptions`].
+    pub fn options(url: impl Into<String>) -> PostgresOptions {
+        PostgresOptions::new(url)
+    }
+
+    /// The pool, for the caller's own statements.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.database.pool
+    }
+
+    /// Begins a transaction that wakes waiting readers when it commits. Hand it to
+    /// [`EventStore::within`](event_sourcery::EventStore::within).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] without a free connection, [`Error::Unavailable`].
+    pub async fn begin(&self) -> Result<PostgresTransaction<'static>> {
+        let since = Instant::now();
+        let transaction = self.database.pool.begin().await;
+        let transaction = transaction
+            .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
+        Ok(PostgresTransaction::new(transaction))
+    }
+
+    pub(crate) async fn with_options(options: PostgresOptions) -> Result<Self> {
+        options.check()?;
+        let pool = options.pool()?;
+        let tables = layout::prepare(&pool, &options).await?;
+        let (sql, appends) = (Sql::new(&tables), Appends::new());
+        let database = Database { pool, sql, appends, settled: Settled::default() };
+        Ok(Self { database: Arc::new(database) })
+    }
+
+    pub(crate) async fn migration(options: &PostgresOptions) -> Result<String> {
+        options.check()?;
+        layout::script(&options.pool()?, options).await
+    }
+}
+
+impl Database {
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        let since = Instant::now();
+        let connection = self.pool.acquire().await;
+        connection.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
+    }
+
+    async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
+        let mut connection = self.acquire().await?;
+        if takes_one_statement(request) {
+            return Operations::alone(&mut connection, &self.sql).load(request).await;
+        }
+        let failed = |error| Failure::from(error).into_error(During::NothingKept, std::time::Duration::ZERO);
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
+        let loaded = Operations::joined(&mut snapshot, &self.sql).load(request).await;
+        snapshot.rollback().await.map_err(failed)?;
+        loaded
+    }
+
+    async fn advance(&self) -> Result<Position> {
+        let since = Instant::now();
+        self.settled.advance(&self.pool, &self.sql).await.map_err(|error| match error {
+            AdvanceError::OnStandby => settled::on_standby(),
+            AdvanceError::Failed(failure) => failure.into_error(During::NothingKept, since.elapsed()),
+        })
+    }
+
+    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let known = self.settled.known();
+        if request.after < known {
+            let page = self.scan_up_to(request, known).await?;
+            if page.has_more {
+                return Ok(page);
+            }
+        }
+        // What is settled is read in a statement that begins after it was known to be.
+        let settled = self.advance().await?;
+        self.scan_up_to(request, settled).await
+    }
+
+    async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
+        let mut connection = self.acquire().await?;
+        Operations::alone(&mut connection, &self.sql).scan(request, settled).await
+    }
+}
+
+#[async_trait]
+impl Backend for PostgresBackend {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::all()
+    }
+
+    async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
+        self.database.append(request).await
+    }
+
+    async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
+        self.database.load(&request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        let mut connection = self.database.acquire().await?;
+        Operations::alone(&mut connection, &self.database.sql).delete(&request).await
+    }
+
+    async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
+        let mut connection = self.database.acquire().await?;
+        Operations::alone(&mut connection, &self.database.sql).save_snapshot(&request).await
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
+        self.database.scan(&request).await
+    }
+
+    async fn position(&self) -> Result<Position> {
+        self.database.advance().await
+    }
+}
+
+impl JoinableBackend for PostgresBackend {
+    type Transaction<'t> = Transaction<'t, Postgres>;
+
+    fn join<'a>(&'a self, transaction: &'a mut Transaction<'_, Postgres>) -> Box<dyn JoinedTransaction + 'a> {
+        Box::new(OnConnection { connection: &mut *transaction, sql: &self.database.sql })
+    }
+}

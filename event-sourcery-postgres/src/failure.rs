@@ -1,0 +1,111 @@
+//! What PostgreSQL and the driver report, and the error that a caller gets for it.
+
+use std::time::Duration;
+
+use event_sourcery::Error;
+
+/// A failure of the database or of the way to it.
+#[derive(Debug)]
+pub(crate) struct Failure(sqlx::Error);
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// What was going on when a call failed: whether it may have taken effect all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum During {
+    /// Nothing is kept of the call: it only reads, or its transaction was not being committed.
+    NothingKept,
+    /// A commit may have been under way.
+    Commit,
+}
+
+impl Failure {
+    /// The database's five-letter code.
+    fn code(&self) -> Option<String> {
+        self.0.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        self.code().is_some_and(|found| codes.contains(&found.as_str()))
+    }
+
+    /// A name, an id or a version is taken.
+    pub(crate) fn is_unique_violation(&self) -> bool {
+        self.has_code(&["23505"])
+    }
+
+    /// The stream was deleted before its events arrived.
+    pub(crate) fn is_foreign_key_violation(&self) -> bool {
+        self.has_code(&["23503"])
+    }
+
+    /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
+    pub(crate) fn is_lost_race(&self) -> bool {
+        self.has_code(&["40001", "40P01"])
+    }
+
+    /// A value that a column cannot hold, such as a NUL in JSONB, or one that is too large.
+    pub(crate) fn is_about_a_value(&self) -> bool {
+        self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
+    }
+
+    /// The database's own words.
+    pub(crate) fn message(&self) -> String {
+        match self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>())
+        {
+            Some(error) => match error.detail() {
+                Some(detail) => format!("{}: {detail}", error.message()),
+                None => error.message().to_owned(),
+            },
+            None => self.0.to_string(),
+        }
+    }
+
+    /// The connection is gone, or its server is about to be.
+    fn is_lost_connection(&self) -> bool {
+        match &self.0 {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Tls(_) => true,
+            _ => self
+                .code()
+                .is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "53300"),
+        }
+    }
+
+    /// The error for a call that took this long.
+    pub(crate) fn into_error(self, during: During, took: Duration) -> Error {
+        if self.is_lost_connection() {
+            let source = self.0.into();
+            return match during {
+                During::NothingKept => Error::Unavailable { source },
+                During::Commit => Error::OutcomeUnknown { source },
+            };
+        }
+        match self.code().as_deref() {
+            Some("40001" | "40P01") => Error::SerializationFailure { source: self.0.into() },
+            Some("55P03") => Error::Busy { waited: took },
+            Some("53100") => Error::StorageFull { source: self.0.into() },
+            Some("25006") => Error::ReadOnly { problem: self.message() },
+            Some("42P01") => Error::MigrationNeeded { problem: self.message() },
+            _ => match self.0 {
+                sqlx::Error::PoolTimedOut => Error::Busy { waited: took },
+                sqlx::Error::PoolClosed => Error::Closed,
+                other => Error::Backend { backend: "postgres", source: other.into() },
+            },
+        }
+    }
+
+    /// The error for an attempt to open a store.
+    pub(crate) fn into_open_error(self, place: &str, took: Duration) -> Error {
+        match self.code().as_deref() {
+            Some("3D000") => Error::StoreNotFound { place: place.to_owned(), problem: self.message() },
+            _ => self.into_error(During::NothingKept, took),
+        }
+    }
+}

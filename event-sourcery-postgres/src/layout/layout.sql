@@ -1,0 +1,3 @@
+CREATE TABLE {layout} (
+    version INTEGER NOT NULL
+);

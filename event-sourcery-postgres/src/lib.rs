@@ -1,0 +1,37 @@
+//! PostgreSQL for [Event Sourcery](event_sourcery): events in the transaction that writes your own rows.
+//!
+//! ```
+//! # use event_sourcery::{Event, EventStore, StreamId};
+//! # use event_sourcery_postgres::PostgresBackend;
+//! # use serde::{Deserialize, Serialize};
+//! #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+//! struct InvoicePaid {
+//!     invoice_number: String,
+//! }
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let database = postgres_cluster::Server::shared().create_database();
+//! # let url = database.url();
+//! let store = EventStore::new(PostgresBackend::connect(&url).await?);
+//! let stream = StreamId::from_name("invoices/1003")?;
+//! store.append(&stream, InvoicePaid { invoice_number: "1003".into() }).await?;
+//! assert_eq!(store.load_stream::<InvoicePaid>(&stream).await?.len(), 1);
+//! # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+//! ```
+
+mod append;
+mod backend;
+mod failure;
+mod layout;
+mod operations;
+mod options;
+mod rows;
+mod settled;
+mod sql;
+mod transaction;
+mod values;
+
+pub use backend::PostgresBackend;
+pub use options::PostgresOptions;
+pub use sqlx;
+pub use transaction::PostgresTransaction;

@@ -1,0 +1,152 @@
+//! What the store's calls do to the tables, on one connection.
+
+mod append;
+mod delete;
+mod load;
+mod scan;
+mod snapshot;
+
+use std::time::{Duration, Instant};
+
+use event_sourcery::backend::StreamState;
+use event_sourcery::{Error, Result, StreamId, TenantId};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
+
+pub(crate) use self::append::is_simple;
+pub(crate) use self::load::takes_one_statement;
+use crate::failure::{During, Failure};
+use crate::rows::value;
+use crate::sql::{Sql, Statement};
+
+/// A connection with the statements to run on it.
+pub(crate) struct Operations<'c> {
+    pub(crate) connection: &'c mut PgConnection,
+    pub(crate) sql: &'c Sql,
+    /// Whether the caller's transaction is open on the connection. What has to be undone alone then runs under a
+    /// savepoint; otherwise in a transaction of its own.
+    joined: bool,
+    /// When the call began.
+    since: Instant,
+}
+
+impl<'c> Operations<'c> {
+    /// Calls of their own.
+    pub(crate) fn alone(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
+        Self { connection, sql, joined: false, since: Instant::now() }
+    }
+
+    /// Calls inside the caller's transaction.
+    pub(crate) fn joined(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
+        Self { connection, sql, joined: true, since: Instant::now() }
+    }
+
+    /// A statement of ours with a stream's key bound: UUID, category, tenant.
+    fn about<'q>(
+        statement: &Statement,
+        tenant: &'q TenantId,
+        stream: &'q StreamId,
+    ) -> Query<'q, Postgres, PgArguments> {
+        statement.query().bind(stream.uuid()).bind(stream.stored_category()).bind(tenant.as_str())
+    }
+
+    async fn rows(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, Failure> {
+        Ok(query.fetch_all(&mut *self.connection).await?)
+    }
+
+    async fn row(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, Failure> {
+        Ok(query.fetch_optional(&mut *self.connection).await?)
+    }
+
+    /// Runs a statement that changes rows, and tells how many.
+    async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, Failure> {
+        Ok(query.execute(&mut *self.connection).await?.rows_affected())
+    }
+
+    /// A transaction for what takes several statements: a savepoint where the caller's is open.
+    ///
+    /// One that is dropped takes back what it has written before the connection is used again.
+    async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, Failure> {
+        Ok(if self.joined {
+            self.connection.begin().await?
+        } else {
+            self.connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE").await?
+        })
+    }
+
+    /// The error of a failure that keeps nothing of the call.
+    pub(crate) fn failed(&self, failure: impl Into<Failure>) -> Error {
+        failure.into().into_error(During::NothingKept, self.took())
+    }
+
+    /// The error of a failure at a moment when a commit may have been under way.
+    fn failed_committing(&self, failure: impl Into<Failure>) -> Error {
+        let during = if self.joined { During::NothingKept } else { During::Commit };
+        failure.into().into_error(during, self.took())
+    }
+
+    fn took(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// What is known of a stream, and of the name that it is to have.
+#[derive(Debug)]
+struct Known {
+    /// The number of its row.
+    row: Option<i64>,
+    /// The version in its row.
+    row_version: Option<i64>,
+    named: bool,
+    /// What its events tell.
+    state: StreamState,
+    /// Another stream that has the name.
+    holder: Option<Holder>,
+    /// Whether any of the events asked about is in the store.
+    any_present: bool,
+}
+
+/// A row with a name that another stream is to have. Without events it is no stream, and gives the name up.
+#[derive(Debug, Clone, Copy)]
+struct Holder {
+    row: i64,
+    uuid: uuid::Uuid,
+    has_events: bool,
+}
+
+impl Known {
+    /// Reads a row of [`Sql::states`].
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let last: Option<i32> = value(row, 3)?;
+        let state = match (last, value(row, 4)?) {
+            (_, false) => StreamState::Missing,
+            (None, true) => StreamState::Unversioned,
+            (Some(version), true) => StreamState::Versioned(u64::try_from(version).unwrap_or(0)),
+        };
+        let holder = match value::<Option<i64>>(row, 5)? {
+            Some(number) => Some(Holder { row: number, uuid: value(row, 6)?, has_events: value(row, 7)? }),
+            None => None,
+        };
+        let named = value::<Option<bool>>(row, 2)?.unwrap_or(false);
+        Ok(Self {
+            row: value(row, 0)?,
+            row_version: value(row, 1)?,
+            named,
+            state,
+            holder,
+            any_present: value(row, 8)?,
+        })
+    }
+
+    /// Refuses a name that another stream has, unless this one has a name already.
+    fn check_name(&self, stream: &StreamId) -> Result<()> {
+        let Some(name) = stream.name().filter(|_| !self.named) else { return Ok(()) };
+        match self.holder {
+            Some(Holder { uuid, has_events: true, .. }) => {
+                Err(Error::StreamNameTaken { stream: stream.clone(), name: name.to_owned(), holder: uuid })
+            }
+            _ => Ok(()),
+        }
+    }
+}

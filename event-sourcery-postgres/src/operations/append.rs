@@ -1,0 +1,402 @@
+//! Appending.
+
+use std::collections::HashMap;
+
+use event_sourcery::backend::{
+    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StreamAppend,
+    StreamState, Written,
+};
+use event_sourcery::{AppendPosition, Error, PayloadError, Result, TenantId, Version};
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+use super::{Holder, Known, Operations};
+use crate::failure::Failure;
+use crate::rows::{EventReader, value};
+use crate::values::{EventColumns, Jsonb, stored_version};
+
+/// Why an append that is not refused found nothing to append to.
+enum Verdict {
+    /// Some or all of its events are there already.
+    Present(Vec<PresentEvent>),
+    /// What it expects holds now: the stream was deleted, or created by somebody else, in between. The same statement will do.
+    Again,
+    /// What it expects holds, and the stream's row disagrees with its events, or an orphaned row has its name.
+    Mend,
+}
+
+/// What one statement appended: nothing where the stream was not as expected.
+type Appended = Result<Option<Written>, Failure>;
+
+/// How often an append is tried whose expectation holds whenever it is looked at.
+const ATTEMPTS: usize = 8;
+
+/// How long a batch waits for another transaction that is creating one of its streams.
+const PATIENCE_OF_A_BATCH: &str = "20ms";
+
+impl Operations<'_> {
+    /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
+    ///
+    /// An append to one stream is one statement. If that finds nothing to append to, a second one finds out why; if by
+    /// then everything is as expected, the append is tried again.
+    pub(crate) async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
+        let mut at_once = is_simple(request);
+        for _ in 0..ATTEMPTS {
+            let written = if at_once {
+                self.append_at_once(request).await.map(|written| written.map(|written| vec![written]))
+            } else {
+                self.append_under_locks(request).await
+            };
+            match written {
+                Ok(Some(written)) => return Ok(AppendOutcome::Written(written)),
+                Ok(None) => {}
+                Err(failure) if failure.is_unique_violation() || failure.is_foreign_key_violation() => {}
+                Err(failure) if failure.is_lost_race() && !self.joined => {}
+                Err(failure) => return Err(self.append_failed(request, failure).await),
+            }
+            match self.explain(request).await? {
+                Verdict::Present(present) => return Ok(AppendOutcome::Present(present)),
+                Verdict::Again => at_once = true,
+                Verdict::Mend => at_once = false,
+            }
+        }
+        let source = "others created, changed or deleted the stream each time it was tried".into();
+        Err(Error::SerializationFailure { source })
+    }
+
+    /// Appends several requests of one stream each, all different, in one statement: what each of them wrote, if it did.
+    /// If the statement fails, none of them did.
+    pub(crate) async fn append_batch(
+        &mut self,
+        requests: &[&AppendRequest],
+    ) -> Result<Vec<Option<Written>>, Failure> {
+        let members: Vec<_> =
+            requests.iter().filter_map(|request| Some((&request.tenant, request.streams.first()?))).collect();
+        let (mut uuids, mut categories, mut tenants, mut names) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut expected, mut versions) = (Vec::new(), Vec::new());
+        let (mut event_members, mut places) = (Vec::new(), Vec::new());
+        for (number, (tenant, part)) in (1_i64..).zip(&members) {
+            uuids.push(part.stream.uuid());
+            categories.push(part.stream.stored_category());
+            tenants.push(tenant.as_str());
+            names.push(part.stream.name());
+            expected.push(row_version(part.expectation));
+            versions.push(last_version(part).map(stored_version));
+            for place in 1..=part.events.len() as i64 {
+                event_members.push(number);
+                places.push(place);
+            }
+        }
+        let query = self.sql.append_batch.query();
+        let query =
+            query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
+        let query = query.bind(event_members).bind(places);
+        let events = EventColumns::of(members.iter().flat_map(|(_, part)| &part.events));
+        let rows = self.rows(events.bind(query).bind(PATIENCE_OF_A_BATCH)).await?;
+        let mut all = vec![None; requests.len()];
+        for row in &rows {
+            let (number, position): (i64, i64) = (value(row, 0)?, value(row, 1)?);
+            let number = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            if let (Some(one), Some((_, part))) = (all.get_mut(number), members.get(number)) {
+                *one = Some(written(part, position));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Appends to one stream in one statement. Nothing, and no position drawn, where the stream is not as expected.
+    ///
+    /// In the caller's transaction it runs under a savepoint, because a failed statement would end the transaction.
+    async fn append_at_once(&mut self, request: &AppendRequest) -> Appended {
+        let Some(part) = request.streams.first() else { return Ok(None) };
+        if !self.joined {
+            return append_at_once(self.connection, self.sql, &request.tenant, part).await;
+        }
+        let sql = self.sql;
+        let mut savepoint = self.connection.begin().await?;
+        match append_at_once(&mut savepoint, sql, &request.tenant, part).await {
+            Ok(written) => {
+                savepoint.commit().await?;
+                Ok(written)
+            }
+            Err(failure) => {
+                savepoint.rollback().await?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Appends to any number of streams in one transaction, under locks: checks every expectation and requirement, and
+    /// mends rows on the way. Nothing where one of them does not hold.
+    async fn append_under_locks(&mut self, request: &AppendRequest) -> Result<Option<Vec<Written>>, Failure> {
+        let (sql, joined, since) = (self.sql, self.joined, self.since);
+        let mut transaction = self.begin().await?;
+        let mut inside = Operations { connection: &mut transaction, sql, joined, since };
+        match inside.write_under_locks(request).await {
+            Ok(Some(written)) => {
+                transaction.commit().await?;
+                Ok(Some(written))
+            }
+            refused_or_failed => {
+                transaction.rollback().await?;
+                refused_or_failed
+            }
+        }
+    }
+
+    /// Finds out why an append found nothing to append to, or why the database refused it: that it is refused is the
+    /// error.
+    async fn explain(&mut self, request: &AppendRequest) -> Result<Verdict> {
+        let ids: Vec<_> = request.event_ids().collect();
+        let known = self.states(request, &ids).await.map_err(|failure| self.failed(failure))?;
+        if known.first().is_some_and(|known| known.any_present) {
+            return Ok(Verdict::Present(self.present(&ids).await?));
+        }
+        check(request, &known)?;
+        let [part] = request.streams.as_slice() else { return Ok(Verdict::Mend) };
+        let agrees = known.first().is_some_and(|known| match known.row {
+            Some(_) => {
+                known.row_version == row_version(part.expectation) && known.state != StreamState::Missing
+            }
+            None => known.holder.is_none(),
+        });
+        Ok(if agrees { Verdict::Again } else { Verdict::Mend })
+    }
+
+    /// The error for a failure of an append. One that is about a value names the event that holds it.
+    async fn append_failed(&mut self, request: &AppendRequest, failure: Failure) -> Error {
+        let records = request.streams.iter().flat_map(|part| &part.events);
+        if failure.is_about_a_value()
+            && let Some(error) = self.not_storable(&records.collect::<Vec<_>>()).await
+        {
+            return error;
+        }
+        self.failed_committing(failure)
+    }
+
+    /// The error for the first of these records that JSONB cannot hold, found by halves.
+    pub(super) async fn not_storable(&mut self, records: &[&NewRecord]) -> Option<Error> {
+        let mut suspects = records;
+        let mut problem = self.jsonb_refuses(suspects).await?;
+        while suspects.len() > 1 {
+            let (left, right) = suspects.split_at(suspects.len() / 2);
+            suspects = match self.jsonb_refuses(left).await {
+                Some(refused) => {
+                    problem = refused;
+                    left
+                }
+                None => right,
+            };
+        }
+        let [record] = suspects else { return None };
+        let source = PayloadError::NotStorable { problem };
+        Some(Error::InvalidPayload { name: record.name.to_string(), source })
+    }
+
+    /// What the database says to these payloads and contexts.
+    async fn jsonb_refuses(&mut self, records: &[&NewRecord]) -> Option<String> {
+        let values: Vec<_> =
+            records.iter().flat_map(|record| [Jsonb(&record.data), Jsonb(&record.context)]).collect();
+        let mut attempt = self.connection.begin().await.ok()?;
+        let query = sqlx::query("SELECT cardinality($1::jsonb[])").bind(values.as_slice());
+        query.execute(&mut *attempt).await.err().map(|error| Failure::from(error).message())
+    }
+
+    /// Those of the events that are in the store already.
+    async fn present(&mut self, ids: &[Uuid]) -> Result<Vec<PresentEvent>> {
+        let rows =
+            self.rows(self.sql.present.query().bind(ids)).await.map_err(|failure| self.failed(failure))?;
+        let mut reader = EventReader::default();
+        let present = rows.iter().map(|row| {
+            let previous = value(row, 12).map_err(|error| self.failed(error))?;
+            Ok(PresentEvent { record: reader.record(row)?, previous })
+        });
+        present.collect()
+    }
+
+    /// What is known of the request's streams, and behind them of those that it requires something of.
+    async fn states(&mut self, request: &AppendRequest, ids: &[Uuid]) -> Result<Vec<Known>, Failure> {
+        let Keys { uuids, categories, names } = Keys::of(request);
+        let query = self.sql.states.query();
+        let query = query.bind(uuids).bind(categories).bind(request.tenant.as_str()).bind(names).bind(ids);
+        let rows = self.rows(query).await?;
+        Ok(rows.iter().map(Known::read).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    async fn write_under_locks(&mut self, request: &AppendRequest) -> Result<Option<Vec<Written>>, Failure> {
+        let mut known = self.lock(request).await?;
+        if check(request, &known).is_err() {
+            return Ok(None);
+        }
+        let orphans: Vec<_> =
+            known.iter().filter_map(|known| known.holder).map(|Holder { row, .. }| row).collect();
+        if !orphans.is_empty() {
+            self.execute(self.sql.delete_snapshots.query().bind(&orphans)).await?;
+            self.execute(self.sql.delete_streams.query().bind(&orphans)).await?;
+            known = self.lock(request).await?;
+            if check(request, &known).is_err() {
+                return Ok(None);
+            }
+        }
+        // Without a row: somebody else has deleted it, or takes the name, at this moment.
+        let rows: Option<Vec<i64>> = known.iter().map(|known| known.row).collect();
+        let Some(rows) = rows else { return Ok(None) };
+        let (rows, required) = rows.split_at(request.streams.len().min(rows.len()));
+        let empty = known.iter().zip(rows).filter(|(known, _)| known.state == StreamState::Missing);
+        let empty: Vec<_> = empty.map(|(_, row)| *row).collect();
+        if !empty.is_empty() {
+            self.execute(self.sql.delete_snapshots.query().bind(&empty)).await?;
+        }
+        let written = self.write(request, rows).await?;
+        // Rows that were made to keep others from creating a stream that must not exist.
+        let missing = known.iter().skip(rows.len()).zip(required);
+        let placeholders: Vec<_> =
+            missing.filter(|(known, _)| known.state == StreamState::Missing).map(|(_, row)| *row).collect();
+        if !placeholders.is_empty() {
+            self.execute(self.sql.delete_streams.query().bind(&placeholders)).await?;
+        }
+        Ok(Some(written))
+    }
+
+    /// Locks the request's streams, and those that it requires something of, whether they exist or not: nobody else
+    /// creates, changes or deletes them until the transaction ends. Tells what they are now.
+    async fn lock(&mut self, request: &AppendRequest) -> Result<Vec<Known>, Failure> {
+        let Keys { uuids, categories, names } = Keys::of(request);
+        let tenant = request.tenant.as_str();
+        let insert = self.sql.insert_streams.query();
+        self.execute(insert.bind(uuids.clone()).bind(categories.clone()).bind(tenant).bind(names)).await?;
+        let lock = self.sql.lock_streams.query();
+        self.execute(lock.bind(uuids).bind(categories).bind(tenant)).await?;
+        // In a statement of its own: it has to see what those wrote whose locks had to be waited for.
+        self.states(request, &[]).await
+    }
+
+    /// Writes rows and events of the streams, which are locked and as expected.
+    async fn write(&mut self, request: &AppendRequest, rows: &[i64]) -> Result<Vec<Written>, Failure> {
+        let (mut versions, mut names) = (Vec::new(), Vec::new());
+        let (mut event_rows, mut event_versions) = (Vec::new(), Vec::new());
+        for (part, row) in request.streams.iter().zip(rows) {
+            let first = first_version(part.expectation);
+            versions.push(last_version(part).map(stored_version));
+            names.push(part.stream.name());
+            for number in 0..part.events.len() as Version {
+                event_rows.push(*row);
+                event_versions.push(first.map(|first| stored_version(first.saturating_add(number))));
+            }
+        }
+        let events = EventColumns::of(request.streams.iter().flat_map(|part| &part.events));
+        let query = self.sql.write.query().bind(rows).bind(versions).bind(names);
+        let query = events.bind(query.bind(event_rows).bind(event_versions));
+        let answer = self.rows(query).await?;
+        let positions: Vec<(i64, i64)> = answer
+            .iter()
+            .map(|row| Ok((value(row, 0)?, value(row, 1)?)))
+            .collect::<Result<_, sqlx::Error>>()?;
+        let parts = request.streams.iter().zip(rows);
+        Ok(parts
+            .map(|(part, row)| {
+                let own = positions.iter().filter(|(_, stream)| stream == row).map(|(position, _)| *position);
+                written(part, own.max().unwrap_or(0))
+            })
+            .collect())
+    }
+}
+
+/// Whether an append can be one statement: to one stream, and nothing required of others.
+pub(crate) fn is_simple(request: &AppendRequest) -> bool {
+    request.streams.len() == 1 && request.requirements.is_empty()
+}
+
+/// The statement for what the part expects, run as it is.
+async fn append_at_once(
+    connection: &mut PgConnection,
+    sql: &crate::sql::Sql,
+    tenant: &TenantId,
+    part: &StreamAppend,
+) -> Appended {
+    let StreamAppend { stream, expectation, events } = part;
+    let statement = match expectation {
+        Expectation::Version(0) => &sql.create,
+        Expectation::Version(_) => &sql.extend,
+        Expectation::NoVersioning => &sql.extend_or_create,
+    };
+    let first = first_version(*expectation).map(stored_version);
+    let query = Operations::about(statement, tenant, stream).bind(stream.name());
+    let query = query.bind(last_version(part).map(stored_version)).bind(first);
+    let row = EventColumns::of(events).bind(query).fetch_one(connection).await?;
+    Ok(value::<Option<i64>>(&row, 0)?.map(|position| written(part, position)))
+}
+
+/// What the request writes to and depends on, column by column. A required stream is not given a name.
+struct Keys<'r> {
+    uuids: Vec<Uuid>,
+    categories: Vec<&'r str>,
+    names: Vec<Option<&'r str>>,
+}
+
+impl<'r> Keys<'r> {
+    fn of(request: &'r AppendRequest) -> Self {
+        let written = request.streams.iter().map(|part| (&part.stream, part.stream.name()));
+        let required = request.requirements.iter().filter_map(|requirement| match requirement {
+            Requirement::Stream(required) => Some((&required.stream, None)),
+            _ => None,
+        });
+        let mut keys = Self { uuids: Vec::new(), categories: Vec::new(), names: Vec::new() };
+        for (stream, name) in written.chain(required) {
+            keys.uuids.push(stream.uuid());
+            keys.categories.push(stream.stored_category());
+            keys.names.push(name);
+        }
+        keys
+    }
+}
+
+/// Checks everything that the request expects of its streams, and requires of others.
+fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
+    let mut known = known.iter();
+    let mut claimed = HashMap::new();
+    for (part, known) in request.streams.iter().zip(known.by_ref()) {
+        let stream = &part.stream;
+        part.expectation.check(stream, known.state)?;
+        known.check_name(stream)?;
+        if let Some(name) = stream.name()
+            && let Some(holder) = claimed.insert((stream.stored_category(), name), stream.uuid())
+        {
+            return Err(Error::StreamNameTaken { stream: stream.clone(), name: name.to_owned(), holder });
+        }
+    }
+    for requirement in &request.requirements {
+        let Requirement::Stream(requirement) = requirement else {
+            return Err(Error::Unsupported { backend: "postgres", operation: "this requirement" });
+        };
+        requirement.check(known.next().map_or(StreamState::Missing, |known| known.state))?;
+    }
+    Ok(())
+}
+
+fn written(part: &StreamAppend, last_position: i64) -> Written {
+    Written {
+        first_version: first_version(part.expectation),
+        last_position: AppendPosition::from_i64(last_position),
+    }
+}
+
+fn first_version(expectation: Expectation) -> Option<Version> {
+    match expectation {
+        Expectation::Version(version) => Some(version.saturating_add(1)),
+        Expectation::NoVersioning => None,
+    }
+}
+
+fn last_version(part: &StreamAppend) -> Option<Version> {
+    first_version(part.expectation).map(|first| first.saturating_add(part.events.len() as Version - 1))
+}
+
+/// The version that a stream's row has if it is as expected.
+fn row_version(expectation: Expectation) -> Option<i64> {
+    match expectation {
+        Expectation::Version(version) => Some(stored_version(version)),
+        Expectation::NoVersioning => None,
+    }
+}

@@ -1,0 +1,48 @@
+//! Deleting.
+
+use event_sourcery::Result;
+use event_sourcery::backend::DeleteRequest;
+
+use super::Operations;
+use crate::failure::Failure;
+use crate::rows::value;
+
+impl Operations<'_> {
+    /// Deletes a stream and all that hangs on it. What hangs on a row without events goes too.
+    pub(crate) async fn delete(&mut self, request: &DeleteRequest) -> Result<()> {
+        self.try_delete(request).await.map_err(|failure| self.failed_committing(failure))
+    }
+
+    async fn try_delete(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
+        let (sql, joined) = (self.sql, self.joined);
+        let mut transaction = self.begin().await?;
+        let mut inside =
+            Operations { connection: &mut transaction, sql, joined, since: std::time::Instant::now() };
+        match inside.delete_under_lock(request).await {
+            Ok(()) => Ok(transaction.commit().await?),
+            Err(failure) => {
+                transaction.rollback().await?;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn delete_under_lock(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
+        let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
+        let sql = self.sql;
+        let Some(row) = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await? else {
+            return Ok(());
+        };
+        let row: i64 = value(&row, 0)?;
+        if *drop_outbox {
+            self.execute(sql.delete_outbox.query().bind(row)).await?;
+        } else if let Some(category) = stream.category() {
+            self.execute(sql.keep_category_in_outbox.query().bind(row).bind(category.as_str())).await?;
+        }
+        for statement in [&sql.delete_snapshots, &sql.delete_events, &sql.delete_streams] {
+            self.execute(statement.query().bind([row].as_slice())).await?;
+        }
+        self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;
+        Ok(())
+    }
+}

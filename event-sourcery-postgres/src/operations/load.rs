@@ -1,0 +1,203 @@
+//! Loading a stream.
+
+use std::pin::pin;
+
+use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
+use event_sourcery::{Error, Position, Result, Version};
+use futures_util::TryStreamExt as _;
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+
+use super::Operations;
+use crate::rows::{EventReader, value};
+use crate::values::stored_version;
+
+/// A run of a stream's events, to be read in order.
+#[derive(Clone, Copy)]
+enum Run {
+    /// From this version, and below that one.
+    Versions(i64, i64),
+    /// Those without versions, above this position.
+    Unversioned(i64),
+}
+
+impl Run {
+    /// Whatever has a version. Ours begin at 1; the reference's callers number as they like.
+    const ALL_VERSIONS: Self = Self::Versions(i64::MIN, i64::MAX);
+
+    const fn above(version: Version) -> Self {
+        Self::Versions(version as i64 + 1, i64::MAX)
+    }
+}
+
+/// What is known of a stream before a part of it is read.
+struct Shape {
+    first_position: Option<i64>,
+    /// The event at the position asked about: its version, if it is there.
+    at: Option<Option<i32>>,
+    has_unversioned: bool,
+    has_versioned: bool,
+}
+
+impl Operations<'_> {
+    /// Loads what the request asks for. What takes several statements has to run in one snapshot: see
+    /// [`takes_one_statement`].
+    pub(crate) async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        match request.span {
+            Span::Last => self.load_last(request).await,
+            Span::Full if request.limit.is_none() => {
+                let query = self.about_stream(request, |sql| &sql.load_all);
+                self.load_whole(request, query).await
+            }
+            Span::FromSnapshot { names, up_to } if request.limit.is_none() => {
+                let query = self.about_stream(request, |sql| &sql.load_from_snapshot);
+                self.load_whole(request, query.bind(names).bind(snapshot_version(up_to))).await
+            }
+            _ => self.load_in_order(request).await,
+        }
+    }
+
+    fn about_stream<'q>(
+        &self,
+        request: &'q LoadRequest,
+        statement: impl Fn(&crate::sql::Sql) -> &crate::sql::Statement,
+    ) -> Query<'q, Postgres, PgArguments> {
+        Self::about(statement(self.sql), &request.tenant, &request.stream)
+    }
+
+    /// All that a statement finds. The order is made here: the rows mostly come in it, and a sort of ours costs nothing
+    /// then.
+    async fn load_whole(
+        &mut self,
+        request: &LoadRequest,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<LoadedStream> {
+        let (mut loaded, mut reader) = (LoadedStream::default(), EventReader::default());
+        {
+            let since = self.since;
+            let failed = |error: sqlx::Error| {
+                crate::failure::Failure::from(error)
+                    .into_error(crate::failure::During::NothingKept, since.elapsed())
+            };
+            let mut rows = pin!(query.fetch(&mut *self.connection));
+            while let Some(row) = rows.try_next().await.map_err(failed)? {
+                let event = reader.event(&row, &request.stream)?;
+                if event.position == Position::START {
+                    loaded.snapshot = Some(event);
+                } else {
+                    loaded.events.push(event);
+                }
+            }
+        }
+        let order = |event: &StoredEvent| (event.version.is_none(), event.version, event.position);
+        loaded.events.sort_by_key(order);
+        Ok(loaded)
+    }
+
+    async fn load_last(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        let query = self.about_stream(request, |sql| &sql.load_last);
+        let mut loaded = self.load_whole(request, query).await?;
+        loaded.events.truncate(1);
+        Ok(loaded)
+    }
+
+    /// A part of a stream, in order, perhaps with a limit.
+    async fn load_in_order(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        let mut loaded = LoadedStream::default();
+        let position = if let Span::After(position) = request.span { position.to_i64() } else { 0 };
+        let Some(shape) = self.shape(request, position).await? else { return Ok(loaded) };
+        if request.limit.is_some() {
+            loaded.first_position = shape.first_position.map(Position::from_i64);
+        }
+        let mut reader = EventReader::default();
+        let mut runs = [Some(Run::ALL_VERSIONS), Some(Run::Unversioned(0))];
+        match request.span {
+            Span::FromSnapshot { names, up_to } => {
+                let query = self.about_stream(request, |sql| &sql.load_snapshot);
+                let row = self.row(query.bind(names).bind(snapshot_version(up_to))).await;
+                if let Some(row) = row.map_err(|failure| self.failed(failure))? {
+                    let snapshot = reader.event(&row, &request.stream)?;
+                    runs = [snapshot.version.map(Run::above), None];
+                    loaded.snapshot = Some(snapshot);
+                }
+            }
+            Span::Versions { .. } if shape.has_unversioned && !shape.has_versioned => {
+                return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
+            }
+            Span::Versions { start, stop } => {
+                runs = [Some(Run::Versions(stored_version(start), stored_version(stop))), None];
+            }
+            Span::After(position) => {
+                runs = match shape.at {
+                    Some(Some(version)) => {
+                        [Some(Run::Versions(i64::from(version) + 1, i64::MAX)), Some(Run::Unversioned(0))]
+                    }
+                    Some(None) => [None, Some(Run::Unversioned(position.to_i64()))],
+                    None => [None, None],
+                };
+            }
+            Span::Full | Span::Last => {}
+        }
+        for run in runs.into_iter().flatten() {
+            if loaded.has_more || matches!(run, Run::Unversioned(_)) && !shape.has_unversioned {
+                continue;
+            }
+            self.load_run(request, run, &mut loaded, &mut reader).await?;
+        }
+        Ok(loaded)
+    }
+
+    /// Reads a run behind what is loaded, up to the request's limit.
+    async fn load_run(
+        &mut self,
+        request: &LoadRequest,
+        run: Run,
+        loaded: &mut LoadedStream,
+        reader: &mut EventReader,
+    ) -> Result<()> {
+        let wanted = request.limit.map(|limit| limit.saturating_sub(loaded.events.len()));
+        let one_more = wanted.map(|wanted| i64::try_from(wanted).unwrap_or(i64::MAX).saturating_add(1));
+        let query = match run {
+            Run::Versions(start, stop) => {
+                let query = self.about_stream(request, |sql| &sql.load_versions);
+                query.bind(start).bind(stop).bind(one_more)
+            }
+            Run::Unversioned(above) => {
+                let query = self.about_stream(request, |sql| &sql.load_unversioned);
+                query.bind(above).bind(one_more)
+            }
+        };
+        let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
+        let wanted = wanted.unwrap_or(usize::MAX);
+        for row in rows.iter().take(wanted) {
+            loaded.events.push(reader.event(row, &request.stream)?);
+        }
+        loaded.has_more = rows.len() > wanted;
+        Ok(())
+    }
+
+    async fn shape(&mut self, request: &LoadRequest, position: i64) -> Result<Option<Shape>> {
+        let query = self.about_stream(request, |sql| &sql.shape).bind(position);
+        let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
+        let read = |row: &sqlx::postgres::PgRow| {
+            Ok(Shape {
+                first_position: value(row, 0)?,
+                at: value::<bool>(row, 2)?.then_some(value(row, 1)?),
+                has_unversioned: value(row, 3)?,
+                has_versioned: value(row, 4)?,
+            })
+        };
+        row.as_ref().map(read).transpose().map_err(|error: sqlx::Error| self.failed(error))
+    }
+}
+
+/// Whether a load is one statement, and so of one moment by itself.
+pub(crate) fn takes_one_statement(request: &LoadRequest) -> bool {
+    matches!((request.span, request.limit), (Span::Last, _) | (Span::Full | Span::FromSnapshot { .. }, None))
+}
+
+/// The highest version of a snapshot; the column holds 32 bits.
+fn snapshot_version(up_to: Version) -> i32 {
+    i32::try_from(up_to).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,83 @@
+//! Snapshots.
+
+use event_sourcery::backend::{SnapshotRequest, StreamState};
+use event_sourcery::{Error, Result};
+use sqlx::Connection as _;
+
+use super::{Known, Operations};
+use crate::failure::Failure;
+use crate::values::{Jsonb, UtcTimestamp, stored_schema_version, stored_version};
+
+impl Operations<'_> {
+    /// Stores a snapshot for a version that the stream has reached.
+    pub(crate) async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
+        match self.insert_snapshot(request).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.snapshot_refused(request).await),
+            Err(failure) if failure.is_unique_violation() => {
+                let stream = request.stream.clone();
+                Err(Error::DuplicateEvent { event_id: request.record.id, stream })
+            }
+            Err(failure) if failure.is_foreign_key_violation() => Err(self.snapshot_refused(request).await),
+            Err(failure) if failure.is_about_a_value() => match self.not_storable(&[&request.record]).await {
+                Some(error) => Err(error),
+                None => Err(self.failed(failure)),
+            },
+            Err(failure) => Err(self.failed_committing(failure)),
+        }
+    }
+
+    /// Whether the stream has reached the version, and the snapshot is stored.
+    async fn insert_snapshot(&mut self, request: &SnapshotRequest) -> Result<bool, Failure> {
+        let SnapshotRequest { tenant, stream, version, record, .. } = request;
+        // The column holds 32 bits, and no stream is longer.
+        let version = i32::try_from(stored_version(*version)).unwrap_or(i32::MAX);
+        let query = Self::about(&self.sql.insert_snapshot, tenant, stream)
+            .bind(version)
+            .bind(record.id)
+            .bind(&*record.name)
+            .bind(Jsonb(&record.data))
+            .bind(Jsonb(&record.context))
+            .bind(UtcTimestamp(record.created_at))
+            .bind(stored_schema_version(record));
+        if !self.joined {
+            return Ok(self.execute(query).await? == 1);
+        }
+        let mut savepoint = self.connection.begin().await?;
+        match query.execute(&mut *savepoint).await {
+            Ok(done) => {
+                savepoint.commit().await?;
+                Ok(done.rows_affected() == 1)
+            }
+            Err(error) => {
+                savepoint.rollback().await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Why the stream does not take the snapshot.
+    async fn snapshot_refused(&mut self, request: &SnapshotRequest) -> Error {
+        let SnapshotRequest { tenant, stream, .. } = request;
+        let query = self.sql.states.query().bind([stream.uuid()].as_slice());
+        let query = query.bind([stream.stored_category()].as_slice()).bind(tenant.as_str());
+        let rows = match self
+            .rows(query.bind([None::<&str>].as_slice()).bind([uuid::Uuid::nil(); 0].as_slice()))
+            .await
+        {
+            Ok(rows) => rows,
+            Err(failure) => return self.failed(failure),
+        };
+        let state = rows.first().map(Known::read).transpose();
+        match state.map(|known| known.map_or(StreamState::Missing, |known| known.state)) {
+            Ok(state) => match request.check(state) {
+                Err(mismatch) => mismatch,
+                // The stream has reached the version in the meantime, or was created anew.
+                Ok(()) => {
+                    Error::SerializationFailure { source: "the stream changed at the same time".into() }
+                }
+            },
+            Err(error) => self.failed(error),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The settled position: how far readers may go without ever missing an event.
+//!
+//! Positions come from a sequence and become visible at commit, in any order. A run of positions without a hole is
+//! settled. At a hole, the highest position that is visible, or was drawn by then, is a ceiling, and those who hold
+//! `RowExclusiveLock` on the events table *afterwards* are the only ones who can own a position below it that is not visible
+//! yet: every insert takes that lock before it draws its position, and releases it after it has become visible. Once each
+//! of them has ended, whatever is not there up to the ceiling was rolled back, or deleted. No time-out, no extra lock, no
+//! dependence on transaction ids; a transaction that never touched the table is not waited for.
+//!
+//! A holder is named by its virtual transaction, which is unique as long as the server runs. A transaction that is prepared
+//! goes on under another name (`-1/..`): prepared transactions that turn up when a holder has vanished take its place.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use event_sourcery::{Error, Position};
+use sqlx::{PgPool, Row as _};
+use tokio::sync::Mutex;
+
+use crate::failure::Failure;
+use crate::sql::Sql;
+
+/// How many events are looked at in one statement.
+const LOOK_AT: i64 = 10_000;
+
+/// How often a caller looks on before it takes what is settled by then: others may be writing faster than it looks.
+const LOOKS: usize = 4;
+
+/// The one tracker of a process, shared by all readers.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    position: AtomicI64,
+    /// Who advances holds the lock.
+    evidence: Mutex<Evidence>,
+    /// How many advances have begun.
+    begun: AtomicU64,
+    /// Which of them was the last to end well.
+    ended: AtomicU64,
+}
+
+/// What earlier looks have found.
+#[derive(Debug, Default)]
+struct Evidence {
+    hole: Option<Hole>,
+    /// The last position that was drawn then.
+    drawn: i64,
+}
+
+/// A hole below a ceiling, and who may still fill it.
+#[derive(Debug)]
+struct Hole {
+    ceiling: i64,
+    holders: HashSet<String>,
+    /// Which run of the server gave the names.
+    server: String,
+}
+
+/// What [`Sql::look`] finds.
+#[derive(Debug)]
+struct Look {
+    events: i64,
+    reached: i64,
+    ceiling: Option<i64>,
+    holders: Option<Vec<String>>,
+    drawn: i64,
+    recorded: i64,
+    server: String,
+    on_standby: bool,
+}
+
+impl Settled {
+    /// What was settled when somebody last looked. Never goes back.
+    pub(crate) fn known(&self) -> Position {
+        Position::from_i64(self.position.load(Ordering::Acquire))
+    }
+
+    /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
+    pub(crate) async fn advance(&self, pool: &PgPool, sql: &Sql) -> Result<Position, AdvanceError> {
+        let seen = self.begun.load(Ordering::Acquire);
+        let mut evidence = self.evidence.lock().await;
+        if self.ended.load(Ordering::Acquire) > seen {
+            return Ok(self.known());
+        }
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut settled = self.position.load(Ordering::Acquire);
+        let mut recorded = settled;
+        for _ in 0..LOOKS {
+            let look = Look::from(pool, sql, settled, evidence.drawn).await?;
+            if look.on_standby {
+                return Err(AdvanceError::OnStandby);
+            }
+            recorded = look.recorded;
+            let (reached, goes_on) = look.settle(settled, &mut evidence);
+            settled = reached;
+            if !goes_on {
+                break;
+            }
+        }
+        if settled > recorded {
+            record(pool, sql, settled).await;
+        }
+        self.position.fetch_max(settled, Ordering::AcqRel);
+        self.ended.store(number, Ordering::Release);
+        Ok(self.known())
+    }
+}
+
+impl Look {
+    async fn from(pool: &PgPool, sql: &Sql, settled: i64, drawn: i64) -> Result<Self, sqlx::Error> {
+        let row = sql.look.query().bind(settled).bind(LOOK_AT).bind(drawn).fetch_one(pool).await?;
+        Ok(Self {
+            events: row.try_get(0)?,
+            reached: row.try_get(1)?,
+            ceiling: row.try_get(2)?,
+            holders: row.try_get(3)?,
+            drawn: row.try_get(4)?,
+            recorded: row.try_get(5)?,
+            server: row.try_get(6)?,
+            on_standby: row.try_get(7)?,
+        })
+    }
+
+    /// How far it is settled, and whether looking on can help at once.
+    fn settle(self, settled: i64, evidence: &mut Evidence) -> (i64, bool) {
+        evidence.drawn = self.drawn;
+        // What was settled once, by whatever process, stays so: the rest of the look is about less.
+        if self.recorded > settled {
+            return (self.recorded, true);
+        }
+        let reached = self.reached;
+        let (Some(ceiling), Some(holders)) = (self.ceiling, self.holders) else {
+            evidence.hole = None;
+            return (reached, self.events == LOOK_AT || self.drawn > reached);
+        };
+        let holders: HashSet<String> = holders.into_iter().collect();
+        let hole = evidence.hole.take().filter(|hole| hole.server == self.server && hole.ceiling > reached);
+        let (ceiling, holders) = match hole {
+            _ if holders.is_empty() => return (ceiling, true),
+            Some(hole) => (hole.ceiling, hole.still(&holders)),
+            None => (ceiling, holders),
+        };
+        if holders.is_empty() {
+            return (ceiling, true);
+        }
+        evidence.hole = Some(Hole { ceiling, holders, server: self.server });
+        (reached, false)
+    }
+}
+
+impl Hole {
+    /// Who of them goes on. One that vanished may have been prepared, and then has another name.
+    fn still(self, now: &HashSet<String>) -> HashSet<String> {
+        let is_prepared = |holder: &str| holder.starts_with("-1/");
+        let (goes_on, vanished): (HashSet<_>, HashSet<_>) =
+            self.holders.into_iter().partition(|holder| now.contains(holder));
+        if vanished.iter().all(|holder| is_prepared(holder)) {
+            return goes_on;
+        }
+        now.iter().filter(|holder| goes_on.contains(*holder) || is_prepared(holder)).cloned().collect()
+    }
+}
+
+/// Puts the settled position on record before it is handed out, so that a reader that is started again does not wait, for
+/// old events, on a transaction that happens to be open. Who may not write does without.
+async fn record(pool: &PgPool, sql: &Sql, settled: i64) {
+    if let Err(problem) = sql.record_settled.query().bind(settled).execute(pool).await {
+        tracing::warn!(settled, %problem, "the settled position was not put on record");
+    }
+}
+
+/// Why it could not be looked.
+#[derive(Debug)]
+pub(crate) enum AdvanceError {
+    /// On a standby the writers' locks are invisible.
+    OnStandby,
+    Failed(Failure),
+}
+
+impl From<sqlx::Error> for AdvanceError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The error for a server that only follows another one.
+pub(crate) fn on_standby() -> Error {
+    Error::ReadOnly {
+        problem: "this server is a standby, where the writers' locks cannot be seen, so that nothing is ever known to be \
+                  settled: connect to the primary"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(reached: i64, ceiling: Option<i64>, holders: &[&str]) -> Look {
+        let holders = ceiling.map(|_| holders.iter().map(|&holder| holder.to_owned()).collect());
+        let (server, drawn) = ("one".to_owned(), ceiling.unwrap_or(reached));
+        Look { events: 1, reached, ceiling, holders, drawn, recorded: 0, server, on_standby: false }
+    }
+
+    #[test]
+    fn a_run_without_a_hole_is_settled_whoever_writes() {
+        assert_eq!(look(9, None, &[]).settle(4, &mut Evidence::default()), (9, false));
+    }
+
+    #[test]
+    fn positions_that_were_drawn_and_are_not_visible_are_looked_after() {
+        let mut evidence = Evidence::default();
+        assert_eq!(Look { drawn: 12, ..look(9, None, &[]) }.settle(4, &mut evidence), (9, true));
+        assert_eq!(evidence.drawn, 12);
+    }
+
+    #[test]
+    fn a_hole_that_nobody_can_fill_is_settled_up_to_the_ceiling() {
+        assert_eq!(look(5, Some(9), &[]).settle(4, &mut Evidence::default()), (9, true));
+    }
+
+    #[test]
+    fn a_hole_is_settled_once_those_who_were_there_have_ended() {
+        let mut evidence = Evidence::default();
+        assert_eq!(look(4, Some(9), &["3/1", "4/1"]).settle(4, &mut evidence), (4, false));
+        assert_eq!(look(4, Some(12), &["4/1", "5/1"]).settle(4, &mut evidence), (4, false));
+        assert_eq!(look(4, Some(20), &["5/1", "6/1"]).settle(4, &mut evidence), (9, true));
+        assert!(evidence.hole.is_none());
+    }
+
+    #[test]
+    fn a_prepared_transaction_takes_the_place_of_the_one_that_vanished() {
+        let mut evidence = Evidence::default();
+        look(4, Some(9), &["3/1"]).settle(4, &mut evidence);
+        assert_eq!(look(4, Some(9), &["-1/77", "5/1"]).settle(4, &mut evidence), (4, false));
+        // Others that are prepared later cannot hold it up for ever.
+        assert_eq!(look(4, Some(9), &["-1/77", "-1/78"]).settle(4, &mut evidence), (4, false));
+        assert_eq!(look(4, Some(9), &["-1/78"]).settle(4, &mut evidence), (9, true));
+    }
+
+    #[test]
+    fn names_of_another_run_of_the_server_mean_nothing() {
+        let mut evidence = Evidence::default();
+        look(4, Some(9), &["3/1"]).settle(4, &mut evidence);
+        let restarted = Look { server: "two".to_owned(), ..look(4, Some(9), &["-1/77"]) };
+        assert_eq!(restarted.settle(4, &mut evidence), (4, false));
+        assert_eq!(evidence.hole.unwrap().holders, HashSet::from(["-1/77".to_owned()]));
+    }
+}

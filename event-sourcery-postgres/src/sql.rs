@@ -1,0 +1,392 @@
+//! The statements, with the tables' names in them. Values are always parameters.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
+
+/// A statement of ours, prepared once per connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement(Arc<str>);
+
+impl Statement {
+    /// The statement with no value bound yet.
+    pub(crate) fn query<'q>(&self) -> Query<'q, Postgres, PgArguments> {
+        sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
+    }
+}
+
+/// Where the tables are. Both names were checked or are quoted.
+#[derive(Debug, Clone)]
+pub(crate) struct Tables {
+    /// The schema's name, quoted.
+    pub(crate) schema: String,
+    /// What the tables' names begin with: a plain identifier.
+    pub(crate) prefix: String,
+}
+
+impl Tables {
+    pub(crate) fn new(schema: &str, prefix: &str) -> Self {
+        Self { schema: format!("\"{}\"", schema.replace('"', "\"\"")), prefix: prefix.to_owned() }
+    }
+
+    /// A table's full name.
+    pub(crate) fn table(&self, name: &str) -> String {
+        format!("{}.{}{name}", self.schema, self.prefix)
+    }
+
+    /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
+    pub(crate) fn put_into(&self, sql: &str) -> String {
+        let mut sql = sql.replace("{prefix}", &self.prefix);
+        sql = sql.replace("{events as text}", &format!("'{}'", self.table("events").replace('\'', "''")));
+        for table in
+            ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "settled", "layout"]
+        {
+            sql = sql.replace(&format!("{{{table}}}"), &self.table(table));
+        }
+        sql
+    }
+}
+
+/// Makes a struct of statements; `{table}` stands for the table's full name.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident: $sql:expr;)+) => {
+        /// Every statement that the operations run.
+        #[derive(Debug)]
+        pub(crate) struct Sql {
+            $($(#[$doc])* pub(crate) $name: Statement,)+
+        }
+
+        impl Sql {
+            /// The statements for these tables.
+            pub(crate) fn new(tables: &Tables) -> Self {
+                Self { $($name: Statement(tables.put_into($sql).into()),)+ }
+            }
+        }
+    };
+}
+
+/// The columns of an event or a snapshot behind its position, as `rows` reads them.
+macro_rules! event {
+    ($e:literal) => {
+        concat!(
+            $e,
+            ".version, ",
+            $e,
+            ".uuid, ",
+            $e,
+            ".name, ",
+            $e,
+            ".data, ",
+            $e,
+            ".event_context, ",
+            $e,
+            ".created_at, ",
+            $e,
+            ".schema_version"
+        )
+    };
+}
+
+/// What a stream's key is compared with: UUID, category, tenant.
+macro_rules! key_is {
+    ($s:literal, $uuid:literal, $category:literal, $tenant:literal) => {
+        concat!(
+            $s,
+            ".uuid = ",
+            $uuid,
+            " AND ",
+            $s,
+            ".category = ",
+            $category,
+            " AND ",
+            $s,
+            ".tenant_id = ",
+            $tenant
+        )
+    };
+}
+
+/// The stream's number, found once for the whole statement.
+macro_rules! the_stream {
+    () => {
+        concat!("(SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), ")")
+    };
+}
+
+/// The rest of an append to one stream, `stream`, whose first version is $6 or null: the events, in their order. Positions
+/// are drawn after the stream is locked, and only if there is a stream.
+macro_rules! insert_events {
+    () => {
+        ", event AS (
+            INSERT INTO {events}
+                (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+            SELECT $6::bigint + e.number - 1, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
+            FROM stream
+            CROSS JOIN unnest($7::uuid[], $8::text[], $9::jsonb[], $10::jsonb[], $11::timestamp[], $12::int[])
+                WITH ORDINALITY AS e (uuid, name, data, context, created_at, schema_version, number)
+            ORDER BY e.number
+            RETURNING id
+        )
+        SELECT max(id) FROM event"
+    };
+}
+
+statements! {
+    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have, $6: that of its first event. Nothing where
+    /// the stream or the name exists.
+    create: concat!("
+        WITH stream AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT DO NOTHING RETURNING id
+        )", insert_events!());
+    /// Appends to a versioned stream whose row and last event are at the version before $6. Nothing where they are not.
+    extend: concat!("
+        WITH stream AS (
+            UPDATE {streams} s SET version = $5, name = coalesce(s.name, $4)
+            WHERE ", key_is!("s", "$1", "$2", "$3"), " AND s.version = $6 - 1
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) = $6 - 1
+            RETURNING s.id
+        )", insert_events!());
+    /// Appends to a stream without versions, or creates it: $5 and $6 are null. The row is locked, so that the events of
+    /// one append stay next to each other. Nothing where the stream has versions, or somebody else is creating it.
+    extend_or_create: concat!("
+        WITH existing AS (
+            UPDATE {streams} s SET version = NULL, name = coalesce(s.name, $4)
+            WHERE ", key_is!("s", "$1", "$2", "$3"), " AND s.version IS NULL
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NULL
+            RETURNING s.id
+        ), created AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version)
+            SELECT $1, $2, $3, $4, $5::bigint WHERE NOT EXISTS (SELECT FROM existing)
+            ON CONFLICT DO NOTHING RETURNING id
+        ), stream AS (
+            SELECT id FROM existing UNION ALL SELECT id FROM created
+        )", insert_events!());
+    /// Several appends of one stream each, members of a batch. $1 to $7: a member's UUID, category, tenant, name,
+    /// expected version or null, version that the stream will have or null, number; $8 to $14: an event's
+    /// member, place in it, and values. A stream that cannot be locked at once is passed over, and a creation that has to wait for
+    /// another transaction gives up after a while ($15, in milliseconds): a batch must not wait for anybody. Answers with
+    /// the members that were written.
+    append_batch: concat!("
+        WITH patience AS MATERIALIZED (
+            SELECT set_config('lock_timeout', $15::text, true)
+        ), member AS MATERIALIZED (
+            SELECT m.* FROM patience, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+                WITH ORDINALITY AS m (uuid, category, tenant_id, name, expected, version, number)
+        ), locked AS MATERIALIZED (
+            SELECT m.number, m.name, m.version, s.id
+            FROM member m CROSS JOIN LATERAL (
+                SELECT s.id, s.version FROM {streams} s
+                WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), "
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) s
+            WHERE m.expected IS DISTINCT FROM 0 AND s.version IS NOT DISTINCT FROM m.expected
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NOT DISTINCT FROM m.expected
+        ), extended AS (
+            UPDATE {streams} s SET version = l.version, name = coalesce(s.name, l.name)
+            FROM locked l WHERE s.id = l.id
+            RETURNING l.number, s.id
+        ), created AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version)
+            SELECT m.uuid, m.category, m.tenant_id, m.name, m.version FROM member m WHERE m.expected = 0
+            ORDER BY m.uuid, m.category, m.tenant_id
+            ON CONFLICT DO NOTHING RETURNING id, uuid, category, tenant_id
+        ), stream AS (
+            SELECT number, id FROM extended
+            UNION ALL
+            SELECT m.number, c.id FROM created c JOIN member m USING (uuid, category, tenant_id)
+        ), event AS (
+            INSERT INTO {events}
+                (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+            SELECT m.expected + e.place, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
+            FROM unnest($7::bigint[], $8::bigint[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[],
+                        $13::timestamp[], $14::int[])
+                WITH ORDINALITY AS e (member, place, uuid, name, data, context, created_at, schema_version, number)
+            JOIN stream ON stream.number = e.member
+            JOIN member m ON m.number = e.member
+            ORDER BY e.number
+            RETURNING id, db_stream_id
+        )
+        SELECT stream.number, max(event.id) FROM stream JOIN event ON event.db_stream_id = stream.id
+        GROUP BY stream.number");
+    /// What streams are, in the order asked: number of the row, its version, whether it has a name; the last version and
+    /// whether there are events; who else has the name that the stream is to have: its number, UUID, and whether it has
+    /// events; and whether any of the events of $5 is there, in whatever stream.
+    states: concat!("
+        SELECT s.id, s.version, s.name IS NOT NULL,
+               (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id),
+               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id),
+               h.id, h.uuid, EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = h.id),
+               EXISTS (SELECT FROM {events} e WHERE e.uuid = ANY ($5))
+        FROM unnest($1::uuid[], $2::text[], $4::text[]) WITH ORDINALITY AS k (uuid, category, name, number)
+        LEFT JOIN {streams} s ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
+        LEFT JOIN {streams} h
+            ON h.name = k.name AND h.category = k.category AND h.tenant_id = $3 AND h.uuid <> k.uuid
+        ORDER BY k.number");
+    /// Makes rows for streams that have none, in one order for all, so that no two calls wait for each other.
+    insert_streams: "
+        INSERT INTO {streams} (uuid, category, tenant_id, name, version)
+        SELECT k.uuid, k.category, $3, k.name, 0
+        FROM unnest($1::uuid[], $2::text[], $4::text[]) AS k (uuid, category, name)
+        ORDER BY k.uuid, k.category
+        ON CONFLICT DO NOTHING";
+    /// Locks the rows of streams, in one order for all.
+    lock_streams: concat!("
+        SELECT s.id FROM {streams} s
+        JOIN unnest($1::uuid[], $2::text[]) AS k (uuid, category)
+            ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
+        ORDER BY s.uuid, s.category FOR NO KEY UPDATE OF s");
+    /// Gives streams ($1: numbers) their versions and names, which also mends rows that disagree with their events, and
+    /// stores events: $4 to $11 are an event's stream, version and values.
+    write: "
+        WITH stream AS (
+            UPDATE {streams} s SET version = m.version, name = coalesce(s.name, m.name)
+            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m (id, version, name) WHERE s.id = m.id
+        )
+        INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        SELECT e.version, e.uuid, e.name, e.data, e.context, e.created_at, e.stream, e.schema_version
+        FROM unnest($4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[], $10::timestamp[],
+                    $11::int[])
+            WITH ORDINALITY AS e (stream, version, uuid, name, data, context, created_at, schema_version, number)
+        ORDER BY e.number
+        RETURNING id, db_stream_id";
+    /// The events of these ids, each with its stream and the id of the event before it in its stream.
+    present: concat!("
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id, coalesce(
+            (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version < e.version
+             ORDER BY p.version DESC LIMIT 1),
+            (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version IS NULL AND p.id < e.id
+             ORDER BY p.id DESC LIMIT 1))
+        FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = ANY ($1)");
+    /// All events of a stream, in any order.
+    load_all: concat!("
+        SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
+    /// The newest snapshot of these names ($4) up to a version ($5), and the events above its version; without one, all
+    /// events. A snapshot above the stream's version, or older than its first event, was left over by a deleted stream. In
+    /// any order; a snapshot has no position.
+    load_from_snapshot: concat!("
+        WITH snapshot AS MATERIALIZED (
+            SELECT ", event!("n"), " FROM {snapshots} n
+            WHERE n.db_stream_id = ", the_stream!(), " AND n.name = ANY ($4) AND n.version <= $5
+              AND n.version <= (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = n.db_stream_id)
+              AND n.created_at >= (
+                  SELECT e.created_at FROM {events} e WHERE e.db_stream_id = n.db_stream_id ORDER BY e.version LIMIT 1)
+            ORDER BY n.version DESC, n.created_at DESC LIMIT 1
+        )
+        SELECT NULL::bigint AS id, n.* FROM snapshot n
+        UNION ALL
+        SELECT e.id, ", event!("e"), " FROM {events} e
+        WHERE e.db_stream_id = ", the_stream!(), " AND e.version > (SELECT n.version FROM snapshot n)
+        UNION ALL
+        SELECT e.id, ", event!("e"), " FROM {events} e
+        WHERE e.db_stream_id = ", the_stream!(), " AND NOT EXISTS (SELECT FROM snapshot)");
+    /// The snapshot that [`load_from_snapshot`](Self::load_from_snapshot) would start at.
+    load_snapshot: concat!("
+        SELECT NULL::bigint AS id, ", event!("n"), " FROM {snapshots} n
+        WHERE n.db_stream_id = ", the_stream!(), " AND n.name = ANY ($4) AND n.version <= $5
+          AND n.version <= (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = n.db_stream_id)
+          AND n.created_at >= (
+              SELECT e.created_at FROM {events} e WHERE e.db_stream_id = n.db_stream_id ORDER BY e.version LIMIT 1)
+        ORDER BY n.version DESC, n.created_at DESC LIMIT 1");
+    /// Versions from $4 to below $5, at most $6 of them.
+    load_versions: concat!("
+        SELECT e.id, ", event!("e"), " FROM {events} e
+        WHERE e.db_stream_id = ", the_stream!(), " AND e.version >= $4 AND e.version < $5
+        ORDER BY e.version LIMIT $6");
+    /// Events without versions above a position.
+    load_unversioned: concat!("
+        SELECT e.id, ", event!("e"), " FROM {events} e
+        WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL AND e.id > $4
+        ORDER BY e.id LIMIT $5");
+    /// The last event by version, and the last one without a version.
+    load_last: concat!("
+        (SELECT e.id, ", event!("e"), " FROM {events} e
+         WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NOT NULL ORDER BY e.version DESC LIMIT 1)
+        UNION ALL
+        (SELECT e.id, ", event!("e"), " FROM {events} e
+         WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL ORDER BY e.id DESC LIMIT 1)");
+    /// The position of the stream's first event; the version of the event at a position ($4) and whether it is there;
+    /// whether the stream has events without versions.
+    shape: concat!("
+        SELECT coalesce(
+                   (SELECT e.id FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NOT NULL
+                    ORDER BY e.version LIMIT 1),
+                   (SELECT e.id FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NULL ORDER BY e.id LIMIT 1)),
+               p.version, p.id IS NOT NULL,
+               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NULL),
+               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NOT NULL)
+        FROM {streams} s LEFT JOIN {events} p ON p.id = $4 AND p.db_stream_id = s.id
+        WHERE ", key_is!("s", "$1", "$2", "$3"));
+    /// Stores a snapshot if the stream has reached its version.
+    insert_snapshot: concat!("
+        INSERT INTO {snapshots} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        SELECT $4, $5, $6, $7, $8, $9, s.id, $10 FROM {streams} s
+        WHERE ", key_is!("s", "$1", "$2", "$3"), "
+          AND $4 BETWEEN 1 AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id)");
+    /// Locks the row against appends.
+    lock_for_deletion: concat!("
+        SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), " FOR UPDATE");
+    /// An outbox entry of the reference finds its category through the event, which is about to go.
+    keep_category_in_outbox: "
+        UPDATE {outbox_entries} SET data = jsonb_set(data, '{category}', to_jsonb($2::text))
+        WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = $1) AND data -> 'category' IS NULL";
+    delete_outbox: "
+        DELETE FROM {outbox_entries} WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = $1)";
+    delete_snapshots: "
+        DELETE FROM {snapshots} WHERE db_stream_id = ANY ($1)";
+    delete_events: "
+        DELETE FROM {events} WHERE db_stream_id = ANY ($1)";
+    delete_streams: "
+        DELETE FROM {streams} WHERE id = ANY ($1)";
+    /// The reference's cursors know no tenant: they go with the last stream of that id.
+    delete_cursors: "
+        DELETE FROM {projector_cursors}
+        WHERE stream_id = $1 AND coalesce(category, '') = $2
+          AND NOT EXISTS (SELECT FROM {streams} WHERE uuid = $1 AND category = $2)";
+    /// A page of events above $1 and up to $2, of a tenant ($3), a category ($4), names ($5), at most $6.
+    scan: concat!("
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id
+        FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
+        WHERE e.id > $1 AND e.id <= $2
+          AND ($3::text IS NULL OR s.tenant_id = $3)
+          AND ($4::text IS NULL OR s.category = $4)
+          AND ($5::text[] IS NULL OR e.name = ANY ($5))
+        ORDER BY e.id LIMIT $6");
+    /// How far the events above $1 reach without a hole, of at most $2 that are looked at; where there is a hole, or where
+    /// positions up to $3 were drawn and are not visible, a ceiling above it, and who may still fill it: those who hold the
+    /// lock that every insert takes before it draws its position. The locks are read while the statement runs: after its
+    /// snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, what is on record, which
+    /// run of the server this is, and whether it only follows another one.
+    look: "
+        WITH run AS MATERIALIZED (
+            SELECT count(*) AS events,
+                   coalesce(max(id) FILTER (WHERE id - number = $1), $1) AS reached,
+                   coalesce(max(id), $1) AS highest
+            FROM (SELECT e.id, row_number() OVER (ORDER BY e.id) AS number
+                  FROM (SELECT id FROM {events} WHERE id > $1 ORDER BY id LIMIT $2) e) e
+        ), ceiling AS MATERIALIZED (
+            SELECT CASE WHEN highest > reached OR (events < $2 AND $3 > reached)
+                        THEN greatest((SELECT max(id) FROM {events}), $3) END AS position
+            FROM run
+        )
+        SELECT run.events, run.reached, ceiling.position,
+               CASE WHEN ceiling.position IS NOT NULL THEN ARRAY(
+                   SELECT l.virtualtransaction FROM pg_locks l
+                   WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+                     AND l.relation = {events as text}::regclass
+                     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+               END,
+               coalesce(pg_sequence_last_value(pg_get_serial_sequence({events as text}, 'id')::regclass), 0),
+               coalesce((SELECT s.position FROM {settled} s), 0),
+               pg_postmaster_start_time()::text, pg_is_in_recovery()
+        FROM run, ceiling";
+    /// Puts the settled position on record, without waiting for the disk: what a crash of the server takes back, it can
+    /// find out again.
+    record_settled: "
+        WITH hurry AS MATERIALIZED (
+            SELECT set_config('synchronous_commit', 'off', true)
+        )
+        UPDATE {settled} SET position = $1 FROM hurry WHERE position < $1";
+}

@@ -1,0 +1,102 @@
+//! The caller's own rows and events, in one transaction.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event_sourcery::Result;
+use event_sourcery::backend::{
+    AppendOutcome, AppendRequest, DeleteRequest, JoinedTransaction, LoadRequest, LoadedStream,
+    SnapshotRequest,
+};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::failure::{During, Failure};
+use crate::operations::Operations;
+use crate::sql::Sql;
+
+/// A transaction that was begun through the store; see [`PostgresBackend::begin`](crate::PostgresBackend::begin).
+///
+/// It is an sqlx transaction in every respect, and dereferences to one. In addition, readers that wait are woken when it
+/// commits; a transaction that was begun otherwise they find when they next look.
+#[derive(Debug)]
+pub struct PostgresTransaction<'t> {
+    transaction: Transaction<'t, Postgres>,
+}
+
+impl<'t> PostgresTransaction<'t> {
+    pub(crate) const fn new(transaction: Transaction<'t, Postgres>) -> Self {
+        Self { transaction }
+    }
+
+    /// Commits, and wakes the readers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutcomeUnknown`](event_sourcery::Error::OutcomeUnknown) when the connection breaks,
+    /// [`Error::SerializationFailure`](event_sourcery::Error::SerializationFailure), and the database's own, such as that
+    /// of a deferred constraint.
+    pub async fn commit(self) -> Result<()> {
+        self.transaction
+            .commit()
+            .await
+            .map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
+    }
+
+    /// Takes everything back. Dropping the transaction does so too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`](event_sourcery::Error::Unavailable) when the connection breaks: then, too, nothing is kept.
+    pub async fn rollback(self) -> Result<()> {
+        self.transaction
+            .rollback()
+            .await
+            .map_err(|error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO))
+    }
+}
+
+impl<'t> Deref for PostgresTransaction<'t> {
+    type Target = Transaction<'t, Postgres>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
+
+impl DerefMut for PostgresTransaction<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.transaction
+    }
+}
+
+/// The store's operations on the connection of the caller's transaction.
+pub(crate) struct OnConnection<'c> {
+    pub(crate) connection: &'c mut PgConnection,
+    pub(crate) sql: &'c Sql,
+}
+
+impl OnConnection<'_> {
+    fn operations(&mut self) -> Operations<'_> {
+        Operations::joined(self.connection, self.sql)
+    }
+}
+
+#[async_trait]
+impl JoinedTransaction for OnConnection<'_> {
+    async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
+        self.operations().append(request).await
+    }
+
+    async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        self.operations().load(request).await
+    }
+
+    async fn delete(&mut self, request: &DeleteRequest) -> Result<()> {
+        self.operations().delete(request).await
+    }
+
+    async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
+        self.operations().save_snapshot(request).await
+    }
+}

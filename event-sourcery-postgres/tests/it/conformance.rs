@@ -1,0 +1,54 @@
+//! The contract on PostgreSQL.
+
+use event_sourcery::Result;
+use event_sourcery::backend::JoinableBackend as _;
+use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
+use event_sourcery_postgres::PostgresBackend;
+use postgres_cluster::{Database, Server};
+
+struct PostgresFixture {
+    database: Database,
+}
+
+impl Fixture for PostgresFixture {
+    type Backend = PostgresBackend;
+
+    async fn create() -> Self {
+        Self { database: Server::shared().create_database() }
+    }
+
+    async fn connect(&self) -> PostgresBackend {
+        Self::connect_to(self.address()).await
+    }
+
+    fn address(&self) -> String {
+        self.database.url()
+    }
+
+    async fn connect_to(address: String) -> PostgresBackend {
+        PostgresBackend::connect(address).await.unwrap()
+    }
+
+    async fn transaction(
+        &self,
+        backend: &PostgresBackend,
+        steps: Vec<Step>,
+        ending: Ending,
+    ) -> Result<Vec<Result<Answer>>> {
+        let mut transaction = backend.begin().await?;
+        let answers = conformance::run_joined_steps(&mut *backend.join(&mut transaction), steps).await;
+        match ending {
+            Ending::Commit => transaction.commit().await?,
+            Ending::Fail => transaction.rollback().await?,
+            Ending::Panic => drop(transaction),
+        }
+        Ok(answers)
+    }
+
+    // Each sequence takes a store of its own, and each operation a round trip: `scripts/soak` runs more of them.
+    fn model_cases() -> u32 {
+        300
+    }
+}
+
+event_sourcery::conformance!(PostgresFixture);

@@ -1,0 +1,12 @@
+//! The tests of the PostgreSQL backend. They need a server: run them by `scripts/test`, or by
+//! `scripts/with-postgres --fast cargo nextest run -p event-sourcery-postgres`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is test code: a panic is a failed test"
+)]
+
+mod conformance;

@@ -1,0 +1,18 @@
+//! Two languages, one database: Event Sourcery for Python, the package itself, writes and reads the same PostgreSQL
+//! tables.
+
+mod postgres;
+
+mod adopting;
+mod crowds;
+mod long_names;
+mod refused;
+mod schemas;
+mod tables;
+mod time_zones;
+mod uncommitted;
+mod waiting;
+
+use self::postgres::Postgres;
+
+reference::both_languages!(Postgres);

@@ -1,0 +1,118 @@
+//! A store in a database of the test's own, and connections that are not the store's.
+
+use std::time::{Duration, Instant};
+
+use event_sourcery::{EventStore, RawEvent, StreamId};
+use event_sourcery_postgres::PostgresBackend;
+use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
+use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool, Postgres, Transaction};
+use postgres_cluster::{Database, Server};
+
+pub(crate) type Store = EventStore<PostgresBackend>;
+pub(crate) type Tx = Transaction<'static, Postgres>;
+
+/// What is waited for comes within this, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Scene {
+    pub(crate) store: Store,
+    /// Connections that are not the store's.
+    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        Self::on(Server::shared().create_database()).await
+    }
+
+    pub(crate) async fn on(database: Database) -> Self {
+        let pool = pool(&database.url());
+        let store = open(&database.url()).await;
+        Self { store, pool, database }
+    }
+
+    /// The store as another process has it.
+    pub(crate) async fn another_store(&self) -> Store {
+        open(&self.database.url()).await
+    }
+
+    /// A transaction of the caller's own, on a connection that is not the store's.
+    pub(crate) async fn begin(&self) -> Tx {
+        self.pool.begin().await.unwrap()
+    }
+
+    /// A transaction at this isolation level.
+    pub(crate) async fn begin_at(&self, isolation: &'static str) -> Tx {
+        let begin = format!("BEGIN ISOLATION LEVEL {isolation}");
+        self.pool.begin_with(AssertSqlSafe(begin)).await.unwrap()
+    }
+
+    /// A table of the caller's own.
+    pub(crate) async fn with_own_table(self) -> Self {
+        self.run("CREATE TABLE invoices (number text PRIMARY KEY)").await;
+        self
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
+    }
+
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// How many events the table holds, settled or not.
+    pub(crate) async fn events(&self) -> i64 {
+        self.number("SELECT count(*) FROM event_sourcery_events").await
+    }
+
+    /// Returns once so many connections to the database wait for somebody's lock.
+    pub(crate) async fn until_waiting(&self, connections: i64) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        until(async || self.number(waiting).await >= connections).await;
+    }
+}
+
+pub(crate) fn pool(url: &str) -> PgPool {
+    let options = PgPoolOptions::new().max_connections(80).test_before_acquire(false);
+    options.connect_lazy(url).unwrap()
+}
+
+pub(crate) async fn open(url: &str) -> Store {
+    EventStore::new(PostgresBackend::connect(url).await.unwrap())
+}
+
+/// Returns once it holds.
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let (deadline, mut looks) =
+        (Instant::now() + PATIENCE, tokio::time::interval(Duration::from_millis(2)));
+    while !holds().await {
+        assert!(Instant::now() < deadline, "what was waited for did not happen");
+        looks.tick().await;
+    }
+}
+
+/// Inserts a row into the caller's own table.
+pub(crate) async fn insert_invoice(tx: &mut Tx, number: &str) {
+    let insert = sqlx::query("INSERT INTO invoices (number) VALUES ($1)").bind(number);
+    insert.execute(&mut **tx).await.unwrap();
+}
+
+pub(crate) fn event() -> RawEvent {
+    RawEvent::new("Happened", "{}").unwrap()
+}
+
+pub(crate) fn events(count: usize) -> Vec<RawEvent> {
+    (0..count).map(|_| event()).collect()
+}
+
+pub(crate) async fn length(store: &Store, stream: &StreamId) -> usize {
+    store.load_stream::<RawEvent>(stream).await.unwrap().len()
+}
+
+/// A variable with a number, for longer runs.
+pub(crate) fn from_environment(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |number| number.parse().expect("a number"))
+}

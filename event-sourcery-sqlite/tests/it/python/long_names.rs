@@ -1,0 +1,55 @@
+//! Names that are longer than ours may be: SQLite holds nobody to the length of a column.
+
+use event_sourcery::backend::{stored_stream_id, stored_tenant_id};
+use event_sourcery::{Error, NameKind, RawEvent, StreamId};
+use reference::invoicing::{Paid, numbered, paid, payments};
+use reference::{Expected, SharedDatabase as _, append, event, payments_in_python, with};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::shared_file::SharedFile;
+
+/// SQLite does not hold Python to 255 characters.
+#[tokio::test]
+async fn names_longer_than_ours_may_be_are_read() {
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
+    let (name, category, tenant) = ("n".repeat(300), "ü".repeat(600), "t".repeat(300));
+    assert!(StreamId::from_name(&name).is_err());
+    let long = stored_stream_id(uuid_of(&name), Some(&name), &category);
+    python.told(&with(append(&long, Expected::Version(0), &[event(&paid("1"))]), "tenant", tenant.as_str()));
+
+    let tenants = rust.for_tenant(stored_tenant_id(&tenant));
+    assert_eq!(payments(&tenants.load_stream(&long).await.unwrap()), numbered(1..=1));
+    let mut all = rust.read_all::<Paid>().stream();
+    let recorded = all.try_next().await.unwrap().unwrap();
+    assert_eq!(recorded.stream_id, long);
+    assert_eq!(recorded.stream_id.name(), Some(name.as_str()));
+    assert_eq!(recorded.tenant_id.as_str(), tenant);
+
+    // What was read can be worked on.
+    tenants.append(&recorded.stream_id, paid("2")).expected_version(1).await.unwrap();
+    let load = json!({"do": "load", "stream": {"name": name, "category": category}, "tenant": tenant});
+    assert_eq!(payments_in_python(&python.loaded(&load)), numbered(1..=2));
+}
+
+#[tokio::test]
+async fn an_event_name_longer_than_ours_may_be_is_read() {
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
+    let stream = StreamId::from_name("invoices/1003").unwrap();
+    let long = format!("some.module.{}", "N".repeat(300));
+    python.create(&stream, &[event(&paid("1"))]);
+    file.run(&format!("UPDATE event_sourcery_events SET name = '{long}'"));
+
+    let events = rust.load_stream::<RawEvent>(&stream).await.unwrap();
+
+    assert_eq!(events[0].event.name(), long);
+    let again = rust.append(&stream, events[0].event.clone()).expected_version(1).await;
+    assert!(matches!(again, Err(Error::InvalidName { kind: NameKind::EventName, .. })), "{again:?}");
+}
+
+/// The UUID that a name stands for, however long the name is.
+fn uuid_of(name: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::from_u128(0x3a24a3ee_d33d_4266_93ab_7d8e256a6d44), name.as_bytes())
+}

