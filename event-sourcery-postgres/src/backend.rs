@@ -1,7 +1,7 @@
 //! The backend: the pool, the tables, and who does what.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
@@ -11,6 +11,7 @@ use event_sourcery::backend::{
 use event_sourcery::{Position, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
+use tokio::sync::Notify;
 
 use crate::append::Appends;
 use crate::failure::{During, Failure};
@@ -20,6 +21,10 @@ use crate::options::PostgresOptions;
 use crate::settled::{self, AdvanceError, Settled};
 use crate::sql::Sql;
 use crate::transaction::{OnConnection, PostgresTransaction};
+
+/// How often a reader that waits looks for what it is not told of: commits of other processes, and of transactions that
+/// were not begun through the store.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
@@ -69,6 +74,8 @@ pub(crate) struct Database {
     pub(crate) sql: Sql,
     pub(crate) appends: Appends,
     settled: Settled,
+    /// Wakes those who wait for a commit.
+    committed: Arc<Notify>,
 }
 
 impl PostgresBackend {
@@ -113,7 +120,7 @@ impl PostgresBackend {
         let transaction = self.database.pool.begin().await;
         let transaction = transaction
             .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
-        Ok(PostgresTransaction::new(transaction))
+        Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.committed)))
     }
 
     pub(crate) async fn with_options(options: PostgresOptions) -> Result<Self> {
@@ -121,7 +128,8 @@ impl PostgresBackend {
         let pool = options.pool()?;
         let tables = layout::prepare(&pool, &options).await?;
         let (sql, appends) = (Sql::new(&tables), Appends::new());
-        let database = Database { pool, sql, appends, settled: Settled::default() };
+        let (settled, committed) = (Settled::default(), Arc::default());
+        let database = Database { pool, sql, appends, settled, committed };
         Ok(Self { database: Arc::new(database) })
     }
 
@@ -143,7 +151,7 @@ impl Database {
         if takes_one_statement(request) {
             return Operations::alone(&mut connection, &self.sql).load(request).await;
         }
-        let failed = |error| Failure::from(error).into_error(During::NothingKept, std::time::Duration::ZERO);
+        let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
         let loaded = Operations::joined(&mut snapshot, &self.sql).load(request).await;
@@ -189,7 +197,9 @@ impl Backend for PostgresBackend {
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        self.database.append(request).await
+        let outcome = self.database.append(request).await;
+        self.database.committed.notify_waiters();
+        outcome
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
@@ -212,6 +222,19 @@ impl Backend for PostgresBackend {
 
     async fn position(&self) -> Result<Position> {
         self.database.advance().await
+    }
+
+    async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        loop {
+            // It counts from here on: what is committed after the look wakes it.
+            let committed = self.database.committed.notified();
+            let settled = self.database.advance().await?;
+            if settled > position {
+                return Ok(settled);
+            }
+            // Woken, or tired of waiting: it looks again.
+            let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The caller's own rows and events, in one transaction.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use event_sourcery::backend::{
     SnapshotRequest,
 };
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::Notify;
 
 use crate::failure::{During, Failure};
 use crate::operations::Operations;
@@ -22,11 +24,12 @@ use crate::sql::Sql;
 #[derive(Debug)]
 pub struct PostgresTransaction<'t> {
     transaction: Transaction<'t, Postgres>,
+    committed: Arc<Notify>,
 }
 
 impl<'t> PostgresTransaction<'t> {
-    pub(crate) const fn new(transaction: Transaction<'t, Postgres>) -> Self {
-        Self { transaction }
+    pub(crate) const fn new(transaction: Transaction<'t, Postgres>, committed: Arc<Notify>) -> Self {
+        Self { transaction, committed }
     }
 
     /// Commits, and wakes the readers.
@@ -37,10 +40,9 @@ impl<'t> PostgresTransaction<'t> {
     /// [`Error::SerializationFailure`](event_sourcery::Error::SerializationFailure), and the database's own, such as that
     /// of a deferred constraint.
     pub async fn commit(self) -> Result<()> {
-        self.transaction
-            .commit()
-            .await
-            .map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
+        let ended = self.transaction.commit().await;
+        self.committed.notify_waiters();
+        ended.map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
     }
 
     /// Takes everything back. Dropping the transaction does so too.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
@@ -9,11 +10,15 @@ use event_sourcery::backend::{
     ScanRequest, SnapshotRequest, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result};
+use tokio::sync::Notify;
 
 use crate::options::SqliteOptions;
 use crate::readers::Readers;
 use crate::transaction::SqliteTransaction;
 use crate::writer::Writer;
+
+/// How often a reader that waits looks for what other processes have committed.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A store in one SQLite file. Clones share it; several processes can too.
 ///
@@ -26,6 +31,8 @@ use crate::writer::Writer;
 pub struct SqliteBackend {
     writer: Arc<Writer>,
     readers: Arc<Readers>,
+    /// Wakes those who wait for a commit.
+    committed: Arc<Notify>,
 }
 
 impl SqliteBackend {
@@ -45,8 +52,9 @@ impl SqliteBackend {
     }
 
     pub(crate) async fn with_options(options: SqliteOptions) -> Result<Self> {
-        let writer = Arc::new(Writer::start(options.clone()).await?);
-        Ok(Self { writer, readers: Readers::new(options) })
+        let committed = Arc::new(Notify::new());
+        let writer = Arc::new(Writer::start(options.clone(), Arc::clone(&committed)).await?);
+        Ok(Self { writer, readers: Readers::new(options), committed })
     }
 }
 
@@ -82,6 +90,19 @@ impl Backend for SqliteBackend {
 
     async fn position(&self) -> Result<Position> {
         self.readers.position().await
+    }
+
+    async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        loop {
+            // It counts from here on: what is committed after the look wakes it.
+            let committed = self.committed.notified();
+            let settled = self.readers.position().await?;
+            if settled > position {
+                return Ok(settled);
+            }
+            // Woken, or tired of waiting: it looks again.
+            let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
+        }
     }
 }
 

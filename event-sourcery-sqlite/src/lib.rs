@@ -44,16 +44,6 @@ mod time;
 mod transaction;
 mod writer;
 
-/// Pages whose code needs this crate, compiled and run.
-#[cfg(doctest)]
-mod pages {
-    #[doc = include_str!("../../README.md")]
-    struct Readme;
-
-    #[doc = include_str!("../../event-sourcery/guide/integrate-with-your-application.md")]
-    struct IntegrateWithYourApplication;
-}
-
 pub use backend::SqliteBackend;
 pub use options::{SqliteOptions, Synchronous};
 pub use rusqlite;

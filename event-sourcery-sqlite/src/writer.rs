@@ -10,13 +10,13 @@ mod guard;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use self::checkpointer::Checkpointer;
 use self::group::{Group, Member, Write};
@@ -51,13 +51,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Opens and migrates the file on a thread of its own, and leaves the thread waiting for work.
-    pub(crate) async fn start(options: SqliteOptions) -> Result<Self> {
+    /// Opens and migrates the file on a thread of its own, and leaves the thread waiting for work. Each commit is told.
+    pub(crate) async fn start(options: SqliteOptions, committed: Arc<Notify>) -> Result<Self> {
         let (jobs, queue) = channel();
         let (opened, ready) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("event-sourcery-writer".to_owned())
-            .spawn(move || match WriterThread::open(options) {
+            .spawn(move || match WriterThread::open(options, committed) {
                 Ok(writer) => {
                     if opened.send(Ok(())).is_ok() {
                         writer.run(&queue);
@@ -125,11 +125,12 @@ struct WriterThread {
     options: SqliteOptions,
     guard: Guard,
     checkpointer: Checkpointer,
+    committed: Arc<Notify>,
     _pool_limit: Connection,
 }
 
 impl WriterThread {
-    fn open(options: SqliteOptions) -> Result<Self> {
+    fn open(options: SqliteOptions, committed: Arc<Notify>) -> Result<Self> {
         options.check()?;
         let connection = connection::writer(&options)?;
         layout::prepare(&connection, &options)?;
@@ -137,7 +138,7 @@ impl WriterThread {
         let checkpointer = Checkpointer::start(&connection, &options)?;
         let pool_limit = connection::pool_limit(&options)?;
         let sql = Sql::new(&options.prefix);
-        Ok(Self { connection, sql, options, guard, checkpointer, _pool_limit: pool_limit })
+        Ok(Self { connection, sql, options, guard, checkpointer, committed, _pool_limit: pool_limit })
     }
 
     /// Works until every handle is gone and the queue is empty.
@@ -149,6 +150,7 @@ impl WriterThread {
                 Job::Alone(work) => work(self),
                 Job::Grouped(first) => next = self.commit_group(first, queue),
             }
+            self.committed.notify_waiters();
             self.checkpointer.after_commit(&self.connection);
             if next.is_none() {
                 next = wait(queue);

@@ -83,6 +83,15 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// The backend's own.
     async fn position(&self) -> Result<Position>;
+
+    /// Waits until the settled position is above this one, and tells it: at once where it is already. A commit of this
+    /// process wakes it; one of another process, or of a transaction that the backend cannot see, it finds soon after by
+    /// itself. Dropping the future stops waiting.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn wait_beyond(&self, position: Position) -> Result<Position>;
 }
 
 #[async_trait]
@@ -117,6 +126,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn position(&self) -> Result<Position> {
         (**self).position().await
+    }
+
+    async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        (**self).wait_beyond(position).await
     }
 }
 

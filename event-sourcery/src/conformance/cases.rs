@@ -177,6 +177,9 @@ macro_rules! __for_each_case {
         watching {
             clause_4_2_a_reader_is_handed_every_event_once_while_many_write,
             clause_4_2_transactions_that_are_rolled_back_in_between_hide_nothing [transactions],
+            clause_8_5_a_reader_that_waits_is_woken_by_an_append,
+            clause_8_5_a_reader_that_waits_finds_what_another_handle_appends,
+            clause_8_5_a_reader_that_waits_is_woken_by_a_transaction [transactions],
         }
         deleting {
             clause_5_1_a_deleted_streams_events_are_gone_from_every_read,

@@ -129,4 +129,8 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     async fn position(&self) -> Result<Position> {
         self.call(self.inner.position()).await
     }
+
+    async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        self.call(self.inner.wait_beyond(position)).await
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -16,6 +17,12 @@ use crate::store::EventStore;
 
 const WRITERS: u64 = 8;
 const ROUNDS: u64 = 15;
+
+/// Long enough for a reader to wake up that should not.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
+/// No reader that should wake up waits longer.
+const SOON: Duration = Duration::from_secs(10);
 
 /// What a reader was handed, in the order in which it was.
 #[derive(Default)]
@@ -136,4 +143,46 @@ pub(super) async fn clause_4_2_transactions_that_are_rolled_back_in_between_hide
         }
     };
     assert_readers_miss_nothing(subject, disturb).await;
+}
+
+/// Starts waiting for something above what is settled now; the answer comes when it does.
+async fn waiting(store: &EventStore) -> tokio::task::JoinHandle<Position> {
+    let (backend, settled) = (store.backend().clone(), store.position().await.unwrap());
+    let waiting = tokio::spawn(async move { backend.wait_beyond(settled).await.unwrap() });
+    tokio::time::sleep(A_MOMENT).await;
+    assert!(!waiting.is_finished(), "a reader was woken with nothing above {settled:?}");
+    waiting
+}
+
+async fn woken(waiting: tokio::task::JoinHandle<Position>, store: &EventStore) {
+    let settled = tokio::time::timeout(SOON, waiting).await.expect("a waiting reader is woken").unwrap();
+    assert_eq!(settled, store.position().await.unwrap());
+}
+
+pub(super) async fn clause_8_5_a_reader_that_waits_is_woken_by_an_append(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let settled = store.append(&stream, noted(1)).no_versioning().await.unwrap();
+    store.settled(settled.position).await;
+    for number in 2..5 {
+        let waiting = waiting(&store).await;
+        store.append(&stream, noted(number)).no_versioning().await.unwrap();
+        woken(waiting, &store).await;
+    }
+    // What is there already is told at once.
+    assert!(store.backend().wait_beyond(Position::START).await.unwrap() > Position::START);
+}
+
+pub(super) async fn clause_8_5_a_reader_that_waits_finds_what_another_handle_appends(subject: Subject) {
+    let (store, another) = (subject.store(), subject.another_store().await);
+    let waiting = waiting(&store).await;
+    another.append(&ledger("1"), noted(1)).await.unwrap();
+    woken(waiting, &store).await;
+}
+
+pub(super) async fn clause_8_5_a_reader_that_waits_is_woken_by_a_transaction(subject: Subject) {
+    let store = subject.store();
+    let waiting = waiting(&store).await;
+    let append = |name| Step::Append(append_request(&ledger(name), Expectation::Version(0), &[1]));
+    subject.transaction(vec![append("1")], Ending::Commit).await.unwrap();
+    woken(waiting, &store).await;
 }

@@ -7,6 +7,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use self::journal::Journal;
 use self::state::State;
@@ -26,6 +27,8 @@ use crate::position::Position;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryBackend {
     state: Arc<Mutex<State>>,
+    /// Wakes those who wait for a commit.
+    committed: Arc<Notify>,
 }
 
 impl MemoryBackend {
@@ -50,6 +53,7 @@ impl MemoryBackend {
         let result = work(&mut transaction);
         if result.is_ok() {
             transaction.journal = Journal::default();
+            self.committed.notify_waiters();
         }
         result
     }
@@ -87,6 +91,18 @@ impl Backend for MemoryBackend {
 
     async fn position(&self) -> Result<Position> {
         Ok(self.state().position())
+    }
+
+    async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        loop {
+            // It counts from here on: what is committed after the look wakes it.
+            let committed = self.committed.notified();
+            let settled = self.state().position();
+            if settled > position {
+                return Ok(settled);
+            }
+            committed.await;
+        }
     }
 }
 
