@@ -30,8 +30,11 @@ const LANE_TIME: Duration = Duration::from_millis(20);
 /// The most appends in a batch.
 const MOST_MEMBERS: usize = 64;
 
-/// The most events in a batch, unless its first append has more.
-const MOST_EVENTS: usize = 1_000;
+/// The most bytes in a batch, unless its first append has more.
+const MOST_BYTES: usize = 256 * 1_024;
+
+/// What an event weighs besides its payload and its context, in bytes.
+const WEIGHT_OF_AN_EVENT: usize = 128;
 
 /// The appends of a process that are under way or wait.
 #[derive(Debug)]
@@ -95,7 +98,7 @@ impl Database {
         match answer {
             Some(answer) => answer.await.unwrap_or(Err(Error::Closed)),
             None => {
-                let mut turn = Turn { database: self, streams: vec![stream], has_lane: true };
+                let mut turn = Turn { database: Arc::clone(self), streams: vec![stream], has_lane: true };
                 turn.run(self.append_alone(&request)).await
             }
         }
@@ -120,13 +123,12 @@ impl Database {
             state.free_lanes -= 1;
             batch
         };
-        let database = Arc::clone(self);
-        tokio::spawn(async move { database.run_batch(batch).await });
+        let streams = batch.iter().map(|member| member.stream).collect();
+        let turn = Turn { database: Arc::clone(self), streams, has_lane: true };
+        self.runtime.spawn(Arc::clone(self).run_batch(batch, turn));
     }
 
-    async fn run_batch(self: Arc<Self>, batch: Vec<Member>) {
-        let streams = batch.iter().map(|member| member.stream).collect();
-        let mut turn = Turn { database: &self, streams, has_lane: true };
+    async fn run_batch(self: Arc<Self>, batch: Vec<Member>, mut turn: Turn) {
         let requests: Vec<_> = batch.iter().map(|member| &*member.request).collect();
         let written = match requests.as_slice() {
             [_] => vec![None],
@@ -151,11 +153,10 @@ impl Database {
             }
             Err(rest) => {
                 for member in rest {
-                    let database = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        let _turn =
-                            Turn { database: &database, streams: vec![member.stream], has_lane: false };
-                        let outcome = database.append_alone(&member.request).await;
+                    let turn =
+                        Turn { database: Arc::clone(&self), streams: vec![member.stream], has_lane: false };
+                    self.runtime.spawn(async move {
+                        let outcome = turn.database.append_alone(&member.request).await;
                         let _ = member.answer.send(outcome);
                     });
                 }
@@ -185,16 +186,16 @@ impl State {
     /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy.
     fn next_batch(&mut self) -> Vec<Member> {
         let mut batch = Vec::new();
-        let mut events = 0;
+        let mut bytes = 0;
         let mut passed_over = VecDeque::new();
         while let Some(member) = self.waiting.pop_front() {
-            let more = member.request.streams.first().map_or(0, |part| part.events.len());
-            if batch.len() == MOST_MEMBERS || (!batch.is_empty() && events + more > MOST_EVENTS) {
+            let more = weight(&member.request);
+            if batch.len() == MOST_MEMBERS || (!batch.is_empty() && bytes + more > MOST_BYTES) {
                 self.waiting.push_front(member);
                 break;
             }
             if self.busy.insert(member.stream) {
-                events += more;
+                bytes += more;
                 batch.push(member);
             } else {
                 passed_over.push_back(member);
@@ -206,14 +207,20 @@ impl State {
     }
 }
 
+/// How much an append adds to a statement.
+fn weight(request: &AppendRequest) -> usize {
+    let events = request.streams.iter().flat_map(|part| &part.events);
+    events.map(|event| WEIGHT_OF_AN_EVENT + event.data.len() + event.context.len()).sum()
+}
+
 /// The right to append to streams, perhaps in a lane. Given back when it is dropped; then others have their turn.
-struct Turn<'d> {
-    database: &'d Arc<Database>,
+struct Turn {
+    database: Arc<Database>,
     streams: Vec<u64>,
     has_lane: bool,
 }
 
-impl Turn<'_> {
+impl Turn {
     /// Does the work; gives the lane away if it takes long.
     async fn run<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -232,7 +239,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         {
             let mut state = self.database.appends.state();

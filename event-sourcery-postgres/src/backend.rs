@@ -8,9 +8,10 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, JoinableBackend, JoinedTransaction,
     LoadRequest, LoadedStream, ScanPage, ScanRequest, SnapshotRequest,
 };
-use event_sourcery::{Position, Result};
+use event_sourcery::{Error, Position, Result};
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::append::Appends;
@@ -18,13 +19,16 @@ use crate::failure::{During, Failure};
 use crate::layout;
 use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
-use crate::settled::{self, AdvanceError, Settled};
+use crate::settled::Settled;
 use crate::sql::Sql;
 use crate::transaction::{OnConnection, PostgresTransaction};
 
 /// How often a reader that waits looks for what it is not told of: commits of other processes, and of transactions that
 /// were not begun through the store.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long it takes at most to find out whether the server can be reached.
+const A_TRY: Duration = Duration::from_millis(500);
 
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
@@ -71,6 +75,8 @@ pub struct PostgresBackend {
 #[derive(Debug)]
 pub(crate) struct Database {
     pool: PgPool,
+    /// Where batches run: their callers may be gone.
+    pub(crate) runtime: Handle,
     pub(crate) sql: Sql,
     pub(crate) appends: Appends,
     settled: Settled,
@@ -117,10 +123,12 @@ impl PostgresBackend {
     /// [`Error::Busy`] without a free connection, [`Error::Unavailable`].
     pub async fn begin(&self) -> Result<PostgresTransaction<'static>> {
         let since = Instant::now();
-        let transaction = self.database.pool.begin().await;
-        let transaction = transaction
-            .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
-        Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.committed)))
+        match self.database.pool.begin().await {
+            Ok(transaction) => {
+                Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.committed)))
+            }
+            Err(error) => Err(not_connected(&self.database.pool, error, since).await),
+        }
     }
 
     pub(crate) async fn with_options(options: PostgresOptions) -> Result<Self> {
@@ -129,7 +137,7 @@ impl PostgresBackend {
         let tables = layout::prepare(&pool, &options).await?;
         let (sql, appends) = (Sql::new(&tables), Appends::new());
         let (settled, committed) = (Settled::default(), Arc::default());
-        let database = Database { pool, sql, appends, settled, committed };
+        let database = Database { pool, runtime: Handle::current(), sql, appends, settled, committed };
         Ok(Self { database: Arc::new(database) })
     }
 
@@ -141,9 +149,7 @@ impl PostgresBackend {
 
 impl Database {
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        let since = Instant::now();
-        let connection = self.pool.acquire().await;
-        connection.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
+        acquire(&self.pool).await
     }
 
     async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
@@ -160,11 +166,7 @@ impl Database {
     }
 
     async fn advance(&self) -> Result<Position> {
-        let since = Instant::now();
-        self.settled.advance(&self.pool, &self.sql).await.map_err(|error| match error {
-            AdvanceError::OnStandby => settled::on_standby(),
-            AdvanceError::Failed(failure) => failure.into_error(During::NothingKept, since.elapsed()),
-        })
+        self.settled.advance(&self.pool, &self.sql).await
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -177,6 +179,9 @@ impl Database {
         }
         // What is settled is read in a statement that begins after it was known to be.
         let settled = self.advance().await?;
+        if settled <= request.after {
+            return Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false });
+        }
         self.scan_up_to(request, settled).await
     }
 
@@ -184,6 +189,29 @@ impl Database {
         let mut connection = self.acquire().await?;
         Operations::alone(&mut connection, &self.sql).scan(request, settled).await
     }
+}
+
+/// A connection of the pool.
+pub(crate) async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
+    let since = Instant::now();
+    match pool.acquire().await {
+        Ok(connection) => Ok(connection),
+        Err(error) => Err(not_connected(pool, error, since).await),
+    }
+}
+
+/// Why there is no connection. The pool says of a server that is away, too, that the time was up.
+async fn not_connected(pool: &PgPool, error: sqlx::Error, since: Instant) -> Error {
+    let mut failure = error;
+    if matches!(failure, sqlx::Error::PoolTimedOut) {
+        let options = pool.connect_options();
+        match tokio::time::timeout(A_TRY, PgConnection::connect_with(&options)).await {
+            Ok(Ok(connection)) => drop(connection.close().await),
+            Ok(Err(error)) => failure = error,
+            Err(_) => {}
+        }
+    }
+    Failure::from(failure).into_error(During::NothingKept, since.elapsed())
 }
 
 #[async_trait]

@@ -91,6 +91,9 @@ impl Failure {
             Some("40001" | "40P01") => Error::SerializationFailure { source: self.0.into() },
             Some("55P03") => Error::Busy { waited: took },
             Some("53100") => Error::StorageFull { source: self.0.into() },
+            Some("3D000") => {
+                Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }
+            }
             Some("25006") => Error::ReadOnly { problem: self.message() },
             Some("42P01") => Error::MigrationNeeded { problem: self.message() },
             _ => match self.0 {
@@ -98,14 +101,6 @@ impl Failure {
                 sqlx::Error::PoolClosed => Error::Closed,
                 other => Error::Backend { backend: "postgres", source: other.into() },
             },
-        }
-    }
-
-    /// The error for an attempt to open a store.
-    pub(crate) fn into_open_error(self, place: &str, took: Duration) -> Error {
-        match self.code().as_deref() {
-            Some("3D000") => Error::StoreNotFound { place: place.to_owned(), problem: self.message() },
-            _ => self.into_error(During::NothingKept, took),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use event_sourcery::{Error, Result};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _};
 
-use crate::failure::Failure;
+use crate::backend;
+use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
 use crate::settled;
 use crate::sql::Tables;
@@ -40,11 +42,9 @@ const COLUMNS: [(&str, &[&str]); 7] = [
 
 /// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on.
 pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<Tables> {
-    let since = Instant::now();
     let place = place(pool);
-    let failed = |error: sqlx::Error| Failure::from(error).into_open_error(&place, since.elapsed());
-    let mut connection = pool.acquire().await.map_err(failed)?;
-    let mut schema = Schema::of(&mut connection, options, place.clone()).await?;
+    let mut connection = connect(pool, &place).await?;
+    let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
     let pending = schema.plan().await?;
     if !pending.is_empty() {
@@ -59,12 +59,17 @@ pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<
 
 /// What [`prepare`] would run.
 pub(crate) async fn script(pool: &PgPool, options: &PostgresOptions) -> Result<String> {
-    let since = Instant::now();
     let place = place(pool);
-    let failed = |error: sqlx::Error| Failure::from(error).into_open_error(&place, since.elapsed());
-    let mut connection = pool.acquire().await.map_err(failed)?;
-    let mut schema = Schema::of(&mut connection, options, place.clone()).await?;
+    let mut connection = connect(pool, &place).await?;
+    let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
+}
+
+async fn connect(pool: &PgPool, place: &str) -> Result<PoolConnection<Postgres>> {
+    backend::acquire(pool).await.map_err(|error| match error {
+        Error::StoreNotFound { problem, .. } => Error::StoreNotFound { place: place.to_owned(), problem },
+        other => other,
+    })
 }
 
 /// Where the database is, for messages; no password.
@@ -103,7 +108,7 @@ impl<'c> Schema<'c> {
                 let found: Option<String> = sqlx::query_scalar("SELECT current_schema()::text")
                     .fetch_one(&mut *connection)
                     .await
-                    .map_err(|error| Failure::from(error).into_open_error(&place, since.elapsed()))?;
+                    .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
                 found.ok_or_else(|| Error::InvalidOption {
                     option: "schema",
                     problem: "the connection's search_path names no schema that exists: name one".to_owned(),
@@ -115,7 +120,7 @@ impl<'c> Schema<'c> {
     }
 
     fn failed(&self, error: sqlx::Error) -> Error {
-        Failure::from(error).into_open_error(&self.place, self.since.elapsed())
+        Failure::from(error).into_error(During::NothingKept, self.since.elapsed())
     }
 
     fn foreign(&self, problem: String) -> Error {
@@ -172,10 +177,13 @@ impl<'c> Schema<'c> {
     async fn migrate(&mut self) -> Result<()> {
         let (name, tables, place, since) =
             (self.name.clone(), self.tables.clone(), self.place.clone(), self.since);
-        let failed = |error: sqlx::Error| Failure::from(error).into_open_error(&place, since.elapsed());
+        let failed =
+            |error: sqlx::Error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
         let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;
         let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))");
+        // Tables that others use are not waited for without end: everybody else would wait behind us.
+        sqlx::query("SET LOCAL lock_timeout = '10s'").execute(&mut *transaction).await.map_err(failed)?;
         lock.bind(tables.table("layout")).execute(&mut *transaction).await.map_err(failed)?;
         let mut inside = Schema { connection: &mut transaction, name, tables, place: place.clone(), since };
         for statement in inside.plan().await? {

@@ -12,12 +12,14 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
-use event_sourcery::{Error, Position};
-use sqlx::{PgPool, Row as _};
+use event_sourcery::{Error, Position, Result};
+use sqlx::{PgConnection, PgPool, Row as _};
 use tokio::sync::Mutex;
 
-use crate::failure::Failure;
+use crate::backend::acquire;
+use crate::failure::{During, Failure};
 use crate::sql::Sql;
 
 /// How many events are looked at in one statement.
@@ -75,19 +77,23 @@ impl Settled {
     }
 
     /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
-    pub(crate) async fn advance(&self, pool: &PgPool, sql: &Sql) -> Result<Position, AdvanceError> {
+    pub(crate) async fn advance(&self, pool: &PgPool, sql: &Sql) -> Result<Position> {
         let seen = self.begun.load(Ordering::Acquire);
         let mut evidence = self.evidence.lock().await;
         if self.ended.load(Ordering::Acquire) > seen {
             return Ok(self.known());
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut connection = acquire(pool).await?;
         let mut settled = self.position.load(Ordering::Acquire);
         let mut recorded = settled;
         for _ in 0..LOOKS {
-            let look = Look::from(pool, sql, settled, evidence.drawn).await?;
+            let since = Instant::now();
+            let look = Look::from(&mut connection, sql, settled, evidence.drawn).await;
+            let look =
+                look.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
             if look.on_standby {
-                return Err(AdvanceError::OnStandby);
+                return Err(on_standby());
             }
             recorded = look.recorded;
             let (reached, goes_on) = look.settle(settled, &mut evidence);
@@ -97,7 +103,7 @@ impl Settled {
             }
         }
         if settled > recorded {
-            record(pool, sql, settled).await;
+            record(&mut connection, sql, settled).await;
         }
         self.position.fetch_max(settled, Ordering::AcqRel);
         self.ended.store(number, Ordering::Release);
@@ -106,8 +112,13 @@ impl Settled {
 }
 
 impl Look {
-    async fn from(pool: &PgPool, sql: &Sql, settled: i64, drawn: i64) -> Result<Self, sqlx::Error> {
-        let row = sql.look.query().bind(settled).bind(LOOK_AT).bind(drawn).fetch_one(pool).await?;
+    async fn from(
+        connection: &mut PgConnection,
+        sql: &Sql,
+        settled: i64,
+        drawn: i64,
+    ) -> Result<Self, sqlx::Error> {
+        let row = sql.look.query().bind(settled).bind(LOOK_AT).bind(drawn).fetch_one(connection).await?;
         Ok(Self {
             events: row.try_get(0)?,
             reached: row.try_get(1)?,
@@ -162,23 +173,9 @@ impl Hole {
 
 /// Puts the settled position on record before it is handed out, so that a reader that is started again does not wait, for
 /// old events, on a transaction that happens to be open. Who may not write does without.
-async fn record(pool: &PgPool, sql: &Sql, settled: i64) {
-    if let Err(problem) = sql.record_settled.query().bind(settled).execute(pool).await {
+async fn record(connection: &mut PgConnection, sql: &Sql, settled: i64) {
+    if let Err(problem) = sql.record_settled.query().bind(settled).execute(connection).await {
         tracing::warn!(settled, %problem, "the settled position was not put on record");
-    }
-}
-
-/// Why it could not be looked.
-#[derive(Debug)]
-pub(crate) enum AdvanceError {
-    /// On a standby the writers' locks are invisible.
-    OnStandby,
-    Failed(Failure),
-}
-
-impl From<sqlx::Error> for AdvanceError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.into())
     }
 }
 

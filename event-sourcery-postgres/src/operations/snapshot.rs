@@ -61,9 +61,7 @@ impl Operations<'_> {
         let SnapshotRequest { tenant, stream, .. } = request;
         let query = self.sql.states.query().bind([stream.uuid()].as_slice());
         let query = query.bind([stream.stored_category()].as_slice()).bind(tenant.as_str());
-        let rows = match self
-            .rows(query.bind([None::<&str>].as_slice()).bind([uuid::Uuid::nil(); 0].as_slice()))
-            .await
+        let rows = match self.rows(query.bind([None::<&str>].as_slice()).bind(Vec::<uuid::Uuid>::new())).await
         {
             Ok(rows) => rows,
             Err(failure) => return self.failed(failure),
