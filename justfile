@@ -6,9 +6,9 @@ default:
 test:
     scripts/test
 
-# The tests of one crate: `just t sqlite`.
+# The tests of one crate: `just t sqlite`. Those of PostgreSQL get a server.
 t crate:
-    cargo nextest run -p event-sourcery-{{crate}} --all-features
+    {{ if crate == "postgres" { "scripts/with-postgres --fast" } else { "" } }} cargo nextest run -p event-sourcery-{{crate}} --all-features
 
 # Format and lints, fixed where they can be.
 fix:

@@ -76,11 +76,15 @@ impl Server {
         self.cluster.create_database()
     }
 
+    pub fn port(&self) -> u16 {
+        self.cluster.port()
+    }
+
     /// How to reach a database by the socket in the file system.
     pub fn by_unix_socket(&self, database: &Database) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .socket(self.setting("unix_socket_directories"))
-            .port(self.cluster.port())
+            .port(self.port())
             .username("postgres")
             .database(database.name())
     }

@@ -10,7 +10,7 @@ use event_sourcery::backend::{
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -122,8 +122,17 @@ impl PostgresBackend {
     ///
     /// [`Error::Busy`] without a free connection, [`Error::Unavailable`].
     pub async fn begin(&self) -> Result<PostgresTransaction<'static>> {
+        self.begin_with("BEGIN").await
+    }
+
+    /// [`begin`](Self::begin) with a statement of your own, such as `BEGIN ISOLATION LEVEL SERIALIZABLE`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`begin`](Self::begin).
+    pub async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<PostgresTransaction<'static>> {
         let since = Instant::now();
-        match self.database.pool.begin().await {
+        match self.database.pool.begin_with(statement).await {
             Ok(transaction) => {
                 Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.committed)))
             }

@@ -14,6 +14,16 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+/// The store's error for a failure of a statement of your own, so that one place decides what can be tried again:
+/// [`Error::is_retryable`].
+///
+/// Not for the end of a transaction, which may have been committed when the connection breaks:
+/// [`PostgresTransaction::commit`](crate::PostgresTransaction::commit) tells that.
+#[must_use]
+pub fn classify(error: sqlx::Error) -> Error {
+    Failure(error).into_error(During::NothingKept, Duration::ZERO)
+}
+
 /// What was going on when a call failed: whether it may have taken effect all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum During {

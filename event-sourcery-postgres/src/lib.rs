@@ -32,6 +32,7 @@ mod transaction;
 mod values;
 
 pub use backend::PostgresBackend;
+pub use failure::classify;
 pub use options::PostgresOptions;
 pub use sqlx;
 pub use transaction::PostgresTransaction;

@@ -45,8 +45,8 @@ impl PostgresOptions {
         Self::from(Source::Url(url.into()))
     }
 
-    /// The default options for a pool of the caller's. The store uses it as it is: a `test_before_acquire` costs a round
-    /// trip a call.
+    /// The default options for a pool of the caller's. The store uses it as it is: see
+    /// [`pool_options`](Self::pool_options) for good settings.
     pub fn with_pool(pool: PgPool) -> Self {
         Self::from(Source::Pool(pool))
     }
@@ -132,19 +132,23 @@ impl PostgresOptions {
         };
         let invalid = |error: sqlx::Error| Error::InvalidOption { option: "url", problem: error.to_string() };
         let connect: PgConnectOptions = url.parse().map_err(invalid)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(self.max_connections)
-            .acquire_timeout(self.acquire_timeout)
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > TRUSTED_FOR {
-                        sqlx::Connection::ping(connection).await?;
-                    }
-                    Ok(true)
-                })
-            });
+        let pool =
+            Self::pool_options().max_connections(self.max_connections).acquire_timeout(self.acquire_timeout);
         Ok(pool.connect_lazy_with(connect))
+    }
+
+    /// The settings of a pool of the store's own, for a pool that you make: a connection is tried before it is used only
+    /// if it was idle for more than a second. sqlx would try it each time, which costs a round trip a call; without any
+    /// trial, the first calls after a restart of the server fail.
+    pub fn pool_options() -> PgPoolOptions {
+        PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_FOR {
+                    sqlx::Connection::ping(connection).await?;
+                }
+                Ok(true)
+            })
+        })
     }
 
     /// Refuses what no store can be opened with.

@@ -21,7 +21,8 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// Why a call was refused or failed. A refused call has written nothing.
 ///
 /// Two failures cannot know: when the connection to a store breaks between sending and answer
-/// ([`OutcomeUnknown`](Error::OutcomeUnknown)), the append may have taken effect; and when the disk fails to sync and the process ends before the next write, it may be there afterwards, whole.
+/// ([`OutcomeUnknown`](Error::OutcomeUnknown)), the append may have taken effect; and when the disk fails to sync and the
+/// process ends before the next write, it may be there afterwards, whole.
 /// Repeat such an append with the same event ids ([`Event::with_id`](crate::Event::with_id)); a repeat is recognised.
 ///
 /// ```
@@ -274,7 +275,8 @@ pub enum Error {
 
     /// The connection broke before the answer came: the call may have taken effect, whole, or not at all.
     #[error(
-        "the connection broke before the store answered, so the call may have taken effect: repeat it with the same event          ids ({source})"
+        "the connection broke before the store answered, so the call may have taken effect: repeat it with the same \
+         event ids ({source})"
     )]
     OutcomeUnknown {
         /// The driver's own error.

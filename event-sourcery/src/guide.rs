@@ -12,9 +12,9 @@ pub mod snapshots {}
 #[doc = include_str!("../guide/multitenancy.md")]
 pub mod multitenancy {}
 
-// Its code needs a database: event-sourcery-sqlite compiles and runs it.
+// Its code needs databases: the crate `pages` of the workspace compiles and runs it.
 #[cfg_attr(not(doctest), doc = include_str!("../guide/integrate-with-your-application.md"))]
-#[cfg_attr(doctest, doc = "See event-sourcery-sqlite.")]
+#[cfg_attr(doctest, doc = "See `pages`.")]
 pub mod integrate_with_your_application {}
 
 #[doc = include_str!("../guide/coming-from-python.md")]

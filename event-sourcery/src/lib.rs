@@ -1,5 +1,5 @@
 //! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants. One contract, tested
-//! by one public suite, on memory and SQLite.
+//! by one public suite, on memory, SQLite and PostgreSQL.
 //!
 //! ```
 //! use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
@@ -32,7 +32,8 @@
 //!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
 //! - [`Event`] is what you derive for your types.
 //! - The [`guide`] has a page for each task.
-//! - The backend for SQLite is the crate `event-sourcery-sqlite`; [`backend`] is for those who write another.
+//! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
+//!   is for those who write another.
 //!
 //! # Features
 //!

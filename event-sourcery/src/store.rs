@@ -156,7 +156,8 @@ impl<B: Backend> EventStore<B> {
     /// has the other kind of versioning, [`Error::EmptyAppend`], [`Error::DuplicateEvent`],
     /// [`Error::StreamNameTaken`], [`Error::InvalidPayload`], [`Error::InvalidName`], [`Error::InvalidTime`],
     /// [`Error::InvalidContext`]; and the backend's: [`Error::Busy`],
-    /// [`Error::StorageFull`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Backend`].
+    /// [`Error::StorageFull`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Backend`], and over a network
+    /// [`Error::Unavailable`], [`Error::OutcomeUnknown`] and [`Error::SerializationFailure`].
     pub fn append(&self, stream: &StreamId, events: impl IntoEvents) -> Append<'_, OnStore<'_>, Appended> {
         Append::new(self.on_store(), &self.scope, stream, events)
     }

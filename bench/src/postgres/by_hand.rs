@@ -64,10 +64,6 @@ impl ByHand {
         Self { pool }
     }
 
-    pub const fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
     /// Appends one event, to a stream that has to be at the version expected; 0: not there yet.
     pub async fn append(&self, stream: &StreamId, expected: u64, event: &InvoiceEvent) -> Result<()> {
         append_on(&self.pool, stream, expected, event).await
@@ -88,7 +84,11 @@ impl ByHand {
             .bind(events.iter().map(|event| Json(Payload(event))).collect::<Vec<_>>())
             .bind(vec![now; events.len()]);
         let done = query.execute(&self.pool).await?;
-        if done.rows_affected() == u64::from(count.unsigned_abs()) { Ok(()) } else { Err("a conflict".into()) }
+        if done.rows_affected() == u64::from(count.unsigned_abs()) {
+            Ok(())
+        } else {
+            Err("a conflict".into())
+        }
     }
 
     /// Loads a stream, in order: one query.

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use event_sourcery::Error;
+use event_sourcery_postgres::classify;
 use serde_json::{Value, json};
 
 #[derive(Debug)]
@@ -17,7 +18,6 @@ pub(crate) enum ApiError {
     /// The body is not the JSON that was asked for.
     Body(JsonRejection),
     Store(Error),
-    Database(sqlx::Error),
 }
 
 impl From<JsonRejection> for ApiError {
@@ -34,7 +34,7 @@ impl From<Error> for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        Self::Store(classify(error))
     }
 }
 
@@ -45,8 +45,6 @@ impl IntoResponse for ApiError {
             Self::Invalid(problem) => answer(StatusCode::UNPROCESSABLE_ENTITY, &problem),
             Self::Body(rejection) => answer(rejection.status(), &rejection.body_text()),
             Self::Store(error) => store_failed(&error),
-            Self::Database(error) if is_retryable(&error) => try_again(&error),
-            Self::Database(error) => internal(&error),
         }
     }
 }
@@ -75,17 +73,6 @@ fn store_failed(error: &Error) -> Response {
         }
         error if error.is_retryable() => try_again(error),
         error => internal(error),
-    }
-}
-
-/// Whether the same request can succeed later: no connection, or a transaction that was ended in favour of another.
-fn is_retryable(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| code.starts_with("57P") || matches!(&*code, "40001" | "40P01" | "53300")),
-        _ => false,
     }
 }
 

@@ -27,8 +27,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post};
 use event_sourcery::EventStore;
-use event_sourcery_postgres::PostgresBackend;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use event_sourcery_postgres::{PostgresBackend, PostgresOptions};
+use sqlx::postgres::PgPool;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,8 +57,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let url = env::var("DATABASE_URL").map_err(|_| NO_DATABASE_URL)?;
-    let options = PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(3));
-    let pool = options.connect(&url).await?;
+    let options = PostgresOptions::pool_options().max_connections(10).acquire_timeout(Duration::from_secs(3));
+    let pool =
+        options.connect(&url).await.map_err(|error| format!("no connection to the database: {error}"))?;
     let store = EventStore::new(PostgresBackend::from_pool(pool.clone()).await?);
     sqlx::raw_sql(invoice::TABLE).execute(&pool).await?;
 

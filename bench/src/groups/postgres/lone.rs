@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::Result;
 use crate::bench::Bench;
 use crate::figure::{Figure, Target, quantile};
-use crate::groups::postgres::tasks::{from_version, one_by_one, run};
+use crate::groups::postgres::tasks::{Appender as _, from_version, one_by_one, run};
 use crate::invoice::{InvoiceEvent, streams};
 use crate::postgres::{Server, Sides};
 
@@ -30,31 +30,33 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// A stream that a caller's transaction has appended to, and an append of somebody else that waits for it.
+/// A stream that a caller's transaction has appended to, and two appends of others that wait for it.
 struct Held {
     transaction: Transaction<'static, Postgres>,
-    waiting: JoinHandle<Result<()>>,
+    waiting: [JoinHandle<Result<()>>; 2],
 }
 
 impl Held {
     async fn begin(store: &EventStore<PostgresBackend>, stream: &StreamId, version: u64) -> Result<Self> {
         let mut transaction = store.backend().pool().begin().await?;
         let event = InvoiceEvent::nth(version);
-        store.within(&mut transaction).append(stream, event.clone()).expected_version(version).await?;
-        let (store, stream) = (store.clone(), stream.clone());
-        let waiting = tokio::spawn(async move {
-            store.append(&stream, event).expected_version(version).await?;
-            Ok(())
+        store.within(&mut transaction).append(stream, event).expected_version(version).await?;
+        let waiting = [version, version + 1].map(|version| {
+            let (store, stream) = (store.clone(), stream.clone());
+            tokio::spawn(async move { store.append_one(&stream, version).await })
         });
         Ok(Self { transaction, waiting })
     }
 
     async fn end(self) -> Result<()> {
-        if self.waiting.is_finished() {
+        if self.waiting.iter().any(JoinHandle::is_finished) {
             return Err("an append went past a transaction that holds its stream".into());
         }
         self.transaction.rollback().await?;
-        self.waiting.await?
+        for waiting in self.waiting {
+            waiting.await??;
+        }
+        Ok(())
     }
 }
 
@@ -76,7 +78,7 @@ async fn one_task(bench: &mut Bench, server: &Server) -> Result<()> {
         .alternate(
             async || {
                 let transaction = Held::begin(store, held, held_version).await?;
-                held_version += 1;
+                held_version += 2;
                 let median = round(free, &mut with).await?;
                 transaction.end().await?;
                 Ok(median)

@@ -16,7 +16,7 @@ use crate::postgres::by_hand::ByHand;
 pub type Appends = Vec<(StreamId, u64)>;
 
 /// Whoever appends one event.
-pub trait Appender: Clone + Send + 'static {
+pub trait Appender: Clone + Send + Sync + 'static {
     fn append_one(&self, stream: &StreamId, expected: u64) -> impl Future<Output = Result<()>> + Send;
 }
 

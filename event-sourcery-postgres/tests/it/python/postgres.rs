@@ -136,7 +136,7 @@ impl SharedDatabase for Postgres {
 }
 
 /// Waits until it holds.
-pub(super) async fn until(holds: impl Fn() -> bool) {
+async fn until(holds: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "what was waited for did not happen");

@@ -2,9 +2,10 @@
 
 use event_sourcery::StreamId;
 use event_sourcery_postgres::sqlx::{self, Connection as _, PgConnection};
+use futures_util::future::join_all;
 
 use super::{Reader, append, draw, settled};
-use crate::scene::{Scene, event, events, insert_invoice, until};
+use crate::scene::{Scene, event, events, insert_invoice};
 
 #[tokio::test]
 async fn an_event_above_one_that_is_not_committed_is_handed_out_after_it() {
@@ -228,17 +229,16 @@ async fn a_look_that_was_held_up_half_way_takes_nobody_for_ended() {
     let mut holds_up = scene.begin().await;
     let lock = "LOCK TABLE event_sourcery_settled IN ACCESS EXCLUSIVE MODE";
     sqlx::query(lock).execute(&mut *holds_up).await.unwrap();
-    let look = tokio::spawn(async move {
-        reader.look().await;
-        reader
-    });
-    scene.until_waiting(1).await;
-    let mut late = scene.begin().await;
-    assert_eq!(draw(&scene.store, &mut late, 1).await, [1]);
-    assert_eq!(append(&scene.store).await, 2);
-    holds_up.rollback().await.unwrap();
+    let meanwhile = async {
+        scene.until_waiting(1).await;
+        let mut late = scene.begin().await;
+        assert_eq!(draw(&scene.store, &mut late, 1).await, [1]);
+        assert_eq!(append(&scene.store).await, 2);
+        holds_up.rollback().await.unwrap();
+        late
+    };
+    let (_, late) = tokio::join!(reader.look(), meanwhile);
 
-    let mut reader = look.await.unwrap();
     reader.sees_only(&[]).await;
     late.commit().await.unwrap();
     reader.comes_to_see(&[1, 2]).await;
@@ -255,14 +255,7 @@ async fn readers_of_two_processes_and_many_of_one_see_the_same() {
     for reader in &mut readers {
         reader.sees_only(&[]).await;
     }
-    let looks = readers.map(|mut reader| {
-        tokio::spawn(async move {
-            until(async || reader.look().await.len() == 2).await;
-            reader.sees_only(&[1, 2]).await;
-        })
-    });
-    late.commit().await.unwrap();
-    for look in looks {
-        look.await.unwrap();
-    }
+    let looks = readers.each_mut().map(|reader| reader.comes_to_see(&[1, 2]));
+    let looks = join_all(looks);
+    tokio::join!(looks, async { late.commit().await.unwrap() });
 }

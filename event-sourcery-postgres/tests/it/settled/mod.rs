@@ -9,7 +9,7 @@ mod refused;
 mod restarts;
 mod stress;
 
-use event_sourcery::{Position, RawEvent, StreamId};
+use event_sourcery::{Error, Position, RawEvent, Result, StreamId};
 
 use crate::scene::{Store, Tx, event, events, until};
 
@@ -27,15 +27,26 @@ impl Reader {
 
     /// All that it was ever handed, after another look.
     pub(super) async fn look(&mut self) -> &[i64] {
-        let settled = self.store.position().await.unwrap();
+        // Each connection from before a restart of the server fails once.
+        until(async || match self.try_look().await {
+            Ok(()) => true,
+            Err(Error::Unavailable { .. }) => false,
+            Err(other) => panic!("{other:?}"),
+        })
+        .await;
+        &self.read
+    }
+
+    async fn try_look(&mut self) -> Result<()> {
+        let settled = self.store.position().await?;
         let mut all = self.store.read_all::<RawEvent>().after(self.at).stream();
-        while let Some(recorded) = all.try_next().await.unwrap() {
+        while let Some(recorded) = all.try_next().await? {
             assert!(recorded.position > self.at, "{} was handed out after {}", recorded.position, self.at);
             self.at = recorded.position;
             self.read.push(recorded.position.to_i64());
         }
         self.at = self.at.max(settled);
-        &self.read
+        Ok(())
     }
 
     /// It looks, again and again, and is handed no more than this.

@@ -1,0 +1,162 @@
+//! A caller's transaction that sits on one stream, existing or newly created, holds up appends to no other.
+
+use std::time::Duration;
+
+use event_sourcery::{Appended, Error, Result, StreamId};
+use futures_util::future::join_all;
+use tokio::task::JoinHandle;
+
+use crate::scene::{Scene, Store, event, events, length, until};
+
+/// Far below any time-out of the server's.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Existing,
+    Unversioned,
+    New,
+    NewUnversioned,
+}
+
+impl Held {
+    const ALL: [Self; 4] = [Self::Existing, Self::Unversioned, Self::New, Self::NewUnversioned];
+
+    fn exists(self) -> bool {
+        matches!(self, Self::Existing | Self::Unversioned)
+    }
+
+    fn is_versioned(self) -> bool {
+        matches!(self, Self::Existing | Self::New)
+    }
+
+    fn append(self, store: &Store, stream: &StreamId) -> JoinHandle<Result<Appended>> {
+        let (store, stream) = (store.clone(), stream.clone());
+        tokio::spawn(async move {
+            let append = store.append(&stream, event());
+            match self {
+                Self::Existing => append.expected_version(1).await,
+                Self::New => append.await,
+                _ => append.no_versioning().await,
+            }
+        })
+    }
+}
+
+/// Appends to so many other streams: half of them are there, of each kind of versioning.
+fn append_to_others(store: &Store, streams: &[StreamId]) -> Vec<JoinHandle<Result<Appended>>> {
+    let append = |(number, stream): (usize, &StreamId)| {
+        let (store, stream) = (store.clone(), stream.clone());
+        tokio::spawn(async move {
+            let append = store.append(&stream, events(2));
+            if number % 2 == 0 { append.expected_version(1).await } else { append.no_versioning().await }
+        })
+    };
+    streams.iter().enumerate().map(append).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn appends_to_other_streams_finish_while_a_callers_transaction_sits_on_one() {
+    for held in Held::ALL {
+        for commit in [true, false] {
+            let scene = Scene::new().await;
+            let (stream, others) = (StreamId::random(), (0..64).map(|_| StreamId::random()).collect::<Vec<_>>());
+            for other in others.iter().step_by(2) {
+                scene.store.append(other, event()).await.unwrap();
+            }
+            if held.exists() {
+                held.create(&scene.store, &stream).await;
+            }
+            let mut tx = scene.begin().await;
+            let append = scene.store.within(&mut tx).append(&stream, event());
+            match held {
+                Held::Existing => append.expected_version(1).await.unwrap(),
+                Held::New => append.await.unwrap(),
+                _ => append.no_versioning().await.unwrap(),
+            };
+
+            let mut waiting: Vec<_> = (0..4).map(|_| held.append(&scene.store, &stream)).collect();
+            let finished = append_to_others(&scene.store, &others);
+            waiting.extend((0..4).map(|_| held.append(&scene.store, &stream)));
+            for finished in tokio::time::timeout(AT_ONCE, join_all(finished)).await.expect("they do not wait") {
+                finished.unwrap().unwrap();
+            }
+            scene.until_waiting(1).await;
+            assert!(waiting.iter().all(|append| !append.is_finished()), "{held:?}: they wait");
+
+            if commit {
+                tx.commit().await.unwrap();
+            } else {
+                tx.rollback().await.unwrap();
+            }
+            let ended: Vec<_> = join_all(waiting).await.into_iter().map(Result::unwrap).collect();
+            check(held, commit, &ended);
+            let written = ended.iter().filter(|append| append.is_ok()).count();
+            let before = usize::from(held.exists()) + usize::from(commit);
+            assert_eq!(length(&scene.store, &stream).await, before + written);
+        }
+    }
+}
+
+impl Held {
+    async fn create(self, store: &Store, stream: &StreamId) {
+        let append = store.append(stream, event());
+        if self.is_versioned() { append.await.unwrap() } else { append.no_versioning().await.unwrap() };
+    }
+}
+
+/// Those that waited: all succeed without versions; with versions, one does where the transaction was rolled back.
+fn check(held: Held, committed: bool, ended: &[Result<Appended>]) {
+    let succeeded = ended.iter().filter(|append| append.is_ok()).count();
+    if !held.is_versioned() {
+        assert_eq!(succeeded, ended.len(), "{held:?}: {ended:?}");
+        return;
+    }
+    assert_eq!(succeeded, usize::from(!committed), "{held:?}: {ended:?}");
+    for refused in ended.iter().filter_map(|append| append.as_ref().err()) {
+        assert!(matches!(refused, Error::Conflict { .. }), "{held:?}: {refused:?}");
+    }
+}
+
+/// More streams are held than the store has connections: those who wait for them may use up some, never all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_appends_that_wait_for_one_held_stream_take_one_connection() {
+    let scene = Scene::new().await;
+    let stream = StreamId::random();
+    let mut tx = scene.begin().await;
+    scene.store.within(&mut tx).append(&stream, event()).no_versioning().await.unwrap();
+    let waiting: Vec<_> = (0..50).map(|_| Held::Unversioned.append(&scene.store, &stream)).collect();
+    scene.until_waiting(1).await;
+    for _ in 0..5 {
+        let appended = scene.store.append(&StreamId::random(), event());
+        tokio::time::timeout(AT_ONCE, appended.into_future()).await.expect("it does not wait").unwrap();
+        let connections = "SELECT count(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        assert_eq!(scene.number(connections).await, 1);
+    }
+    tx.commit().await.unwrap();
+    for appended in join_all(waiting).await {
+        appended.unwrap().unwrap();
+    }
+    assert_eq!(length(&scene.store, &stream).await, 51);
+}
+
+/// The caller of a waiting append goes away; whoever comes next has its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_is_given_up_while_it_waits_holds_up_nobody() {
+    let scene = Scene::new().await;
+    let stream = StreamId::random();
+    scene.store.append(&stream, event()).no_versioning().await.unwrap();
+    let mut tx = scene.begin().await;
+    scene.store.within(&mut tx).append(&stream, event()).no_versioning().await.unwrap();
+    let given_up: Vec<_> = (0..3).map(|_| Held::Unversioned.append(&scene.store, &stream)).collect();
+    scene.until_waiting(1).await;
+    for append in given_up {
+        append.abort();
+        assert!(append.await.unwrap_err().is_cancelled());
+    }
+    tx.commit().await.unwrap();
+    let appended = scene.store.append(&stream, event()).no_versioning();
+    tokio::time::timeout(AT_ONCE, appended.into_future()).await.expect("it does not wait").unwrap();
+    until(async || (3..=6).contains(&length(&scene.store, &stream).await)).await;
+}

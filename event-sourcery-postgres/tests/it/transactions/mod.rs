@@ -1,0 +1,10 @@
+//! Contract 2.11: appends that join the caller's own transaction, at every isolation level.
+
+mod endings;
+mod held_streams;
+mod losers;
+mod prefixes;
+mod refused;
+
+pub(super) const LEVELS: [&str; 4] =
+    ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
