@@ -63,6 +63,11 @@ impl Failure {
         self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
     }
 
+    /// A view or a rule of the user's is in the way of a change.
+    pub(crate) fn is_about_what_depends_on_it(&self) -> bool {
+        self.has_code(&["0A000", "2BP01"])
+    }
+
     /// The database's own words.
     pub(crate) fn message(&self) -> String {
         match self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>())

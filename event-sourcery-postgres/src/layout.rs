@@ -1,6 +1,6 @@
 //! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
 use sqlx::pool::PoolConnection;
@@ -14,6 +14,16 @@ use crate::sql::Tables;
 
 /// The layout that this version of the library makes and knows.
 const LAYOUT: i32 = 1;
+
+/// How long a migration waits in all for others that are at work on the tables.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it waits at a time, while those who come later wait behind it: less than the server takes to look for
+/// deadlocks, so that it is never somebody else that is ended.
+const MOMENT: &str = "SET LOCAL lock_timeout = '300ms'";
+
+/// How long it leaves the tables to others in between.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The tables of the reference, with what we add in columns that have defaults; and two of our own.
 const TABLES: [(&str, &str); 7] = [
@@ -173,19 +183,40 @@ impl<'c> Schema<'c> {
         )))
     }
 
-    /// Runs what is pending, in one transaction. Several processes may try at once: each looks again once it has the lock.
+    /// Runs what is pending. Others may be at work on the tables: whoever waits for them, or for whom they wait, is the
+    /// migration, and it waits only for moments at a time, so that nobody queues up behind it.
     async fn migrate(&mut self) -> Result<()> {
+        loop {
+            match self.try_migrate().await {
+                Err(Error::Busy { .. } | Error::SerializationFailure { .. })
+                    if self.since.elapsed() < PATIENCE =>
+                {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(Error::SerializationFailure { .. }) => {
+                    return Err(Error::Busy { waited: self.since.elapsed() });
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Runs what is pending, in one transaction. Several processes may try at once: each looks again once it has the lock.
+    async fn try_migrate(&mut self) -> Result<()> {
         let (name, tables, place, since) =
             (self.name.clone(), self.tables.clone(), self.place.clone(), self.since);
-        let failed =
-            |error: sqlx::Error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
+        let failed = |error: sqlx::Error| match Failure::from(error) {
+            failure if failure.is_about_what_depends_on_it() => {
+                Error::MigrationNeeded { problem: failure.message() }
+            }
+            failure => failure.into_error(During::NothingKept, since.elapsed()),
+        };
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
         let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;
+        sqlx::raw_sql(MOMENT).execute(&mut *transaction).await.map_err(failed)?;
         let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))");
-        // Tables that others use are not waited for without end: everybody else would wait behind us.
-        sqlx::query("SET LOCAL lock_timeout = '10s'").execute(&mut *transaction).await.map_err(failed)?;
         lock.bind(tables.table("layout")).execute(&mut *transaction).await.map_err(failed)?;
-        let mut inside = Schema { connection: &mut transaction, name, tables, place: place.clone(), since };
+        let mut inside = Schema { connection: &mut transaction, name, tables, place, since };
         for statement in inside.plan().await? {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *inside.connection).await.map_err(failed)?;
         }

@@ -17,6 +17,9 @@ pub(crate) const JSONB_VERSION: u8 = 1;
 /// PostgreSQL counts time from the year 2000.
 const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 
+/// The first second of the year 1, counted from 1970.
+const YEAR_1: i64 = -62_135_596_800;
+
 /// A text that is JSON already.
 pub(crate) struct Jsonb<'t>(pub(crate) &'t str);
 
@@ -49,10 +52,13 @@ impl Encode<'_, Postgres> for Jsonb<'_> {
 pub(crate) struct UtcTimestamp(pub(crate) Timestamp);
 
 impl UtcTimestamp {
-    /// The time for microseconds since PostgreSQL's epoch; `None` for its infinities and for what no `Timestamp` holds.
+    /// The time for microseconds since PostgreSQL's epoch; `None` for its infinities, and outside the years 1 to 9999.
     pub(crate) fn from_stored(microseconds: i64) -> Option<Self> {
         let since_1970 = microseconds.checked_add(EPOCH_MICROSECONDS)?;
         let (seconds, rest) = (since_1970.div_euclid(1_000_000), since_1970.rem_euclid(1_000_000));
+        if seconds < YEAR_1 {
+            return None;
+        }
         // Not `from_microsecond`: it refuses the last second of the range.
         Timestamp::new(seconds, i32::try_from(rest).ok()? * 1_000).ok().map(Self)
     }

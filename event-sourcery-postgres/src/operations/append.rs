@@ -157,7 +157,9 @@ impl Operations<'_> {
         let [part] = request.streams.as_slice() else { return Ok(Verdict::Mend) };
         let agrees = known.first().is_some_and(|known| match known.row {
             Some(_) => {
-                known.row_version == row_version(part.expectation) && known.state != StreamState::Missing
+                part.expectation != Expectation::Version(0)
+                    && known.row_version == row_version(part.expectation)
+                    && known.state != StreamState::Missing
             }
             None => known.holder.is_none(),
         });

@@ -6,14 +6,15 @@ use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
 use futures_util::TryStreamExt as _;
 use sqlx::Postgres;
-use sqlx::postgres::PgArguments;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 
 use super::Operations;
 use crate::rows::{EventReader, value};
 use crate::values::stored_version;
 
-/// A run of a stream's events, to be read in order.
+/// A run of a stream's events, to be read in order. A stream has one kind of them, except where the reference let its
+/// caller number some: then those without versions come first.
 #[derive(Clone, Copy)]
 enum Run {
     /// From this version, and below that one.
@@ -46,13 +47,13 @@ impl Operations<'_> {
     pub(crate) async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         match request.span {
             Span::Last => self.load_last(request).await,
-            Span::Full if request.limit.is_none() => {
-                let query = self.about_stream(request, |sql| &sql.load_all);
-                self.load_whole(request, query).await
-            }
+            Span::Full if request.limit.is_none() => self.load_full(request).await,
             Span::FromSnapshot { names, up_to } if request.limit.is_none() => {
                 let query = self.about_stream(request, |sql| &sql.load_from_snapshot);
-                self.load_whole(request, query.bind(names).bind(snapshot_version(up_to))).await
+                match self.load_whole(request, query.bind(names).bind(snapshot_version(up_to))).await? {
+                    Some(loaded) => Ok(loaded),
+                    None => self.load_full(request).await,
+                }
             }
             _ => self.load_in_order(request).await,
         }
@@ -66,13 +67,18 @@ impl Operations<'_> {
         Self::about(statement(self.sql), &request.tenant, &request.stream)
     }
 
-    /// All that a statement finds. The order is made here: the rows mostly come in it, and a sort of ours costs nothing
+    async fn load_full(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        let query = self.about_stream(request, |sql| &sql.load_all);
+        Ok(self.load_whole(request, query).await?.unwrap_or_default())
+    }
+
+    /// All that a statement finds; nothing where it starts at a snapshot that cannot be read. The order is made here: the rows mostly come in it, and a sort of ours costs nothing
     /// then.
     async fn load_whole(
         &mut self,
         request: &LoadRequest,
         query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<LoadedStream> {
+    ) -> Result<Option<LoadedStream>> {
         let (mut loaded, mut reader) = (LoadedStream::default(), EventReader::default());
         {
             let since = self.since;
@@ -82,23 +88,25 @@ impl Operations<'_> {
             };
             let mut rows = pin!(query.fetch(&mut *self.connection));
             while let Some(row) = rows.try_next().await.map_err(failed)? {
-                let event = reader.event(&row, &request.stream)?;
-                if event.position == Position::START {
-                    loaded.snapshot = Some(event);
+                let event = reader.event(&row, &request.stream);
+                if !is_snapshot(&row) {
+                    loaded.events.push(event?);
+                } else if let Some(snapshot) = readable(event) {
+                    loaded.snapshot = Some(snapshot);
                 } else {
-                    loaded.events.push(event);
+                    return Ok(None);
                 }
             }
         }
-        let order = |event: &StoredEvent| (event.version.is_none(), event.version, event.position);
-        loaded.events.sort_by_key(order);
-        Ok(loaded)
+        loaded.events.sort_by_key(|event| (event.version, event.position));
+        Ok(Some(loaded))
     }
 
     async fn load_last(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         let query = self.about_stream(request, |sql| &sql.load_last);
-        let mut loaded = self.load_whole(request, query).await?;
-        loaded.events.truncate(1);
+        let mut loaded = self.load_whole(request, query).await?.unwrap_or_default();
+        let last = loaded.events.pop();
+        loaded.events = last.into_iter().collect();
         Ok(loaded)
     }
 
@@ -111,13 +119,13 @@ impl Operations<'_> {
             loaded.first_position = shape.first_position.map(Position::from_i64);
         }
         let mut reader = EventReader::default();
-        let mut runs = [Some(Run::ALL_VERSIONS), Some(Run::Unversioned(0))];
+        let mut runs = [Some(Run::Unversioned(0)), Some(Run::ALL_VERSIONS)];
         match request.span {
             Span::FromSnapshot { names, up_to } => {
                 let query = self.about_stream(request, |sql| &sql.load_snapshot);
                 let row = self.row(query.bind(names).bind(snapshot_version(up_to))).await;
-                if let Some(row) = row.map_err(|failure| self.failed(failure))? {
-                    let snapshot = reader.event(&row, &request.stream)?;
+                let row = row.map_err(|failure| self.failed(failure))?;
+                if let Some(snapshot) = row.and_then(|row| readable(reader.event(&row, &request.stream))) {
                     runs = [snapshot.version.map(Run::above), None];
                     loaded.snapshot = Some(snapshot);
                 }
@@ -130,10 +138,8 @@ impl Operations<'_> {
             }
             Span::After(position) => {
                 runs = match shape.at {
-                    Some(Some(version)) => {
-                        [Some(Run::Versions(i64::from(version) + 1, i64::MAX)), Some(Run::Unversioned(0))]
-                    }
-                    Some(None) => [None, Some(Run::Unversioned(position.to_i64()))],
+                    Some(Some(version)) => [None, Some(Run::Versions(i64::from(version) + 1, i64::MAX))],
+                    Some(None) => [Some(Run::Unversioned(position.to_i64())), Some(Run::ALL_VERSIONS)],
                     None => [None, None],
                 };
             }
@@ -180,7 +186,7 @@ impl Operations<'_> {
     async fn shape(&mut self, request: &LoadRequest, position: i64) -> Result<Option<Shape>> {
         let query = self.about_stream(request, |sql| &sql.shape).bind(position);
         let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
-        let read = |row: &sqlx::postgres::PgRow| {
+        let read = |row: &PgRow| {
             Ok(Shape {
                 first_position: value(row, 0)?,
                 at: value::<bool>(row, 2)?.then_some(value(row, 1)?),
@@ -195,6 +201,18 @@ impl Operations<'_> {
 /// Whether a load is one statement, and so of one moment by itself.
 pub(crate) fn takes_one_statement(request: &LoadRequest) -> bool {
     matches!((request.span, request.limit), (Span::Last, _) | (Span::Full | Span::FromSnapshot { .. }, None))
+}
+
+/// Whether a row is that of a snapshot, which has no position.
+fn is_snapshot(row: &PgRow) -> bool {
+    value::<Option<i64>>(row, 0).is_ok_and(|position| position.is_none())
+}
+
+/// A snapshot, unless it cannot be read: then history decides.
+fn readable(snapshot: Result<StoredEvent>) -> Option<StoredEvent> {
+    snapshot
+        .inspect_err(|problem| tracing::warn!(%problem, "a snapshot cannot be read and is passed over"))
+        .ok()
 }
 
 /// The highest version of a snapshot; the column holds 32 bits.

@@ -1,0 +1,176 @@
+//! How many statements an append is, as the server counts them.
+
+use event_sourcery::{Error, EventStore, StreamId};
+use event_sourcery_postgres::PostgresBackend;
+use event_sourcery_postgres::sqlx::{self, PgPool};
+use futures_util::future::join_all;
+use postgres_cluster::{Database, Server};
+
+use crate::scene::{Scene, Store, Tx, event, events, pool};
+
+/// Looks from another database, so that its own statements are not counted.
+struct Counter {
+    from: PgPool,
+    _database: Database,
+    counted: String,
+}
+
+impl Counter {
+    async fn of(scene: &Scene) -> Self {
+        let database = Server::shared().create_database();
+        let from = pool(&database.url());
+        sqlx::raw_sql("CREATE EXTENSION pg_stat_statements").execute(&from).await.unwrap();
+        Self { from, _database: database, counted: scene.database.name().to_owned() }
+    }
+
+    /// Every statement that was run in the database, whoever ran it, and what was run in transactions' brackets.
+    async fn statements(&self) -> Vec<(String, i64)> {
+        let sql = "SELECT s.query, s.calls FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
+                   WHERE d.datname = $1";
+        sqlx::query_as(sql).bind(&self.counted).fetch_all(&self.from).await.unwrap()
+    }
+
+    /// How many statements the work is.
+    async fn count<T>(&self, work: impl Future<Output = T>) -> (i64, T) {
+        let count = async || self.statements().await.iter().map(|(_, calls)| calls).sum::<i64>();
+        let before = count().await;
+        let done = work.await;
+        (count().await - before, done)
+    }
+}
+
+/// A store with one connection, on which every statement has been prepared.
+async fn warm_store(scene: &Scene) -> Store {
+    let options = PostgresBackend::options(scene.database.url()).max_connections(1);
+    let store = EventStore::new(options.open().await.unwrap());
+    for mode in Mode::ALL {
+        mode.append(&store, 1).await;
+    }
+    store
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    New,
+    Existing,
+    UnversionedNew,
+    UnversionedExisting,
+    Category,
+}
+
+impl Mode {
+    const ALL: [Self; 5] =
+        [Self::New, Self::Existing, Self::UnversionedNew, Self::UnversionedExisting, Self::Category];
+
+    /// A stream to append to, which is there if the mode wants it.
+    async fn stream(self, store: &Store) -> StreamId {
+        let stream = StreamId::random();
+        match self {
+            Self::Existing => drop(store.append(&stream, events(3)).await.unwrap()),
+            Self::UnversionedExisting => {
+                store.append(&stream, events(3)).no_versioning().await.unwrap();
+            }
+            Self::Category => return stream.in_category("invoices").unwrap(),
+            _ => {}
+        }
+        stream
+    }
+
+    async fn append(self, store: &Store, count: usize) {
+        let stream = self.stream(store).await;
+        self.append_to(store, &stream, count).await;
+    }
+
+    async fn append_to(self, store: &Store, stream: &StreamId, count: usize) {
+        let append = store.append(stream, events(count));
+        let appended = match self {
+            Self::New | Self::Category => append.await,
+            Self::Existing => append.expected_version(3).await,
+            Self::UnversionedNew | Self::UnversionedExisting => append.no_versioning().await,
+        };
+        appended.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_append_is_one_statement_in_every_mode_for_one_event_and_for_a_hundred() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    for mode in Mode::ALL {
+        for events in [1, 100] {
+            for _ in 0..3 {
+                let stream = mode.stream(&store).await;
+                let (statements, ()) = counter.count(mode.append_to(&store, &stream, events)).await;
+                assert_eq!(statements, 1, "{mode:?}, {events} events: {:#?}", counter.statements().await);
+            }
+        }
+    }
+    let brackets = counter.statements().await.into_iter().filter(|(query, _)| {
+        ["BEGIN", "COMMIT", "SAVEPOINT"].iter().any(|bracket| query.to_uppercase().starts_with(bracket))
+    });
+    // The migration's own.
+    assert!(brackets.map(|(_, calls)| calls).sum::<i64>() <= 2, "{:#?}", counter.statements().await);
+}
+
+#[tokio::test]
+async fn a_conflict_is_two_statements() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    let (versioned, unversioned) =
+        (Mode::Existing.stream(&store).await, Mode::UnversionedExisting.stream(&store).await);
+    store.append(&versioned, event()).await.unwrap_err();
+    let refused = async |statements: i64, refused: (i64, event_sourcery::Result<_>)| {
+        let (counted, refused): (_, event_sourcery::Result<event_sourcery::Appended>) = refused;
+        assert_eq!(counted, statements, "{refused:?}");
+        refused.unwrap_err()
+    };
+    let created = counter.count(store.append(&versioned, event()).into_future()).await;
+    assert!(matches!(refused(2, created).await, Error::Conflict { .. }));
+    let extended = counter.count(store.append(&versioned, event()).expected_version(7).into_future()).await;
+    assert!(matches!(refused(2, extended).await, Error::Conflict { .. }));
+    let other = counter.count(store.append(&versioned, event()).no_versioning().into_future()).await;
+    assert!(matches!(refused(2, other).await, Error::NoExpectedVersionGivenOnVersionedStream { .. }));
+    let other = counter.count(store.append(&unversioned, event()).expected_version(3).into_future()).await;
+    assert!(matches!(refused(2, other).await, Error::ExpectedVersionUsedOnVersionlessStream { .. }));
+}
+
+#[tokio::test]
+async fn a_stream_is_loaded_by_one_statement() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    let stream = Mode::Existing.stream(&store).await;
+    let load = async || store.load_stream::<event_sourcery::RawEvent>(&stream).await.unwrap().len();
+    load().await;
+    assert_eq!(counter.count(load()).await, (1, 3));
+}
+
+/// Beside the caller's own statements: the savepoint, the append, the release.
+#[tokio::test]
+async fn an_append_in_the_callers_transaction_is_one_statement_within_a_savepoint() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, &scene.store);
+    let mut tx: Tx = scene.begin().await;
+    store.within(&mut tx).append(&StreamId::random(), event()).await.unwrap();
+    let stream = StreamId::random();
+    let append = async { store.within(&mut tx).append(&stream, events(100)).await.unwrap() };
+    assert_eq!(counter.count(append).await.0, 3, "{:#?}", counter.statements().await);
+    tx.commit().await.unwrap();
+}
+
+/// Coalescing: those that arrive while others are under way share a statement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_appends_at_once_are_fewer_statements_than_appends() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, &scene.store);
+    let append_all = || {
+        join_all((0..200).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append(&StreamId::random(), event()).await.unwrap() })
+        }))
+    };
+    append_all().await;
+    let (statements, appended) = counter.count(append_all()).await;
+    assert!(appended.into_iter().all(|appended| appended.unwrap().first_version == Some(1)));
+    println!("200 appends at once: {statements} statements");
+    assert!(statements < 150, "{statements}: {:#?}", counter.statements().await);
+}
