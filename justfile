@@ -21,7 +21,7 @@ doc:
 
 # The figures of BENCHMARKS.md, measured anew: `just bench`, or `just bench load`.
 bench *names:
-    cd bench && cargo run --release -- {{names}}
+    cd bench && ../scripts/with-postgres cargo run --release -- {{names}}
 
 # Hours instead of seconds: more kills, more cuts, more sequences.
 soak:

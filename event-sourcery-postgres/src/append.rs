@@ -1,12 +1,12 @@
 //! Which appends go to the database together.
 //!
-//! A lone append waits for nobody: it runs at once, in its caller's task. Those that arrive while enough others are under
-//! way queue up, and share the next statement, transaction and sync of the disk. Each still succeeds or is refused alone:
-//! whatever a batch did not write runs again by itself.
+//! A lone append waits for nobody: it runs at once, in its caller's task, and so do a few at a time. When there are more
+//! than that, some statements are under way, and the others queue up: they share the next statement, transaction and sync of
+//! the disk. Each still succeeds or is refused alone: whatever a batch did not write runs again by itself.
 //!
 //! What is waited for: of two appends to one stream, the second waits for the first, without a connection. A statement
-//! that takes long, because somebody holds the stream's row, gives its lane to others meanwhile. A batch passes over rows that
-//! are locked.
+//! that takes long, because somebody holds the stream's row, no longer counts, and others have its turn. A batch passes
+//! over rows that are locked.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,8 +21,12 @@ use tokio::sync::oneshot;
 use crate::backend::Database;
 use crate::operations::{Operations, is_simple};
 
-/// How many statements are under way before appends queue up.
-const LANES: usize = 4;
+/// How many statements are under way when there are more appends than [`FEW`].
+const LANES: usize = 3;
+
+/// So many appends at a time run alone: sharing a statement would save them less than waiting for it costs. Fewer, where
+/// the pool has fewer connections.
+const FEW: u32 = 10;
 
 /// A statement that takes longer than this no longer counts: it is waiting for somebody.
 const LANE_TIME: Duration = Duration::from_millis(20);
@@ -45,7 +49,11 @@ pub(crate) struct Appends {
 
 #[derive(Debug)]
 struct State {
-    free_lanes: usize,
+    few: usize,
+    /// The statements that are under way and count.
+    lanes: usize,
+    /// The appends in them.
+    members: usize,
     waiting: VecDeque<Member>,
     /// The streams that an append of ours is under way to, by the hash of their key.
     busy: HashSet<u64>,
@@ -60,8 +68,9 @@ struct Member {
 }
 
 impl Appends {
-    pub(crate) fn new() -> Self {
-        let state = State { free_lanes: LANES, waiting: VecDeque::new(), busy: HashSet::new() };
+    pub(crate) fn new(connections: u32) -> Self {
+        let few = usize::try_from(connections.min(FEW)).unwrap_or(1);
+        let state = State { few, lanes: 0, members: 0, waiting: VecDeque::new(), busy: HashSet::new() };
         Self { state: Mutex::new(state), hasher: RandomState::new() }
     }
 
@@ -83,49 +92,44 @@ impl Database {
             return self.append_alone(&request).await;
         }
         let stream = self.appends.stream(&request);
-        let answer = {
-            let mut state = self.appends.state();
-            if state.free_lanes == 0 || state.busy.contains(&stream) || !state.waiting.is_empty() {
-                let (answer, answered) = oneshot::channel();
-                state.waiting.push_back(Member { request: Arc::clone(&request), stream, answer });
-                Some(answered)
-            } else {
-                state.free_lanes -= 1;
-                state.busy.insert(stream);
-                None
-            }
-        };
-        match answer {
-            Some(answer) => answer.await.unwrap_or(Err(Error::Closed)),
-            None => {
-                let mut turn = Turn { database: Arc::clone(self), streams: vec![stream], has_lane: true };
-                turn.run(self.append_alone(&request)).await
-            }
+        if let Some(mut turn) = self.turn(stream) {
+            return turn.run(self.append_alone(&request)).await;
         }
+        let (answer, answered) = oneshot::channel();
+        self.appends.state().waiting.push_back(Member { request, stream, answer });
+        self.start_batches();
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// The turn of a lone append, if it has it now.
+    fn turn(self: &Arc<Self>, stream: u64) -> Option<Turn> {
+        let mut state = self.appends.state();
+        if !state.has_room_for(1) || !state.busy.insert(stream) {
+            return None;
+        }
+        state.lanes += 1;
+        state.members += 1;
+        drop(state);
+        Some(Turn { database: Arc::clone(self), streams: vec![stream], members: 1 })
     }
 
     async fn append_alone(&self, request: &AppendRequest) -> Result<AppendOutcome> {
         let mut connection = self.acquire().await?;
-        Operations::alone(&mut connection, &self.sql).append(request).await
+        let appended = Operations::alone(&mut connection, &self.sql).append(request).await;
+        connection.keep_after(appended)
     }
 
-    /// Starts a batch of what waits, if there is a lane for it.
-    fn start_batch(self: &Arc<Self>) {
-        let batch = {
-            let mut state = self.appends.state();
-            if state.free_lanes == 0 {
-                return;
-            }
-            let batch = state.next_batch();
+    /// Starts batches of what waits, as many as there is room for.
+    fn start_batches(self: &Arc<Self>) {
+        loop {
+            let batch = self.appends.state().next_batch();
             if batch.is_empty() {
                 return;
             }
-            state.free_lanes -= 1;
-            batch
-        };
-        let streams = batch.iter().map(|member| member.stream).collect();
-        let turn = Turn { database: Arc::clone(self), streams, has_lane: true };
-        self.runtime.spawn(Arc::clone(self).run_batch(batch, turn));
+            let streams = batch.iter().map(|member| member.stream).collect();
+            let turn = Turn { database: Arc::clone(self), streams, members: batch.len() };
+            self.connections.runtime.spawn(Arc::clone(self).run_batch(batch, turn));
+        }
     }
 
     async fn run_batch(self: Arc<Self>, batch: Vec<Member>, mut turn: Turn) {
@@ -153,9 +157,8 @@ impl Database {
             }
             Err(rest) => {
                 for member in rest {
-                    let turn =
-                        Turn { database: Arc::clone(&self), streams: vec![member.stream], has_lane: false };
-                    self.runtime.spawn(async move {
+                    let turn = Turn { database: Arc::clone(&self), streams: vec![member.stream], members: 0 };
+                    self.connections.runtime.spawn(async move {
                         let outcome = turn.database.append_alone(&member.request).await;
                         let _ = member.answer.send(outcome);
                     });
@@ -169,7 +172,10 @@ impl Database {
         let nothing = || vec![None; requests.len()];
         let Ok(mut connection) = self.acquire().await else { return nothing() };
         match Operations::alone(&mut connection, &self.sql).append_batch(requests).await {
-            Ok(written) => written,
+            Ok(written) => {
+                connection.keep();
+                written
+            }
             Err(failure) => {
                 tracing::debug!(
                     ?failure,
@@ -183,8 +189,17 @@ impl Database {
 }
 
 impl State {
-    /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy.
+    /// Whether a statement may start, when so many more appends want to.
+    fn has_room_for(&self, more: usize) -> bool {
+        self.lanes < LANES || self.members + self.waiting.len() + more <= self.few
+    }
+
+    /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy. They
+    /// count as under way.
     fn next_batch(&mut self) -> Vec<Member> {
+        if self.waiting.is_empty() || !self.has_room_for(0) {
+            return Vec::new();
+        }
         let mut batch = Vec::new();
         let mut bytes = 0;
         let mut passed_over = VecDeque::new();
@@ -203,6 +218,8 @@ impl State {
         }
         passed_over.append(&mut self.waiting);
         self.waiting = passed_over;
+        self.lanes += usize::from(!batch.is_empty());
+        self.members += batch.len();
         batch
     }
 }
@@ -213,41 +230,43 @@ fn weight(request: &AppendRequest) -> usize {
     events.map(|event| WEIGHT_OF_AN_EVENT + event.data.len() + event.context.len()).sum()
 }
 
-/// The right to append to streams, perhaps in a lane. Given back when it is dropped; then others have their turn.
+/// The right to append to streams. Given back when it is dropped; then others have their turn.
 struct Turn {
     database: Arc<Database>,
     streams: Vec<u64>,
-    has_lane: bool,
+    /// The appends in the statement that is under way; none where it does not count.
+    members: usize,
 }
 
 impl Turn {
-    /// Does the work; gives the lane away if it takes long.
+    /// Does the work; no longer counts if it takes long.
     async fn run<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         if let Ok(done) = tokio::time::timeout(LANE_TIME, &mut work).await {
             return done;
         }
         self.give_lane_back();
+        self.database.start_batches();
         work.await
     }
 
     fn give_lane_back(&mut self) {
-        if std::mem::take(&mut self.has_lane) {
-            self.database.appends.state().free_lanes += 1;
-            self.database.start_batch();
-        }
+        let members = std::mem::take(&mut self.members);
+        let mut state = self.database.appends.state();
+        state.lanes -= usize::from(members > 0);
+        state.members -= members;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.give_lane_back();
         {
             let mut state = self.database.appends.state();
             for stream in &self.streams {
                 state.busy.remove(stream);
             }
-            state.free_lanes += usize::from(self.has_lane);
         }
-        self.database.start_batch();
+        self.database.start_batches();
     }
 }

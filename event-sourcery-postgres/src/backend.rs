@@ -8,13 +8,12 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, JoinableBackend, JoinedTransaction,
     LoadRequest, LoadedStream, ScanPage, ScanRequest, SnapshotRequest,
 };
-use event_sourcery::{Error, Position, Result};
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
-use tokio::runtime::Handle;
+use event_sourcery::{Position, Result};
+use sqlx::{Connection as _, PgPool, Postgres, SqlSafeStr, Transaction};
 use tokio::sync::Notify;
 
 use crate::append::Appends;
+use crate::connections::{Connections, Lease, not_connected};
 use crate::failure::{During, Failure};
 use crate::layout;
 use crate::operations::{Operations, takes_one_statement};
@@ -26,9 +25,6 @@ use crate::transaction::{OnConnection, PostgresTransaction};
 /// How often a reader that waits looks for what it is not told of: commits of other processes, and of transactions that
 /// were not begun through the store.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// How long it takes at most to find out whether the server can be reached.
-const A_TRY: Duration = Duration::from_millis(500);
 
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
@@ -74,9 +70,7 @@ pub struct PostgresBackend {
 /// What the clones of a backend share.
 #[derive(Debug)]
 pub(crate) struct Database {
-    pool: PgPool,
-    /// Where batches run: their callers may be gone.
-    pub(crate) runtime: Handle,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) sql: Sql,
     pub(crate) appends: Appends,
     settled: Settled,
@@ -112,7 +106,7 @@ impl PostgresBackend {
     /// The pool, for the caller's own statements.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.database.pool
+        &self.database.connections.pool
     }
 
     /// Begins a transaction that wakes waiting readers when it commits. Hand it to
@@ -132,11 +126,11 @@ impl PostgresBackend {
     /// As for [`begin`](Self::begin).
     pub async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<PostgresTransaction<'static>> {
         let since = Instant::now();
-        match self.database.pool.begin_with(statement).await {
+        match self.database.connections.pool.begin_with(statement).await {
             Ok(transaction) => {
                 Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.committed)))
             }
-            Err(error) => Err(not_connected(&self.database.pool, error, since).await),
+            Err(error) => Err(not_connected(&self.database.connections.pool, error, since).await),
         }
     }
 
@@ -144,9 +138,10 @@ impl PostgresBackend {
         options.check()?;
         let pool = options.pool()?;
         let tables = layout::prepare(&pool, &options).await?;
-        let (sql, appends) = (Sql::new(&tables), Appends::new());
+        let (sql, appends) = (Sql::new(&tables), Appends::new(pool.options().get_max_connections()));
         let (settled, committed) = (Settled::default(), Arc::default());
-        let database = Database { pool, runtime: Handle::current(), sql, appends, settled, committed };
+        let connections = Connections::new(pool, options.has_own_pool());
+        let database = Database { connections, sql, appends, settled, committed };
         Ok(Self { database: Arc::new(database) })
     }
 
@@ -157,25 +152,26 @@ impl PostgresBackend {
 }
 
 impl Database {
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        acquire(&self.pool).await
+    pub(crate) async fn acquire(&self) -> Result<Lease> {
+        self.connections.acquire().await
     }
 
     async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
         let mut connection = self.acquire().await?;
         if takes_one_statement(request) {
-            return Operations::alone(&mut connection, &self.sql).load(request).await;
+            let loaded = Operations::alone(&mut connection, &self.sql).load(request).await;
+            return connection.keep_after(loaded);
         }
         let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
         let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
         let loaded = Operations::joined(&mut snapshot, &self.sql).load(request).await;
         snapshot.rollback().await.map_err(failed)?;
-        loaded
+        connection.keep_after(loaded)
     }
 
     async fn advance(&self) -> Result<Position> {
-        self.settled.advance(&self.pool, &self.sql).await
+        self.settled.advance(&self.connections, &self.sql).await
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
@@ -196,31 +192,9 @@ impl Database {
 
     async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
         let mut connection = self.acquire().await?;
-        Operations::alone(&mut connection, &self.sql).scan(request, settled).await
+        let page = Operations::alone(&mut connection, &self.sql).scan(request, settled).await;
+        connection.keep_after(page)
     }
-}
-
-/// A connection of the pool.
-pub(crate) async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
-    let since = Instant::now();
-    match pool.acquire().await {
-        Ok(connection) => Ok(connection),
-        Err(error) => Err(not_connected(pool, error, since).await),
-    }
-}
-
-/// Why there is no connection. The pool says of a server that is away, too, that the time was up.
-async fn not_connected(pool: &PgPool, error: sqlx::Error, since: Instant) -> Error {
-    let mut failure = error;
-    if matches!(failure, sqlx::Error::PoolTimedOut) {
-        let options = pool.connect_options();
-        match tokio::time::timeout(A_TRY, PgConnection::connect_with(&options)).await {
-            Ok(Ok(connection)) => drop(connection.close().await),
-            Ok(Err(error)) => failure = error,
-            Err(_) => {}
-        }
-    }
-    Failure::from(failure).into_error(During::NothingKept, since.elapsed())
 }
 
 #[async_trait]
@@ -245,12 +219,14 @@ impl Backend for PostgresBackend {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         let mut connection = self.database.acquire().await?;
-        Operations::alone(&mut connection, &self.database.sql).delete(&request).await
+        let deleted = Operations::alone(&mut connection, &self.database.sql).delete(&request).await;
+        connection.keep_after(deleted)
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
         let mut connection = self.database.acquire().await?;
-        Operations::alone(&mut connection, &self.database.sql).save_snapshot(&request).await
+        let saved = Operations::alone(&mut connection, &self.database.sql).save_snapshot(&request).await;
+        connection.keep_after(saved)
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

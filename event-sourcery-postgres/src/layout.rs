@@ -6,7 +6,7 @@ use event_sourcery::{Error, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _};
 
-use crate::backend;
+use crate::connections::acquire;
 use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
 use crate::settled;
@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it waits at a time, while those who come later wait behind it: less than the server takes to look for
 /// deadlocks, so that it is never somebody else that is ended.
 const MOMENT: &str = "SET LOCAL lock_timeout = '300ms'";
+
+/// One migration at a time in a database, whatever the names of its tables: two could want to create one schema.
+const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('event_sourcery migration', 0))";
 
 /// How long it leaves the tables to others in between.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -76,7 +79,7 @@ pub(crate) async fn script(pool: &PgPool, options: &PostgresOptions) -> Result<S
 }
 
 async fn connect(pool: &PgPool, place: &str) -> Result<PoolConnection<Postgres>> {
-    backend::acquire(pool).await.map_err(|error| match error {
+    acquire(pool).await.map_err(|error| match error {
         Error::StoreNotFound { problem, .. } => Error::StoreNotFound { place: place.to_owned(), problem },
         other => other,
     })
@@ -87,11 +90,6 @@ fn place(pool: &PgPool) -> String {
     let options = pool.connect_options();
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     format!("{}:{}/{database}", options.get_host(), options.get_port())
-}
-
-/// The statements of a script of ours, in which no text holds a semicolon.
-fn split(script: &str) -> Vec<String> {
-    script.split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
 }
 
 /// What is pending, short enough for a message.
@@ -211,11 +209,10 @@ impl<'c> Schema<'c> {
             }
             failure => failure.into_error(During::NothingKept, since.elapsed()),
         };
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
         let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;
         sqlx::raw_sql(MOMENT).execute(&mut *transaction).await.map_err(failed)?;
-        let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))");
-        lock.bind(tables.table("layout")).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
         let mut inside = Schema { connection: &mut transaction, name, tables, place, since };
         for statement in inside.plan().await? {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *inside.connection).await.map_err(failed)?;
@@ -241,14 +238,14 @@ impl<'c> Schema<'c> {
         }
         for (table, sql) in TABLES {
             if !self.has_table(table).await? {
-                statements.extend(split(&self.tables.put_into(sql)));
+                statements.extend(self.script(sql));
             } else if ["events", "snapshots"].contains(&table) {
                 statements.extend(self.adopt(table).await?);
             }
         }
         let unversioned = format!("{}.ix_{}events_unversioned", self.tables.schema, self.tables.prefix);
         if !self.exists("SELECT to_regclass($1) IS NOT NULL", &unversioned).await? {
-            statements.extend(split(&self.tables.put_into(UNVERSIONED)));
+            statements.extend(self.script(UNVERSIONED));
         }
         if found < LAYOUT {
             let layout = self.tables.table("layout");
@@ -256,6 +253,12 @@ impl<'c> Schema<'c> {
             statements.push(format!("INSERT INTO {layout} (version) VALUES ({LAYOUT})"));
         }
         Ok(statements)
+    }
+
+    /// The statements of a script of ours. The names are put in last: a schema's may hold anything.
+    fn script(&self, script: &str) -> Vec<String> {
+        let statements = script.split(';').map(str::trim).filter(|statement| !statement.is_empty());
+        statements.map(|statement| self.tables.put_into(statement)).collect()
     }
 
     /// What a table of the reference lacks. No row is rewritten: a column with a default and a wider limit are entries in

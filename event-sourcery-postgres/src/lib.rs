@@ -21,6 +21,7 @@
 
 mod append;
 mod backend;
+mod connections;
 mod failure;
 mod layout;
 mod operations;

@@ -71,7 +71,7 @@ impl<'c> Operations<'c> {
         Ok(if self.joined {
             self.connection.begin().await?
         } else {
-            self.connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE").await?
+            self.connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?
         })
     }
 

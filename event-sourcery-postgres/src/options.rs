@@ -124,6 +124,11 @@ impl PostgresOptions {
         PostgresBackend::migration(self).await
     }
 
+    /// Whether the pool is the store's own.
+    pub(crate) const fn has_own_pool(&self) -> bool {
+        matches!(self.source, Source::Url(_))
+    }
+
     /// The pool: the caller's, or a new one, which has not connected yet.
     pub(crate) fn pool(&self) -> Result<PgPool> {
         let url = match &self.source {

@@ -7,18 +7,23 @@
 //! of them has ended, whatever is not there up to the ceiling was rolled back, or deleted. No time-out, no extra lock, no
 //! dependence on transaction ids; a transaction that never touched the table is not waited for.
 //!
+//! A position that was drawn and is not visible may be drawn again after a crash of the server, unless the log was flushed
+//! since. So what is settled above the highest visible event is put on record, in a commit that waits for the disk, before
+//! it is handed out. Below it, that event's own commit has flushed the log.
+//!
 //! A holder is named by its virtual transaction, which is unique as long as the server runs. A transaction that is prepared
 //! goes on under another name (`-1/..`): prepared transactions that turn up when a holder has vanished take its place.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use event_sourcery::{Error, Position, Result};
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{PgConnection, Row as _};
 use tokio::sync::Mutex;
 
-use crate::backend::acquire;
+use crate::connections::Connections;
 use crate::failure::{During, Failure};
 use crate::sql::Sql;
 
@@ -43,6 +48,8 @@ pub(crate) struct Settled {
 /// What earlier looks have found.
 #[derive(Debug, Default)]
 struct Evidence {
+    /// Which run of the server it is about. What another run has said means nothing.
+    server: String,
     hole: Option<Hole>,
     /// The last position that was drawn then.
     drawn: i64,
@@ -53,8 +60,6 @@ struct Evidence {
 struct Hole {
     ceiling: i64,
     holders: HashSet<String>,
-    /// Which run of the server gave the names.
-    server: String,
 }
 
 /// What [`Sql::look`] finds.
@@ -62,9 +67,9 @@ struct Hole {
 struct Look {
     events: i64,
     reached: i64,
-    ceiling: Option<i64>,
+    visible: i64,
     holders: Option<Vec<String>>,
-    drawn: i64,
+    drawn: Option<i64>,
     recorded: i64,
     server: String,
     on_standby: bool,
@@ -77,34 +82,35 @@ impl Settled {
     }
 
     /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
-    pub(crate) async fn advance(&self, pool: &PgPool, sql: &Sql) -> Result<Position> {
+    pub(crate) async fn advance(&self, connections: &Arc<Connections>, sql: &Sql) -> Result<Position> {
         let seen = self.begun.load(Ordering::Acquire);
         let mut evidence = self.evidence.lock().await;
         if self.ended.load(Ordering::Acquire) > seen {
             return Ok(self.known());
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut connection = acquire(pool).await?;
-        let mut settled = self.position.load(Ordering::Acquire);
-        let mut recorded = settled;
+        let mut connection = connections.acquire().await?;
+        let since = Instant::now();
+        let failed =
+            |error: sqlx::Error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
+        let before = self.position.load(Ordering::Acquire);
+        let (mut settled, mut visible, mut recorded) = (before, before, before);
         for _ in 0..LOOKS {
-            let since = Instant::now();
-            let look = Look::from(&mut connection, sql, settled, evidence.drawn).await;
-            let look =
-                look.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
+            let look = Look::from(&mut connection, sql, settled, evidence.drawn).await.map_err(failed)?;
             if look.on_standby {
                 return Err(on_standby());
             }
-            recorded = look.recorded;
+            (visible, recorded) = (look.visible, look.recorded);
             let (reached, goes_on) = look.settle(settled, &mut evidence);
             settled = reached;
             if !goes_on {
                 break;
             }
         }
-        if settled > recorded {
-            record(&mut connection, sql, settled).await;
+        if settled > recorded && !record(&mut connection, sql, settled, settled > visible).await {
+            settled = settled.min(visible).max(before);
         }
+        connection.keep();
         self.position.fetch_max(settled, Ordering::AcqRel);
         self.ended.store(number, Ordering::Release);
         Ok(self.known())
@@ -122,7 +128,7 @@ impl Look {
         Ok(Self {
             events: row.try_get(0)?,
             reached: row.try_get(1)?,
-            ceiling: row.try_get(2)?,
+            visible: row.try_get::<Option<i64>, _>(2)?.unwrap_or(0),
             holders: row.try_get(3)?,
             drawn: row.try_get(4)?,
             recorded: row.try_get(5)?,
@@ -133,27 +139,32 @@ impl Look {
 
     /// How far it is settled, and whether looking on can help at once.
     fn settle(self, settled: i64, evidence: &mut Evidence) -> (i64, bool) {
-        evidence.drawn = self.drawn;
+        let drawn = self.drawn.unwrap_or(0);
+        if evidence.server != self.server {
+            *evidence = Evidence { server: self.server, hole: None, drawn };
+            return (self.recorded.max(self.reached), true);
+        }
+        let drawn_before = std::mem::replace(&mut evidence.drawn, drawn);
         // What was settled once, by whatever process, stays so: the rest of the look is about less.
         if self.recorded > settled {
             return (self.recorded, true);
         }
         let reached = self.reached;
-        let (Some(ceiling), Some(holders)) = (self.ceiling, self.holders) else {
+        let Some(holders) = self.holders else {
             evidence.hole = None;
-            return (reached, self.events == LOOK_AT || self.drawn > reached);
+            return (reached, self.events == LOOK_AT || drawn > reached);
         };
         let holders: HashSet<String> = holders.into_iter().collect();
-        let hole = evidence.hole.take().filter(|hole| hole.server == self.server && hole.ceiling > reached);
-        let (ceiling, holders) = match hole {
-            _ if holders.is_empty() => return (ceiling, true),
+        let ceiling = self.visible.max(drawn_before);
+        let (ceiling, holders) = match evidence.hole.take().filter(|hole| hole.ceiling > reached) {
+            _ if holders.is_empty() => return (ceiling, drawn > ceiling),
             Some(hole) => (hole.ceiling, hole.still(&holders)),
             None => (ceiling, holders),
         };
         if holders.is_empty() {
             return (ceiling, true);
         }
-        evidence.hole = Some(Hole { ceiling, holders, server: self.server });
+        evidence.hole = Some(Hole { ceiling, holders });
         (reached, false)
     }
 }
@@ -172,10 +183,16 @@ impl Hole {
 }
 
 /// Puts the settled position on record before it is handed out, so that a reader that is started again does not wait, for
-/// old events, on a transaction that happens to be open. Who may not write does without.
-async fn record(connection: &mut PgConnection, sql: &Sql, settled: i64) {
-    if let Err(problem) = sql.record_settled.query().bind(settled).execute(connection).await {
-        tracing::warn!(settled, %problem, "the settled position was not put on record");
+/// old events, on a transaction that happens to be open. Whether it is there: a role that may only read does without.
+async fn record(connection: &mut PgConnection, sql: &Sql, settled: i64, flush: bool) -> bool {
+    let synchronous_commit = if flush { "on" } else { "off" };
+    let query = sql.record_settled.query().bind(settled).bind(synchronous_commit);
+    match query.execute(connection).await {
+        Ok(_) => true,
+        Err(problem) => {
+            tracing::debug!(settled, %problem, "the settled position was not put on record");
+            false
+        }
     }
 }
 
@@ -192,54 +209,60 @@ pub(crate) fn on_standby() -> Error {
 mod tests {
     use super::*;
 
-    fn look(reached: i64, ceiling: Option<i64>, holders: &[&str]) -> Look {
-        let holders = ceiling.map(|_| holders.iter().map(|&holder| holder.to_owned()).collect());
-        let (server, drawn) = ("one".to_owned(), ceiling.unwrap_or(reached));
-        Look { events: 1, reached, ceiling, holders, drawn, recorded: 0, server, on_standby: false }
+    fn look(reached: i64, visible: i64, holders: Option<&[&str]>) -> Look {
+        let holders = holders.map(|holders| holders.iter().map(|&holder| holder.to_owned()).collect());
+        let (server, drawn) = ("one".to_owned(), Some(visible));
+        Look { events: 1, reached, visible, holders, drawn, recorded: 0, server, on_standby: false }
+    }
+
+    fn evidence() -> Evidence {
+        Evidence { server: "one".to_owned(), ..Evidence::default() }
     }
 
     #[test]
     fn a_run_without_a_hole_is_settled_whoever_writes() {
-        assert_eq!(look(9, None, &[]).settle(4, &mut Evidence::default()), (9, false));
+        assert_eq!(look(9, 9, None).settle(4, &mut evidence()), (9, false));
     }
 
     #[test]
     fn positions_that_were_drawn_and_are_not_visible_are_looked_after() {
-        let mut evidence = Evidence::default();
-        assert_eq!(Look { drawn: 12, ..look(9, None, &[]) }.settle(4, &mut evidence), (9, true));
-        assert_eq!(evidence.drawn, 12);
+        let mut evidence = evidence();
+        assert_eq!(Look { drawn: Some(12), ..look(9, 9, None) }.settle(4, &mut evidence), (9, true));
+        assert_eq!(Look { drawn: Some(12), ..look(9, 9, Some(&[])) }.settle(9, &mut evidence), (12, false));
     }
 
     #[test]
     fn a_hole_that_nobody_can_fill_is_settled_up_to_the_ceiling() {
-        assert_eq!(look(5, Some(9), &[]).settle(4, &mut Evidence::default()), (9, true));
+        assert_eq!(look(5, 9, Some(&[])).settle(4, &mut evidence()), (9, false));
     }
 
     #[test]
     fn a_hole_is_settled_once_those_who_were_there_have_ended() {
-        let mut evidence = Evidence::default();
-        assert_eq!(look(4, Some(9), &["3/1", "4/1"]).settle(4, &mut evidence), (4, false));
-        assert_eq!(look(4, Some(12), &["4/1", "5/1"]).settle(4, &mut evidence), (4, false));
-        assert_eq!(look(4, Some(20), &["5/1", "6/1"]).settle(4, &mut evidence), (9, true));
+        let mut evidence = evidence();
+        assert_eq!(look(4, 9, Some(&["3/1", "4/1"])).settle(4, &mut evidence), (4, false));
+        assert_eq!(look(4, 12, Some(&["4/1", "5/1"])).settle(4, &mut evidence), (4, false));
+        assert_eq!(look(4, 20, Some(&["5/1", "6/1"])).settle(4, &mut evidence), (9, true));
         assert!(evidence.hole.is_none());
     }
 
     #[test]
     fn a_prepared_transaction_takes_the_place_of_the_one_that_vanished() {
-        let mut evidence = Evidence::default();
-        look(4, Some(9), &["3/1"]).settle(4, &mut evidence);
-        assert_eq!(look(4, Some(9), &["-1/77", "5/1"]).settle(4, &mut evidence), (4, false));
+        let mut evidence = evidence();
+        look(4, 9, Some(&["3/1"])).settle(4, &mut evidence);
+        assert_eq!(look(4, 9, Some(&["-1/77", "5/1"])).settle(4, &mut evidence), (4, false));
         // Others that are prepared later cannot hold it up for ever.
-        assert_eq!(look(4, Some(9), &["-1/77", "-1/78"]).settle(4, &mut evidence), (4, false));
-        assert_eq!(look(4, Some(9), &["-1/78"]).settle(4, &mut evidence), (9, true));
+        assert_eq!(look(4, 9, Some(&["-1/77", "-1/78"])).settle(4, &mut evidence), (4, false));
+        assert_eq!(look(4, 9, Some(&["-1/78"])).settle(4, &mut evidence), (9, true));
     }
 
     #[test]
-    fn names_of_another_run_of_the_server_mean_nothing() {
-        let mut evidence = Evidence::default();
-        look(4, Some(9), &["3/1"]).settle(4, &mut evidence);
-        let restarted = Look { server: "two".to_owned(), ..look(4, Some(9), &["-1/77"]) };
-        assert_eq!(restarted.settle(4, &mut evidence), (4, false));
+    fn what_another_run_of_the_server_has_said_means_nothing() {
+        let mut evidence = evidence();
+        Look { drawn: Some(40), ..look(4, 9, Some(&["3/1"])) }.settle(4, &mut evidence);
+        // Not even that 40 was drawn: after a crash it may be drawn again.
+        let restarted = |holders| Look { server: "two".to_owned(), ..look(4, 9, Some(holders)) };
+        assert_eq!(restarted(&[]).settle(4, &mut evidence), (4, true));
+        assert_eq!(restarted(&["-1/77"]).settle(4, &mut evidence), (4, false));
         assert_eq!(evidence.hole.unwrap().holders, HashSet::from(["-1/77".to_owned()]));
     }
 }

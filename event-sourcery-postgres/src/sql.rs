@@ -133,37 +133,78 @@ macro_rules! insert_events {
     };
 }
 
-statements! {
-    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have, $6: that of its first event. Nothing where
-    /// the stream or the name exists.
-    create: concat!("
-        WITH stream AS (
+/// The rest of an append of one event: without arrays, which cost a tenth of a short append.
+macro_rules! insert_event {
+    () => {
+        "INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+         SELECT stream.version, $7, $8, $9, $10, $11, stream.id, $12 FROM stream
+         RETURNING id"
+    };
+}
+
+/// The stream of [`Sql::create`].
+macro_rules! created {
+    () => {
+        "WITH stream AS (
             INSERT INTO {streams} (uuid, category, tenant_id, name, version) VALUES ($1, $2, $3, $4, $5)
-            ON CONFLICT DO NOTHING RETURNING id
-        )", insert_events!());
-    /// Appends to a versioned stream whose row and last event are at the version before $6. Nothing where they are not.
-    extend: concat!("
-        WITH stream AS (
+            ON CONFLICT DO NOTHING RETURNING id, version
+        ) "
+    };
+}
+
+/// The stream of [`Sql::extend`].
+macro_rules! extended {
+    () => {
+        concat!(
+            "WITH stream AS (
             UPDATE {streams} s SET version = $5, name = coalesce(s.name, $4)
-            WHERE ", key_is!("s", "$1", "$2", "$3"), " AND s.version = $6 - 1
+            WHERE ",
+            key_is!("s", "$1", "$2", "$3"),
+            " AND s.version = $6 - 1
               AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) = $6 - 1
-            RETURNING s.id
-        )", insert_events!());
-    /// Appends to a stream without versions, or creates it: $5 and $6 are null. The row is locked, so that the events of
-    /// one append stay next to each other. Nothing where the stream has versions, or somebody else is creating it.
-    extend_or_create: concat!("
-        WITH existing AS (
+            RETURNING s.id, s.version
+        )"
+        )
+    };
+}
+
+/// The stream of [`Sql::extend_or_create`].
+macro_rules! extended_or_created {
+    () => {
+        concat!(
+            "WITH existing AS (
             UPDATE {streams} s SET version = NULL, name = coalesce(s.name, $4)
-            WHERE ", key_is!("s", "$1", "$2", "$3"), " AND s.version IS NULL
+            WHERE ",
+            key_is!("s", "$1", "$2", "$3"),
+            " AND s.version IS NULL
               AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NULL
-            RETURNING s.id
+            RETURNING s.id, s.version
         ), created AS (
             INSERT INTO {streams} (uuid, category, tenant_id, name, version)
             SELECT $1, $2, $3, $4, $5::bigint WHERE NOT EXISTS (SELECT FROM existing)
-            ON CONFLICT DO NOTHING RETURNING id
+            ON CONFLICT DO NOTHING RETURNING id, version
         ), stream AS (
-            SELECT id FROM existing UNION ALL SELECT id FROM created
-        )", insert_events!());
+            SELECT id, version FROM existing UNION ALL SELECT id, version FROM created
+        )"
+        )
+    };
+}
+
+statements! {
+    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have, $6: that of its first event. Nothing where
+    /// the stream or the name exists.
+    create: concat!(created!(), insert_events!());
+    /// [`create`](Self::create) with one event.
+    create_one: concat!(created!(), insert_event!());
+    /// Appends to a versioned stream whose row and last event are at the version before $6. Nothing where they are not.
+    extend: concat!(extended!(), insert_events!());
+    /// [`extend`](Self::extend) with one event.
+    extend_one: concat!(extended!(), insert_event!());
+    /// Appends to a stream without versions, or creates it: $5 and $6 are null. The row is locked, so that the events of
+    /// one append stay next to each other. Nothing where the stream has versions, or somebody else is creating it.
+    extend_or_create: concat!(extended_or_created!(), insert_events!());
+    /// [`extend_or_create`](Self::extend_or_create) with one event.
+    extend_or_create_one: concat!(extended_or_created!(), insert_event!());
     /// Several appends of one stream each, members of a batch. $1 to $7: a member's UUID, category, tenant, name,
     /// expected version or null, version that the stream will have or null, number; $8 to $14: an event's
     /// member, place in it, and values. A stream that cannot be locked at once is passed over, and a creation that has to wait for
@@ -354,11 +395,11 @@ statements! {
           AND ($4::text IS NULL OR s.category = $4)
           AND ($5::text[] IS NULL OR e.name = ANY ($5))
         ORDER BY e.id LIMIT $6");
-    /// How far the events above $1 reach without a hole, of at most $2 that are looked at; where there is a hole, or where
-    /// positions up to $3 were drawn and are not visible, a ceiling above it, and who may still fill it: those who hold the
-    /// lock that every insert takes before it draws its position. The locks are read while the statement runs: after its
-    /// snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, what is on record, which
-    /// run of the server this is, and whether it only follows another one.
+    /// How far the events above $1 reach without a hole, of at most $2 that are looked at, and the highest visible one. Where
+    /// there is a hole, or where positions up to $3 were drawn and are not visible: who may still fill it, those who hold
+    /// the lock that every insert takes before it draws its position. The locks are read while the statement runs: after
+    /// its snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, if this role may know;
+    /// what is on record; which run of the server this is; and whether it only follows another one.
     look: "
         WITH run AS MATERIALIZED (
             SELECT count(*) AS events,
@@ -366,27 +407,26 @@ statements! {
                    coalesce(max(id), $1) AS highest
             FROM (SELECT e.id, row_number() OVER (ORDER BY e.id) AS number
                   FROM (SELECT id FROM {events} WHERE id > $1 ORDER BY id LIMIT $2) e) e
-        ), ceiling AS MATERIALIZED (
-            SELECT CASE WHEN highest > reached OR (events < $2 AND $3 > reached)
-                        THEN greatest((SELECT max(id) FROM {events}), $3) END AS position
-            FROM run
+        ), hole AS MATERIALIZED (
+            SELECT highest > reached OR (events < $2 AND $3 > reached) AS found FROM run
         )
-        SELECT run.events, run.reached, ceiling.position,
-               CASE WHEN ceiling.position IS NOT NULL THEN ARRAY(
+        SELECT run.events, run.reached,
+               CASE WHEN run.events < $2 THEN run.highest ELSE (SELECT max(id) FROM {events}) END,
+               CASE WHEN hole.found THEN ARRAY(
                    SELECT l.virtualtransaction FROM pg_locks l
                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
                      AND l.relation = {events as text}::regclass
                      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
                END,
-               coalesce(pg_sequence_last_value(pg_get_serial_sequence({events as text}, 'id')::regclass), 0),
+               CASE WHEN has_sequence_privilege(pg_get_serial_sequence({events as text}, 'id'), 'USAGE, SELECT')
+                    THEN pg_sequence_last_value(pg_get_serial_sequence({events as text}, 'id')::regclass) END,
                coalesce((SELECT s.position FROM {settled} s), 0),
                pg_postmaster_start_time()::text, pg_is_in_recovery()
-        FROM run, ceiling";
-    /// Puts the settled position on record, without waiting for the disk: what a crash of the server takes back, it can
-    /// find out again.
+        FROM run, hole";
+    /// Puts the settled position on record. $2 is the commit's synchronous_commit.
     record_settled: "
-        WITH hurry AS MATERIALIZED (
-            SELECT set_config('synchronous_commit', 'off', true)
+        WITH setting AS MATERIALIZED (
+            SELECT set_config('synchronous_commit', $2::text, true)
         )
-        UPDATE {settled} SET position = $1 FROM hurry WHERE position < $1";
+        UPDATE {settled} SET position = $1 FROM setting WHERE position < $1";
 }

@@ -88,6 +88,20 @@ impl Encode<'_, Postgres> for UtcTimestamp {
     }
 }
 
+/// Binds one event's six columns: UUID, name, payload, context, time, schema version.
+pub(crate) fn bind_event<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    event: &'q NewRecord,
+) -> Query<'q, Postgres, PgArguments> {
+    query
+        .bind(event.id)
+        .bind(&*event.name)
+        .bind(Jsonb(&event.data))
+        .bind(Jsonb(&event.context))
+        .bind(UtcTimestamp(event.created_at))
+        .bind(stored_schema_version(event))
+}
+
 /// Events column by column, for `unnest`.
 #[derive(Default)]
 pub(crate) struct EventColumns<'r> {

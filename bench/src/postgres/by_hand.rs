@@ -202,7 +202,7 @@ impl PgHasArrayType for Utc {
 
 impl Encode<'_, Postgres> for Utc {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        let microseconds = i64::try_from((self.0 - EPOCH).as_microsecond())?;
+        let microseconds = (self.0 - EPOCH).as_microsecond();
         Encode::<Postgres>::encode(microseconds, buffer)
     }
 }

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::{Holder, Known, Operations};
 use crate::failure::Failure;
 use crate::rows::{EventReader, value};
-use crate::values::{EventColumns, Jsonb, stored_version};
+use crate::sql::Sql;
+use crate::values::{self, EventColumns, Jsonb, stored_version};
 
 /// Why an append that is not refused found nothing to append to.
 enum Verdict {
@@ -313,21 +314,29 @@ pub(crate) fn is_simple(request: &AppendRequest) -> bool {
 /// The statement for what the part expects, run as it is.
 async fn append_at_once(
     connection: &mut PgConnection,
-    sql: &crate::sql::Sql,
+    sql: &Sql,
     tenant: &TenantId,
     part: &StreamAppend,
 ) -> Appended {
     let StreamAppend { stream, expectation, events } = part;
-    let statement = match expectation {
-        Expectation::Version(0) => &sql.create,
-        Expectation::Version(_) => &sql.extend,
-        Expectation::NoVersioning => &sql.extend_or_create,
+    let (one, several) = match expectation {
+        Expectation::Version(0) => (&sql.create_one, &sql.create),
+        Expectation::Version(_) => (&sql.extend_one, &sql.extend),
+        Expectation::NoVersioning => (&sql.extend_or_create_one, &sql.extend_or_create),
     };
+    let statement = if events.len() == 1 { one } else { several };
     let first = first_version(*expectation).map(stored_version);
     let query = Operations::about(statement, tenant, stream).bind(stream.name());
     let query = query.bind(last_version(part).map(stored_version)).bind(first);
-    let row = EventColumns::of(events).bind(query).fetch_one(connection).await?;
-    Ok(value::<Option<i64>>(&row, 0)?.map(|position| written(part, position)))
+    let query = match events.as_slice() {
+        [event] => values::bind_event(query, event),
+        events => EventColumns::of(events).bind(query),
+    };
+    let position = match query.fetch_optional(connection).await? {
+        Some(row) => value::<Option<i64>>(&row, 0)?,
+        None => None,
+    };
+    Ok(position.map(|position| written(part, position)))
 }
 
 /// What the request writes to and depends on, column by column. A required stream is not given a name.

@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 
 use super::{Known, Operations};
 use crate::failure::Failure;
-use crate::values::{Jsonb, UtcTimestamp, stored_schema_version, stored_version};
+use crate::values::{self, stored_version};
 
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
@@ -32,14 +32,8 @@ impl Operations<'_> {
         let SnapshotRequest { tenant, stream, version, record, .. } = request;
         // The column holds 32 bits, and no stream is longer.
         let version = i32::try_from(stored_version(*version)).unwrap_or(i32::MAX);
-        let query = Self::about(&self.sql.insert_snapshot, tenant, stream)
-            .bind(version)
-            .bind(record.id)
-            .bind(&*record.name)
-            .bind(Jsonb(&record.data))
-            .bind(Jsonb(&record.context))
-            .bind(UtcTimestamp(record.created_at))
-            .bind(stored_schema_version(record));
+        let query = Self::about(&self.sql.insert_snapshot, tenant, stream).bind(version);
+        let query = values::bind_event(query, record);
         if !self.joined {
             return Ok(self.execute(query).await? == 1);
         }

@@ -9,6 +9,15 @@
     reason = "this is test code: a panic is a failed test"
 )]
 
+mod process;
+mod scene;
+
 mod conformance;
+mod crashes;
 mod examples;
+mod failures;
 mod python;
+mod races;
+mod round_trips;
+mod settled;
+mod transactions;

@@ -112,8 +112,7 @@ async fn a_stream_created_anew_with_the_other_kind_of_versioning_in_between_is_r
     let (answer, _) =
         race(Before::Versioned(2), Doing::CreatesAnewUnversioned, Expecting::Version(2), true).await;
     assert!(matches!(answer, Err(Error::ExpectedVersionUsedOnVersionlessStream { .. })), "{answer:?}");
-    let (answer, _) =
-        race(Before::Unversioned, Doing::CreatesAnew(1), Expecting::NoVersioning, true).await;
+    let (answer, _) = race(Before::Unversioned, Doing::CreatesAnew(1), Expecting::NoVersioning, true).await;
     assert!(matches!(answer, Err(Error::NoExpectedVersionGivenOnVersionedStream { .. })), "{answer:?}");
 }
 
@@ -188,7 +187,11 @@ async fn a_deletion_that_meets_an_append_deletes_what_was_appended() {
         let mut tx = scene.begin().await;
         Doing::Appends(2).to(&stream, &scene.store, &mut tx).await;
         if matches!(before, Before::Missing) {
-            scene.store.delete_stream(&stream).await.expect("there is no stream yet, and nothing to wait for");
+            scene
+                .store
+                .delete_stream(&stream)
+                .await
+                .expect("there is no stream yet, and nothing to wait for");
             tx.commit().await.unwrap();
             assert_eq!(length(&scene.store, &stream).await, 2);
             continue;

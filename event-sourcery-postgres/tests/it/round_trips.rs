@@ -1,6 +1,6 @@
 //! How many statements an append is, as the server counts them.
 
-use event_sourcery::{Error, EventStore, StreamId};
+use event_sourcery::{Append, Appended, Error, EventStore, OnStore, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::{self, PgPool};
 use futures_util::future::join_all;
@@ -119,19 +119,19 @@ async fn a_conflict_is_two_statements() {
     let (versioned, unversioned) =
         (Mode::Existing.stream(&store).await, Mode::UnversionedExisting.stream(&store).await);
     store.append(&versioned, event()).await.unwrap_err();
-    let refused = async |statements: i64, refused: (i64, event_sourcery::Result<_>)| {
-        let (counted, refused): (_, event_sourcery::Result<event_sourcery::Appended>) = refused;
-        assert_eq!(counted, statements, "{refused:?}");
+    let refused = async |append: Append<'_, OnStore<'_>, Appended>| {
+        let (statements, refused) = counter.count(append.into_future()).await;
+        assert_eq!(statements, 2, "{refused:?}");
         refused.unwrap_err()
     };
-    let created = counter.count(store.append(&versioned, event()).into_future()).await;
-    assert!(matches!(refused(2, created).await, Error::Conflict { .. }));
-    let extended = counter.count(store.append(&versioned, event()).expected_version(7).into_future()).await;
-    assert!(matches!(refused(2, extended).await, Error::Conflict { .. }));
-    let other = counter.count(store.append(&versioned, event()).no_versioning().into_future()).await;
-    assert!(matches!(refused(2, other).await, Error::NoExpectedVersionGivenOnVersionedStream { .. }));
-    let other = counter.count(store.append(&unversioned, event()).expected_version(3).into_future()).await;
-    assert!(matches!(refused(2, other).await, Error::ExpectedVersionUsedOnVersionlessStream { .. }));
+    let created = refused(store.append(&versioned, event())).await;
+    assert!(matches!(created, Error::Conflict { .. }), "{created:?}");
+    let extended = refused(store.append(&versioned, event()).expected_version(7)).await;
+    assert!(matches!(extended, Error::Conflict { .. }), "{extended:?}");
+    let other = refused(store.append(&versioned, event()).no_versioning()).await;
+    assert!(matches!(other, Error::NoExpectedVersionGivenOnVersionedStream { .. }), "{other:?}");
+    let other = refused(store.append(&unversioned, event()).expected_version(3)).await;
+    assert!(matches!(other, Error::ExpectedVersionUsedOnVersionlessStream { .. }), "{other:?}");
 }
 
 #[tokio::test]
@@ -173,4 +173,36 @@ async fn many_appends_at_once_are_fewer_statements_than_appends() {
     assert!(appended.into_iter().all(|appended| appended.unwrap().first_version == Some(1)));
     println!("200 appends at once: {statements} statements");
     assert!(statements < 150, "{statements}: {:#?}", counter.statements().await);
+}
+
+/// A batch passes over a stream that somebody holds: it need not be undone, and its members not be run again, one by one.
+#[tokio::test]
+async fn appends_that_share_a_statement_with_one_to_a_held_stream_are_not_run_again() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, &scene.store);
+    let held = Mode::Existing.stream(store).await;
+    let mut tx = scene.begin().await;
+    store.within(&mut tx).append(&held, event()).expected_version(3).await.unwrap();
+    // On one thread each has called before the first is answered: few run alone, and the others wait together.
+    let append = |stream: StreamId, version: u64| {
+        let store = store.clone();
+        tokio::spawn(async move { store.append(&stream, event()).expected_version(version).await })
+    };
+    let append_all = || (0..60).map(|_| append(StreamId::random(), 0)).collect::<Vec<_>>();
+    join_all(append_all()).await;
+
+    let append_all_and_to_held = async {
+        let first = append_all();
+        let waiting = append(held.clone(), 3);
+        for appended in join_all(first.into_iter().chain(append_all())).await {
+            appended.unwrap().unwrap();
+        }
+        [waiting]
+    };
+    let (statements, [waiting]) = counter.count(append_all_and_to_held).await;
+
+    assert!(statements <= 30, "{statements} statements for 120 appends: {:#?}", counter.statements().await);
+    assert!(!waiting.is_finished(), "it waits");
+    tx.commit().await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), Err(Error::Conflict { expected: 3, actual: 4, .. })));
 }

@@ -86,8 +86,7 @@ pub(crate) async fn open(url: &str) -> Store {
 
 /// Returns once it holds.
 pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let (deadline, mut looks) =
-        (Instant::now() + PATIENCE, tokio::time::interval(Duration::from_millis(2)));
+    let (deadline, mut looks) = (Instant::now() + PATIENCE, tokio::time::interval(Duration::from_millis(2)));
     while !holds().await {
         assert!(Instant::now() < deadline, "what was waited for did not happen");
         looks.tick().await;

@@ -1,7 +1,10 @@
 //! Appends while a caller's transaction sits on another stream: whoever is not concerned must not notice.
 
+use std::time::Duration;
+
 use event_sourcery::{EventStore, StreamId};
 use event_sourcery_postgres::PostgresBackend;
+use futures_util::future::try_join_all;
 use sqlx::{Postgres, Transaction};
 use tokio::task::JoinHandle;
 
@@ -15,6 +18,8 @@ use crate::postgres::{Server, Sides};
 const APPENDS: usize = 1_000;
 const TASKS: usize = 32;
 const A_TASK: usize = 250;
+/// A round takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 const NOBODY: &str = "without the transaction";
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -33,7 +38,7 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
 /// A stream that a caller's transaction has appended to, and two appends of others that wait for it.
 struct Held {
     transaction: Transaction<'static, Postgres>,
-    waiting: [JoinHandle<Result<()>>; 2],
+    waiting: JoinHandle<Result<()>>,
 }
 
 impl Held {
@@ -41,23 +46,28 @@ impl Held {
         let mut transaction = store.backend().pool().begin().await?;
         let event = InvoiceEvent::nth(version);
         store.within(&mut transaction).append(stream, event).expected_version(version).await?;
-        let waiting = [version, version + 1].map(|version| {
-            let (store, stream) = (store.clone(), stream.clone());
-            tokio::spawn(async move { store.append_one(&stream, version).await })
+        let (store, stream) = (store.clone(), stream.clone());
+        let waiting = tokio::spawn(async move {
+            let both = [version, version + 1].map(|version| store.append_one(&stream, version));
+            try_join_all(both).await?;
+            Ok(())
         });
         Ok(Self { transaction, waiting })
     }
 
     async fn end(self) -> Result<()> {
-        if self.waiting.iter().any(JoinHandle::is_finished) {
+        if self.waiting.is_finished() {
             return Err("an append went past a transaction that holds its stream".into());
         }
         self.transaction.rollback().await?;
-        for waiting in self.waiting {
-            waiting.await??;
-        }
-        Ok(())
+        self.waiting.await?
     }
+}
+
+/// Fails where the work seems to wait for a transaction that does not concern it.
+async fn unhindered<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let failed = |_| "appends wait for a caller's transaction on another stream";
+    tokio::time::timeout(PATIENCE, work).await.map_err(failed)?
 }
 
 /// The median latency of appends one after the other.
@@ -79,7 +89,7 @@ async fn one_task(bench: &mut Bench, server: &Server) -> Result<()> {
             async || {
                 let transaction = Held::begin(store, held, held_version).await?;
                 held_version += 2;
-                let median = round(free, &mut with).await?;
+                let median = unhindered(round(free, &mut with)).await?;
                 transaction.end().await?;
                 Ok(median)
             },
@@ -106,7 +116,8 @@ async fn many_tasks(bench: &mut Bench, server: &Server, name: &str, exists: bool
                     store.append(held, InvoiceEvent::nth(0)).await?;
                 }
                 let transaction = Held::begin(store, held, u64::from(exists)).await?;
-                let round = run(store, work(&free, with.next().unwrap_or_default())).await?;
+                let work = work(&free, with.next().unwrap_or_default());
+                let round = unhindered(run(store, work)).await?;
                 transaction.end().await?;
                 Ok(round.rate)
             },

@@ -70,7 +70,8 @@ async fn a_transaction_that_appends_in_a_copy_of_the_database_delays_nobody() {
 #[tokio::test]
 async fn a_transaction_that_appends_to_a_store_of_another_prefix_delays_nobody() {
     let scene = Scene::new().await;
-    let billing = event_sourcery_postgres::PostgresBackend::options(scene.database.url()).table_prefix("billing_");
+    let billing =
+        event_sourcery_postgres::PostgresBackend::options(scene.database.url()).table_prefix("billing_");
     let billing = event_sourcery::EventStore::new(billing.open().await.unwrap());
     let mut bystander = scene.begin().await;
     draw(&billing, &mut bystander, 1).await;

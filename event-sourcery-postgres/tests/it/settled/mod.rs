@@ -61,11 +61,6 @@ impl Reader {
         until(async || self.look().await.len() >= positions.len()).await;
         self.sees_only(positions).await;
     }
-
-    /// The settled position gets that far, whether there is something to read or not.
-    pub(super) async fn gets_to(&mut self, position: i64) {
-        until(async || self.store.position().await.unwrap().to_i64() >= position).await;
-    }
 }
 
 /// Appends to a new stream inside the transaction: the positions that were drawn.

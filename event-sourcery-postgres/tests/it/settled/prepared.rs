@@ -102,7 +102,11 @@ async fn a_prepared_transaction_is_waited_for_when_the_server_recovers_in_place(
     let pool = &prepared.scene.pool;
     let recovered = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)";
     until(async || {
-        sqlx::query_scalar(recovered).bind(i32::try_from(victim).unwrap()).fetch_one(pool).await.unwrap_or(false)
+        sqlx::query_scalar(recovered)
+            .bind(i32::try_from(victim).unwrap())
+            .fetch_one(pool)
+            .await
+            .unwrap_or(false)
     })
     .await;
     prepared.until_it_answers().await;

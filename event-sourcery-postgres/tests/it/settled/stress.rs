@@ -34,7 +34,11 @@ impl Writer {
                 let (stream, count) = self.stream();
                 let version = self.store.version(&stream).await.unwrap();
                 let append = self.store.append(&stream, events(count));
-                let append = if is_versioned(&stream) { append.expected_version(version) } else { append.no_versioning() };
+                let append = if is_versioned(&stream) {
+                    append.expected_version(version)
+                } else {
+                    append.no_versioning()
+                };
                 // The loser of a race; and between two attempts of one, the stream may be anybody's.
                 let _ = append.await.inspect_err(expected);
             } else {
@@ -68,19 +72,17 @@ impl Writer {
     async fn append_inside(&mut self, tx: &mut Tx, stream: &StreamId, count: usize) -> bool {
         let version = self.store.within(tx).version(stream).await.unwrap();
         let append = self.store.within(tx).append(stream, events(count));
-        let append = if is_versioned(stream) { append.expected_version(version) } else { append.no_versioning() };
+        let append =
+            if is_versioned(stream) { append.expected_version(version) } else { append.no_versioning() };
         append.await.inspect_err(expected).is_ok()
     }
 
     /// Half of the appends create a stream; the others race.
     fn stream(&mut self) -> (StreamId, usize) {
         let number = self.dice.usize(..STREAMS);
-        let kind = if number % 2 == 0 { "versioned" } else { "unversioned" };
-        let name = if self.dice.bool() {
-            format!("{kind}/{number}")
-        } else {
-            format!("{kind}/{}", Uuid::now_v7())
-        };
+        let kind = if number.is_multiple_of(2) { "versioned" } else { "unversioned" };
+        let name =
+            if self.dice.bool() { format!("{kind}/{number}") } else { format!("{kind}/{}", Uuid::now_v7()) };
         (StreamId::from_name(name).unwrap(), self.dice.usize(1..=3))
     }
 
@@ -114,16 +116,16 @@ async fn follow(store: Store, ended: Arc<AtomicBool>) -> Followed {
         let mut progress = false;
         while let Some(recorded) = all.try_next().await.unwrap() {
             progress = true;
+            followed.longest_stall = followed.longest_stall.max(last_progress.elapsed());
+            last_progress = Instant::now();
             at = recorded.position;
             followed.read.push((at.to_i64(), recorded.stream_id.uuid(), recorded.wrapped_event.version));
         }
         at = at.max(settled);
-        if progress {
-            followed.longest_stall = followed.longest_stall.max(last_progress.elapsed());
-            last_progress = Instant::now();
-        } else if was_last {
+        if !progress && was_last {
             return followed;
-        } else {
+        }
+        if !progress {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -142,7 +144,8 @@ async fn readers_of_many_writers_lose_nothing_are_handed_nothing_twice_and_keep_
     let writers: Vec<_> = (0..WRITERS)
         .map(|number| {
             let store = if number % 4 == 0 { &other_process } else { &scene.store }.clone();
-            let (scene, rolled_back, dice) = (Arc::clone(&scene), Arc::clone(&rolled_back), fastrand::Rng::new());
+            let (scene, rolled_back, dice) =
+                (Arc::clone(&scene), Arc::clone(&rolled_back), fastrand::Rng::new());
             tokio::spawn(Writer { scene, store, until, dice, rolled_back }.write())
         })
         .collect();

@@ -6,7 +6,7 @@ use event_sourcery::{Appended, Error, Result, StreamId};
 use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
-use crate::scene::{Scene, Store, event, events, length, until};
+use crate::scene::{Scene, Store, Tx, event, events, length, until};
 
 /// Far below any time-out of the server's.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -55,12 +55,14 @@ fn append_to_others(store: &Store, streams: &[StreamId]) -> Vec<JoinHandle<Resul
     streams.iter().enumerate().map(append).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+/// On one thread each has called before the first is answered: those to the held stream share statements with others.
+#[tokio::test]
 async fn appends_to_other_streams_finish_while_a_callers_transaction_sits_on_one() {
     for held in Held::ALL {
         for commit in [true, false] {
             let scene = Scene::new().await;
-            let (stream, others) = (StreamId::random(), (0..64).map(|_| StreamId::random()).collect::<Vec<_>>());
+            let (stream, others) =
+                (StreamId::random(), (0..64).map(|_| StreamId::random()).collect::<Vec<_>>());
             for other in others.iter().step_by(2) {
                 scene.store.append(other, event()).await.unwrap();
             }
@@ -75,10 +77,11 @@ async fn appends_to_other_streams_finish_while_a_callers_transaction_sits_on_one
                 _ => append.no_versioning().await.unwrap(),
             };
 
-            let mut waiting: Vec<_> = (0..4).map(|_| held.append(&scene.store, &stream)).collect();
-            let finished = append_to_others(&scene.store, &others);
-            waiting.extend((0..4).map(|_| held.append(&scene.store, &stream)));
-            for finished in tokio::time::timeout(AT_ONCE, join_all(finished)).await.expect("they do not wait") {
+            let mut finished = append_to_others(&scene.store, &others[..32]);
+            let waiting: Vec<_> = (0..8).map(|_| held.append(&scene.store, &stream)).collect();
+            finished.extend(append_to_others(&scene.store, &others[32..]));
+            for finished in tokio::time::timeout(AT_ONCE, join_all(finished)).await.expect("they do not wait")
+            {
                 finished.unwrap().unwrap();
             }
             scene.until_waiting(1).await;
@@ -101,7 +104,11 @@ async fn appends_to_other_streams_finish_while_a_callers_transaction_sits_on_one
 impl Held {
     async fn create(self, store: &Store, stream: &StreamId) {
         let append = store.append(stream, event());
-        if self.is_versioned() { append.await.unwrap() } else { append.no_versioning().await.unwrap() };
+        if self.is_versioned() {
+            append.await.unwrap()
+        } else {
+            append.no_versioning().await.unwrap()
+        };
     }
 }
 
@@ -118,20 +125,24 @@ fn check(held: Held, committed: bool, ended: &[Result<Appended>]) {
     }
 }
 
-/// More streams are held than the store has connections: those who wait for them may use up some, never all.
+/// A stream that somebody holds, with so many appends that wait for it.
+async fn many_wait(scene: &Scene) -> (Tx, StreamId, Vec<JoinHandle<Result<Appended>>>) {
+    let (stream, mut tx) = (StreamId::random(), scene.begin().await);
+    scene.store.within(&mut tx).append(&stream, event()).no_versioning().await.unwrap();
+    let waiting = (0..50).map(|_| Held::Unversioned.append(&scene.store, &stream)).collect();
+    scene.until_waiting(1).await;
+    (tx, stream, waiting)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_appends_that_wait_for_one_held_stream_take_one_connection() {
     let scene = Scene::new().await;
-    let stream = StreamId::random();
-    let mut tx = scene.begin().await;
-    scene.store.within(&mut tx).append(&stream, event()).no_versioning().await.unwrap();
-    let waiting: Vec<_> = (0..50).map(|_| Held::Unversioned.append(&scene.store, &stream)).collect();
-    scene.until_waiting(1).await;
-    for _ in 0..5 {
-        let appended = scene.store.append(&StreamId::random(), event());
-        tokio::time::timeout(AT_ONCE, appended.into_future()).await.expect("it does not wait").unwrap();
-        let connections = "SELECT count(*) FROM pg_stat_activity
-                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let (tx, stream, waiting) = many_wait(&scene).await;
+    let connections = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut looks = tokio::time::interval(Duration::from_millis(10));
+    for _ in 0..20 {
+        looks.tick().await;
         assert_eq!(scene.number(connections).await, 1);
     }
     tx.commit().await.unwrap();
@@ -139,6 +150,21 @@ async fn many_appends_that_wait_for_one_held_stream_take_one_connection() {
         appended.unwrap().unwrap();
     }
     assert_eq!(length(&scene.store, &stream).await, 51);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lone_append_waits_for_none_of_those_that_wait_for_a_held_stream() {
+    let scene = Scene::new().await;
+    let (tx, _, waiting) = many_wait(&scene).await;
+    for _ in 0..5 {
+        let appended = scene.store.append(&StreamId::random(), event());
+        tokio::time::timeout(AT_ONCE, appended.into_future()).await.expect("it does not wait").unwrap();
+    }
+    assert!(waiting.iter().all(|append| !append.is_finished()));
+    tx.commit().await.unwrap();
+    for appended in join_all(waiting).await {
+        appended.unwrap().unwrap();
+    }
 }
 
 /// The caller of a waiting append goes away; whoever comes next has its turn.

@@ -8,34 +8,34 @@ use crate::scene::{Scene, Store, Tx, event, events, length};
 
 #[derive(Debug, Clone, Copy)]
 enum Race {
-    ToCreate,
-    ToCreateUnderOneName,
-    ToExtend,
+    Creating,
+    TakingOneName,
+    Extending,
 }
 
 impl Race {
-    const ALL: [Self; 3] = [Self::ToCreate, Self::ToCreateUnderOneName, Self::ToExtend];
+    const ALL: [Self; 3] = [Self::Creating, Self::TakingOneName, Self::Extending];
 
     /// What the winner appends to, and what the loser.
     fn streams(self) -> (StreamId, StreamId) {
         let stream = StreamId::from_name("invoices/1003").unwrap();
         let impostor = stored_stream_id(uuid::Uuid::from_u128(7), Some("invoices/1003"), "");
-        (stream.clone(), if matches!(self, Self::ToCreateUnderOneName) { impostor } else { stream })
+        (stream.clone(), if matches!(self, Self::TakingOneName) { impostor } else { stream })
     }
 
     async fn append(self, store: &Store, tx: &mut Tx, stream: &StreamId) -> Result<Appended> {
         let append = store.within(tx).append(stream, event());
         match self {
-            Self::ToExtend => append.expected_version(2).await,
+            Self::Extending => append.expected_version(2).await,
             _ => append.await,
         }
     }
 
     fn is_lost(self, error: &Error) -> bool {
         match self {
-            Self::ToCreate => matches!(error, Error::Conflict { expected: 0, actual: 1, .. }),
-            Self::ToCreateUnderOneName => matches!(error, Error::StreamNameTaken { .. }),
-            Self::ToExtend => matches!(error, Error::Conflict { expected: 2, actual: 3, .. }),
+            Self::Creating => matches!(error, Error::Conflict { expected: 0, actual: 1, .. }),
+            Self::TakingOneName => matches!(error, Error::StreamNameTaken { .. }),
+            Self::Extending => matches!(error, Error::Conflict { expected: 2, actual: 3, .. }),
         }
     }
 }
@@ -43,7 +43,7 @@ impl Race {
 /// Both have read before either appends; the second appends while the first is open, which is then committed.
 async fn lose(scene: &Scene, level: &'static str, race: Race) -> (Error, Tx) {
     let (stream, other) = race.streams();
-    if matches!(race, Race::ToExtend) {
+    if matches!(race, Race::Extending) {
         scene.store.append(&stream, events(2)).await.unwrap();
     }
     let (mut winner, mut loser) = (scene.begin_at(level).await, scene.begin_at(level).await);
@@ -167,7 +167,10 @@ async fn losers_of_a_race_burn_no_position() {
         });
         let ended = futures_util::future::join_all(appends).await;
         assert_eq!(ended.iter().filter(|append| append.is_ok()).count(), 1);
-        assert!(ended.iter().all(|append| matches!(append, Ok(_) | Err(Error::Conflict { .. }))), "{ended:?}");
+        assert!(
+            ended.iter().all(|append| matches!(append, Ok(_) | Err(Error::Conflict { .. }))),
+            "{ended:?}"
+        );
     }
     for refused in [
         scene.store.append(&stream, event()).await,

@@ -38,13 +38,20 @@ impl Refusing {
                 let impostor = stored_stream_id(Uuid::from_u128(7), Some("versioned"), "");
                 within.append(&impostor, event()).await.map(drop)
             }
-            5 => within.append(&new, vec![event().with_id(Uuid::now_v7()), event().with_id(self.taken)]).await.map(drop),
+            5 => within
+                .append(&new, vec![event().with_id(Uuid::now_v7()), event().with_id(self.taken)])
+                .await
+                .map(drop),
             6 => within.append(&new, RawEvent::new("Nul", r#"{"text": "\u0000"}"#).unwrap()).await.map(drop),
             7 => within.append(&new, event()).requires(&self.versioned, 2).await.map(drop),
-            8 => within.append(&new, event()).and(&self.versioned, event()).expected_version(3).await.map(drop),
+            8 => {
+                within.append(&new, event()).and(&self.versioned, event()).expected_version(3).await.map(drop)
+            }
             9 => within.save_snapshot(&self.versioned, 9, event()).await,
             10 => {
-                within.save_snapshot(&self.versioned, 1, RawEvent::new("Nul", r#"{"text": "\u0000"}"#).unwrap()).await
+                within
+                    .save_snapshot(&self.versioned, 1, RawEvent::new("Nul", r#"{"text": "\u0000"}"#).unwrap())
+                    .await
             }
             _ => return None,
         };
@@ -98,7 +105,11 @@ async fn an_append_repeated_inside_a_transaction_is_recognised() {
         let mut tx = scene.begin_at(level).await;
         let first = scene.store.within(&mut tx).append(&stream, event().with_id(id)).await.unwrap();
         let again = scene.store.within(&mut tx).append(&stream, event().with_id(id)).await.unwrap();
-        assert_eq!((first.repeated, again.repeated, again.position), (false, true, first.position), "{level}");
+        assert_eq!(
+            (first.repeated, again.repeated, again.position),
+            (false, true, first.position),
+            "{level}"
+        );
         tx.commit().await.unwrap();
         let mut tx = scene.begin_at(level).await;
         let again = scene.store.within(&mut tx).append(&stream, event().with_id(id)).await.unwrap();

@@ -1,0 +1,8 @@
+//! Contract 2.10: what was acknowledged survives; what was not is whole or absent. And 2.7: who lost the answer repeats.
+
+mod appender;
+mod cut;
+mod kill;
+mod proxy;
+mod server;
+mod survived;

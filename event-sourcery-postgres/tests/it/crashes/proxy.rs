@@ -1,0 +1,84 @@
+//! A way to the server that can be cut at a chosen moment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What is lost when the connection breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// What the client said: the server never hears it.
+    Question,
+    /// What the server answered: it has done what it was told.
+    Answer,
+}
+
+/// Passes on what client and server say to each other, until it is to break a connection.
+pub(super) struct Proxy {
+    port: u16,
+    /// How many times clients may still speak before a connection breaks: 0 and below, none does.
+    until_cut: Arc<AtomicI64>,
+}
+
+impl Proxy {
+    pub(super) async fn to(server: u16, lost: Lost) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, until_cut) = (listener.local_addr().unwrap().port(), Arc::new(AtomicI64::new(0)));
+        let counted = Arc::clone(&until_cut);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                tokio::spawn(pass_on(client, server, lost, Arc::clone(&counted)));
+            }
+        });
+        Self { port, until_cut }
+    }
+
+    /// The address of a database on that server, through here.
+    pub(super) fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Breaks the connection on which a client speaks for the n-th time from now, counted over all of them.
+    pub(super) fn cut(&self, n: i64) {
+        self.until_cut.store(n, Ordering::SeqCst);
+    }
+
+    /// Whether it was broken.
+    pub(super) fn has_cut(&self) -> bool {
+        self.until_cut.load(Ordering::SeqCst) <= 0
+    }
+}
+
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, lost: Lost, until_cut: Arc<AtomicI64>) {
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (mut said, mut answered) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut said) => {
+                let Ok(length @ 1..) = read else { return };
+                let is_cut = until_cut.fetch_sub(1, Ordering::SeqCst) == 1;
+                if is_cut && lost == Lost::Question {
+                    return;
+                }
+                if server.write_all(&said[..length]).await.is_err() {
+                    return;
+                }
+                if is_cut {
+                    // Once it answers, it is done.
+                    let _ = server.read(&mut answered).await;
+                    return;
+                }
+            }
+            read = server.read(&mut answered) => {
+                let Ok(length @ 1..) = read else { return };
+                if client.write_all(&answered[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
