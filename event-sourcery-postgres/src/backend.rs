@@ -1,5 +1,6 @@
 //! The backend: the pool, the tables, and who does what.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,13 +63,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// store.within(&mut tx);
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PostgresBackend {
     database: Arc<Database>,
 }
 
+impl fmt::Debug for PostgresBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBackend").field("pool", self.pool()).finish_non_exhaustive()
+    }
+}
+
 /// What the clones of a backend share.
-#[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) connections: Arc<Connections>,
     pub(crate) sql: Sql,

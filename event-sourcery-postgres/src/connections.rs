@@ -172,9 +172,9 @@ pub(crate) async fn not_connected(pool: &PgPool, error: sqlx::Error, since: Inst
         match tokio::time::timeout(A_TRY, PgConnection::connect_with(&options)).await {
             Ok(Ok(connection)) => drop(connection.close().await),
             Ok(Err(error)) => failure = error,
-            Err(_) => {
-                failure = std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into();
-            }
+            // A pool that is full has reached it: it is only slow.
+            Err(_) if pool.size() >= pool.options().get_max_connections() => {}
+            Err(_) => failure = std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into(),
         }
     }
     Failure::from(failure).into_error(During::NothingKept, since.elapsed())

@@ -110,6 +110,7 @@ impl Failure {
                 Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }
             }
             Some("25006") => Error::ReadOnly { problem: self.message() },
+            Some("42501") if during == During::Commit => Error::ReadOnly { problem: self.message() },
             Some("42P01") => Error::MigrationNeeded { problem: self.message() },
             _ => match self.0 {
                 sqlx::Error::PoolTimedOut => Error::Busy { waited: took },

@@ -135,6 +135,10 @@ impl PostgresOptions {
             Source::Pool(pool) => return Ok(pool.clone()),
             Source::Url(url) => url,
         };
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let problem = "it has to begin with postgres:// or postgresql://".to_owned();
+            return Err(Error::InvalidOption { option: "url", problem });
+        }
         let invalid = |error: sqlx::Error| Error::InvalidOption { option: "url", problem: error.to_string() };
         let connect: PgConnectOptions = url.parse().map_err(invalid)?;
         let pool =

@@ -11,6 +11,9 @@
 //! since. So what is settled above the highest visible event is put on record, in a commit that waits for the disk, before
 //! it is handed out. Below it, that event's own commit has flushed the log.
 //!
+//! What an earlier look has found counts only if the connection of the later one was there already: then the server has not
+//! crashed in between, which ends transactions, takes back what was drawn, and gives names again.
+//!
 //! A holder is named by its virtual transaction, which is unique as long as the server runs. A transaction that is prepared
 //! goes on under another name (`-1/..`): prepared transactions that turn up when a holder has vanished take its place.
 
@@ -48,8 +51,8 @@ pub(crate) struct Settled {
 /// What earlier looks have found.
 #[derive(Debug, Default)]
 struct Evidence {
-    /// Which run of the server it is about. What another run has said means nothing.
-    server: String,
+    /// When the last look began, by the server's clock.
+    looked_at: i64,
     hole: Option<Hole>,
     /// The last position that was drawn then.
     drawn: i64,
@@ -71,7 +74,8 @@ struct Look {
     holders: Option<Vec<String>>,
     drawn: Option<i64>,
     recorded: i64,
-    server: String,
+    connected_at: i64,
+    looked_at: i64,
     on_standby: bool,
 }
 
@@ -132,16 +136,18 @@ impl Look {
             holders: row.try_get(3)?,
             drawn: row.try_get(4)?,
             recorded: row.try_get(5)?,
-            server: row.try_get(6)?,
-            on_standby: row.try_get(7)?,
+            connected_at: row.try_get::<Option<i64>, _>(6)?.unwrap_or(i64::MAX),
+            looked_at: row.try_get(7)?,
+            on_standby: row.try_get(8)?,
         })
     }
 
     /// How far it is settled, and whether looking on can help at once.
     fn settle(self, settled: i64, evidence: &mut Evidence) -> (i64, bool) {
         let drawn = self.drawn.unwrap_or(0);
-        if evidence.server != self.server {
-            *evidence = Evidence { server: self.server, hole: None, drawn };
+        let looked_before = std::mem::replace(&mut evidence.looked_at, self.looked_at);
+        if self.connected_at > looked_before {
+            *evidence = Evidence { looked_at: self.looked_at, hole: None, drawn };
             return (self.recorded.max(self.reached), true);
         }
         let drawn_before = std::mem::replace(&mut evidence.drawn, drawn);
@@ -211,12 +217,13 @@ mod tests {
 
     fn look(reached: i64, visible: i64, holders: Option<&[&str]>) -> Look {
         let holders = holders.map(|holders| holders.iter().map(|&holder| holder.to_owned()).collect());
-        let (server, drawn) = ("one".to_owned(), Some(visible));
-        Look { events: 1, reached, visible, holders, drawn, recorded: 0, server, on_standby: false }
+        let (connected_at, looked_at, drawn) = (1, 2, Some(visible));
+        let (events, recorded, on_standby) = (1, 0, false);
+        Look { events, reached, visible, holders, drawn, recorded, connected_at, looked_at, on_standby }
     }
 
     fn evidence() -> Evidence {
-        Evidence { server: "one".to_owned(), ..Evidence::default() }
+        Evidence { looked_at: 1, ..Evidence::default() }
     }
 
     #[test]
@@ -256,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn what_another_run_of_the_server_has_said_means_nothing() {
+    fn what_was_found_before_this_connection_was_there_means_nothing() {
         let mut evidence = evidence();
         Look { drawn: Some(40), ..look(4, 9, Some(&["3/1"])) }.settle(4, &mut evidence);
         // Not even that 40 was drawn: after a crash it may be drawn again.
-        let restarted = |holders| Look { server: "two".to_owned(), ..look(4, 9, Some(holders)) };
-        assert_eq!(restarted(&[]).settle(4, &mut evidence), (4, true));
-        assert_eq!(restarted(&["-1/77"]).settle(4, &mut evidence), (4, false));
+        let later = |holders| Look { connected_at: 3, looked_at: 4, ..look(4, 9, Some(holders)) };
+        assert_eq!(later(&[]).settle(4, &mut evidence), (4, true));
+        assert_eq!(later(&["-1/77"]).settle(4, &mut evidence), (4, false));
         assert_eq!(evidence.hole.unwrap().holders, HashSet::from(["-1/77".to_owned()]));
     }
 }

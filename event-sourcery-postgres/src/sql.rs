@@ -399,7 +399,8 @@ statements! {
     /// there is a hole, or where positions up to $3 were drawn and are not visible: who may still fill it, those who hold
     /// the lock that every insert takes before it draws its position. The locks are read while the statement runs: after
     /// its snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, if this role may know;
-    /// what is on record; which run of the server this is; and whether it only follows another one.
+    /// what is on record; since when, in microseconds, this connection and this look are there; and whether the server only
+    /// follows another one.
     look: "
         WITH run AS MATERIALIZED (
             SELECT count(*) AS events,
@@ -421,7 +422,8 @@ statements! {
                CASE WHEN has_sequence_privilege(pg_get_serial_sequence({events as text}, 'id'), 'USAGE, SELECT')
                     THEN pg_sequence_last_value(pg_get_serial_sequence({events as text}, 'id')::regclass) END,
                coalesce((SELECT s.position FROM {settled} s), 0),
-               pg_postmaster_start_time()::text, pg_is_in_recovery()
+               (SELECT (extract(epoch FROM a.backend_start) * 1000000)::bigint FROM pg_stat_get_activity(pg_backend_pid()) a),
+               (extract(epoch FROM now()) * 1000000)::bigint, pg_is_in_recovery()
         FROM run, hole";
     /// Puts the settled position on record. $2 is the commit's synchronous_commit.
     record_settled: "

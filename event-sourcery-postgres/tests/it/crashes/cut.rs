@@ -115,7 +115,8 @@ async fn whatever_is_lost_of_an_append_in_several_statements_it_is_written_once(
 #[tokio::test]
 async fn appends_whose_shared_statement_is_cut_are_each_written_once() {
     for lost in [Lost::Answer, Lost::Question] {
-        for n in 1..=8 {
+        // The round trips one after the other, until they all got through: a few lone ones, and a shared one.
+        for n in 1.. {
             let cut = Cut::new(lost, 2).await;
             let store = &cut.store;
             let append_all = |cut: bool| {
@@ -135,7 +136,10 @@ async fn appends_whose_shared_statement_is_cut_are_each_written_once() {
             append_all(false).await;
             cut.after(n).await;
             let appended = append_all(true).await;
-            assert!(cut.proxy.has_cut());
+            if !cut.proxy.has_cut() {
+                assert!(n > 3, "{n} round trips");
+                break;
+            }
             assert!(appended.iter().all(|appended| appended.last_version == Some(1)));
             assert_eq!(cut.scene.events().await, 80, "{lost:?}, cut at {n}");
         }

@@ -97,24 +97,45 @@ async fn the_position_does_not_go_back_when_the_newest_events_are_deleted_and_th
 }
 
 /// The server writes the progress of a sequence ahead, 32 positions at a time, and makes it durable with the next
-/// commit. Without one, it draws the same positions again after a crash.
-#[tokio::test]
-async fn a_position_that_is_drawn_again_after_a_crash_of_the_server_is_handed_out() {
+/// commit. Without one, it draws the same positions again after a crash: nobody may have passed them.
+async fn with_a_hole_that_nobody_has_made_durable() -> (Cluster, Scene, Reader, Vec<i64>) {
     // What nobody commits is not written by the way.
-    let mut cluster = Cluster::start(&[("wal_writer_delay", "10s")]);
+    let cluster = Cluster::start(&[("wal_writer_delay", "10s")]);
     let scene = Scene::on(cluster.create_database()).await;
     let mut reader = Reader::of(&scene.store);
     scene.store.append(&StreamId::random(), events(33)).await.unwrap();
-    let mut expected: Vec<_> = (1..=33).collect();
+    let expected: Vec<_> = (1..=33).collect();
     reader.comes_to_see(&expected).await;
     leave_a_hole(&scene).await;
-    reader.sees_only(&expected).await;
+    (cluster, scene, reader, expected)
+}
+
+#[tokio::test]
+async fn a_position_that_is_drawn_again_after_a_crash_of_the_server_is_handed_out() {
+    let (mut cluster, scene, mut reader, mut expected) = with_a_hole_that_nobody_has_made_durable().await;
     cluster.kill();
     cluster.start_again();
 
     let restarted = scene.another_store().await;
     expected.push(append(&restarted).await);
     assert_eq!(expected.last(), Some(&34), "it was drawn again");
+    reader.comes_to_see(&expected).await;
+    Reader::of(&restarted).comes_to_see(&expected).await;
+}
+
+#[tokio::test]
+async fn a_position_that_a_reader_has_passed_is_not_drawn_again_after_a_crash_of_the_server() {
+    let (mut cluster, scene, mut reader, mut expected) = with_a_hole_that_nobody_has_made_durable().await;
+    reader.sees_only(&expected).await;
+    let passed = settled(&scene.store).await;
+    assert!(passed > 33, "the hole was passed: {passed}");
+    cluster.kill();
+    cluster.start_again();
+
+    let restarted = scene.another_store().await;
+    let appended = append(&restarted).await;
+    assert!(appended > passed, "{appended} is not above {passed}");
+    expected.push(appended);
     reader.comes_to_see(&expected).await;
     Reader::of(&restarted).comes_to_see(&expected).await;
 }
