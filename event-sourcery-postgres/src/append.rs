@@ -138,24 +138,27 @@ impl Database {
             [_] => vec![None],
             _ => turn.run(self.append_batch(&requests)).await,
         };
-        let mut rest = Vec::new();
+        let (mut rest, mut written_to) = (Vec::new(), Vec::new());
         for (member, written) in batch.into_iter().zip(written) {
             match written {
                 Some(written) => {
+                    written_to.push(member.stream);
                     // A caller that is gone does not want to know.
                     let _ = member.answer.send(Ok(AppendOutcome::Written(vec![written])));
                 }
                 None => rest.push(member),
             }
         }
-        turn.streams.retain(|stream| rest.iter().all(|member| member.stream != *stream));
+        turn.streams = rest.iter().map(|member| member.stream).collect();
+        self.appends.state().busy.retain(|stream| !written_to.contains(stream));
         match <[Member; 1]>::try_from(rest) {
             Ok([last]) => {
-                turn.streams.push(last.stream);
+                self.start_batches();
                 let outcome = turn.run(self.append_alone(&last.request)).await;
                 let _ = last.answer.send(outcome);
             }
             Err(rest) => {
+                turn.streams.clear();
                 for member in rest {
                     let turn = Turn { database: Arc::clone(&self), streams: vec![member.stream], members: 0 };
                     self.connections.runtime.spawn(async move {
@@ -182,6 +185,7 @@ impl Database {
                     appends = requests.len(),
                     "a batch failed, and its members run alone"
                 );
+                connection.give_back();
                 nothing()
             }
         }

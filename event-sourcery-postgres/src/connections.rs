@@ -20,6 +20,9 @@ use crate::failure::{During, Failure};
 /// How long a connection is kept back.
 const KEPT_FOR: Duration = Duration::from_millis(5);
 
+/// How long it stays away from the pool at most: others wait there for their turn.
+const AWAY_FOR: Duration = Duration::from_millis(50);
+
 /// How long it takes at most to find out whether the server can be reached.
 const A_TRY: Duration = Duration::from_millis(500);
 
@@ -38,9 +41,18 @@ pub(crate) struct Connections {
 
 #[derive(Debug, Default)]
 struct Kept {
-    connections: Vec<(PoolConnection<Postgres>, Instant)>,
+    connections: Vec<Idle>,
     /// Whether a task is there to give them back.
     watched: bool,
+}
+
+/// A connection that is kept back.
+#[derive(Debug)]
+struct Idle {
+    connection: PoolConnection<Postgres>,
+    /// When it left the pool.
+    left: Instant,
+    since: Instant,
 }
 
 impl Connections {
@@ -55,23 +67,23 @@ impl Connections {
 
     /// A connection: the one that was kept back last, or one of the pool.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease> {
-        let kept = self.kept().connections.pop().map(|(connection, _)| connection);
-        let connection = match kept {
-            Some(connection) => connection,
+        let kept = self.kept().connections.pop();
+        let (connection, left) = match kept {
+            Some(Idle { connection, left, .. }) => (connection, left),
             None => {
                 let _waiting = Waiting::new(&self.waiting);
-                acquire(&self.pool).await?
+                (acquire(&self.pool).await?, Instant::now())
             }
         };
-        Ok(Lease { connection, home: Arc::clone(self) })
+        Ok(Lease { connection: Some(connection), left, home: Arc::clone(self) })
     }
 
-    fn keep(self: &Arc<Self>, connection: PoolConnection<Postgres>) {
-        if !self.own || self.waiting.load(Ordering::Acquire) > 0 {
+    fn keep(self: &Arc<Self>, connection: PoolConnection<Postgres>, left: Instant) {
+        if !self.own || self.waiting.load(Ordering::Acquire) > 0 || left.elapsed() > AWAY_FOR {
             return;
         }
         let mut kept = self.kept();
-        kept.connections.push((connection, Instant::now()));
+        kept.connections.push(Idle { connection, left, since: Instant::now() });
         if !std::mem::replace(&mut kept.watched, true) {
             self.runtime.spawn(Arc::clone(self).give_back());
         }
@@ -82,7 +94,7 @@ impl Connections {
         loop {
             tokio::time::sleep(KEPT_FOR).await;
             let mut kept = self.kept();
-            let old = kept.connections.partition_point(|(_, since)| since.elapsed() >= KEPT_FOR);
+            let old = kept.connections.partition_point(|idle| idle.since.elapsed() >= KEPT_FOR);
             let old: Vec<_> = kept.connections.drain(..old).collect();
             kept.watched = !kept.connections.is_empty();
             let watched = kept.watched;
@@ -119,39 +131,60 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A connection in use. Dropped, it goes back to the pool, which tries it: a call that did not end well, or was given up,
-/// may have left something behind.
+/// A connection in use, until the call is over. A call that is given up half-way may leave a transaction open: dropped, the
+/// connection is closed.
 pub(crate) struct Lease {
-    connection: PoolConnection<Postgres>,
+    connection: Option<PoolConnection<Postgres>>,
+    /// When it left the pool.
+    left: Instant,
     home: Arc<Connections>,
 }
 
 impl Lease {
-    /// The call is over, and has left nothing behind.
-    pub(crate) fn keep(self) {
-        self.home.keep(self.connection);
+    /// The call is over, and the next one can have the connection.
+    pub(crate) fn keep(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.home.keep(connection, self.left);
+        }
+    }
+
+    /// The call is over, and the pool is to try the connection.
+    pub(crate) fn give_back(mut self) {
+        drop(self.connection.take());
     }
 
     /// The call is over, with this result.
     pub(crate) fn keep_after<T>(self, result: Result<T>) -> Result<T> {
         if result.is_ok() {
             self.keep();
+        } else {
+            self.give_back();
         }
         result
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.close_on_drop();
+        }
     }
 }
 
 impl Deref for Lease {
     type Target = PgConnection;
 
+    #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
     fn deref(&self) -> &PgConnection {
-        &self.connection
+        self.connection.as_ref().expect("a lease has its connection")
     }
 }
 
 impl DerefMut for Lease {
+    #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
+        self.connection.as_mut().expect("a lease has its connection")
     }
 }
 

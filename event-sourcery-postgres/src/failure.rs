@@ -87,9 +87,11 @@ impl Failure {
             | sqlx::Error::Protocol(_)
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::Tls(_) => true,
-            _ => self
-                .code()
-                .is_some_and(|code| code.starts_with("08") || code.starts_with("57P") || code == "53300"),
+            _ => self.code().is_some_and(|code| {
+                code.starts_with("08")
+                    || code.starts_with("57P")
+                    || ["53300", "25P03", "25P04"].contains(&&*code)
+            }),
         }
     }
 
@@ -104,7 +106,7 @@ impl Failure {
         }
         match self.code().as_deref() {
             Some("40001" | "40P01") => Error::SerializationFailure { source: self.0.into() },
-            Some("55P03") => Error::Busy { waited: took },
+            Some("55P03" | "57014") => Error::Busy { waited: took },
             Some("53100") => Error::StorageFull { source: self.0.into() },
             Some("3D000") => {
                 Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }

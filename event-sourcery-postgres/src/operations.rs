@@ -12,7 +12,7 @@ use event_sourcery::backend::StreamState;
 use event_sourcery::{Error, Result, StreamId, TenantId};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, Postgres};
 
 pub(crate) use self::append::is_simple;
 pub(crate) use self::load::takes_one_statement;
@@ -64,15 +64,34 @@ impl<'c> Operations<'c> {
         Ok(query.execute(&mut *self.connection).await?.rows_affected())
     }
 
-    /// A transaction for what takes several statements: a savepoint where the caller's is open.
+    /// Begins what is kept or undone as one: a transaction, or a savepoint where the caller's is open.
     ///
-    /// One that is dropped takes back what it has written before the connection is used again.
-    async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, Failure> {
-        Ok(if self.joined {
-            self.connection.begin().await?
+    /// In words of our own: where a savepoint of sqlx's is given up half-way, it takes the caller's whole transaction back
+    /// and goes on without one.
+    async fn begin(&mut self) -> Result<(), Failure> {
+        self.run(if self.joined {
+            "SAVEPOINT event_sourcery"
         } else {
-            self.connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?
+            "BEGIN ISOLATION LEVEL READ COMMITTED"
         })
+        .await
+    }
+
+    /// Ends what was begun: keeps what was done, or undoes it where nothing came of it.
+    async fn end<T>(&mut self, result: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+        let end = match (&result, self.joined) {
+            (Ok(Some(_)), true) => "RELEASE SAVEPOINT event_sourcery",
+            (Ok(Some(_)), false) => "COMMIT",
+            (_, true) => "ROLLBACK TO SAVEPOINT event_sourcery; RELEASE SAVEPOINT event_sourcery",
+            (_, false) => "ROLLBACK",
+        };
+        self.run(end).await?;
+        result
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
+        sqlx::raw_sql(sql).execute(&mut *self.connection).await?;
+        Ok(())
     }
 
     /// The error of a failure that keeps nothing of the call.

@@ -104,17 +104,19 @@ impl Settled {
             if look.on_standby {
                 return Err(on_standby());
             }
-            (visible, recorded) = (look.visible, look.recorded);
+            (visible, recorded) = (visible.max(look.visible), look.recorded);
             let (reached, goes_on) = look.settle(settled, &mut evidence);
             settled = reached;
             if !goes_on {
                 break;
             }
         }
-        if settled > recorded && !record(&mut connection, sql, settled, settled > visible).await {
+        if settled <= recorded || record(&mut connection, sql, settled, settled > visible).await {
+            connection.keep();
+        } else {
+            connection.give_back();
             settled = settled.min(visible).max(before);
         }
-        connection.keep();
         self.position.fetch_max(settled, Ordering::AcqRel);
         self.ended.store(number, Ordering::Release);
         Ok(self.known())

@@ -395,7 +395,7 @@ statements! {
           AND ($4::text IS NULL OR s.category = $4)
           AND ($5::text[] IS NULL OR e.name = ANY ($5))
         ORDER BY e.id LIMIT $6");
-    /// How far the events above $1 reach without a hole, of at most $2 that are looked at, and the highest visible one. Where
+    /// How far the events above $1 reach without a hole, of at most $2 that are looked at, and the highest visible one (0: none). Where
     /// there is a hole, or where positions up to $3 were drawn and are not visible: who may still fill it, those who hold
     /// the lock that every insert takes before it draws its position. The locks are read while the statement runs: after
     /// its snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, if this role may know;
@@ -405,14 +405,14 @@ statements! {
         WITH run AS MATERIALIZED (
             SELECT count(*) AS events,
                    coalesce(max(id) FILTER (WHERE id - number = $1), $1) AS reached,
-                   coalesce(max(id), $1) AS highest
+                   coalesce(max(id), $1) AS highest, max(id) AS visible
             FROM (SELECT e.id, row_number() OVER (ORDER BY e.id) AS number
                   FROM (SELECT id FROM {events} WHERE id > $1 ORDER BY id LIMIT $2) e) e
         ), hole AS MATERIALIZED (
             SELECT highest > reached OR (events < $2 AND $3 > reached) AS found FROM run
         )
         SELECT run.events, run.reached,
-               CASE WHEN run.events < $2 THEN run.highest ELSE (SELECT max(id) FROM {events}) END,
+               coalesce(CASE WHEN run.events < $2 THEN run.visible ELSE (SELECT max(id) FROM {events}) END, 0),
                CASE WHEN hole.found THEN ARRAY(
                    SELECT l.virtualtransaction FROM pg_locks l
                    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted

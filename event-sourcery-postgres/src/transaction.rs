@@ -32,7 +32,8 @@ impl<'t> PostgresTransaction<'t> {
         Self { transaction, committed }
     }
 
-    /// Commits, and wakes the readers.
+    /// Commits, and wakes the readers. A transaction in which a statement of yours has failed is rolled back by the server
+    /// instead, and sqlx does not tell: pass such an error on, and do not commit.
     ///
     /// # Errors
     ///

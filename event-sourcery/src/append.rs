@@ -90,7 +90,7 @@ impl<'a, On, Out> Append<'a, On, Out> {
     ///
     /// # Errors
     ///
-    /// When it runs: [`Error::RequirementFailed`].
+    /// When it runs: [`Error::RequirementFailed`]; [`Error::StreamGivenTwice`] for a stream that this append writes to.
     pub fn requires(mut self, stream: &StreamId, version: impl Into<Option<Version>>) -> Self {
         let version = version.into().unwrap_or(0);
         let requirement = StreamRequirement { stream: stream.clone(), version };
@@ -252,6 +252,11 @@ impl<'a> Plan<'a> {
 
 /// A call names a stream once, and an event id once.
 fn refuse_doubles(request: &AppendRequest) -> Result<()> {
+    for Requirement::Stream(StreamRequirement { stream, .. }) in &request.requirements {
+        if request.streams.iter().any(|part| part.stream == *stream) {
+            return Err(Error::StreamGivenTwice { stream: stream.clone() });
+        }
+    }
     if let [StreamAppend { events, .. }] = request.streams.as_slice()
         && events.len() == 1
     {

@@ -7,7 +7,7 @@ use event_sourcery::backend::{
     StreamState, Written,
 };
 use event_sourcery::{AppendPosition, Error, PayloadError, Result, TenantId, Version};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Holder, Known, Operations};
@@ -33,7 +33,7 @@ type Appended = Result<Option<Written>, Failure>;
 const ATTEMPTS: usize = 8;
 
 /// How long a batch waits for another transaction that is creating one of its streams.
-const PATIENCE_OF_A_BATCH: &str = "20ms";
+const PATIENCE_OF_A_BATCH: &str = "50ms";
 
 impl Operations<'_> {
     /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
@@ -114,36 +114,17 @@ impl Operations<'_> {
         if !self.joined {
             return append_at_once(self.connection, self.sql, &request.tenant, part).await;
         }
-        let sql = self.sql;
-        let mut savepoint = self.connection.begin().await?;
-        match append_at_once(&mut savepoint, sql, &request.tenant, part).await {
-            Ok(written) => {
-                savepoint.commit().await?;
-                Ok(written)
-            }
-            Err(failure) => {
-                savepoint.rollback().await?;
-                Err(failure)
-            }
-        }
+        self.begin().await?;
+        let written = append_at_once(self.connection, self.sql, &request.tenant, part).await;
+        self.end(written).await
     }
 
     /// Appends to any number of streams in one transaction, under locks: checks every expectation and requirement, and
     /// mends rows on the way. Nothing where one of them does not hold.
     async fn append_under_locks(&mut self, request: &AppendRequest) -> Result<Option<Vec<Written>>, Failure> {
-        let (sql, joined, since) = (self.sql, self.joined, self.since);
-        let mut transaction = self.begin().await?;
-        let mut inside = Operations { connection: &mut transaction, sql, joined, since };
-        match inside.write_under_locks(request).await {
-            Ok(Some(written)) => {
-                transaction.commit().await?;
-                Ok(Some(written))
-            }
-            refused_or_failed => {
-                transaction.rollback().await?;
-                refused_or_failed
-            }
-        }
+        self.begin().await?;
+        let written = self.write_under_locks(request).await;
+        self.end(written).await
     }
 
     /// Finds out why an append found nothing to append to, or why the database refused it: that it is refused is the
@@ -152,7 +133,9 @@ impl Operations<'_> {
         let ids: Vec<_> = request.event_ids().collect();
         let known = self.states(request, &ids).await.map_err(|failure| self.failed(failure))?;
         if known.first().is_some_and(|known| known.any_present) {
-            return Ok(Verdict::Present(self.present(&ids).await?));
+            let present = self.present(&ids).await?;
+            // None: their stream was deleted in between.
+            return Ok(if present.is_empty() { Verdict::Mend } else { Verdict::Present(present) });
         }
         check(request, &known)?;
         let [part] = request.streams.as_slice() else { return Ok(Verdict::Mend) };
@@ -201,9 +184,10 @@ impl Operations<'_> {
     async fn jsonb_refuses(&mut self, records: &[&NewRecord]) -> Option<String> {
         let values: Vec<_> =
             records.iter().flat_map(|record| [Jsonb(&record.data), Jsonb(&record.context)]).collect();
-        let mut attempt = self.connection.begin().await.ok()?;
+        self.begin().await.ok()?;
         let query = sqlx::query("SELECT cardinality($1::jsonb[])").bind(values.as_slice());
-        query.execute(&mut *attempt).await.err().map(|error| Failure::from(error).message())
+        let accepted = self.execute(query).await.map(Some);
+        self.end(accepted).await.err().map(|failure| failure.message())
     }
 
     /// Those of the events that are in the store already.
@@ -245,17 +229,15 @@ impl Operations<'_> {
         // Without a row: somebody else has deleted it, or takes the name, at this moment.
         let rows: Option<Vec<i64>> = known.iter().map(|known| known.row).collect();
         let Some(rows) = rows else { return Ok(None) };
-        let (rows, required) = rows.split_at(request.streams.len().min(rows.len()));
-        let empty = known.iter().zip(rows).filter(|(known, _)| known.state == StreamState::Missing);
-        let empty: Vec<_> = empty.map(|(_, row)| *row).collect();
+        let missing = known.iter().zip(&rows).filter(|(known, _)| known.state == StreamState::Missing);
+        let empty: Vec<_> = missing.map(|(_, row)| *row).collect();
         if !empty.is_empty() {
             self.execute(self.sql.delete_snapshots.query().bind(&empty)).await?;
         }
+        let (rows, required) = rows.split_at(request.streams.len().min(rows.len()));
         let written = self.write(request, rows).await?;
         // Rows that were made to keep others from creating a stream that must not exist.
-        let missing = known.iter().skip(rows.len()).zip(required);
-        let placeholders: Vec<_> =
-            missing.filter(|(known, _)| known.state == StreamState::Missing).map(|(_, row)| *row).collect();
+        let placeholders: Vec<_> = required.iter().filter(|row| empty.contains(row)).copied().collect();
         if !placeholders.is_empty() {
             self.execute(self.sql.delete_streams.query().bind(&placeholders)).await?;
         }
@@ -270,9 +252,15 @@ impl Operations<'_> {
         let insert = self.sql.insert_streams.query();
         self.execute(insert.bind(uuids.clone()).bind(categories.clone()).bind(tenant).bind(names)).await?;
         let lock = self.sql.lock_streams.query();
-        self.execute(lock.bind(uuids).bind(categories).bind(tenant)).await?;
-        // In a statement of its own: it has to see what those wrote whose locks had to be waited for.
-        self.states(request, &[]).await
+        let locked = self.rows(lock.bind(uuids).bind(categories).bind(tenant)).await?;
+        let locked: Vec<i64> = locked.iter().map(|row| value(row, 0)).collect::<Result<_, _>>()?;
+        // In a statement of its own: it has to see what those wrote whose locks had to be waited for. A row that was made
+        // after that is not locked, and counts for none.
+        let mut known = self.states(request, &[]).await?;
+        for known in &mut known {
+            known.row = known.row.filter(|row| locked.contains(row));
+        }
+        Ok(known)
     }
 
     /// Writes rows and events of the streams, which are locked and as expected.

@@ -14,17 +14,9 @@ impl Operations<'_> {
     }
 
     async fn try_delete(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
-        let (sql, joined) = (self.sql, self.joined);
-        let mut transaction = self.begin().await?;
-        let mut inside =
-            Operations { connection: &mut transaction, sql, joined, since: std::time::Instant::now() };
-        match inside.delete_under_lock(request).await {
-            Ok(()) => Ok(transaction.commit().await?),
-            Err(failure) => {
-                transaction.rollback().await?;
-                Err(failure)
-            }
-        }
+        self.begin().await?;
+        let deleted = self.delete_under_lock(request).await.map(Some);
+        self.end(deleted).await.map(drop)
     }
 
     async fn delete_under_lock(&mut self, request: &DeleteRequest) -> Result<(), Failure> {

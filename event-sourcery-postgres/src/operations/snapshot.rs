@@ -1,12 +1,10 @@
 //! Snapshots.
 
-use event_sourcery::backend::{SnapshotRequest, StreamState};
-use event_sourcery::{Error, Result};
-use sqlx::Connection as _;
-
 use super::{Known, Operations};
 use crate::failure::Failure;
 use crate::values::{self, stored_version};
+use event_sourcery::backend::{SnapshotRequest, StreamState};
+use event_sourcery::{Error, Result};
 
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
@@ -37,17 +35,9 @@ impl Operations<'_> {
         if !self.joined {
             return Ok(self.execute(query).await? == 1);
         }
-        let mut savepoint = self.connection.begin().await?;
-        match query.execute(&mut *savepoint).await {
-            Ok(done) => {
-                savepoint.commit().await?;
-                Ok(done.rows_affected() == 1)
-            }
-            Err(error) => {
-                savepoint.rollback().await?;
-                Err(error.into())
-            }
-        }
+        self.begin().await?;
+        let stored = self.execute(query).await.map(|rows| (rows == 1).then_some(()));
+        Ok(self.end(stored).await?.is_some())
     }
 
     /// Why the stream does not take the snapshot.

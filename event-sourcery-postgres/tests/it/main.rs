@@ -16,6 +16,7 @@ mod conformance;
 mod crashes;
 mod examples;
 mod failures;
+mod given_up;
 mod python;
 mod races;
 mod round_trips;
