@@ -120,7 +120,8 @@ impl PostgresBackend {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] without a free connection, [`Error::Unavailable`].
+    /// [`Error::Busy`](event_sourcery::Error::Busy) without a free connection,
+    /// [`Error::Unavailable`](event_sourcery::Error::Unavailable).
     pub async fn begin(&self) -> Result<PostgresTransaction<'static>> {
         self.begin_with("BEGIN").await
     }
