@@ -5,7 +5,7 @@
 //! the disk. Each still succeeds or is refused alone: whatever a batch did not write runs again by itself.
 //!
 //! What is waited for: of two appends to one stream, the second waits for the first, without a connection. A statement
-//! that takes long, because somebody holds the stream's row, no longer counts, and others have its turn. A batch passes
+//! that takes long, because somebody holds the stream's row, no longer counts, and others have their turn. A batch passes
 //! over rows that are locked.
 
 use std::collections::{HashSet, VecDeque};

@@ -9,7 +9,7 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, JoinableBackend, JoinedTransaction,
     LoadRequest, LoadedStream, ScanPage, ScanRequest, SnapshotRequest,
 };
-use event_sourcery::{Position, Result};
+use event_sourcery::{Error, Position, Result};
 use sqlx::{Connection as _, PgPool, Postgres, SqlSafeStr, Transaction};
 use tokio::sync::Notify;
 
@@ -183,18 +183,23 @@ impl Database {
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let known = self.settled.known();
+        let mut read = None;
         if request.after < known {
             let page = self.scan_up_to(request, known).await?;
             if page.has_more {
                 return Ok(page);
             }
+            read = Some(page);
         }
         // What is settled is read in a statement that begins after it was known to be.
         let settled = self.advance().await?;
-        if settled <= request.after {
-            return Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false });
+        match read {
+            Some(page) if settled == known => Ok(page),
+            None if settled <= request.after => {
+                Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false })
+            }
+            _ => self.scan_up_to(request, settled).await,
         }
-        self.scan_up_to(request, settled).await
     }
 
     async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
@@ -216,7 +221,10 @@ impl Backend for PostgresBackend {
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
         let outcome = self.database.append(request).await;
-        self.database.committed.notify_waiters();
+        // Where the answer was lost, it may have been committed.
+        if matches!(outcome, Ok(AppendOutcome::Written(_)) | Err(Error::OutcomeUnknown { .. })) {
+            self.database.committed.notify_waiters();
+        }
         outcome
     }
 

@@ -10,7 +10,7 @@ use crate::connections::acquire;
 use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
 use crate::settled;
-use crate::sql::Tables;
+use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
 const LAYOUT: i32 = 1;

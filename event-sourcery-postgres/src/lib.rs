@@ -29,6 +29,7 @@ mod options;
 mod rows;
 mod settled;
 mod sql;
+mod tables;
 mod transaction;
 mod values;
 

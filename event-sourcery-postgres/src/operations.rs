@@ -5,6 +5,7 @@ mod delete;
 mod load;
 mod scan;
 mod snapshot;
+mod storable;
 
 use std::time::{Duration, Instant};
 

@@ -134,7 +134,7 @@ impl Look {
         Ok(Self {
             events: row.try_get(0)?,
             reached: row.try_get(1)?,
-            visible: row.try_get::<Option<i64>, _>(2)?.unwrap_or(0),
+            visible: row.try_get(2)?,
             holders: row.try_get(3)?,
             drawn: row.try_get(4)?,
             recorded: row.try_get(5)?,

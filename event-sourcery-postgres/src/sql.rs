@@ -6,6 +6,8 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres};
 
+use crate::tables::Tables;
+
 /// A statement of ours, prepared once per connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement(Arc<str>);
@@ -14,38 +16,6 @@ impl Statement {
     /// The statement with no value bound yet.
     pub(crate) fn query<'q>(&self) -> Query<'q, Postgres, PgArguments> {
         sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
-    }
-}
-
-/// Where the tables are. Both names were checked or are quoted.
-#[derive(Debug, Clone)]
-pub(crate) struct Tables {
-    /// The schema's name, quoted.
-    pub(crate) schema: String,
-    /// What the tables' names begin with: a plain identifier.
-    pub(crate) prefix: String,
-}
-
-impl Tables {
-    pub(crate) fn new(schema: &str, prefix: &str) -> Self {
-        Self { schema: format!("\"{}\"", schema.replace('"', "\"\"")), prefix: prefix.to_owned() }
-    }
-
-    /// A table's full name.
-    pub(crate) fn table(&self, name: &str) -> String {
-        format!("{}.{}{name}", self.schema, self.prefix)
-    }
-
-    /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
-    pub(crate) fn put_into(&self, sql: &str) -> String {
-        let mut sql = sql.replace("{prefix}", &self.prefix);
-        sql = sql.replace("{events as text}", &format!("'{}'", self.table("events").replace('\'', "''")));
-        for table in
-            ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "settled", "layout"]
-        {
-            sql = sql.replace(&format!("{{{table}}}"), &self.table(table));
-        }
-        sql
     }
 }
 
@@ -112,6 +82,25 @@ macro_rules! key_is {
 macro_rules! the_stream {
     () => {
         concat!("(SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), ")")
+    };
+}
+
+/// The newest snapshot of these names ($4) up to a version ($5). One above the stream's version, or older than its first
+/// event, was left over by a deleted stream. A snapshot has no position.
+macro_rules! newest_snapshot {
+    () => {
+        concat!(
+            "SELECT NULL::bigint AS id, ",
+            event!("n"),
+            " FROM {snapshots} n
+            WHERE n.db_stream_id = ",
+            the_stream!(),
+            " AND n.name = ANY ($4) AND n.version <= $5
+              AND n.version <= (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = n.db_stream_id)
+              AND n.created_at >= (
+                  SELECT e.created_at FROM {events} e WHERE e.db_stream_id = n.db_stream_id ORDER BY e.version LIMIT 1)
+            ORDER BY n.version DESC, n.created_at DESC LIMIT 1"
+        )
     };
 }
 
@@ -191,8 +180,8 @@ macro_rules! extended_or_created {
 }
 
 statements! {
-    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have, $6: that of its first event. Nothing where
-    /// the stream or the name exists.
+    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
+    /// first event; $7 to $12: the events' values. Nothing where the stream or the name exists.
     create: concat!(created!(), insert_events!());
     /// [`create`](Self::create) with one event.
     create_one: concat!(created!(), insert_event!());
@@ -205,11 +194,11 @@ statements! {
     extend_or_create: concat!(extended_or_created!(), insert_events!());
     /// [`extend_or_create`](Self::extend_or_create) with one event.
     extend_or_create_one: concat!(extended_or_created!(), insert_event!());
-    /// Several appends of one stream each, members of a batch. $1 to $7: a member's UUID, category, tenant, name,
-    /// expected version or null, version that the stream will have or null, number; $8 to $14: an event's
-    /// member, place in it, and values. A stream that cannot be locked at once is passed over, and a creation that has to wait for
-    /// another transaction gives up after a while ($15, in milliseconds): a batch must not wait for anybody. Answers with
-    /// the members that were written.
+    /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
+    /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
+    /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another
+    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. Answers with
+    /// the members that were written, by their number.
     append_batch: concat!("
         WITH patience AS MATERIALIZED (
             SELECT set_config('lock_timeout', $15::text, true)
@@ -304,19 +293,12 @@ statements! {
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
-    /// The newest snapshot of these names ($4) up to a version ($5), and the events above its version; without one, all
-    /// events. A snapshot above the stream's version, or older than its first event, was left over by a deleted stream. In
-    /// any order; a snapshot has no position.
+    /// The newest snapshot, and the events above its version; without one, all events. In any order.
     load_from_snapshot: concat!("
         WITH snapshot AS MATERIALIZED (
-            SELECT ", event!("n"), " FROM {snapshots} n
-            WHERE n.db_stream_id = ", the_stream!(), " AND n.name = ANY ($4) AND n.version <= $5
-              AND n.version <= (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = n.db_stream_id)
-              AND n.created_at >= (
-                  SELECT e.created_at FROM {events} e WHERE e.db_stream_id = n.db_stream_id ORDER BY e.version LIMIT 1)
-            ORDER BY n.version DESC, n.created_at DESC LIMIT 1
+            ", newest_snapshot!(), "
         )
-        SELECT NULL::bigint AS id, n.* FROM snapshot n
+        SELECT n.* FROM snapshot n
         UNION ALL
         SELECT e.id, ", event!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.version > (SELECT n.version FROM snapshot n)
@@ -324,13 +306,7 @@ statements! {
         SELECT e.id, ", event!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND NOT EXISTS (SELECT FROM snapshot)");
     /// The snapshot that [`load_from_snapshot`](Self::load_from_snapshot) would start at.
-    load_snapshot: concat!("
-        SELECT NULL::bigint AS id, ", event!("n"), " FROM {snapshots} n
-        WHERE n.db_stream_id = ", the_stream!(), " AND n.name = ANY ($4) AND n.version <= $5
-          AND n.version <= (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = n.db_stream_id)
-          AND n.created_at >= (
-              SELECT e.created_at FROM {events} e WHERE e.db_stream_id = n.db_stream_id ORDER BY e.version LIMIT 1)
-        ORDER BY n.version DESC, n.created_at DESC LIMIT 1");
+    load_snapshot: newest_snapshot!();
     /// Versions from $4 to below $5, at most $6 of them.
     load_versions: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e

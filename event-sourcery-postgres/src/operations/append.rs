@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StreamAppend,
-    StreamState, Written,
+    AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamState, Written,
 };
-use event_sourcery::{AppendPosition, Error, PayloadError, Result, TenantId, Version};
+use event_sourcery::{AppendPosition, Error, Result, TenantId, Version};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use super::{Holder, Known, Operations};
 use crate::failure::Failure;
 use crate::rows::{EventReader, value};
 use crate::sql::Sql;
-use crate::values::{self, EventColumns, Jsonb, stored_version};
+use crate::values::{self, EventColumns, stored_version};
 
 /// Why an append that is not refused found nothing to append to.
 enum Verdict {
@@ -159,35 +158,6 @@ impl Operations<'_> {
             return error;
         }
         self.failed_committing(failure)
-    }
-
-    /// The error for the first of these records that JSONB cannot hold, found by halves.
-    pub(super) async fn not_storable(&mut self, records: &[&NewRecord]) -> Option<Error> {
-        let mut suspects = records;
-        let mut problem = self.jsonb_refuses(suspects).await?;
-        while suspects.len() > 1 {
-            let (left, right) = suspects.split_at(suspects.len() / 2);
-            suspects = match self.jsonb_refuses(left).await {
-                Some(refused) => {
-                    problem = refused;
-                    left
-                }
-                None => right,
-            };
-        }
-        let [record] = suspects else { return None };
-        let source = PayloadError::NotStorable { problem };
-        Some(Error::InvalidPayload { name: record.name.to_string(), source })
-    }
-
-    /// What the database says to these payloads and contexts.
-    async fn jsonb_refuses(&mut self, records: &[&NewRecord]) -> Option<String> {
-        let values: Vec<_> =
-            records.iter().flat_map(|record| [Jsonb(&record.data), Jsonb(&record.context)]).collect();
-        self.begin().await.ok()?;
-        let query = sqlx::query("SELECT cardinality($1::jsonb[])").bind(values.as_slice());
-        let accepted = self.execute(query).await.map(Some);
-        self.end(accepted).await.err().map(|failure| failure.message())
     }
 
     /// Those of the events that are in the store already.

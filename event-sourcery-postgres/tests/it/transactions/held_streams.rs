@@ -186,3 +186,32 @@ async fn an_append_that_is_given_up_while_it_waits_holds_up_nobody() {
     tokio::time::timeout(AT_ONCE, appended.into_future()).await.expect("it does not wait").unwrap();
     until(async || (3..=6).contains(&length(&scene.store, &stream).await)).await;
 }
+
+/// What a shared statement has written can be appended to at once, also while one that it passed over still waits.
+#[tokio::test]
+async fn streams_that_shared_a_statement_with_one_to_a_held_stream_are_free_again() {
+    let scene = Scene::new().await;
+    let (store, held) = (&scene.store, StreamId::random());
+    store.append(&held, event()).await.unwrap();
+    let mut tx = scene.begin().await;
+    store.within(&mut tx).append(&held, event()).expected_version(1).await.unwrap();
+
+    let append = |stream: StreamId, version: u64| {
+        let store = store.clone();
+        tokio::spawn(async move { store.append(&stream, event()).expected_version(version).await })
+    };
+    // On one thread each has called before the first is answered: the held one stands in the middle of those that wait.
+    let streams: Vec<_> = (0..60).map(|_| StreamId::random()).collect();
+    let (before, behind) = streams.split_at(30);
+    let mut appends: Vec<_> = before.iter().map(|stream| append(stream.clone(), 0)).collect();
+    let waiting = append(held.clone(), 1);
+    appends.extend(behind.iter().map(|stream| append(stream.clone(), 0)));
+    for version in 1..4 {
+        let all = tokio::time::timeout(AT_ONCE, join_all(appends)).await.expect("they wait for nobody");
+        assert!(all.into_iter().all(|appended| appended.unwrap().is_ok()));
+        appends = streams.iter().map(|stream| append(stream.clone(), version)).collect();
+    }
+    assert!(!waiting.is_finished(), "it waits");
+    tx.commit().await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), Err(Error::Conflict { expected: 1, actual: 2, .. })));
+}

@@ -1,0 +1,33 @@
+//! The tables' names: a schema, which may be called anything, and a prefix, which may not.
+
+/// Where the tables are. Both names were checked or are quoted.
+#[derive(Debug, Clone)]
+pub(crate) struct Tables {
+    /// The schema's name, quoted.
+    pub(crate) schema: String,
+    /// What the tables' names begin with: a plain identifier.
+    pub(crate) prefix: String,
+}
+
+impl Tables {
+    pub(crate) fn new(schema: &str, prefix: &str) -> Self {
+        Self { schema: format!("\"{}\"", schema.replace('"', "\"\"")), prefix: prefix.to_owned() }
+    }
+
+    /// A table's full name.
+    pub(crate) fn table(&self, name: &str) -> String {
+        format!("{}.{}{name}", self.schema, self.prefix)
+    }
+
+    /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
+    pub(crate) fn put_into(&self, sql: &str) -> String {
+        let mut sql = sql.replace("{prefix}", &self.prefix);
+        sql = sql.replace("{events as text}", &format!("'{}'", self.table("events").replace('\'', "''")));
+        for table in
+            ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "settled", "layout"]
+        {
+            sql = sql.replace(&format!("{{{table}}}"), &self.table(table));
+        }
+        sql
+    }
+}
