@@ -32,6 +32,18 @@ const LOAD: &str = "
     WHERE s.uuid = ?1 AND s.category = '' AND s.tenant_id = ''
     ORDER BY e.version";
 
+const READ_ALL: &str = "
+    SELECT e.version, e.uuid, e.name, e.data, e.event_context, e.created_at,
+           e.id, s.uuid, s.name, s.category, s.tenant_id
+    FROM event_sourcery_events e JOIN event_sourcery_streams s ON s.id = e.db_stream_id
+    WHERE e.id > ?1 ORDER BY e.id LIMIT ?2";
+/// The events come first, as in the library's query: their order is the answer's.
+const READ_SOME: &str = "
+    SELECT e.version, e.uuid, e.name, e.data, e.event_context, e.created_at,
+           e.id, s.uuid, s.name, s.category, s.tenant_id
+    FROM event_sourcery_events e CROSS JOIN event_sourcery_streams s ON s.id = e.db_stream_id
+    WHERE e.id > ?1 AND s.category = ?3 AND e.name = ?4 ORDER BY e.id LIMIT ?2";
+
 pub struct ByHand {
     connection: Connection,
 }
@@ -90,6 +102,51 @@ impl ByHand {
             events.push(LoadedEvent::read(row)?);
         }
         Ok(events)
+    }
+
+    /// The events behind a position, in order.
+    pub fn page(&self, after: i64, size: i64) -> Result<Vec<ReadEvent>> {
+        self.read_page(READ_ALL, (after, size))
+    }
+
+    /// [`page`](Self::page), of one category and type.
+    pub fn page_of(&self, after: i64, size: i64, category: &str, name: &str) -> Result<Vec<ReadEvent>> {
+        self.read_page(READ_SOME, (after, size, category, name))
+    }
+
+    fn read_page(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<ReadEvent>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(values)?;
+        let mut events = Vec::new();
+        while let Some(row) = rows.next()? {
+            events.push(ReadEvent::read(row)?);
+        }
+        Ok(events)
+    }
+}
+
+/// What the library's `Recorded` tells about an event.
+#[derive(Debug)]
+#[expect(dead_code, reason = "read from the store, and not asked for")]
+pub struct ReadEvent {
+    pub event: LoadedEvent,
+    pub position: i64,
+    pub stream: Uuid,
+    pub stream_name: Option<String>,
+    pub category: String,
+    pub tenant: String,
+}
+
+impl ReadEvent {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            event: LoadedEvent::read(row)?,
+            position: row.get(6)?,
+            stream: Uuid::try_parse(row.get_ref(7)?.as_str()?)?,
+            stream_name: row.get(8)?,
+            category: row.get(9)?,
+            tenant: row.get(10)?,
+        })
     }
 }
 

@@ -7,20 +7,23 @@ pub mod large;
 pub mod load;
 pub mod postgres;
 pub mod sequential;
+pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 13] = [
+pub const GROUPS: [(&str, &str); 15] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("batch", "100 events in one append"),
     ("load", "Loading a stream into a typed enum"),
     ("memory", "The memory backend, on one core"),
     ("large", "Appending to a store of 10 million events"),
+    ("subscribe", "Subscriptions"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
     ("postgres/concurrent", "PostgreSQL: 8 and 32 tasks, one event an append"),
     ("postgres/batch", "PostgreSQL: 100 events in one append"),
     ("postgres/load", "PostgreSQL: loading a stream into a typed enum"),
     ("postgres/lone", "PostgreSQL: while a caller's transaction sits on another stream"),
     ("postgres/read", "PostgreSQL: reading all events"),
+    ("postgres/subscribe", "PostgreSQL: subscriptions"),
     ("postgres/driver", "PostgreSQL: what the driver costs"),
 ];

@@ -6,26 +6,29 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, JoinableBackend, JoinedTransaction,
-    LoadRequest, LoadedStream, ScanPage, ScanRequest, SnapshotRequest,
+    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
+    DeleteRequest, Filter, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream, ProgressRequest,
+    ScanPage, ScanRequest, SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
-use sqlx::{Connection as _, PgPool, Postgres, SqlSafeStr, Transaction};
-use tokio::sync::Notify;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 
 use crate::append::Appends;
 use crate::connections::{Connections, Lease, not_connected};
 use crate::failure::{During, Failure};
+use crate::holders::Holder;
 use crate::layout;
 use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
 use crate::settled::Settled;
 use crate::sql::Sql;
-use crate::transaction::{OnConnection, PostgresTransaction};
+use crate::transaction::{self, OnConnection, PostgresTransaction};
+use crate::wakeups::Wakeups;
 
-/// How often a reader that waits looks for what it is not told of: commits of other processes, and of transactions that
-/// were not begun through the store.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a reader that waits looks for what it is not told of: commits of transactions that were not begun through the
+/// store, and those of other processes where a notification is lost.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
@@ -77,11 +80,10 @@ impl fmt::Debug for PostgresBackend {
 /// What the clones of a backend share.
 pub(crate) struct Database {
     pub(crate) connections: Arc<Connections>,
-    pub(crate) sql: Sql,
+    pub(crate) sql: Arc<Sql>,
     pub(crate) appends: Appends,
     settled: Settled,
-    /// Wakes those who wait for a commit.
-    committed: Arc<Notify>,
+    wakeups: Arc<Wakeups>,
 }
 
 impl PostgresBackend {
@@ -132,23 +134,49 @@ impl PostgresBackend {
     ///
     /// As for [`begin`](Self::begin).
     pub async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<PostgresTransaction<'static>> {
-        let since = Instant::now();
-        match self.database.connections.pool.begin_with(statement).await {
-            Ok(transaction) => {
-                Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.committed)))
-            }
-            Err(error) => Err(not_connected(&self.database.connections.pool, error, since).await),
-        }
+        let transaction = self.database.begin_with(statement).await?;
+        Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.wakeups)))
+    }
+
+    /// The open transactions that hold up the settled position: readers do not come beyond it before they have ended. None
+    /// where readers can come to the end. The store warns of them, through `tracing`, when somebody has been held up for
+    /// 2 s, and again each time it has lasted twice as long.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`](event_sourcery::Error::Busy) without a free connection,
+    /// [`Error::Unavailable`](event_sourcery::Error::Unavailable).
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, RawEvent, StreamId};
+    /// # use event_sourcery_postgres::PostgresBackend;
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let database = postgres_cluster::Server::shared().create_database();
+    /// let backend = PostgresBackend::connect(database.url()).await?;
+    /// let store = EventStore::new(backend.clone());
+    /// let mut forgotten = backend.begin().await?;
+    /// store.within(&mut forgotten).append(&StreamId::random(), RawEvent::new("Drafted", "{}")?).await?;
+    /// store.append(&StreamId::random(), RawEvent::new("Issued", "{}")?).await?;
+    ///
+    /// let holders = backend.held_up_by().await?;
+    /// assert_eq!(holders.len(), 1);
+    /// assert_eq!(holders[0].state.as_deref(), Some("idle in transaction"));
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub async fn held_up_by(&self) -> Result<Vec<Holder>> {
+        let Database { connections, sql, settled, .. } = &*self.database;
+        settled.held_up_by(connections, sql).await
     }
 
     pub(crate) async fn with_options(options: PostgresOptions) -> Result<Self> {
         options.check()?;
         let pool = options.pool()?;
         let tables = layout::prepare(&pool, &options).await?;
-        let (sql, appends) = (Sql::new(&tables), Appends::new(pool.options().get_max_connections()));
-        let (settled, committed) = (Settled::default(), Arc::default());
+        let (sql, appends) =
+            (Arc::new(Sql::new(&tables)), Appends::new(pool.options().get_max_connections()));
         let connections = Connections::new(pool, options.has_own_pool());
-        let database = Database { connections, sql, appends, settled, committed };
+        let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), options.notifications);
+        let database = Database { connections, sql, appends, settled: Settled::default(), wakeups };
         Ok(Self { database: Arc::new(database) })
     }
 
@@ -161,6 +189,14 @@ impl PostgresBackend {
 impl Database {
     pub(crate) async fn acquire(&self) -> Result<Lease> {
         self.connections.acquire().await
+    }
+
+    async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<Transaction<'static, Postgres>> {
+        let (pool, since) = (&self.connections.pool, Instant::now());
+        match pool.begin_with(statement).await {
+            Ok(transaction) => Ok(transaction),
+            Err(error) => Err(not_connected(pool, error, since).await),
+        }
     }
 
     async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
@@ -182,6 +218,9 @@ impl Database {
     }
 
     async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        if let Some(up_to) = request.up_to {
+            return self.scan_up_to(request, up_to).await;
+        }
         let known = self.settled.known();
         let mut read = None;
         if request.after < known {
@@ -223,7 +262,7 @@ impl Backend for PostgresBackend {
         let outcome = self.database.append(request).await;
         // Where the answer was lost, it may have been committed.
         if matches!(outcome, Ok(AppendOutcome::Written(_)) | Err(Error::OutcomeUnknown { .. })) {
-            self.database.committed.notify_waiters();
+            self.database.wakeups.committed();
         }
         outcome
     }
@@ -253,9 +292,10 @@ impl Backend for PostgresBackend {
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        let _waiting = self.database.wakeups.wait();
         loop {
             // It counts from here on: what is committed after the look wakes it.
-            let committed = self.database.committed.notified();
+            let committed = self.database.wakeups.next();
             let settled = self.database.advance().await?;
             if settled > position {
                 return Ok(settled);
@@ -266,8 +306,68 @@ impl Backend for PostgresBackend {
     }
 }
 
+#[async_trait]
+impl SubscriptionBackend for PostgresBackend {
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        let mut connection = self.database.acquire().await?;
+        let read = Operations::alone(&mut connection, &self.database.sql).subscription(&id).await;
+        connection.keep_after(read)
+    }
+
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        let mut connection = self.database.acquire().await?;
+        let mut operations = Operations::alone(&mut connection, &self.database.sql);
+        let changed = operations.change_subscription(&id, &change).await;
+        connection.keep_after(changed)
+    }
+
+    async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        let mut connection = self.database.acquire().await?;
+        let made = Operations::alone(&mut connection, &self.database.sql).progress(&request).await;
+        connection.keep_after(made)
+    }
+
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
+        let mut connection = self.database.acquire().await?;
+        let blocked = Operations::alone(&mut connection, &self.database.sql).blocked_streams(&request).await;
+        connection.keep_after(blocked)
+    }
+
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
+        let settled = self.database.advance().await?;
+        let mut connection = self.database.acquire().await?;
+        let operations = &mut Operations::alone(&mut connection, &self.database.sql);
+        let backlog = operations.backlog(after, settled, &filter).await;
+        connection.keep_after(backlog)
+    }
+}
+
+#[async_trait]
 impl JoinableBackend for PostgresBackend {
     type Transaction<'t> = Transaction<'t, Postgres>;
+
+    type Connection = PgConnection;
+
+    /// Both statements go to the server together. Zero would mean for ever there.
+    async fn begin_handling(&self, idle: Duration) -> Result<Transaction<'static, Postgres>> {
+        let idle = i32::try_from(idle.as_millis()).unwrap_or(i32::MAX).max(1);
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}"
+        );
+        self.database.begin_with(AssertSqlSafe(begin)).await
+    }
+
+    async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
+        transaction::commit(transaction, &self.database.wakeups).await
+    }
+
+    fn connection<'a>(transaction: &'a mut Transaction<'_, Postgres>) -> &'a mut PgConnection {
+        &mut *transaction
+    }
 
     fn join<'a>(&'a self, transaction: &'a mut Transaction<'_, Postgres>) -> Box<dyn JoinedTransaction + 'a> {
         Box::new(OnConnection { connection: &mut *transaction, sql: &self.database.sql })

@@ -58,6 +58,11 @@ impl Failure {
         self.has_code(&["40001", "40P01"])
     }
 
+    /// This role may not do it.
+    pub(crate) fn is_about_rights(&self) -> bool {
+        self.has_code(&["42501"])
+    }
+
     /// A value that a column cannot hold, such as a NUL in JSONB, or one that is too large.
     pub(crate) fn is_about_a_value(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54"))

@@ -13,7 +13,7 @@ use crate::settled;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 1;
+const LAYOUT: i32 = 2;
 
 /// How long a migration waits in all for others that are at work on the tables.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,14 +28,19 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('even
 /// How long it leaves the tables to others in between.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The tables of the reference, with what we add in columns that have defaults; and two of our own.
-const TABLES: [(&str, &str); 7] = [
+/// The tables of the reference, with what we add in columns that have defaults; and those of our own.
+const TABLES: [(&str, &str); 12] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
     ("outbox_entries", include_str!("layout/outbox_entries.sql")),
     ("projector_cursors", include_str!("layout/projector_cursors.sql")),
     ("settled", include_str!("layout/settled.sql")),
+    ("subscription_segments", include_str!("layout/subscription_segments.sql")),
+    ("subscription_members", include_str!("layout/subscription_members.sql")),
+    ("blocked_streams", include_str!("layout/blocked_streams.sql")),
+    ("event_blocks", include_str!("layout/event_blocks.sql")),
+    ("event_blocks_listed", include_str!("layout/event_blocks_listed.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
@@ -43,13 +48,31 @@ const TABLES: [(&str, &str); 7] = [
 const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 7] = [
+const COLUMNS: [(&str, &[&str]); 12] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("outbox_entries", &["id", "created_at", "data", "stream_name", "position", "tries_left"]),
     ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
     ("settled", &["only_row", "position"]),
+    (
+        "subscription_segments",
+        &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
+    ),
+    ("subscription_members", &["tenant_id", "name", "member", "member_until"]),
+    (
+        "blocked_streams",
+        &[
+            "stream_uuid",
+            "category",
+            "tenant_id",
+            "subscription_tenant_id",
+            "subscription_name",
+            "after_position",
+        ],
+    ),
+    ("event_blocks", &["name", "block"]),
+    ("event_blocks_listed", &["only_row", "below"]),
     ("layout", &["version"]),
 ];
 

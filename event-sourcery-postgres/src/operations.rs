@@ -2,10 +2,13 @@
 
 mod append;
 mod delete;
+mod directory;
 mod load;
+mod progress;
 mod scan;
 mod snapshot;
 mod storable;
+mod subscription;
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +19,14 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 
 pub(crate) use self::append::is_simple;
+pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
 use crate::failure::{During, Failure};
 use crate::rows::value;
 use crate::sql::{Sql, Statement};
+
+/// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 /// A connection with the statements to run on it.
 pub(crate) struct Operations<'c> {
@@ -73,7 +80,7 @@ impl<'c> Operations<'c> {
         self.run(if self.joined {
             "SAVEPOINT event_sourcery"
         } else {
-            "BEGIN ISOLATION LEVEL READ COMMITTED"
+            BEGIN
         })
         .await
     }

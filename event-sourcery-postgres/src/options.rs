@@ -28,6 +28,7 @@ pub struct PostgresOptions {
     pub(crate) schema: Option<String>,
     pub(crate) prefix: String,
     pub(crate) migrate: bool,
+    pub(crate) notifications: bool,
     max_connections: u32,
     acquire_timeout: Duration,
 }
@@ -57,6 +58,7 @@ impl PostgresOptions {
             schema: None,
             prefix: "event_sourcery_".to_owned(),
             migrate: true,
+            notifications: true,
             max_connections: 10,
             acquire_timeout: Duration::from_secs(5),
         }
@@ -79,6 +81,15 @@ impl PostgresOptions {
     /// run it themselves.
     pub fn migrate(self, migrate: bool) -> Self {
         Self { migrate, ..self }
+    }
+
+    /// Whether processes wake each other by `NOTIFY`. On by default: a reader that waits is then told of other processes'
+    /// commits within milliseconds, on one connection of its own beside the pool. Without, and where a notification is
+    /// lost, it looks every 100 ms. Switch it off behind a pooler in transaction mode, where nobody can listen.
+    ///
+    /// An append's transaction never notifies. A process announces what it has committed afterwards, at most every 20 ms.
+    pub fn notifications(self, notifications: bool) -> Self {
+        Self { notifications, ..self }
     }
 
     /// How many connections a pool of the store's own has at most, at least one. 10 by default.

@@ -20,7 +20,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Position, Result};
 use sqlx::{PgConnection, Row as _};
@@ -28,6 +28,7 @@ use tokio::sync::Mutex;
 
 use crate::connections::Connections;
 use crate::failure::{During, Failure};
+use crate::holders::{Holder, Pace};
 use crate::sql::Sql;
 
 /// How many events are looked at in one statement.
@@ -56,6 +57,8 @@ struct Evidence {
     hole: Option<Hole>,
     /// The last position that was drawn then.
     drawn: i64,
+    /// How long it is held up already.
+    pace: Pace,
 }
 
 /// A hole below a ceiling, and who may still fill it.
@@ -111,6 +114,11 @@ impl Settled {
                 break;
             }
         }
+        let held_up = evidence.hole.is_some().then_some(settled);
+        if let Some(held_for) = evidence.pace.worth_a_warning(held_up, Instant::now()) {
+            let holders = evidence.holders(&mut connection, sql).await.unwrap_or_default();
+            warn_of(settled, held_for, &holders);
+        }
         if settled <= recorded || record(&mut connection, sql, settled, settled > visible).await {
             connection.keep();
         } else {
@@ -121,6 +129,37 @@ impl Settled {
         self.ended.store(number, Ordering::Release);
         Ok(self.known())
     }
+
+    /// Who holds it up, after another look.
+    pub(crate) async fn held_up_by(&self, connections: &Arc<Connections>, sql: &Sql) -> Result<Vec<Holder>> {
+        self.advance(connections, sql).await?;
+        let evidence = self.evidence.lock().await;
+        let (mut connection, since) = (connections.acquire().await?, Instant::now());
+        let holders = evidence.holders(&mut connection, sql).await;
+        connection.keep_after(
+            holders.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed())),
+        )
+    }
+}
+
+impl Evidence {
+    /// Who may still fill the hole, as far as they are still there.
+    async fn holders(&self, connection: &mut PgConnection, sql: &Sql) -> Result<Vec<Holder>, sqlx::Error> {
+        let Some(hole) = &self.hole else { return Ok(Vec::new()) };
+        let names: Vec<_> = hole.holders.iter().cloned().collect();
+        Holder::find(connection, sql, &names).await
+    }
+}
+
+/// Readers that wait should not be a riddle.
+fn warn_of(position: i64, held_for: Duration, holders: &[Holder]) {
+    let holders = holders.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    tracing::warn!(
+        position,
+        ?held_for,
+        holders,
+        "readers do not come beyond this position, because of transactions that are open"
+    );
 }
 
 impl Look {
@@ -149,7 +188,7 @@ impl Look {
         let drawn = self.drawn.unwrap_or(0);
         let looked_before = std::mem::replace(&mut evidence.looked_at, self.looked_at);
         if self.connected_at > looked_before {
-            *evidence = Evidence { looked_at: self.looked_at, hole: None, drawn };
+            (evidence.hole, evidence.drawn) = (None, drawn);
             return (self.recorded.max(self.reached), true);
         }
         let drawn_before = std::mem::replace(&mut evidence.drawn, drawn);

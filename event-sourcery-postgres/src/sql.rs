@@ -6,6 +6,9 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres};
 
+use crate::operations::DirectorySql;
+use crate::scans::Scans;
+use crate::subscription_sql::SubscriptionSql;
 use crate::tables::Tables;
 
 /// A statement of ours, prepared once per connection.
@@ -13,29 +16,41 @@ use crate::tables::Tables;
 pub(crate) struct Statement(Arc<str>);
 
 impl Statement {
+    pub(crate) fn new(tables: &Tables, sql: &str) -> Self {
+        Self(tables.put_into(sql).into())
+    }
+
     /// The statement with no value bound yet.
     pub(crate) fn query<'q>(&self) -> Query<'q, Postgres, PgArguments> {
         sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
     }
 }
 
-/// Makes a struct of statements; `{table}` stands for the table's full name.
+/// Makes a struct of statements, and of parts that are made for the same tables; `{table}` stands for the table's full name.
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident: $sql:expr;)+) => {
-        /// Every statement that the operations run.
+    (
+        $(#[$about:meta])* $Statements:ident $(with $($part:ident: $Part:ty),+)?;
+        $($(#[$doc:meta])* $name:ident: $sql:expr;)+
+    ) => {
+        $(#[$about])*
         #[derive(Debug)]
-        pub(crate) struct Sql {
+        pub(crate) struct $Statements {
             $($(#[$doc])* pub(crate) $name: Statement,)+
+            $($(pub(crate) $part: $Part,)+)?
         }
 
-        impl Sql {
+        impl $Statements {
             /// The statements for these tables.
             pub(crate) fn new(tables: &Tables) -> Self {
-                Self { $($name: Statement(tables.put_into($sql).into()),)+ }
+                Self {
+                    $($name: Statement::new(tables, $sql),)+
+                    $($($part: <$Part>::new(tables),)+)?
+                }
             }
         }
     };
 }
+pub(crate) use statements;
 
 /// The columns of an event or a snapshot behind its position, as `rows` reads them.
 macro_rules! event {
@@ -58,6 +73,7 @@ macro_rules! event {
         )
     };
 }
+pub(crate) use event;
 
 /// What a stream's key is compared with: UUID, category, tenant.
 macro_rules! key_is {
@@ -180,6 +196,8 @@ macro_rules! extended_or_created {
 }
 
 statements! {
+    /// Every statement that the operations run.
+    Sql with scans: Scans, directory: DirectorySql, subscriptions: SubscriptionSql;
     /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
     /// first event; $7 to $12: the events' values. Nothing where the stream or the name exists.
     create: concat!(created!(), insert_events!());
@@ -362,15 +380,6 @@ statements! {
         DELETE FROM {projector_cursors}
         WHERE stream_id = $1 AND coalesce(category, '') = $2
           AND NOT EXISTS (SELECT FROM {streams} WHERE uuid = $1 AND category = $2)";
-    /// A page of events above $1 and up to $2, of a tenant ($3), a category ($4), names ($5), at most $6.
-    scan: concat!("
-        SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id
-        FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
-        WHERE e.id > $1 AND e.id <= $2
-          AND ($3::text IS NULL OR s.tenant_id = $3)
-          AND ($4::text IS NULL OR s.category = $4)
-          AND ($5::text[] IS NULL OR e.name = ANY ($5))
-        ORDER BY e.id LIMIT $6");
     /// How far the events above $1 reach without a hole, of at most $2 that are looked at, and the highest visible one (0: none). Where
     /// there is a hole, or where positions up to $3 were drawn and are not visible: who may still fill it, those who hold
     /// the lock that every insert takes before it draws its position. The locks are read while the statement runs: after
@@ -401,6 +410,25 @@ statements! {
                (SELECT (extract(epoch FROM a.backend_start) * 1000000)::bigint FROM pg_stat_get_activity(pg_backend_pid()) a),
                (extract(epoch FROM now()) * 1000000)::bigint, pg_is_in_recovery()
         FROM run, hole";
+    /// Who those holders ($1) are that [`look`](Self::look) has found: process, name of a prepared transaction, application,
+    /// address, for how many microseconds the transaction is open, state of the connection.
+    holders: "
+        SELECT DISTINCT l.pid, p.gid, a.application_name, host(a.client_addr),
+               (extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000000)::bigint, a.state
+        FROM pg_locks l
+        LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+        LEFT JOIN (
+            SELECT x.virtualtransaction, p.gid, p.prepared FROM pg_locks x
+            JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
+            WHERE x.locktype = 'transactionid' AND x.pid IS NULL AND p.database = current_database()
+        ) p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
+        WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+          AND l.relation = {events as text}::regclass
+          AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+          AND l.virtualtransaction = ANY ($1)";
+    /// Tells other processes that something was committed.
+    announce: "
+        SELECT pg_notify('event_sourcery', {events as text})";
     /// Puts the settled position on record. $2 is the commit's synchronous_commit.
     record_settled: "
         WITH setting AS MATERIALIZED (

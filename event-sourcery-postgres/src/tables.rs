@@ -1,5 +1,21 @@
 //! The tables' names: a schema, which may be called anything, and a prefix, which may not.
 
+/// The tables' names behind the prefix.
+const NAMES: [&str; 12] = [
+    "streams",
+    "events",
+    "snapshots",
+    "outbox_entries",
+    "projector_cursors",
+    "settled",
+    "subscription_segments",
+    "subscription_members",
+    "blocked_streams",
+    "event_blocks",
+    "event_blocks_listed",
+    "layout",
+];
+
 /// Where the tables are. Both names were checked or are quoted.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
@@ -22,10 +38,9 @@ impl Tables {
     /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
     pub(crate) fn put_into(&self, sql: &str) -> String {
         let mut sql = sql.replace("{prefix}", &self.prefix);
-        sql = sql.replace("{events as text}", &format!("'{}'", self.table("events").replace('\'', "''")));
-        for table in
-            ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "settled", "layout"]
-        {
+        for table in NAMES {
+            let as_text = format!("'{}'", self.table(table).replace('\'', "''"));
+            sql = sql.replace(&format!("{{{table} as text}}"), &as_text);
             sql = sql.replace(&format!("{{{table}}}"), &self.table(table));
         }
         sql

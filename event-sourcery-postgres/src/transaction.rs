@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use event_sourcery::Result;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, DeleteRequest, JoinedTransaction, LoadRequest, LoadedStream,
-    SnapshotRequest,
+    ProgressRequest, SnapshotRequest,
 };
 use sqlx::{PgConnection, Postgres, Transaction};
-use tokio::sync::Notify;
 
 use crate::failure::{During, Failure};
 use crate::operations::Operations;
 use crate::sql::Sql;
+use crate::wakeups::Wakeups;
 
 /// A transaction that was begun through the store; see [`PostgresBackend::begin`](crate::PostgresBackend::begin).
 ///
@@ -24,12 +24,12 @@ use crate::sql::Sql;
 #[derive(Debug)]
 pub struct PostgresTransaction<'t> {
     transaction: Transaction<'t, Postgres>,
-    committed: Arc<Notify>,
+    wakeups: Arc<Wakeups>,
 }
 
 impl<'t> PostgresTransaction<'t> {
-    pub(crate) const fn new(transaction: Transaction<'t, Postgres>, committed: Arc<Notify>) -> Self {
-        Self { transaction, committed }
+    pub(crate) const fn new(transaction: Transaction<'t, Postgres>, wakeups: Arc<Wakeups>) -> Self {
+        Self { transaction, wakeups }
     }
 
     /// Commits, and wakes the readers. A transaction in which a statement of yours has failed is rolled back by the server
@@ -41,9 +41,7 @@ impl<'t> PostgresTransaction<'t> {
     /// [`Error::SerializationFailure`](event_sourcery::Error::SerializationFailure), and the database's own, such as that
     /// of a deferred constraint.
     pub async fn commit(self) -> Result<()> {
-        let ended = self.transaction.commit().await;
-        self.committed.notify_waiters();
-        ended.map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
+        commit(self.transaction, &self.wakeups).await
     }
 
     /// Takes everything back. Dropping the transaction does so too.
@@ -71,6 +69,13 @@ impl DerefMut for PostgresTransaction<'_> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.transaction
     }
+}
+
+/// Commits, and wakes those who wait.
+pub(crate) async fn commit(transaction: Transaction<'_, Postgres>, wakeups: &Arc<Wakeups>) -> Result<()> {
+    let ended = transaction.commit().await;
+    wakeups.committed();
+    ended.map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
 }
 
 /// The store's operations on the connection of the caller's transaction.
@@ -101,5 +106,9 @@ impl JoinedTransaction for OnConnection<'_> {
 
     async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
         self.operations().save_snapshot(request).await
+    }
+
+    async fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
+        self.operations().progress(request).await
     }
 }

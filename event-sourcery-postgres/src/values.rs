@@ -3,10 +3,11 @@
 
 use event_sourcery::backend::NewRecord;
 use jiff::Timestamp;
+use sqlx::decode::Decode;
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo};
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::query::Query;
 use sqlx::{Postgres, Type};
 use uuid::Uuid;
@@ -64,6 +65,17 @@ impl UtcTimestamp {
     }
 }
 
+impl UtcTimestamp {
+    /// The time as it will be read: in whole microseconds.
+    pub(crate) fn rounded(self) -> Timestamp {
+        Self::from_stored(self.to_stored()).map_or(self.0, |stored| stored.0)
+    }
+
+    fn to_stored(self) -> i64 {
+        self.0.as_microsecond() - EPOCH_MICROSECONDS
+    }
+}
+
 impl Type<Postgres> for UtcTimestamp {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(Oid(1114))
@@ -78,13 +90,20 @@ impl PgHasArrayType for UtcTimestamp {
 
 impl Encode<'_, Postgres> for UtcTimestamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        let microseconds = self.0.as_microsecond() - EPOCH_MICROSECONDS;
-        buffer.extend_from_slice(&microseconds.to_be_bytes());
+        buffer.extend_from_slice(&self.to_stored().to_be_bytes());
         Ok(IsNull::No)
     }
 
     fn size_hint(&self) -> usize {
         size_of::<i64>()
+    }
+}
+
+impl Decode<'_, Postgres> for UtcTimestamp {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let bytes: [u8; size_of::<i64>()] = value.as_bytes()?.try_into()?;
+        let time = Self::from_stored(i64::from_be_bytes(bytes));
+        time.ok_or_else(|| "the time is none of the years 1 to 9999".into())
     }
 }
 

@@ -2,23 +2,30 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, LoadRequest, LoadedStream, ScanPage,
-    ScanRequest, SnapshotRequest, TransactionalBackend,
+    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
+    DeleteRequest, Filter, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
+use crate::operations::{Found, Operations, Search, Stretch};
 use crate::options::SqliteOptions;
 use crate::readers::Readers;
 use crate::transaction::SqliteTransaction;
 use crate::writer::Writer;
 
-/// How often a reader that waits looks for what other processes have committed.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a reader that waits looks for what other processes have committed. It reads the position: to ask SQLite
+/// whether anything has changed (`data_version`) takes as long.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long nothing is added to the type directory after the file could not be written.
+const LIST_AGAIN: Duration = Duration::from_secs(60);
 
 /// A store in one SQLite file. Clones share it; several processes can too.
 ///
@@ -33,6 +40,8 @@ pub struct SqliteBackend {
     readers: Arc<Readers>,
     /// Wakes those who wait for a commit.
     committed: Arc<Notify>,
+    /// Held by the one search that adds to the type directory; when that failed last.
+    listing: Arc<Mutex<Option<Instant>>>,
 }
 
 impl SqliteBackend {
@@ -54,7 +63,34 @@ impl SqliteBackend {
     pub(crate) async fn with_options(options: SqliteOptions) -> Result<Self> {
         let committed = Arc::new(Notify::new());
         let writer = Arc::new(Writer::start(options.clone(), Arc::clone(&committed)).await?);
-        Ok(Self { writer, readers: Readers::new(options), committed })
+        Ok(Self { writer, readers: Readers::new(options), committed, listing: Arc::default() })
+    }
+
+    /// Searches to the end, and adds to the type directory what it lacks. Where that fails, it makes do without.
+    pub(crate) async fn search<F: Found>(&self, mut search: Search<F>) -> Result<Search<F>> {
+        loop {
+            let go_on = move |operations: Operations<'_>| Ok((search.go_on(operations)?, search));
+            let (lacking, gone_on) = self.readers.read(go_on).await?;
+            search = gone_on;
+            let Some(lacking) = lacking else { return Ok(search) };
+            if !self.list(lacking).await {
+                search.without_listing();
+            }
+        }
+    }
+
+    /// Adds the next blocks to the type directory, unless others have; tells whether it can be written.
+    async fn list(&self, lacking: Stretch) -> bool {
+        let mut failed = self.listing.lock().await;
+        if failed.is_some_and(|failed| failed.elapsed() < LIST_AGAIN) {
+            return false;
+        }
+        let listed = match self.readers.read(move |operations| operations.unlisted(lacking)).await {
+            Ok(Some(unlisted)) => self.writer.write(move |operations| operations.list(&unlisted)).await,
+            nothing => nothing.map(drop),
+        };
+        *failed = listed.as_ref().err().map(|_| Instant::now());
+        listed.inspect_err(|error| tracing::warn!(%error, "the type directory could not be added to")).is_ok()
     }
 }
 
@@ -85,7 +121,8 @@ impl Backend for SqliteBackend {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        self.readers.scan(request).await
+        let ScanRequest { after, up_to, filter, limit, .. } = request;
+        Ok(self.search(Search::for_page(after, up_to, filter, limit)).await?.page())
     }
 
     async fn position(&self) -> Result<Position> {
@@ -103,6 +140,33 @@ impl Backend for SqliteBackend {
             // Woken, or tired of waiting: it looks again.
             let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
         }
+    }
+}
+
+#[async_trait]
+impl SubscriptionBackend for SqliteBackend {
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        self.readers.read(move |operations| operations.subscription(&id)).await
+    }
+
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        self.writer.write(move |operations| operations.change_subscription(&id, &change)).await
+    }
+
+    async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        self.writer.write(move |operations| operations.progress(&request)).await
+    }
+
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
+        self.readers.read(move |operations| operations.blocked_streams(&request)).await
+    }
+
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
+        Ok(self.search(Search::for_backlog(after, filter)).await?.backlog())
     }
 }
 

@@ -9,25 +9,38 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
-/// The tables of the reference, with what we add in columns that have defaults; and one of our own.
-const TABLES: [(&str, &str); 6] = [
+/// The tables of the reference, with what we add in columns that have defaults; and our own.
+pub(crate) const TABLES: [(&str, &str); 11] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
     ("outbox_entries", include_str!("layout/outbox_entries.sql")),
     ("projector_cursors", include_str!("layout/projector_cursors.sql")),
+    ("subscription_segments", include_str!("layout/subscription_segments.sql")),
+    ("subscription_members", include_str!("layout/subscription_members.sql")),
+    ("blocked_streams", include_str!("layout/blocked_streams.sql")),
+    ("event_blocks", include_str!("layout/event_blocks.sql")),
+    ("event_blocks_mark", include_str!("layout/event_blocks_mark.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 6] = [
+const COLUMNS: [(&str, &[&str]); 11] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("outbox_entries", &["id", "created_at", "data", "stream_name", "position", "tries_left"]),
     ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
+    (
+        "subscription_segments",
+        &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
+    ),
+    ("subscription_members", &["tenant_id", "name", "member", "until"]),
+    ("blocked_streams", &["stream_uuid", "subscription_tenant_id", "subscription", "position", "retry_at"]),
+    ("event_blocks", &["name", "block"]),
+    ("event_blocks_mark", &["block"]),
     ("layout", &["version"]),
 ];
 
@@ -88,6 +101,10 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
             _ if missing => statements.extend(split(&with_tables(sql, &options.prefix))),
             "events" => statements.extend(adopt::events(&schema)?),
             "snapshots" => statements.extend(adopt::snapshots(&schema)?),
+            // The positions may begin anew, and the type directory with them.
+            "event_blocks_mark" if makes_events(&statements, &schema) => {
+                statements.push(format!("DELETE FROM {}", schema.table(table)));
+            }
             _ => {}
         }
     }
@@ -97,6 +114,11 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
         statements.push(format!("INSERT INTO {layout} (version) VALUES ({LAYOUT})"));
     }
     Ok(statements)
+}
+
+fn makes_events(statements: &[String], schema: &Schema<'_>) -> bool {
+    let create = format!("CREATE TABLE {}", schema.table("events"));
+    statements.iter().any(|statement| statement.starts_with(&create))
 }
 
 /// The statements of a script of ours, in which no text holds a semicolon.

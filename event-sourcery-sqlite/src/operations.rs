@@ -1,10 +1,15 @@
 //! What the store's calls do to the tables, on one connection and within a transaction that the caller has opened.
 
 mod append;
+mod backlog;
 mod delete;
+mod directory;
 mod load;
+mod progress;
 mod scan;
+mod search;
 mod snapshot;
+mod subscription;
 
 use std::time::Duration;
 
@@ -17,6 +22,7 @@ use crate::rows::hex;
 use crate::sql::Sql;
 
 pub(crate) use self::load::LoadProgress;
+pub(crate) use self::search::{Found, Search, Stretch};
 
 /// A connection with the statements to run on it.
 #[derive(Clone, Copy)]
@@ -55,6 +61,22 @@ impl<'c> Operations<'c> {
         read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         self.statement(sql)?.query_row(values, read).optional().map_err(|error| self.failed(error))
+    }
+
+    /// All rows of an answer. What cannot be read is the backend's error.
+    fn all_rows<T>(
+        &self,
+        sql: &'c str,
+        values: impl rusqlite::Params,
+        read: impl Fn(&rusqlite::Row<'_>) -> Result<T, String>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(values).map_err(|error| self.failed(error))?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
+            all.push(read(row).map_err(unreadable)?);
+        }
+        Ok(all)
     }
 
     pub(crate) fn failed(&self, failure: impl Into<Failure>) -> Error {
@@ -104,4 +126,14 @@ impl<'c> Operations<'c> {
         self.run("RELEASE event_sourcery")?;
         result
     }
+}
+
+/// The error for a row that is not as we write it.
+fn unreadable(problem: String) -> Error {
+    Error::Backend { backend: "sqlite", source: format!("a row cannot be read: {problem}").into() }
+}
+
+/// Values as the JSON array that `json_each` takes.
+fn json_array<T: Into<serde_json::Value>>(values: impl Iterator<Item = T>) -> String {
+    serde_json::Value::from_iter(values).to_string()
 }

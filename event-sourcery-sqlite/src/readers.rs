@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use event_sourcery::backend::{LoadRequest, LoadedStream, ScanPage, ScanRequest};
+use event_sourcery::backend::{LoadRequest, LoadedStream};
 use event_sourcery::{Error, Position, Result};
 use rusqlite::Connection;
 use tokio::runtime::Handle;
@@ -56,11 +56,15 @@ impl Readers {
         }
     }
 
-    pub(crate) async fn scan(self: &Arc<Self>, request: ScanRequest) -> Result<ScanPage> {
+    /// Runs `work` in a read transaction, where it may block.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Operations<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let reader = self.reader().await?;
         on_blocking_thread(move || {
-            let page = reader.begin().and_then(|operations| operations.scan(&request));
-            reader.finish(page)
+            let result = reader.begin().and_then(work);
+            reader.finish(result)
         })
         .await
     }

@@ -3,8 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use event_sourcery::backend::{StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
+use event_sourcery::backend::{
+    BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, stored_stream_id,
+    stored_tenant_id,
+};
 use event_sourcery::{Error, Position, Result, StreamId, TenantId, Version};
+use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
 use uuid::Uuid;
@@ -31,7 +35,7 @@ impl EventReader {
 
     /// The event, and its stream in the next four columns: UUID, name, category, tenant.
     pub(crate) fn record(&mut self, row: &Row<'_>) -> Result<StoredRecord> {
-        let (stream, tenant) = stream_and_tenant(row).map_err(|problem| Error::InvalidEvent {
+        let (stream, tenant) = stream_and_tenant(row, 8).map_err(|problem| Error::InvalidEvent {
             name: column::<String>(row, 3).unwrap_or_default(),
             stream: StreamId::from_uuid(Uuid::nil()),
             version: column(row, 1).ok(),
@@ -50,7 +54,7 @@ impl EventReader {
             name: self.name(text(row, 3)?),
             data: text(row, 4)?.into(),
             context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
-            created_at: time::from_text(text(row, 6)?).map_err(|error| format!("its time: {error}"))?,
+            created_at: timestamp(text(row, 6)?)?,
             schema_version: column(row, 7)?,
         })
     }
@@ -65,13 +69,56 @@ impl EventReader {
     }
 }
 
-fn stream_and_tenant(row: &Row<'_>) -> Result<(StreamId, TenantId), String> {
-    let name = match row.get_ref(9) {
-        Ok(ValueRef::Null) => None,
-        _ => Some(text(row, 9)?),
+/// The stream in four columns from this one on: UUID, name, category, tenant.
+fn stream_and_tenant(row: &Row<'_>, first: usize) -> Result<(StreamId, TenantId), String> {
+    let stream = stored_stream_id(uuid(text(row, first)?)?, nullable(row, first + 1)?, text(row, first + 2)?);
+    Ok((stream, stored_tenant_id(text(row, first + 3)?)))
+}
+
+/// Whether the stream whose UUID is in this column is outside of these segments. One that cannot be read is not: who
+/// reads it next says so.
+pub(crate) fn is_outside(row: &Row<'_>, index: usize, segments: Option<Segments>) -> bool {
+    let outside = |segments: Segments| {
+        let stream = text(row, index).and_then(uuid);
+        stream.is_ok_and(|stream| !segments.contain(stream))
     };
-    let stream = stored_stream_id(uuid(text(row, 8)?)?, name, text(row, 10)?);
-    Ok((stream, stored_tenant_id(text(row, 11)?)))
+    segments.is_some_and(outside)
+}
+
+/// A segment: position, token, member, end of the lease.
+pub(crate) fn segment(row: &Row<'_>) -> Result<SegmentRecord, String> {
+    Ok(SegmentRecord {
+        position: Position::from_i64(column(row, 0)?),
+        token: column(row, 1)?,
+        member: nullable(row, 2)?.map(uuid).transpose()?,
+        leased_until: timestamp(text(row, 3)?)?,
+    })
+}
+
+/// A member: its id, until when it counts.
+pub(crate) fn member(row: &Row<'_>) -> Result<Member, String> {
+    Ok(Member { id: uuid(text(row, 0)?)?, until: timestamp(text(row, 1)?)? })
+}
+
+/// A blocked stream: the stream's four columns, then its own in their order.
+pub(crate) fn blocked_stream(row: &Row<'_>) -> Result<BlockedStream, String> {
+    let (stream, tenant) = stream_and_tenant(row, 0)?;
+    Ok(BlockedStream {
+        tenant,
+        stream,
+        segment: column(row, 4)?,
+        after: Position::from_i64(column(row, 5)?),
+        position: Position::from_i64(column(row, 6)?),
+        attempts: column(row, 7)?,
+        error: column(row, 8)?,
+        retry_at: nullable(row, 9)?.map(timestamp).transpose()?,
+        since: timestamp(text(row, 10)?)?,
+    })
+}
+
+/// A time, in the one form or another.
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    time::from_text(text).map_err(|error| format!("its time: {error}"))
 }
 
 /// A UUID, kept as 32 hexadecimal digits.
@@ -91,4 +138,11 @@ fn column<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String> {
 fn text<'r>(row: &'r Row<'_>, index: usize) -> Result<&'r str, String> {
     let value = row.get_ref(index).map_err(|error| error.to_string())?;
     value.as_str().map_err(|error| format!("column {index}: {error}"))
+}
+
+fn nullable<'r>(row: &'r Row<'_>, index: usize) -> Result<Option<&'r str>, String> {
+    match row.get_ref(index) {
+        Ok(ValueRef::Null) => Ok(None),
+        _ => text(row, index).map(Some),
+    }
 }

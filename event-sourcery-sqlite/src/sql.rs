@@ -1,5 +1,7 @@
 //! The statements, with the tables' names in them. Values are always parameters.
 
+use crate::layout;
+
 /// Makes a struct of statements; `{table}` stands for the table's full name.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident: $sql:literal;)+) => {
@@ -21,7 +23,7 @@ macro_rules! statements {
 /// Puts the tables' names in the place of `{table}`.
 pub(crate) fn with_tables(sql: &str, prefix: &str) -> String {
     let mut sql = sql.to_owned();
-    for table in ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "layout"] {
+    for (table, _) in layout::TABLES {
         sql = sql.replace(&format!("{{{table}}}"), &format!("{prefix}{table}"));
     }
     sql
@@ -106,14 +108,95 @@ statements! {
           AND NOT EXISTS (SELECT 1 FROM {streams} WHERE uuid = ?1 AND category = ?2)";
     position: "
         SELECT seq FROM sqlite_sequence WHERE name = '{events}'";
+    /// Of a deleted stream, whoever's subscription it was.
+    delete_blocked: "
+        DELETE FROM {blocked_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
     /// The events come first: their order is the answer's.
     scan: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
         FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
-        WHERE e.id > ?1
-          AND (?2 IS NULL OR s.tenant_id = ?2)
-          AND (?3 IS NULL OR s.category = ?3)
-          AND (?4 IS NULL OR e.name IN (SELECT value FROM json_each(?4)))
-        ORDER BY e.id LIMIT ?5";
+        WHERE e.id > ?1 AND e.id <= ?2
+          AND (?3 IS NULL OR s.tenant_id = ?3)
+          AND (?4 IS NULL OR s.category = ?4)
+          AND (?5 IS NULL OR e.name IN (SELECT value FROM json_each(?5)))
+        ORDER BY e.id";
+    count: "
+        SELECT e.id, s.uuid
+        FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        WHERE e.id > ?1 AND e.id <= ?2
+          AND (?3 IS NULL OR s.tenant_id = ?3)
+          AND (?4 IS NULL OR s.category = ?4)
+          AND (?5 IS NULL OR e.name IN (SELECT value FROM json_each(?5)))
+        ORDER BY e.id";
+    time_of_event: "
+        SELECT created_at FROM {events} WHERE id = ?1";
+    names: "
+        SELECT id, name FROM {events} WHERE id >= ?1 AND id < ?2 ORDER BY id";
+    first_unlisted: "
+        SELECT block FROM {event_blocks_mark}";
+    delete_mark: "
+        DELETE FROM {event_blocks_mark}";
+    insert_mark: "
+        INSERT INTO {event_blocks_mark} (block) VALUES (?1)";
+    list_block: "
+        INSERT OR IGNORE INTO {event_blocks} (name, block) VALUES (?1, ?2)";
+    /// In no order: what is found is a few hundred blocks at most for each name.
+    listed_blocks: "
+        SELECT block FROM {event_blocks}
+        WHERE name IN (SELECT value FROM json_each(?1)) AND block >= ?2 AND block <= ?3";
+    segments: "
+        SELECT position, token, member, leased_until
+        FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2 ORDER BY segment";
+    write_segment: "
+        INSERT OR REPLACE INTO {subscription_segments}
+        (tenant_id, name, segment, position, token, member, leased_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    delete_segments: "
+        DELETE FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2";
+    members: "
+        SELECT member, until FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 ORDER BY member";
+    write_member: "
+        INSERT OR REPLACE INTO {subscription_members} (tenant_id, name, member, until) VALUES (?1, ?2, ?3, ?4)";
+    delete_member: "
+        DELETE FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 AND member = ?3";
+    delete_members: "
+        DELETE FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2";
+    lease_holds: "
+        SELECT 1 FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2 AND segment = ?3 AND token = ?4";
+    /// A checkpoint never moves back.
+    reach: "
+        UPDATE {subscription_segments} SET position = ?4
+        WHERE tenant_id = ?1 AND name = ?2 AND segment = ?3 AND position < ?4";
+    /// At which position an event blocks a stream.
+    blocked_at: "
+        SELECT position FROM {blocked_streams}
+        WHERE subscription_tenant_id = ?1 AND subscription = ?2
+          AND stream_uuid = ?3 AND category = ?4 AND tenant_id = ?5";
+    block: "
+        INSERT OR REPLACE INTO {blocked_streams}
+        (subscription_tenant_id, subscription, stream_uuid, category, tenant_id, stream_name, segment, after_position,
+         position, attempts, error, retry_at, since)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    free: "
+        DELETE FROM {blocked_streams}
+        WHERE subscription_tenant_id = ?1 AND subscription = ?2
+          AND stream_uuid = ?3 AND category = ?4 AND tenant_id = ?5";
+    free_all: "
+        DELETE FROM {blocked_streams} WHERE subscription_tenant_id = ?1 AND subscription = ?2";
+    blocked: "
+        SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts, error,
+               retry_at, since
+        FROM {blocked_streams}
+        WHERE subscription_tenant_id = ?1 AND subscription = ?2 AND position > ?3
+          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)))
+        ORDER BY position LIMIT ?5";
+    /// Those that are to be tried again by ?6. The plus signs keep it from looking through all by their position.
+    due: "
+        SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts, error,
+               retry_at, since
+        FROM {blocked_streams}
+        WHERE subscription_tenant_id = ?1 AND subscription = ?2 AND +position > ?3
+          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)))
+          AND retry_at <= ?6
+        ORDER BY +position LIMIT ?5";
 }

@@ -24,6 +24,11 @@ pub(crate) fn to_text(time: Timestamp) -> String {
     text
 }
 
+/// A time as it reads back: in whole microseconds.
+pub(crate) fn as_stored(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
 pub(crate) fn from_text(text: &str) -> Result<Timestamp, jiff::Error> {
     let time = match as_we_write(text.as_bytes()) {
         Some(time) => time,

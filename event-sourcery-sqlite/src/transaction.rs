@@ -3,7 +3,7 @@
 use event_sourcery::Result;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream,
-    SnapshotRequest,
+    ProgressRequest, SnapshotRequest,
 };
 use rusqlite::Connection;
 
@@ -79,5 +79,9 @@ impl BackendTransaction for SqliteTransaction<'_> {
 
     fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
         self.operations().save_snapshot(request)
+    }
+
+    fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
+        self.operations().progress(request)
     }
 }

@@ -233,6 +233,9 @@ impl<'a> Plan<'a> {
             }
             let mut events = Vec::with_capacity(pending.len());
             for mut event in pending {
+                if let Some(cause) = &scope.cause {
+                    event.context.inherit(cause);
+                }
                 scope.enrichers.enrich(&mut event.context, &event.record.name, &stream, &scope.tenant)?;
                 event.record.context = event.context.encode()?;
                 events.push(event.record);

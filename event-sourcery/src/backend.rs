@@ -10,10 +10,12 @@
 mod append;
 mod reads;
 mod records;
+mod subscriptions;
 mod writes;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -23,13 +25,18 @@ pub use self::append::{
 };
 pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
+pub use self::subscriptions::{
+    Backlog, BlockedRequest, BlockedStream, Lease, MOST_SEGMENTS, Member, ProgressRequest, RenewRequest,
+    SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord,
+};
 pub use self::writes::{DeleteRequest, SnapshotRequest};
 use crate::error::{Error, Result};
 use crate::position::Position;
 
 /// What every backend does. Object-safe: [`Arc<dyn Backend>`] is a backend too.
 #[async_trait]
-pub trait Backend: Debug + Send + Sync + 'static {
+pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// The backend's name, for messages.
     fn name(&self) -> &'static str;
 
@@ -133,6 +140,33 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     }
 }
 
+#[async_trait]
+impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        (**self).subscription(id).await
+    }
+
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        (**self).change_subscription(id, change).await
+    }
+
+    async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        (**self).progress(request).await
+    }
+
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
+        (**self).blocked_streams(request).await
+    }
+
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
+        (**self).backlog(after, filter).await
+    }
+}
+
 /// A backend whose transactions are handed to a closure, on the backend's writer: the closure's result decides between
 /// commit and rollback. SQLite and memory work so. Where the caller holds the transaction, it is a [`JoinableBackend`].
 #[async_trait]
@@ -184,13 +218,42 @@ pub trait BackendTransaction {
     ///
     /// As there.
     fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()>;
+
+    /// See [`SubscriptionBackend::progress`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn progress(&mut self, request: &ProgressRequest) -> Result<()>;
 }
 
 /// A backend whose transactions the caller holds: an open one is handed to the calls that are to join it. PostgreSQL works
 /// so; the type of the transaction ties it to its backend.
+#[async_trait]
 pub trait JoinableBackend: Backend {
     /// The caller's open transaction.
     type Transaction<'t>: Send;
+
+    /// What the caller's own statements run on.
+    type Connection: Send;
+
+    /// Begins a transaction, which the database itself ends when nothing is asked of it for so long. Dropping it rolls it
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn begin_handling(&self, idle: Duration) -> Result<Self::Transaction<'static>>;
+
+    /// Commits a transaction, and wakes those who wait for what it wrote.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn commit(&self, transaction: Self::Transaction<'static>) -> Result<()>;
+
+    /// The connection of an open transaction.
+    fn connection<'a>(transaction: &'a mut Self::Transaction<'_>) -> &'a mut Self::Connection;
 
     /// The operations of this store inside the caller's transaction.
     fn join<'a>(&'a self, transaction: &'a mut Self::Transaction<'_>) -> Box<dyn JoinedTransaction + 'a>;
@@ -228,6 +291,13 @@ pub trait JoinedTransaction: Send {
     ///
     /// As there.
     async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()>;
+
+    /// See [`SubscriptionBackend::progress`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn progress(&mut self, request: &ProgressRequest) -> Result<()>;
 }
 
 /// What a backend can do beyond the trait. The conformance kit checks what is declared, and prints what is not.

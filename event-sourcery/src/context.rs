@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::finite;
 use crate::payload;
+use crate::wrapped_event::WrappedEvent;
 
 /// A named part of a context, as a type of the caller's.
 ///
@@ -115,6 +116,12 @@ impl Context {
         self.components.contains_key(name)
     }
 
+    /// Takes over what the event that caused this one hands down, where nothing was set.
+    pub(crate) fn inherit(&mut self, cause: &Cause) {
+        self.correlation_id = self.correlation_id.or(cause.correlation_id);
+        self.causation_id = self.causation_id.or(Some(cause.event_id));
+    }
+
     pub(crate) fn insert_component(&mut self, name: &str, value: Value) {
         self.components.insert(name.to_owned(), value);
     }
@@ -135,6 +142,19 @@ impl Context {
             return Ok(Self::default());
         }
         serde_json::from_str(text)
+    }
+}
+
+/// What an event hands down to those that it causes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause {
+    event_id: Uuid,
+    correlation_id: Option<Uuid>,
+}
+
+impl Cause {
+    pub(crate) const fn of<E>(event: &WrappedEvent<E>) -> Self {
+        Self { event_id: event.uuid, correlation_id: event.context.correlation_id }
     }
 }
 

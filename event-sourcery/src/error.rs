@@ -283,6 +283,17 @@ pub enum Error {
         source: Source,
     },
 
+    /// Somebody else works on this part of a durable subscription by now, or has changed what was to be changed. Nothing
+    /// was written.
+    #[error(
+        "somebody else has taken over this part of the subscription {subscription:?}, or has changed it: read it again, and \
+         go on from what it says"
+    )]
+    LeaseLost {
+        /// The subscription's name.
+        subscription: String,
+    },
+
     /// The disk, or the size that the database may have, is used up.
     #[error("there is no space left to write to: make room, and append again")]
     StorageFull {

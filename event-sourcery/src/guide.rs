@@ -19,3 +19,6 @@ pub mod integrate_with_your_application {}
 
 #[doc = include_str!("../guide/coming-from-python.md")]
 pub mod coming_from_python {}
+
+#[doc = include_str!("../guide/react-to-events.md")]
+pub mod react_to_events {}

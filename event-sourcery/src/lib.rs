@@ -1,5 +1,5 @@
-//! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants. One contract, tested
-//! by one public suite, on memory, SQLite and PostgreSQL.
+//! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants; subscriptions. One
+//! contract, tested by one public suite, on memory, SQLite and PostgreSQL.
 //!
 //! ```
 //! use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
@@ -30,6 +30,8 @@
 //! - [`EventStore`] is the handle: [`append`](EventStore::append), [`load_stream`](EventStore::load_stream),
 //!   [`delete_stream`](EventStore::delete_stream), [`save_snapshot`](EventStore::save_snapshot),
 //!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
+//! - [`subscribe`](EventStore::subscribe) reacts to events as they come: one by one, in batches, or by a
+//!   [durable](Subscribe::durable) handler that resumes where it was. See [*react to events*](guide::react_to_events).
 //! - [`Event`] is what you derive for your types.
 //! - The [`guide`] has a page for each task.
 //! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
@@ -62,6 +64,7 @@ mod read_all;
 mod snapshot;
 mod store;
 mod stream_id;
+mod subscription;
 mod version;
 mod within;
 mod wrapped_event;
@@ -81,6 +84,9 @@ pub use read_all::ReadAll;
 pub use snapshot::SaveSnapshot;
 pub use store::EventStore;
 pub use stream_id::{Category, StreamId, TenantId};
+pub use subscription::{
+    Batch, Batches, Durable, HandlerTransaction, Next, Start, Status, Subscribe, Subscription,
+};
 pub use version::Version;
 pub use within::{InTransaction, Joined, OnStore, Within};
 pub use wrapped_event::{Recorded, WrappedEvent};

@@ -160,7 +160,7 @@ impl<E: Event> Page<E> {
         let last = events.last().filter(|_| has_more).map(|event| (event.position, event.version));
         let Some(snapshot) = snapshot else { return Ok(Self { snapshot: None, events, last, first }) };
         let version = snapshot.version.unwrap_or(0);
-        match WrappedEvent::decode(stream, snapshot) {
+        match WrappedEvent::decode(stream, &snapshot) {
             Ok(snapshot) => Ok(Self { snapshot: Some(snapshot), events, last, first }),
             Err(problem) => {
                 tracing::warn!(%stream, version, %problem, "a snapshot does not decode and is passed over");
@@ -174,14 +174,14 @@ impl<E: Event> Page<E> {
         let mut events = Vec::with_capacity(self.events.len() + usize::from(self.snapshot.is_some()));
         events.extend(self.snapshot);
         for event in self.events {
-            events.push(WrappedEvent::decode(stream, event)?);
+            events.push(WrappedEvent::decode(stream, &event)?);
         }
         Ok(events)
     }
 
     /// One after the other.
     fn each(self, stream: StreamId) -> impl Iterator<Item = Result<WrappedEvent<E>>> {
-        let events = self.events.into_iter().map(move |event| WrappedEvent::decode(&stream, event));
+        let events = self.events.into_iter().map(move |event| WrappedEvent::decode(&stream, &event));
         self.snapshot.map(Ok).into_iter().chain(events)
     }
 }

@@ -30,8 +30,8 @@ impl<'a, E: Event> ReadAll<'a, E> {
     pub(crate) fn new(backend: &'a dyn Backend, scope: &Scope) -> Self {
         let tenant = (!scope.tenant.is_default()).then(|| scope.tenant.clone());
         let names = (!E::CATCH_ALL).then(|| E::NAMES.iter().map(|name| Arc::from(*name)).collect());
-        let filter = Filter { tenant, category: None, names };
-        let request = ScanRequest { after: Position::START, filter, limit: PAGE };
+        let filter = Filter { tenant, names, ..Filter::default() };
+        let request = ScanRequest { after: Position::START, up_to: None, filter, limit: PAGE };
         Self { backend, request, event: PhantomData }
     }
 
@@ -66,6 +66,6 @@ async fn next_page<E: Event>(
     let Some((backend, mut request)) = next else { return Ok(None) };
     let page = backend.scan(request.clone()).await?;
     request.after = page.next;
-    let records = page.records.into_iter().map(Recorded::decode);
+    let records = page.records.into_iter().map(|record| Recorded::decode(&record));
     Ok(Some((records, page.has_more.then_some((backend, request)))))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::append::{Append, Appended};
 use crate::backend::{Backend, JoinableBackend, LoadRequest, Span, TransactionalBackend};
-use crate::context::ContextComponent;
+use crate::context::{Cause, ContextComponent};
 use crate::delete::DeleteStream;
 use crate::enricher::{Enricher, Enrichers, Enriching};
 use crate::error::{Error, Result};
@@ -15,8 +15,10 @@ use crate::position::Position;
 use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
 use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::{Subscribe, Tail};
 use crate::version::Version;
 use crate::within::{Joined, OnStore, Within};
+use crate::wrapped_event::{Recorded, WrappedEvent};
 
 /// A store of events, over a backend: the handle that an application holds, clones and passes on.
 ///
@@ -48,6 +50,7 @@ use crate::within::{Joined, OnStore, Within};
 pub struct EventStore<B = Arc<dyn Backend>> {
     backend: Arc<B>,
     scope: Scope,
+    tail: Arc<Tail>,
 }
 
 /// What a handle adds to every call: whose streams, and which context.
@@ -55,11 +58,13 @@ pub struct EventStore<B = Arc<dyn Backend>> {
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) enrichers: Enrichers,
+    /// The event that causes what is appended.
+    pub(crate) cause: Option<Cause>,
 }
 
 impl<B> Clone for EventStore<B> {
     fn clone(&self) -> Self {
-        Self { backend: Arc::clone(&self.backend), scope: self.scope.clone() }
+        Self { backend: Arc::clone(&self.backend), scope: self.scope.clone(), tail: Arc::clone(&self.tail) }
     }
 }
 
@@ -68,7 +73,8 @@ impl<B: Backend> EventStore<B> {
     pub fn new(backend: B) -> Self {
         Self {
             backend: Arc::new(backend),
-            scope: Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default() },
+            scope: Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None },
+            tail: Arc::default(),
         }
     }
 
@@ -76,7 +82,7 @@ impl<B: Backend> EventStore<B> {
     #[must_use]
     pub fn erased(&self) -> EventStore {
         let backend: Arc<dyn Backend> = self.backend.clone();
-        EventStore { backend: Arc::new(backend), scope: self.scope.clone() }
+        EventStore { backend: Arc::new(backend), scope: self.scope.clone(), tail: Arc::clone(&self.tail) }
     }
 
     /// The backend, for what only it can do.
@@ -100,7 +106,32 @@ impl<B: Backend> EventStore<B> {
     /// ```
     #[must_use]
     pub fn for_tenant(&self, tenant: TenantId) -> Self {
-        Self { backend: Arc::clone(&self.backend), scope: Scope { tenant, ..self.scope.clone() } }
+        let mut store = self.clone();
+        store.scope.tenant = tenant;
+        store
+    }
+
+    /// A handle whose appends carry this event's correlation id, and its id as causation id, unless an event brings its
+    /// own. Handlers of durable subscriptions are handed one.
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// # let (order, invoice) = (StreamId::random(), StreamId::random());
+    /// # store.append(&order, RawEvent::new("Ordered", "{}")?).await?;
+    /// let ordered = &store.load_stream::<RawEvent>(&order).await?[0];
+    /// store.caused_by(ordered).append(&invoice, RawEvent::new("Issued", "{}")?).await?;
+    ///
+    /// let issued = &store.load_stream::<RawEvent>(&invoice).await?[0];
+    /// assert_eq!(issued.context.causation_id(), Some(ordered.uuid));
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn caused_by<E>(&self, event: &WrappedEvent<E>) -> Self {
+        let mut store = self.clone();
+        store.scope.cause = Some(Cause::of(event));
+        store
     }
 
     /// The tenant that this handle works for.
@@ -247,6 +278,15 @@ impl<B: Backend> EventStore<B> {
         ReadAll::new(&*self.backend, &self.scope)
     }
 
+    /// The events of all streams that `E` decodes, from a position on, as they come: one by one, in batches, or to a handler
+    /// that resumes where it was. Nothing is lost and nothing is reordered, whatever the filter.
+    ///
+    /// On the default handle it sees every tenant, and each record carries its tenant; on a tenant's, that tenant only. The
+    /// guide page [*react to events*](crate::guide::react_to_events) tells what can happen in a crash.
+    pub fn subscribe<E: Event>(&self) -> Subscribe<B, E> {
+        Subscribe::new(self.clone())
+    }
+
     /// The settled position: the highest one below which nothing can appear any more. Zero in an empty store. It never
     /// waits.
     ///
@@ -255,6 +295,23 @@ impl<B: Backend> EventStore<B> {
     /// The backend's.
     pub async fn position(&self) -> Result<Position> {
         self.backend.position().await
+    }
+
+    /// The handle that a handler of this event gets: for the event's tenant, and with its context.
+    pub(crate) fn reacting_to<E>(&self, event: &Recorded<E>) -> Self {
+        self.for_tenant(event.tenant_id.clone()).caused_by(&event.wrapped_event)
+    }
+
+    pub(crate) fn into_scope(self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) fn shared_backend(&self) -> Arc<dyn Backend> {
+        self.backend.clone()
+    }
+
+    pub(crate) fn tail(&self) -> Arc<Tail> {
+        Arc::clone(&self.tail)
     }
 
     fn on_store(&self) -> OnStore<'_> {

@@ -42,7 +42,7 @@ pub struct Recorded<E> {
 }
 
 impl<E: Event> WrappedEvent<E> {
-    pub(crate) fn decode(stream: &StreamId, stored: StoredEvent) -> Result<Self> {
+    pub(crate) fn decode(stream: &StreamId, stored: &StoredEvent) -> Result<Self> {
         let invalid = |problem: String| Error::InvalidEvent {
             name: stored.name.to_string(),
             stream: stream.clone(),
@@ -67,10 +67,13 @@ impl<E: Event> WrappedEvent<E> {
 }
 
 impl<E: Event> Recorded<E> {
-    pub(crate) fn decode(record: StoredRecord) -> Result<Self> {
+    pub(crate) fn decode(record: &StoredRecord) -> Result<Self> {
         let StoredRecord { stream, tenant, event } = record;
-        let position = event.position;
-        let wrapped_event = WrappedEvent::decode(&stream, event)?;
-        Ok(Self { wrapped_event, stream_id: stream, tenant_id: tenant, position })
+        Ok(Self {
+            wrapped_event: WrappedEvent::decode(stream, event)?,
+            stream_id: stream.clone(),
+            tenant_id: tenant.clone(),
+            position: event.position,
+        })
     }
 }

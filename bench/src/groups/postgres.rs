@@ -11,6 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
+use crate::groups::subscribe;
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -20,5 +21,6 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     load::measure(bench, server).await?;
     lone::measure(bench, server).await?;
     read::measure(bench, server).await?;
+    subscribe::postgres(bench, server).await?;
     driver::measure(bench, server).await
 }

@@ -53,6 +53,12 @@ const READ_ALL: &str = "
     FROM event_sourcery_events e JOIN event_sourcery_streams s ON s.id = e.db_stream_id
     WHERE e.id > $1 ORDER BY e.id LIMIT $2";
 
+const READ_SOME: &str = "
+    SELECT e.version, e.uuid, e.name, e.data, e.event_context, e.created_at,
+           e.id, s.uuid, s.name, s.category, s.tenant_id
+    FROM event_sourcery_events e JOIN event_sourcery_streams s ON s.id = e.db_stream_id
+    WHERE e.id > $1 AND s.category = $3 AND e.name = $4 ORDER BY e.id LIMIT $2";
+
 #[derive(Clone)]
 pub struct ByHand {
     pool: PgPool,
@@ -100,6 +106,12 @@ impl ByHand {
     /// The events behind a position, in order.
     pub async fn page(&self, after: i64, size: i64) -> Result<Vec<ReadEvent>> {
         let query = sqlx::query(READ_ALL).bind(after).bind(size);
+        Ok(query.try_map(|row| ReadEvent::read(&row)).fetch_all(&self.pool).await?)
+    }
+
+    /// [`page`](Self::page), of one category and type.
+    pub async fn page_of(&self, after: i64, size: i64, category: &str, name: &str) -> Result<Vec<ReadEvent>> {
+        let query = sqlx::query(READ_SOME).bind(after).bind(size).bind(category).bind(name);
         Ok(query.try_map(|row| ReadEvent::read(&row)).fetch_all(&self.pool).await?)
     }
 }

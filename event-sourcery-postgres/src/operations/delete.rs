@@ -22,9 +22,10 @@ impl Operations<'_> {
     async fn delete_under_lock(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
         let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
         let sql = self.sql;
-        let Some(row) = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await? else {
-            return Ok(());
-        };
+        let row = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await?;
+        // Whoever does not know of subscriptions may have deleted the stream and left this.
+        self.execute(Self::about(&sql.subscriptions.free_deleted, tenant, stream)).await?;
+        let Some(row) = row else { return Ok(()) };
         let row: i64 = value(&row, 0)?;
         if *drop_outbox {
             self.execute(sql.delete_outbox.query().bind(row)).await?;

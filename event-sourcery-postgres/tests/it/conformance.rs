@@ -1,8 +1,8 @@
 //! The contract on PostgreSQL.
 
-use event_sourcery::Result;
 use event_sourcery::backend::JoinableBackend as _;
-use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
+use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, RawEvent, Result};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Database, Server};
 
@@ -43,6 +43,13 @@ impl Fixture for PostgresFixture {
             Ending::Panic => drop(transaction),
         }
         Ok(answers)
+    }
+
+    fn run_exactly_once(
+        durable: Durable<FaultyBackend<PostgresBackend>, RawEvent>,
+        reaction: Reaction,
+    ) -> impl Future<Output = Result<()>> + Send {
+        conformance::run_within(durable, reaction)
     }
 
     // Each sequence takes a store of its own, and each operation a round trip: `scripts/soak` runs more of them.

@@ -14,6 +14,7 @@ mod scene;
 
 mod conformance;
 mod crashes;
+mod directory;
 mod examples;
 mod failures;
 mod given_up;
@@ -21,4 +22,7 @@ mod python;
 mod races;
 mod round_trips;
 mod settled;
+mod subscriptions;
+mod subscriptions_killed;
 mod transactions;
+mod wakeups;

@@ -1,6 +1,6 @@
 //! From what git says about a file to the events of its stream.
 
-use crate::events::{FileEvent, FilePath};
+use crate::events::{FileEvent, FilePath, Lines};
 
 /// What git calls the mode of a file that is not there.
 const ABSENT: &str = "000000";
@@ -13,6 +13,8 @@ pub(crate) struct Change {
     pub(crate) mode: String,
     pub(crate) object: String,
     pub(crate) similarity: Option<u8>,
+    /// None for a merge: its lines were counted by the commits that it merges.
+    pub(crate) lines: Option<Lines>,
 }
 
 /// The file in one of the parents, and how the commit differs from it: `A`dded, `D`eleted, `M`odified, `T`ype changed,
@@ -28,13 +30,13 @@ pub(crate) struct Side {
 impl Change {
     /// The events, each for the stream of its own path.
     pub(crate) fn into_events(self) -> Vec<FileEvent> {
-        let Self { sides, path, mode, object, similarity } = self;
+        let Self { sides, path, mode, object, similarity, lines } = self;
         let against_all = |status| sides.iter().all(|side| side.status == status);
         if against_all('D') {
-            return vec![FileEvent::Deleted { path }];
+            return vec![FileEvent::Deleted { path, lines }];
         }
         if against_all('A') {
-            return vec![FileEvent::Created { path, mode, object }];
+            return vec![FileEvent::Created { path, mode, object, lines }];
         }
 
         let mode_changes = sides.iter().all(|side| side.mode != mode && side.mode != ABSENT);
@@ -49,14 +51,14 @@ impl Change {
         let mut events = Vec::new();
         if against_all('R') {
             events.extend(old_names(&sides).map(|old| FileEvent::RenamedTo { path: old, to: path.clone() }));
-            events.push(FileEvent::RenamedFrom { path, from, similarity, mode, object });
+            events.push(FileEvent::RenamedFrom { path, from, similarity, mode, object, lines });
         } else if against_all('C') {
-            events.push(FileEvent::CopiedFrom { path, from, similarity, mode, object });
+            events.push(FileEvent::CopiedFrom { path, from, similarity, mode, object, lines });
         } else if sides.len() > 1 {
             events.push(FileEvent::Merged { path, mode, object });
             return events;
         } else if object_changes {
-            events.push(FileEvent::Changed { path, object });
+            events.push(FileEvent::Changed { path, object, lines });
         }
         events.extend(mode_changed);
         events

@@ -19,9 +19,9 @@ const EVENT_IDS: Uuid = Uuid::from_u128(0x0d2f_6a0a_95c5_43f2_8a9b_7f7e_51f3_c6d
 #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
 pub(crate) enum FileEvent {
     #[event(name = "FileCreated")]
-    Created { path: FilePath, mode: String, object: String },
+    Created { path: FilePath, mode: String, object: String, lines: Option<Lines> },
     #[event(name = "FileChanged")]
-    Changed { path: FilePath, object: String },
+    Changed { path: FilePath, object: String, lines: Option<Lines> },
     #[event(name = "FileModeChanged")]
     ModeChanged { path: FilePath, from: String, to: String },
     /// Both sides of a merge had changed the file, and the merge made one of the two.
@@ -30,11 +30,32 @@ pub(crate) enum FileEvent {
     #[event(name = "FileRenamedTo")]
     RenamedTo { path: FilePath, to: FilePath },
     #[event(name = "FileRenamedFrom")]
-    RenamedFrom { path: FilePath, from: FilePath, similarity: Option<u8>, mode: String, object: String },
+    RenamedFrom {
+        path: FilePath,
+        from: FilePath,
+        similarity: Option<u8>,
+        mode: String,
+        object: String,
+        lines: Option<Lines>,
+    },
     #[event(name = "FileCopiedFrom")]
-    CopiedFrom { path: FilePath, from: FilePath, similarity: Option<u8>, mode: String, object: String },
+    CopiedFrom {
+        path: FilePath,
+        from: FilePath,
+        similarity: Option<u8>,
+        mode: String,
+        object: String,
+        lines: Option<Lines>,
+    },
     #[event(name = "FileDeleted")]
-    Deleted { path: FilePath },
+    Deleted { path: FilePath, lines: Option<Lines> },
+}
+
+/// How many lines came and went, as git counts them. A binary file has none.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Lines {
+    pub(crate) added: u32,
+    pub(crate) removed: u32,
 }
 
 impl FileEvent {
@@ -47,7 +68,18 @@ impl FileEvent {
             | Self::RenamedTo { path, .. }
             | Self::RenamedFrom { path, .. }
             | Self::CopiedFrom { path, .. }
-            | Self::Deleted { path } => path,
+            | Self::Deleted { path, .. } => path,
+        }
+    }
+
+    pub(crate) const fn lines(&self) -> Option<Lines> {
+        match self {
+            Self::Created { lines, .. }
+            | Self::Changed { lines, .. }
+            | Self::RenamedFrom { lines, .. }
+            | Self::CopiedFrom { lines, .. }
+            | Self::Deleted { lines, .. } => *lines,
+            Self::ModeChanged { .. } | Self::Merged { .. } | Self::RenamedTo { .. } => None,
         }
     }
 

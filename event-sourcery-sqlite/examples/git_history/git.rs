@@ -73,6 +73,7 @@ impl Repository {
     ///   resolved, files that both sides had changed, and what was slipped in. All else has been told by the commits
     ///   that it merges. `-m` would tell it once more for each parent.
     ///   Taking one side as it is counts as no change, so the last event of such a file may be the other side's.
+    /// - Lines are counted (`--numstat`), but not those of merges, as `git log --numstat` does it.
     /// - Renames are found (`-M`) at a fixed similarity and up to a fixed number of candidates, because the events' ids
     ///   depend on them: two imports have to agree.
     pub(crate) fn history(&self, span: &Span) -> Result<History> {
@@ -85,7 +86,16 @@ impl Repository {
         let commits = order.stdout.take().ok_or("git rev-list has no output")?;
         let diff = self
             .command(&["diff-tree", "--stdin", "--always", "--root", "-r", "-c", "--combined-all-paths"])
-            .args(["-M50%", "-l1000", "--raw", "--no-abbrev", "-z", "--encoding=UTF-8", History::FORMAT])
+            .args([
+                "-M50%",
+                "-l1000",
+                "--raw",
+                "--numstat",
+                "--no-abbrev",
+                "-z",
+                "--encoding=UTF-8",
+                History::FORMAT,
+            ])
             .stdin(commits)
             .stdout(Stdio::piped())
             .spawn()

@@ -1,5 +1,6 @@
 //! Reading what `git diff-tree` prints: commit by commit, in bounded memory.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout};
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::Result;
 use crate::change::{Change, Side};
-use crate::events::{Commit, FilePath, Person};
+use crate::events::{Commit, FilePath, Lines, Person};
 
 /// A commit and what it did.
 #[derive(Debug)]
@@ -20,7 +21,8 @@ pub(crate) struct CommitRead {
 /// The commits of a repository, parents before children.
 ///
 /// Everything that git prints ends with a NUL: the fields of a commit, then for each file a record that begins with one
-/// colon for each parent (`:100644 100644 <object> <object> M`), and its paths.
+/// colon for each parent (`:100644 100644 <object> <object> M`), and its paths. The counts of lines are records with tabs
+/// (`3<tab>1<tab>path`).
 #[derive(Debug)]
 pub(crate) struct History {
     output: BufReader<ChildStdout>,
@@ -51,14 +53,19 @@ impl History {
         let committed_at = self.time()?;
         let committer = self.person()?;
         let mut changes = Vec::new();
+        let mut lines = HashMap::new();
         self.next_hash = loop {
             match self.token()? {
                 // Between commit and files there is an empty line, or an empty field.
                 Some(token) if token.is_empty() => {}
                 Some(token) if token.starts_with(b":") => changes.push(self.read_change(&token)?),
+                Some(token) if token.contains(&b'\t') => lines.extend(self.read_lines(&token)?),
                 hash_or_end => break hash_or_end,
             }
         };
+        for change in changes.iter_mut().filter(|change: &&mut Change| change.sides.len() == 1) {
+            change.lines = lines.get(&change.path).copied();
+        }
         let commit = Commit { hash: text(hash), author, committer, committed_at };
         Ok(CommitRead { commit, authored_at, changes })
     }
@@ -91,7 +98,23 @@ impl History {
             mode: last(modes),
             object: last(objects),
             similarity: similarity.parse().ok(),
+            lines: None,
         })
+    }
+
+    /// Lines added, lines removed, and the path; of a renamed file none, and its two paths follow. None of a binary file.
+    fn read_lines(&mut self, record: &[u8]) -> Result<Option<(FilePath, Lines)>> {
+        let mut fields = record.splitn(3, |byte| *byte == b'\t');
+        let (added, removed) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        let path = match fields.next().unwrap_or_default() {
+            b"" => {
+                self.field()?;
+                self.path()?
+            }
+            path => FilePath::from_bytes(path),
+        };
+        let count = |field| text(field).parse().ok();
+        Ok(count(added).zip(count(removed)).map(|(added, removed)| (path, Lines { added, removed })))
     }
 
     fn path(&mut self) -> Result<FilePath> {

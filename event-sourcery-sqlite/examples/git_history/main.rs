@@ -7,6 +7,14 @@
 //! It imports what is new since it last ran, one append for each commit, and then answers from the events alone: which
 //! files change most, who is busiest, and the life of one file under all its names.
 //!
+//! `follow` goes on: it imports commits as they arrive, and keeps a table of the lines that each author added and removed in
+//! each month. Kill it at any time and start it again: the table is what `git log --numstat` says. Ctrl-C ends it, and shows
+//! the table.
+//!
+//! ```sh
+//! cargo run --release --example git_history -- follow PATH_TO_A_REPOSITORY [--store PATH]
+//! ```
+//!
 //! Two decisions. A path that is too long for a stream's name has a stream by UUID, and every event says its path. And
 //! the events are those of all branches: a stream holds what happened to a path on any of them, parents before
 //! children, so that a file can be changed on one branch after it was deleted on another.
@@ -19,7 +27,9 @@
 //! ```
 
 mod change;
+mod churn;
 mod events;
+mod follow;
 mod git;
 mod history;
 mod import;
@@ -44,7 +54,7 @@ use crate::import::Imported;
 type Failure = Box<dyn Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
 
-const USAGE: &str = "usage: git_history REPOSITORY [--file PATH] [--store PATH]";
+const USAGE: &str = "usage: git_history REPOSITORY [--file PATH] [--store PATH]\n       git_history follow REPOSITORY [--store PATH]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -65,19 +75,23 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(Arguments { repository, file, store }: Arguments) -> Result<()> {
+async fn run(Arguments { follow, repository, file, store }: Arguments) -> Result<()> {
     let repository = Repository::open(&repository)?;
     let path = store.unwrap_or_else(|| format!("{}.history.db", repository.name()).into());
-    let store = EventStore::new(SqliteBackend::open(&path).await?).erased();
+    let store = EventStore::new(SqliteBackend::open(&path).await?);
 
+    let mut out = io::stdout();
+    writeln!(out, "{} -> {}", repository.name(), path.display())?;
+    if follow {
+        return follow::follow(repository, &store, &mut out).await;
+    }
+
+    let store = store.erased();
     let progress = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "{wide_bar} {human_pos} of {human_len} commits, {eta} to go",
     )?);
     let imported = import::import(&repository, &store, &progress).await?;
     progress.finish_and_clear();
-
-    let mut out = io::stdout();
-    writeln!(out, "{} -> {}", repository.name(), path.display())?;
     say(&imported, &mut out)?;
     report::write(&store, file.as_ref(), &mut out).await
 }
@@ -108,6 +122,7 @@ fn nobody_reads(error: &Failure) -> bool {
 
 #[derive(Default)]
 struct Arguments {
+    follow: bool,
     repository: PathBuf,
     file: Option<FilePath>,
     store: Option<PathBuf>,
@@ -125,9 +140,13 @@ impl Arguments {
                 Some(unknown) if unknown.starts_with('-') => {
                     return Err(format!("{unknown} is unknown").into());
                 }
+                Some("follow") if !arguments.follow && repository.is_none() => arguments.follow = true,
                 _ if repository.is_some() => return Err("one repository at a time".into()),
                 _ => repository = Some(PathBuf::from(argument)),
             }
+        }
+        if arguments.follow && arguments.file.is_some() {
+            return Err("--file does not go with follow".into());
         }
         Ok(Self { repository: repository.ok_or("which repository?")?, ..arguments })
     }

@@ -20,7 +20,9 @@ impl Operations<'_> {
             self.execute(&self.sql.delete_snapshots, [row.id])?;
             self.execute(&self.sql.delete_events, [row.id])?;
             self.execute(&self.sql.delete_stream, [row.id])?;
-            self.execute(&self.sql.delete_cursors, (hex(stream.uuid()), stream.stored_category()))?;
+            let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
+            self.execute(&self.sql.delete_cursors, (&uuid, category))?;
+            self.execute(&self.sql.delete_blocked, (&uuid, category, tenant.as_str()))?;
             Ok(())
         })
     }

@@ -1,10 +1,19 @@
 //! Reading across streams.
 
-use event_sourcery::backend::{ScanPage, ScanRequest};
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use event_sourcery::backend::{Filter, ScanPage, Segments, StoredRecord};
 use event_sourcery::{Position, Result};
+use rusqlite::Row;
 
 use super::Operations;
-use crate::rows::EventReader;
+use super::search::{Found, Search};
+use crate::rows::{self, EventReader};
+use crate::sql::Sql;
+
+/// How many times its own length a page looks at one event after the other, before it asks the directory for the names
+/// that it wants.
+const NEAR: usize = 8;
 
 impl Operations<'_> {
     /// The settled position. There is one writer at a time, so whatever is committed is settled; the highest position
@@ -13,34 +22,49 @@ impl Operations<'_> {
         let last = self.first(&self.sql.position, [], |row| row.get(0))?;
         Ok(last.map_or(Position::START, Position::from_i64))
     }
+}
 
-    /// A page of events in position order. Runs in a read transaction, so that the settled position is that of the page.
-    pub(crate) fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
-        let ScanRequest { after, filter, limit, .. } = request;
-        let names = filter.names.as_ref().map(|names| json_array(names.iter().map(|name| &**name)));
-        let one_more = i64::try_from(*limit).unwrap_or(i64::MAX).saturating_add(1);
-        let settled = self.position()?;
-        let mut statement = self.statement(&self.sql.scan)?;
-        let tenant = filter.tenant.as_ref().map(|tenant| tenant.as_str());
-        let category = filter.category.as_ref().map(|category| category.as_str());
-        let mut rows = statement
-            .query((after.to_i64(), tenant, category, names, one_more))
-            .map_err(|error| self.failed(error))?;
-        let (mut reader, mut records) = (EventReader::default(), Vec::new());
-        while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
-            if records.len() == *limit {
-                let next = records
-                    .last()
-                    .map_or(*after, |last: &event_sourcery::backend::StoredRecord| last.event.position);
-                return Ok(ScanPage { records, next, has_more: true });
-            }
-            records.push(reader.record(row)?);
+/// A page of events in position order, in the making.
+pub(crate) struct Page {
+    after: Position,
+    segments: Option<Segments>,
+    limit: usize,
+    reader: EventReader,
+    records: Vec<StoredRecord>,
+    has_more: bool,
+}
+
+impl Found for Page {
+    fn sql(sql: &Sql) -> &str {
+        &sql.scan
+    }
+
+    fn take(&mut self, _: Operations<'_>, row: &Row<'_>) -> Result<ControlFlow<()>> {
+        if rows::is_outside(row, 8, self.segments) {
+            return Ok(Continue(()));
         }
-        Ok(ScanPage { records, next: settled.max(*after), has_more: false })
+        if self.records.len() == self.limit {
+            self.has_more = true;
+            return Ok(Break(()));
+        }
+        self.records.push(self.reader.record(row)?);
+        Ok(Continue(()))
     }
 }
 
-/// Names as the JSON array that `json_each` takes.
-pub(super) fn json_array<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    serde_json::Value::from_iter(names).to_string()
+impl Search<Page> {
+    /// Reads a page of at most so many events, up to a position that is settled, or up to what is settled now.
+    pub(crate) fn for_page(after: Position, up_to: Option<Position>, filter: Filter, limit: usize) -> Self {
+        let (reader, records, segments) = (EventReader::default(), Vec::new(), filter.segments);
+        let page = Page { after, segments, limit, reader, records, has_more: false };
+        let near = i64::try_from(limit.saturating_mul(NEAR)).unwrap_or(i64::MAX);
+        Self::new(filter, after, up_to, near, page)
+    }
+
+    /// The page, once the search is at its end.
+    pub(crate) fn page(self) -> ScanPage {
+        let Page { after, records, has_more, .. } = self.found;
+        let last = records.last().filter(|_| has_more).map(|last| last.event.position);
+        ScanPage { next: last.or(self.end).map_or(after, |next| next.max(after)), records, has_more }
+    }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use event_sourcery::Result;
-use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
+use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, RawEvent, Result};
 use event_sourcery_sqlite::SqliteBackend;
 use tempfile::TempDir;
 
@@ -45,6 +45,13 @@ impl Fixture for SqliteFixture {
         ending: Ending,
     ) -> Result<Vec<Result<Answer>>> {
         conformance::run_steps(backend, steps, ending).await
+    }
+
+    async fn run_exactly_once(
+        durable: Durable<FaultyBackend<SqliteBackend>, RawEvent>,
+        reaction: Reaction,
+    ) -> Result<()> {
+        conformance::run_in_transaction(durable, reaction).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod git;
 mod git_history;
+mod git_history_follow;
 mod invoices;
 
 use std::env;

@@ -19,3 +19,5 @@ mod examples;
 mod failures;
 mod group_commit;
 mod python;
+mod subscriptions;
+mod subscriptions_killed;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::records::{StoredEvent, StoredRecord};
+use super::subscriptions::Segments;
 use crate::position::Position;
 use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
@@ -76,6 +77,9 @@ impl LoadedStream {
 pub struct ScanRequest {
     /// Only events above this position.
     pub after: Position,
+    /// Only events up to this position, which [`Backend::wait_beyond`](super::Backend::wait_beyond) has told; `None`: up to
+    /// what is settled now.
+    pub up_to: Option<Position>,
     /// Only these events.
     pub filter: Filter,
     /// At most so many events; at least 1.
@@ -92,6 +96,19 @@ pub struct Filter {
     pub category: Option<Category>,
     /// Only these stored names.
     pub names: Option<Arc<[Arc<str>]>>,
+    /// Only those of streams in these segments.
+    pub segments: Option<Segments>,
+}
+
+impl Filter {
+    /// Whether an event passes.
+    #[must_use]
+    pub fn passes(&self, tenant: &TenantId, stream: &StreamId, name: &str) -> bool {
+        self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+            && self.category.as_ref().is_none_or(|wanted| stream.category() == Some(wanted))
+            && self.names.as_ref().is_none_or(|names| names.iter().any(|wanted| **wanted == *name))
+            && self.segments.is_none_or(|segments| segments.contain(stream.uuid()))
+    }
 }
 
 /// A page of a scan.

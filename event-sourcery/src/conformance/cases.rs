@@ -181,6 +181,99 @@ macro_rules! __for_each_case {
             clause_8_5_a_reader_that_waits_finds_what_another_handle_appends,
             clause_8_5_a_reader_that_waits_is_woken_by_a_transaction [transactions],
         }
+        subscribing {
+            clause_8_1_a_subscription_takes_what_it_asked_for_and_no_more,
+            clause_8_1_a_subscription_starts_behind_its_position,
+            clause_8_1_the_type_says_which_events,
+            clause_8_1_an_event_that_does_not_fit_is_an_error_and_never_skipped,
+            clause_7_2_the_default_handle_sees_every_tenant_and_a_tenants_its_own,
+            clause_7_2_a_tenants_handle_refuses_to_see_another_tenant,
+            clause_7_2_durable_subscriptions_of_one_name_are_each_tenants_own,
+            clause_8_3_caught_up_is_told_and_told_again_after_later_events,
+            clause_8_3_a_subscription_goes_on_at_the_position_that_another_gave,
+        }
+        batches {
+            clause_8_2_events_come_one_by_one_in_order,
+            clause_8_2_a_batch_holds_what_is_there_and_no_more_than_asked,
+            clause_8_2_a_call_waits_only_for_the_first_event_and_no_longer_than_asked,
+            clause_8_2_a_batch_that_may_fill_is_handed_over_when_it_is_full_or_time_is_up,
+            clause_8_2_a_batch_of_none_is_refused,
+            clause_8_2_a_call_that_is_given_up_loses_nothing,
+            clause_8_2_a_call_may_wait_for_ever,
+        }
+        following {
+            clause_8_4_no_filter_misses_or_repeats_an_event_while_many_write,
+            clause_8_4_no_filter_misses_an_event_while_transactions_are_rolled_back [transactions],
+            clause_8_4_segments_divide_the_events_among_them,
+            clause_8_4_a_subscriber_far_behind_the_others_misses_nothing,
+            clause_8_4_subscribers_that_have_caught_up_share_one_read,
+            clause_8_4_a_subscriber_that_started_later_holds_up_nobody,
+            clause_8_4_a_subscriber_beyond_the_end_holds_up_nobody,
+            clause_8_5_a_subscriber_is_woken_soon_by_another_handle_and_its_own,
+        }
+        durable {
+            clause_8_6_a_second_run_goes_on_after_the_last_event_that_was_handled,
+            clause_8_6_a_checkpoint_survives_reopening [durable],
+            clause_8_6_it_starts_where_it_is_told_and_later_runs_go_on,
+            clause_8_6_a_reset_starts_again_also_while_it_runs,
+            clause_8_6_what_is_removed_begins_anew,
+            clause_8_6_its_status_tells_where_it_stands,
+            clause_8_6_what_cannot_be_is_refused,
+            clause_8_6_times_may_be_as_long_as_they_can_be,
+        }
+        failing {
+            clause_8_8_a_failed_event_is_tried_again_and_its_stream_waits,
+            clause_8_8_other_streams_go_on_while_one_waits,
+            clause_8_8_the_pauses_grow,
+            clause_8_8_an_event_is_parked_after_the_last_attempt_with_its_error,
+            clause_8_8_a_panic_is_a_failure,
+            clause_8_8_an_event_that_does_not_decode_is_parked_at_once_and_not_skipped,
+            clause_8_8_attempts_and_waiting_survive_a_restart,
+            clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_free [several_streams],
+            clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
+        }
+        parked {
+            clause_8_8_a_replayed_event_is_followed_by_those_behind_it,
+            clause_8_8_a_skipped_event_is_left_out_and_those_behind_it_follow,
+            clause_8_8_what_nobody_runs_can_be_replayed_and_is_handled_by_the_next_run,
+            clause_5_1_a_deleted_streams_parked_events_are_gone,
+            clause_5_1_what_was_deleted_while_it_was_parked_is_not_waited_for,
+        }
+        exactly_once {
+            clause_8_6_each_event_takes_effect_once [transactions],
+            clause_8_6_a_failure_within_a_batch_leaves_nothing_of_it [transactions],
+            clause_8_6_a_panic_within_a_batch_leaves_nothing_of_it [transactions],
+            clause_8_6_a_parked_event_has_no_effect [transactions],
+            clause_8_6_a_run_may_be_dropped_anywhere [transactions],
+            clause_8_6_a_lease_that_is_lost_takes_its_effects_with_it [transactions],
+            clause_8_6_outages_are_borne_and_each_event_takes_effect_once [transactions],
+            clause_8_6_outages_are_borne_and_no_event_is_lost,
+        }
+        sharing {
+            clause_8_7_members_share_the_work_and_each_event_is_handled_by_one,
+            clause_8_7_members_come_and_go_and_nothing_is_lost_or_overtaken,
+            clause_8_7_members_with_transactions_come_and_go_and_each_event_takes_effect_once [transactions],
+            clause_8_7_a_dead_members_work_is_taken_over_after_its_lease,
+            clause_8_7_there_may_be_more_members_than_segments,
+            clause_8_7_the_count_of_segments_is_fixed,
+            clause_8_7_processes_share_the_work_and_one_that_is_killed_is_followed [transactions, shared],
+        }
+        leases {
+            clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
+            clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
+            clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
+        }
+        stopping {
+            clause_8_9_a_stop_finishes_the_event_in_hand_and_no_event_comes_twice,
+            clause_8_9_a_stop_finishes_the_event_in_hand_of_a_stream_that_waited,
+            clause_8_9_others_take_over_from_one_that_stops_without_waiting_for_its_lease,
+            clause_8_9_a_run_that_is_stopped_as_it_loses_its_lease_ends_well,
+            clause_8_9_a_run_that_is_stopped_before_it_begins_ends,
+        }
+        reacting {
+            clause_8_11_what_a_handler_appends_carries_the_context_and_tenant_of_its_event,
+            clause_8_11_what_a_handler_appends_through_its_transaction_carries_them_too [transactions],
+        }
         deleting {
             clause_5_1_a_deleted_streams_events_are_gone_from_every_read,
             clause_5_1_the_same_uuid_elsewhere_is_untouched,

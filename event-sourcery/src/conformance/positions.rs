@@ -161,7 +161,7 @@ pub(super) async fn clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out(sub
     store.settled(last.position).await;
 
     let scan = async |filter: Filter| {
-        let request = ScanRequest { after: Position::START, filter, limit: 100 };
+        let request = ScanRequest { after: Position::START, up_to: None, filter, limit: 100 };
         let page = subject.backend().scan(request).await.unwrap();
         assert!(last.position.is_covered_by(page.next), "the next scan starts at the end");
         let version = |record: StoredRecord| (record.event.name.to_string(), record.event.data.to_string());

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::faulty::FaultyBackend;
 use super::fixture::Fixture;
+use super::reaction::Reaction;
+use super::running::Settings;
 use super::steps::{Answer, Ending, Step};
 use crate::backend::{Backend, Capabilities};
 use crate::error::Result;
@@ -21,9 +24,56 @@ struct Connection {
     transact: Arc<Transact>,
 }
 
+/// A handle of its own on the store under test, whose handlers can write through the subscription's transaction.
+pub(super) trait Reactor: Send + Sync {
+    fn store(&self) -> EventStore;
+
+    /// Interrupts one call out of so many; see [`FaultyBackend::interrupt`].
+    fn interrupt(&self, one_in: u64);
+
+    fn run_exactly_once(
+        &self,
+        settings: Settings,
+        until: BoxFuture<'static, ()>,
+        reaction: Reaction,
+    ) -> BoxFuture<'static, Result<()>>;
+}
+
+struct ReactorOf<F: Fixture>(EventStore<FaultyBackend<F::Backend>>);
+
+impl<F: Fixture> ReactorOf<F> {
+    fn on(backend: F::Backend) -> Arc<dyn Reactor> {
+        Arc::new(Self(EventStore::new(FaultyBackend::new(backend))))
+    }
+
+    fn at_address(address: String) -> BoxFuture<'static, Arc<dyn Reactor>> {
+        Box::pin(async move { Self::on(F::connect_to(address).await) })
+    }
+}
+
+impl<F: Fixture> Reactor for ReactorOf<F> {
+    fn store(&self) -> EventStore {
+        self.0.erased()
+    }
+
+    fn interrupt(&self, one_in: u64) {
+        self.0.backend().interrupt(one_in);
+    }
+
+    fn run_exactly_once(
+        &self,
+        settings: Settings,
+        until: BoxFuture<'static, ()>,
+        reaction: Reaction,
+    ) -> BoxFuture<'static, Result<()>> {
+        Box::pin(F::run_exactly_once(settings.of(self.0.subscribe()).until(until), reaction))
+    }
+}
+
 /// A fixture whose type is erased, so that the cases are compiled once for all backends.
 trait AnyFixture: Send + Sync {
     fn connect(self: Arc<Self>) -> BoxFuture<'static, Connection>;
+    fn connect_reactor(self: Arc<Self>) -> BoxFuture<'static, Arc<dyn Reactor>>;
     fn address(&self) -> String;
     fn remove(&self) -> BoxFuture<'_, ()>;
 }
@@ -40,6 +90,10 @@ impl<F: Fixture> AnyFixture for F {
                 }),
             }
         })
+    }
+
+    fn connect_reactor(self: Arc<Self>) -> BoxFuture<'static, Arc<dyn Reactor>> {
+        Box::pin(async move { ReactorOf::<F>::on(Fixture::connect(&*self).await) })
     }
 
     fn address(&self) -> String {
@@ -66,6 +120,7 @@ pub(super) struct Subject {
     pub(super) test: String,
     pub(super) model_cases: u32,
     another_fixture: fn() -> BoxFuture<'static, Arc<dyn AnyFixture>>,
+    reactor_at: fn(String) -> BoxFuture<'static, Arc<dyn Reactor>>,
 }
 
 /// How this process came to the store.
@@ -73,7 +128,7 @@ pub(super) struct Subject {
 enum Origin {
     Fixture(Arc<dyn AnyFixture>),
     /// By the address that the process of the fixture handed over.
-    Address,
+    Address(String),
 }
 
 impl Subject {
@@ -82,33 +137,35 @@ impl Subject {
         let fixture = another_fixture().await;
         let connection = Arc::clone(&fixture).connect().await;
         let origin = Origin::Fixture(fixture);
-        Self { origin, connection, test, model_cases: F::model_cases(), another_fixture }
+        let (model_cases, reactor_at) = (F::model_cases(), ReactorOf::<F>::at_address);
+        Self { origin, connection, test, model_cases, another_fixture, reactor_at }
     }
 
     /// The same store, in another process.
     pub(super) async fn at_address<F: Fixture>(address: String, test: String) -> Self {
         let connection = Connection {
-            backend: Arc::new(F::connect_to(address).await),
+            backend: Arc::new(F::connect_to(address.clone()).await),
             transact: Arc::new(|_, _| Box::pin(async { unreachable!("workers open no transactions") })),
         };
         Self {
-            origin: Origin::Address,
+            origin: Origin::Address(address),
             connection,
             test,
             model_cases: 0,
             another_fixture: another_fixture::<F>,
+            reactor_at: ReactorOf::<F>::at_address,
         }
     }
 
     fn fixture(&self) -> &Arc<dyn AnyFixture> {
         match &self.origin {
             Origin::Fixture(fixture) => fixture,
-            Origin::Address => unreachable!("the fixture is in the process that started this one"),
+            Origin::Address(_) => unreachable!("the fixture is in the process that started this one"),
         }
     }
 
     pub(super) fn is_another_process(&self) -> bool {
-        matches!(self.origin, Origin::Address)
+        matches!(self.origin, Origin::Address(_))
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
@@ -123,27 +180,38 @@ impl Subject {
         EventStore::new(self.connection.backend.clone())
     }
 
+    /// The store over a backend that can be made to fail.
+    pub(super) fn faulty(&self) -> EventStore<FaultyBackend<Arc<dyn Backend>>> {
+        EventStore::new(FaultyBackend::new(Arc::clone(&self.connection.backend)))
+    }
+
     /// A handle that shares nothing with the first one but the store.
     pub(super) async fn another_store(&self) -> EventStore {
         EventStore::new(Arc::clone(self.fixture()).connect().await.backend)
     }
 
+    /// A handle that shares nothing with the others but the store, for handlers that write through transactions.
+    pub(super) async fn reactor(&self) -> Arc<dyn Reactor> {
+        match &self.origin {
+            Origin::Fixture(fixture) => Arc::clone(fixture).connect_reactor().await,
+            Origin::Address(address) => (self.reactor_at)(address.clone()).await,
+        }
+    }
+
     /// The store after every handle on it was dropped. Handles that a case still holds are its own affair.
     pub(super) async fn reopened(self) -> Self {
         let fixture = Arc::clone(self.fixture());
-        let Self { origin, connection, test, model_cases, another_fixture } = self;
+        let Self { connection, .. } = self;
         drop(connection);
         let connection = fixture.connect().await;
-        Self { origin, connection, test, model_cases, another_fixture }
+        Self { connection, ..self }
     }
 
     /// Another store of the same backend, empty.
     pub(super) async fn fresh(&self) -> Self {
         let fixture = (self.another_fixture)().await;
         let connection = Arc::clone(&fixture).connect().await;
-        let Self { test, model_cases, another_fixture, .. } = self;
-        let (test, model_cases, another_fixture) = (test.clone(), *model_cases, *another_fixture);
-        Self { origin: Origin::Fixture(fixture), connection, test, model_cases, another_fixture }
+        Self { origin: Origin::Fixture(fixture), connection, test: self.test.clone(), ..*self }
     }
 
     pub(super) async fn transaction(&self, steps: Vec<Step>, ending: Ending) -> Result<Vec<Result<Answer>>> {

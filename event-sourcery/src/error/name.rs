@@ -12,6 +12,8 @@ pub enum NameKind {
     Tenant,
     /// An event's stored name.
     EventName,
+    /// A durable subscription's name.
+    Subscription,
 }
 
 impl std::fmt::Display for NameKind {
@@ -21,6 +23,7 @@ impl std::fmt::Display for NameKind {
             Self::Category => "the category",
             Self::Tenant => "the tenant",
             Self::EventName => "the event name",
+            Self::Subscription => "the subscription's name",
         })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::log::Entry;
 use super::state::{State, Stream, StreamKey};
+use crate::backend::{BlockedStream, SubscriptionId, SubscriptionRecord};
 use crate::position::Position;
 
 /// What was done, in order.
@@ -23,6 +24,10 @@ pub(super) enum Done {
     Deleted { stream: Stream, events: Vec<(Position, Entry)> },
     /// A snapshot was added to a stream.
     Snapshot { stream: Arc<StreamKey> },
+    /// A subscription was put or removed.
+    Subscription { id: SubscriptionId, before: Option<SubscriptionRecord> },
+    /// A stream was blocked, blocked otherwise, or freed.
+    Blocked { id: SubscriptionId, stream: StreamKey, before: Option<BlockedStream> },
 }
 
 impl Journal {

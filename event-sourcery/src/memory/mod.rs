@@ -3,6 +3,7 @@
 mod journal;
 mod log;
 mod state;
+mod subscriptions;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +13,10 @@ use tokio::sync::Notify;
 use self::journal::Journal;
 use self::state::State;
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend, BackendTransaction, Capabilities, DeleteRequest, LoadRequest,
-    LoadedStream, ScanPage, ScanRequest, SnapshotRequest, TransactionalBackend,
+    AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BlockedRequest, BlockedStream,
+    Capabilities, DeleteRequest, Filter, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -107,6 +110,34 @@ impl Backend for MemoryBackend {
 }
 
 #[async_trait]
+impl SubscriptionBackend for MemoryBackend {
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        Ok(self.state().subscriptions.find(&id).cloned())
+    }
+
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        let mut journal = Journal::default();
+        Ok(self.state().change_subscription(&id, &change, &mut journal))
+    }
+
+    async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        self.atomically(|transaction| transaction.progress(&request))
+    }
+
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
+        Ok(self.state().subscriptions.blocked(&request))
+    }
+
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
+        Ok(self.state().backlog(after, &filter))
+    }
+}
+
+#[async_trait]
 impl TransactionalBackend for MemoryBackend {
     type Transaction<'t> = MemoryTransaction<'t>;
 
@@ -168,5 +199,9 @@ impl BackendTransaction for MemoryTransaction<'_> {
 
     fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
         self.step(|state, journal| state.save_snapshot(request, journal))
+    }
+
+    fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
+        self.step(|state, journal| state.progress(request, journal))
     }
 }

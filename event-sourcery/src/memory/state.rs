@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::journal::{Done, Journal};
 use super::log::{self, Log};
+use super::subscriptions::Subscriptions;
 use crate::backend::{
     AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent, Requirement,
     ScanPage, ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState,
@@ -53,6 +54,7 @@ pub(super) struct State {
     snapshot_ids: HashSet<Uuid>,
     /// One copy of each event name.
     event_names: HashSet<Arc<str>>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 impl State {
@@ -94,7 +96,9 @@ impl State {
     }
 
     pub(super) fn delete(&mut self, request: &DeleteRequest, journal: &mut Journal) {
-        let Some(stream) = self.streams.remove(&key(&request.tenant, &request.stream)) else { return };
+        let key = key(&request.tenant, &request.stream);
+        let Some(stream) = self.streams.remove(&key) else { return };
+        self.free_everywhere(&key, journal);
         let mut events = Vec::with_capacity(stream.positions.len());
         for position in &stream.positions {
             if let Some(entry) = self.log.take(*position) {
@@ -126,16 +130,27 @@ impl State {
     }
 
     pub(super) fn scan(&self, request: &ScanRequest) -> ScanPage {
+        let bound = request.up_to.unwrap_or_else(|| self.position());
+        let within = |entry: &&log::Entry| entry.event.position <= bound;
         let wanted = |entry: &&log::Entry| passes(&request.filter, entry);
-        let mut entries = self.log.after(request.after).filter(wanted);
+        let mut entries = self.log.after(request.after).take_while(within).filter(wanted);
         let page = entries.by_ref().take(request.limit);
         let records: Vec<_> = page.map(|entry| self.record(entry)).collect();
         let has_more = entries.next().is_some();
         let next = match records.last() {
             Some(last) if has_more => last.event.position,
-            _ => self.position().max(request.after),
+            _ => bound.max(request.after),
         };
         ScanPage { records, next, has_more }
+    }
+
+    /// The events above a position that pass a filter.
+    pub(super) fn events_after<'s>(
+        &'s self,
+        after: Position,
+        filter: &'s Filter,
+    ) -> impl Iterator<Item = &'s StoredEvent> {
+        self.log.after(after).filter(|entry| passes(filter, entry)).map(|entry| &entry.event)
     }
 
     /// Takes back one thing; things are taken back in reverse order.
@@ -154,6 +169,10 @@ impl State {
                 }
             }
             Done::Deleted { stream, events } => self.undo_delete(stream, events),
+            Done::Subscription { id, before } => drop(self.subscriptions.put(&id, before)),
+            Done::Blocked { id, stream, before } => {
+                drop(self.subscriptions.put_blocked(&id, &stream, before));
+            }
             Done::Snapshot { stream } => {
                 let stream = self.streams.get_mut(&stream);
                 if let Some(snapshot) = stream.and_then(|stream| stream.snapshots.pop()) {
@@ -337,7 +356,7 @@ fn one_copy(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
     name
 }
 
-fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
+pub(super) fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
     StreamKey { tenant: tenant.clone(), stream: stream.clone() }
 }
 
@@ -360,8 +379,5 @@ fn wanted(stream: &Stream, span: Span, snapshot_version: Version) -> &[Position]
 }
 
 fn passes(filter: &Filter, entry: &log::Entry) -> bool {
-    let StreamKey { tenant, stream } = &*entry.stream;
-    filter.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
-        && filter.category.as_ref().is_none_or(|wanted| Some(wanted) == stream.category())
-        && filter.names.as_ref().is_none_or(|names| names.contains(&entry.event.name))
+    filter.passes(&entry.stream.tenant, &entry.stream.stream, &entry.event.name)
 }

@@ -1,7 +1,7 @@
 //! The contract, kept by the memory backend.
 
-use event_sourcery::conformance::{self, Answer, Ending, Fixture, Step};
-use event_sourcery::{MemoryBackend, Result};
+use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, MemoryBackend, RawEvent, Result};
 
 struct MemoryFixture(MemoryBackend);
 
@@ -23,6 +23,13 @@ impl Fixture for MemoryFixture {
         ending: Ending,
     ) -> Result<Vec<Result<Answer>>> {
         conformance::run_steps(backend, steps, ending).await
+    }
+
+    async fn run_exactly_once(
+        durable: Durable<FaultyBackend<MemoryBackend>, RawEvent>,
+        reaction: Reaction,
+    ) -> Result<()> {
+        conformance::run_in_transaction(durable, reaction).await
     }
 }
 

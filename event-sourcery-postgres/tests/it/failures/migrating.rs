@@ -10,8 +10,20 @@ use postgres_cluster::{Database, Server};
 use crate::process::{once_more_on, store_url};
 use crate::scene::{event, length, open};
 
-const TABLES: [&str; 7] =
-    ["streams", "events", "snapshots", "outbox_entries", "projector_cursors", "settled", "layout"];
+const TABLES: [&str; 12] = [
+    "streams",
+    "events",
+    "snapshots",
+    "outbox_entries",
+    "projector_cursors",
+    "settled",
+    "subscription_segments",
+    "subscription_members",
+    "blocked_streams",
+    "event_blocks",
+    "event_blocks_listed",
+    "layout",
+];
 
 fn catalogue(database: &Database) -> String {
     database.psql(

@@ -2,6 +2,7 @@
 
 mod foreign_tables;
 mod large;
+mod layout_1;
 mod migrating;
 mod opening;
 mod pool;

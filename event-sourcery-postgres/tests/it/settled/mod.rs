@@ -3,6 +3,7 @@
 
 mod bystanders;
 mod held_back;
+mod holders;
 mod interleavings;
 mod prepared;
 mod refused;

@@ -10,6 +10,10 @@ use event_sourcery_sqlite::rusqlite::{Connection, Row};
 use reference::{Rows, SharedDatabase, Unreadable};
 use tempfile::TempDir;
 
+/// The tables that both languages know. The others are ours.
+pub(super) const SHARED_TABLES: &str = "('event_sourcery_streams', 'event_sourcery_events', \
+     'event_sourcery_snapshots', 'event_sourcery_outbox_entries', 'event_sourcery_projector_cursors')";
+
 /// A file in a folder that goes with it.
 pub(super) struct SharedFile {
     folder: TempDir,
@@ -51,9 +55,9 @@ impl SharedDatabase for SharedFile {
 
     fn rows(&self) -> Rows {
         let connection = self.sql();
-        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'event_sourcery_%'
-             AND name <> 'event_sourcery_layout'";
-        let tables = texts(&connection, tables).into_iter();
+        let tables =
+            format!("SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN {SHARED_TABLES}");
+        let tables = texts(&connection, &tables).into_iter();
         tables.map(|table| (table.clone(), rows_of(&connection, &table))).collect()
     }
 

@@ -2,28 +2,27 @@
 
 use reference::SharedDatabase as _;
 
-use super::shared_file::SharedFile;
+use super::shared_file::{SHARED_TABLES, SharedFile};
 
 /// Columns: table, name, type, whether null is refused, whether it is the key.
 fn columns(file: &SharedFile) -> Vec<String> {
-    file.texts(
+    file.texts(&format!(
         "SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk
          FROM sqlite_schema t JOIN pragma_table_info(t.name) c
-         WHERE t.type = 'table' AND t.name LIKE 'event_sourcery_%' AND t.name <> 'event_sourcery_layout'
-           AND c.name <> 'schema_version'
-         ORDER BY t.name, c.cid",
-    )
+         WHERE t.type = 'table' AND t.name IN {SHARED_TABLES} AND c.name <> 'schema_version'
+         ORDER BY t.name, c.cid"
+    ))
 }
 
 /// Indexes: table, whether it is unique, columns; and the name where it has one of its own.
 fn indexes(file: &SharedFile) -> Vec<String> {
-    file.texts(
+    file.texts(&format!(
         "SELECT t.name || CASE i.\"unique\" WHEN 1 THEN ' UNIQUE (' ELSE ' (' END
                 || (SELECT group_concat(c.name) FROM pragma_index_info(i.name) c) || ') '
                 || CASE i.origin WHEN 'c' THEN i.name ELSE '' END
          FROM sqlite_schema t JOIN pragma_index_list(t.name) i
-         WHERE t.type = 'table' AND t.name LIKE 'event_sourcery_%' ORDER BY 1",
-    )
+         WHERE t.type = 'table' AND t.name IN {SHARED_TABLES} ORDER BY 1"
+    ))
 }
 
 #[tokio::test]

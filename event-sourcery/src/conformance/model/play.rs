@@ -305,10 +305,11 @@ impl Player<'_> {
             tenant: tenant.clone(),
             category: category.map(|category| Category::new(category).unwrap()),
             names: names.map(|names| names.iter().map(|name| std::sync::Arc::from(*name)).collect()),
+            segments: None,
         };
         let mut ids = Vec::new();
         loop {
-            let request = ScanRequest { after, filter: filter.clone(), limit };
+            let request = ScanRequest { after, up_to: None, filter: filter.clone(), limit };
             let page = self.subject.backend().scan(request).await.map_err(|error| error.to_string())?;
             agree("a page is within its limit", &(page.records.len() <= limit), &true)?;
             ids.extend(page.records.iter().map(|record| record.event.id));

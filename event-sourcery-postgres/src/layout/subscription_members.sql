@@ -1,0 +1,7 @@
+CREATE TABLE {subscription_members} (
+    tenant_id VARCHAR(255) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    member UUID NOT NULL,
+    member_until TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, name, member)
+) WITH (fillfactor = 50);

@@ -1,0 +1,125 @@
+//! The statements that read across streams.
+//!
+//! Each filter has a text of its own. With one text for all, and null for what is not asked, the server would sooner or later
+//! keep a plan that fits none of them.
+//!
+//! The streams, and the blocks of the directory, are joined by a subquery that the planner cannot take apart (`OFFSET 0`): row
+//! by row, so that a page of events in their order ends when it is full, and a block is read by its positions.
+
+use event_sourcery::backend::Filter;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres};
+
+use crate::operations::BLOCK;
+use crate::sql::event;
+use crate::tables::Tables;
+
+/// What an event of a page is, in the columns that `rows` reads.
+const COLUMNS: &str = concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id");
+
+/// Statements with what a filter asks bound to them: $1 and $2 are the positions that the events are above, and at or
+/// below; $3 a tenant, $4 a category, $5 names, $6 a count of segments and $7 which of them; $8 blocks of the directory; $9 a
+/// limit.
+#[derive(Debug)]
+pub(crate) struct Scans {
+    events: String,
+    streams: String,
+}
+
+impl Scans {
+    pub(crate) fn new(tables: &Tables) -> Self {
+        Self { events: tables.table("events"), streams: tables.table("streams") }
+    }
+
+    /// Events by position, of certain blocks or of all.
+    pub(crate) fn page(&self, filter: &Filter, in_blocks: bool) -> String {
+        let (events, of_stream) = (self.events(filter, in_blocks), self.of_stream(filter));
+        format!("SELECT {COLUMNS} FROM {events} {of_stream} ORDER BY e.id LIMIT $9")
+    }
+
+    /// How many events there are, and the time of the first.
+    pub(crate) fn backlog(&self, filter: &Filter, in_blocks: bool) -> String {
+        let (all, events) = (&self.events, self.events(filter, in_blocks));
+        let of_stream =
+            if conditions(filter).is_empty() { String::new() } else { self.of_stream(filter) };
+        format!(
+            "WITH waiting AS MATERIALIZED (SELECT count(*) AS events, min(e.id) AS first FROM {events} {of_stream})
+             SELECT w.events, (SELECT e.created_at FROM {all} e WHERE e.id = w.first) FROM waiting w"
+        )
+    }
+
+    /// Events between the positions, of certain blocks or of all.
+    fn events(&self, filter: &Filter, in_blocks: bool) -> String {
+        let Self { events, .. } = self;
+        let named = if filter.names.is_some() { " AND e.name = ANY ($5)" } else { "" };
+        if in_blocks {
+            format!(
+                "unnest($8::bigint[]) AS b (block) CROSS JOIN LATERAL (
+                    SELECT e.* FROM {events} e
+                    WHERE e.id > greatest($1, b.block * {BLOCK} - 1) AND e.id <= least($2, b.block * {BLOCK} + {BLOCK} - 1){named}
+                    OFFSET 0
+                 ) e"
+            )
+        } else {
+            format!("(SELECT e.* FROM {events} e WHERE e.id > $1 AND e.id <= $2{named}) e")
+        }
+    }
+
+    /// The stream of an event, if it is one of those wanted.
+    fn of_stream(&self, filter: &Filter) -> String {
+        let (Self { streams, .. }, conditions) = (self, conditions(filter));
+        format!(
+            "CROSS JOIN LATERAL (
+                SELECT s.uuid, s.name, s.category, s.tenant_id FROM {streams} s
+                WHERE s.id = e.db_stream_id{conditions} OFFSET 0
+             ) s"
+        )
+    }
+}
+
+/// The names that a filter asks for, each once.
+pub(crate) fn names(filter: &Filter) -> Option<Vec<&str>> {
+    let mut names: Vec<_> = filter.names.as_ref()?.iter().map(|name| &**name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
+}
+
+/// Binds $1 to $8.
+pub(crate) fn bind<'q>(
+    text: String,
+    above: i64,
+    up_to: i64,
+    filter: &'q Filter,
+    blocks: Option<&'q [i64]>,
+) -> Query<'q, Postgres, PgArguments> {
+    let numbers: Option<Vec<i32>> =
+        filter.segments.map(|segments| segments.numbers().map(i32::from).collect());
+    sqlx::query(AssertSqlSafe(text))
+        .bind(above)
+        .bind(up_to)
+        .bind(filter.tenant.as_ref().map(|tenant| tenant.as_str()))
+        .bind(filter.category.as_ref().map(|category| category.as_str()))
+        .bind(names(filter))
+        .bind(filter.segments.map(|segments| i32::from(segments.of())))
+        .bind(numbers)
+        .bind(blocks)
+}
+
+/// What is asked of a stream's row. A segment is what `Segments::number_of` says.
+fn conditions(filter: &Filter) -> String {
+    let mut conditions = String::new();
+    if filter.tenant.is_some() {
+        conditions.push_str(" AND s.tenant_id = $3");
+    }
+    if filter.category.is_some() {
+        conditions.push_str(" AND s.category = $4");
+    }
+    if filter.segments.is_some_and(|segments| !segments.are_all()) {
+        conditions.push_str(
+            " AND (get_byte(uuid_send(s.uuid), 3) + get_byte(uuid_send(s.uuid), 15)) % $6 = ANY ($7)",
+        );
+    }
+    conditions
+}

@@ -1,0 +1,105 @@
+//! The statements about durable subscriptions. $1 and $2 are a subscription's tenant and name, unless told otherwise.
+
+use crate::sql::{Statement, statements};
+use crate::tables::Tables;
+
+/// A subscription's members, in the columns of its segments.
+macro_rules! members {
+    () => {
+        "SELECT NULL::integer, NULL::bigint, NULL::bigint, m.member, m.member_until
+         FROM {subscription_members} m WHERE m.tenant_id = $1 AND m.name = $2"
+    };
+}
+
+/// The key of a blocked stream: the stream's own, in $1 to $3, and the subscription's, in $4 and $5.
+macro_rules! blocked_is_key {
+    () => {
+        "stream_uuid = $1 AND category = $2 AND tenant_id = $3
+         AND subscription_tenant_id = $4 AND subscription_name = $5"
+    };
+}
+
+statements! {
+    /// The statements about durable subscriptions.
+    SubscriptionSql;
+    /// One change of a subscription at a time. The subscription need not exist.
+    lock_subscription: "
+        SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), {subscription_segments as text}, $1, $2), 0))";
+    /// Segments: number, position, token, member, leased until. Members: the last two.
+    subscription: concat!("
+        SELECT s.segment, s.position, s.token, s.member, s.leased_until
+        FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
+        UNION ALL ", members!());
+    /// The same, the segments locked against those who write checkpoints, and then the time, alone.
+    subscription_to_change: concat!("
+        WITH segment AS MATERIALIZED (
+            SELECT s.segment, s.position, s.token, s.member, s.leased_until
+            FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
+            ORDER BY s.segment FOR UPDATE
+        )
+        SELECT s.segment, s.position, s.token, s.member, s.leased_until FROM segment s
+        UNION ALL ", members!(), "
+        UNION ALL
+        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC'");
+    /// $3 to $7: segments to write; $8: members that are gone; $9 and $10: members to write.
+    write_subscription: "
+        WITH segment AS (
+            INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
+            SELECT $1, $2, n.* FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::uuid[], $7::timestamp[]) AS n
+            ON CONFLICT (tenant_id, name, segment) DO UPDATE SET position = excluded.position, token = excluded.token,
+                member = excluded.member, leased_until = excluded.leased_until
+        ), gone AS (
+            DELETE FROM {subscription_members} WHERE tenant_id = $1 AND name = $2 AND member = ANY ($8)
+        )
+        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until)
+        SELECT $1, $2, n.* FROM unnest($9::uuid[], $10::timestamp[]) AS n
+        ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until";
+    forget_subscription: "
+        WITH segment AS (
+            DELETE FROM {subscription_segments} WHERE tenant_id = $1 AND name = $2
+        )
+        DELETE FROM {subscription_members} WHERE tenant_id = $1 AND name = $2";
+    free_all_streams: "
+        DELETE FROM {blocked_streams} WHERE subscription_tenant_id = $1 AND subscription_name = $2";
+    /// Whether all leases hold ($3 and $4: segments and their tokens). If they do, no checkpoint of theirs stays below $5.
+    reach: "
+        WITH held AS MATERIALIZED (
+            SELECT s.segment FROM {subscription_segments} s
+            JOIN unnest($3::int[], $4::bigint[]) AS l (segment, token) ON s.segment = l.segment AND s.token = l.token
+            WHERE s.tenant_id = $1 AND s.name = $2
+            ORDER BY s.segment FOR NO KEY UPDATE OF s
+        ), moved AS (
+            UPDATE {subscription_segments} s SET position = $5
+            WHERE s.tenant_id = $1 AND s.name = $2 AND s.segment = ANY ($3) AND s.position < $5
+              AND (SELECT count(*) FROM held) = cardinality($3)
+        )
+        SELECT count(*) = cardinality($3) FROM held";
+    /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know.
+    block: "
+        INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
+            segment, stream_name, after_position, position, attempts, error, retry_at, since)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT DO NOTHING";
+    /// $6 to $13 as in [`block`](Self::block); $14: the position that the stream is blocked by.
+    change_blocked: concat!("
+        UPDATE {blocked_streams} SET segment = $6, stream_name = $7, after_position = $8, position = $9, attempts = $10,
+            error = $11, retry_at = $12, since = $13
+        WHERE ", blocked_is_key!(), " AND position = $14");
+    /// $6: the position that the stream is blocked by.
+    free: concat!("
+        DELETE FROM {blocked_streams} WHERE ", blocked_is_key!(), " AND position = $6");
+    keep_blocked: concat!("
+        SELECT FROM {blocked_streams} WHERE ", blocked_is_key!(), " FOR KEY SHARE");
+    /// Those above $3, in the segments $4 or in all, due or any ($5), at most $6.
+    blocked_streams: "
+        SELECT b.stream_uuid, b.stream_name, b.category, b.tenant_id, b.segment, b.after_position, b.position, b.attempts,
+               b.error, b.retry_at, b.since
+        FROM {blocked_streams} b
+        WHERE b.subscription_tenant_id = $1 AND b.subscription_name = $2 AND b.position > $3
+          AND ($4::int[] IS NULL OR b.segment = ANY ($4))
+          AND (NOT $5 OR b.retry_at <= now() AT TIME ZONE 'UTC')
+        ORDER BY b.position LIMIT $6";
+    /// A stream that is deleted is blocked for no subscription. $1 to $3: its UUID, category, tenant.
+    free_deleted: "
+        DELETE FROM {blocked_streams} WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3";
+}

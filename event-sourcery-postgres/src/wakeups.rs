@@ -1,0 +1,224 @@
+//! Who waits is woken: by commits of this process at once, by those of other processes through a notification.
+//!
+//! No append's transaction notifies: the server lets such transactions commit one after the other only. What this process
+//! has committed it announces afterwards, from a task, in a statement of its own, for many commits together. Whoever waits
+//! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use event_sourcery::Result;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::task::AbortHandle;
+
+use crate::connections::Connections;
+use crate::sql::Sql;
+
+/// The channel of all stores in a database; what is said there is whose events were committed.
+const CHANNEL: &str = "event_sourcery";
+
+/// A process announces its commits at most so often.
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(20);
+
+/// How long somebody listens after the last one has waited.
+const LISTENS_ON: Duration = Duration::from_secs(60);
+
+/// How often a listener looks whether there is still somebody who waits.
+const LOOKS_AROUND: Duration = Duration::from_secs(5);
+
+/// How long a listener without a connection waits before it tries again, at first and at most.
+const RETRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The waiting and the committing of a process.
+#[derive(Debug)]
+pub(crate) struct Wakeups {
+    committed: Notify,
+    /// How many wait.
+    waiting: AtomicUsize,
+    /// None where nobody is to notify.
+    notifications: Option<Notifications>,
+}
+
+#[derive(Debug)]
+struct Notifications {
+    connections: Arc<Connections>,
+    sql: Arc<Sql>,
+    /// How the store's own notifications read.
+    about: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Something was committed that is not announced yet.
+    to_announce: bool,
+    announcing: bool,
+    listener: Option<AbortHandle>,
+}
+
+impl Wakeups {
+    pub(crate) fn new(
+        connections: &Arc<Connections>,
+        sql: &Arc<Sql>,
+        about: String,
+        notify: bool,
+    ) -> Arc<Self> {
+        let notifications = notify.then(|| Notifications {
+            connections: Arc::clone(connections),
+            sql: Arc::clone(sql),
+            about,
+            state: Mutex::default(),
+        });
+        Arc::new(Self { committed: Notify::new(), waiting: AtomicUsize::new(0), notifications })
+    }
+
+    /// Something was committed, or may have been.
+    pub(crate) fn committed(self: &Arc<Self>) {
+        self.committed.notify_waiters();
+        let Some(notifications) = &self.notifications else { return };
+        let mut state = notifications.state();
+        state.to_announce = true;
+        if !std::mem::replace(&mut state.announcing, true) {
+            notifications.connections.runtime.spawn(Arc::clone(self).announce());
+        }
+    }
+
+    /// The next commit that becomes known, from now on.
+    pub(crate) fn next(&self) -> Notified<'_> {
+        self.committed.notified()
+    }
+
+    /// Somebody waits, for as long as this is kept.
+    pub(crate) fn wait(self: &Arc<Self>) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        if let Some(notifications) = &self.notifications {
+            notifications.state().listener.get_or_insert_with(|| {
+                let options = notifications.connections.pool.connect_options();
+                let listener = Listener { wakeups: Arc::downgrade(self), options };
+                notifications.connections.runtime.spawn(listener.run()).abort_handle()
+            });
+        }
+        Waiting(&self.waiting)
+    }
+
+    async fn announce(self: Arc<Self>) {
+        let Some(notifications) = &self.notifications else { return };
+        while notifications.is_something_to_announce() {
+            if let Err(problem) = notifications.announce().await {
+                tracing::debug!(%problem, "other processes were not told of a commit, and find it by looking");
+            }
+            tokio::time::sleep(ANNOUNCE_EVERY).await;
+        }
+    }
+
+    /// Whether nobody has waited for long, and the listener goes. Whoever waits next starts another one.
+    fn lets_the_listener_go(&self, idle_since: &mut Instant) -> bool {
+        let Some(notifications) = &self.notifications else { return true };
+        let mut state = notifications.state();
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            *idle_since = Instant::now();
+        }
+        let goes = idle_since.elapsed() > LISTENS_ON;
+        if goes {
+            state.listener = None;
+        }
+        goes
+    }
+}
+
+impl Drop for Wakeups {
+    fn drop(&mut self) {
+        let Some(notifications) = &self.notifications else { return };
+        if let Some(listener) = notifications.state().listener.take() {
+            listener.abort();
+        }
+    }
+}
+
+impl Notifications {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_something_to_announce(&self) -> bool {
+        let mut state = self.state();
+        state.announcing = std::mem::take(&mut state.to_announce);
+        state.announcing
+    }
+
+    async fn announce(&self) -> Result<()> {
+        let mut connection = self.connections.acquire().await?;
+        let told = self.sql.announce.query().execute(&mut *connection).await;
+        connection.keep_after(told.map(drop).map_err(crate::classify))
+    }
+}
+
+/// One that waits.
+pub(crate) struct Waiting<'w>(&'w AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Listens for other processes' commits, until nobody wants to know.
+struct Listener {
+    wakeups: Weak<Wakeups>,
+    options: Arc<PgConnectOptions>,
+}
+
+impl Listener {
+    async fn run(self) {
+        let (shortest, longest) = RETRIES;
+        let (mut idle_since, mut pause) = (Instant::now(), shortest);
+        loop {
+            let began = Instant::now();
+            match self.listen(&mut idle_since).await {
+                Ok(()) => return,
+                Err(problem) => tracing::debug!(%problem, "nobody listens for other processes' commits"),
+            }
+            if self.is_let_go(&mut idle_since) {
+                return;
+            }
+            pause = if began.elapsed() > longest { shortest } else { longest.min(pause * 2) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn is_let_go(&self, idle_since: &mut Instant) -> bool {
+        self.wakeups.upgrade().is_none_or(|wakeups| wakeups.lets_the_listener_go(idle_since))
+    }
+
+    async fn listen(&self, idle_since: &mut Instant) -> Result<(), sqlx::Error> {
+        let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let own = own.connect_lazy_with((*self.options).clone());
+        let mut listener = PgListener::connect_with(&own).await?;
+        listener.listen(CHANNEL).await?;
+        self.wake(None);
+        while !self.is_let_go(idle_since) {
+            // Nothing is lost when it is given up: it is asked again.
+            match tokio::time::timeout(LOOKS_AROUND, listener.try_recv()).await {
+                Ok(Ok(Some(notification))) => self.wake(Some(notification.payload())),
+                // It was without a connection, and does not know what was said meanwhile.
+                Ok(Ok(None)) => self.wake(None),
+                Ok(Err(problem)) => return Err(problem),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes all who wait, if it is about their store, or may be.
+    fn wake(&self, about: Option<&str>) {
+        if let Some(wakeups) = self.wakeups.upgrade()
+            && let Some(notifications) = &wakeups.notifications
+            && about.is_none_or(|about| about == notifications.about)
+        {
+            wakeups.committed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Stores of the first layout: brought to this one, with others at work on them.
+
+use event_sourcery::{Error, StreamId};
+use event_sourcery_postgres::PostgresBackend;
+use postgres_cluster::{Database, Server};
+
+use crate::scene::{Scene, event, length, open};
+
+/// What the second layout has added.
+const TAKE_BACK: &str = "
+    DROP TABLE event_sourcery_subscription_segments, event_sourcery_subscription_members,
+               event_sourcery_blocked_streams, event_sourcery_event_blocks, event_sourcery_event_blocks_listed;
+    UPDATE event_sourcery_layout SET version = 1";
+
+/// A store as the version before this one has left it.
+async fn of_layout_1() -> (Scene, StreamId) {
+    let (scene, stream) = (Scene::new().await, StreamId::random());
+    scene.store.append(&stream, event()).await.unwrap();
+    scene.database.psql(TAKE_BACK);
+    (scene, stream)
+}
+
+fn schema(database: &Database) -> String {
+    database.psql(
+        "SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
+         WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace) AND attnum > 0
+         ORDER BY attrelid::regclass::text, attname;
+         SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1;
+         SELECT version FROM event_sourcery_layout",
+    )
+}
+
+#[tokio::test]
+async fn a_store_of_layout_1_becomes_what_a_new_one_is_by_opening_it_and_by_hand() {
+    let new = Server::shared().create_database();
+    drop(open(&new.url()).await);
+    for by_hand in [false, true] {
+        let (scene, stream) = of_layout_1().await;
+        let options = || PostgresBackend::options(scene.database.url());
+        let missing = options().migrate(false).open().await.unwrap_err();
+        assert!(
+            matches!(&missing, Error::MigrationNeeded { problem } if problem.contains("blocked_streams"))
+        );
+        let printed = options().migration().await.unwrap();
+        assert!(!printed.contains("ALTER TABLE"), "{printed}");
+        if by_hand {
+            scene.database.psql(&format!("BEGIN; {printed} COMMIT;"));
+        }
+        let store = open(&scene.database.url()).await;
+        assert_eq!(options().migration().await.unwrap(), "");
+        assert_eq!(schema(&scene.database), schema(&new));
+        assert_eq!(length(&store, &stream).await, 1);
+    }
+}
+
+/// The store that is open already goes on while a new one migrates, and is not kept waiting for one that holds things up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_go_on_appending_while_a_store_of_layout_1_is_migrated() {
+    let (scene, _) = of_layout_1().await;
+    let mut holding_up = scene.begin().await;
+    scene.store.within(&mut holding_up).append(&StreamId::random(), event()).await.unwrap();
+    let url = scene.database.url();
+    let opening = tokio::spawn(async move { open(&url).await });
+    scene.until_waiting(1).await;
+    for _ in 0..20 {
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+    }
+    assert!(!opening.is_finished());
+    holding_up.commit().await.unwrap();
+    let store = opening.await.unwrap();
+    store.append(&StreamId::random(), event()).await.unwrap();
+    assert_eq!(scene.events().await, 23);
+    assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "2");
+}
+
+#[tokio::test]
+async fn the_longest_prefix_leaves_room_for_every_name() {
+    let (database, prefix) = (Server::shared().create_database(), "p".repeat(24));
+    let options = || PostgresBackend::options(database.url()).table_prefix(prefix.clone());
+    drop(options().open().await.unwrap());
+    assert_eq!(options().migration().await.unwrap(), "", "every table and index is found by its name");
+    let longest = "SELECT max(length(relname)) < 63 FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                   AND relkind IN ('r', 'i') AND relname NOT LIKE '%\\_key' AND relname NOT LIKE '%\\_idx'";
+    assert_eq!(database.psql(longest), "t");
+}

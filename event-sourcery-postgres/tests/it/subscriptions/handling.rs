@@ -1,0 +1,78 @@
+//! A handler's transaction: ended by the server where it freezes, and never taken for committed where it is not.
+
+use std::time::Duration;
+
+use event_sourcery::backend::{Backend as _, JoinableBackend as _};
+use event_sourcery::{Error, StreamId};
+use event_sourcery_postgres::{PostgresBackend, sqlx};
+
+use super::Subscription;
+use crate::scene::{event, length, until};
+
+#[tokio::test]
+async fn a_transaction_that_freezes_is_ended_and_holds_nobody_up() {
+    let (subscription, leases) = Subscription::of_member(1).await;
+    let (backend, store) = (&subscription.backend, &subscription.scene.store);
+    for ends_by_commit in [true, false] {
+        let idle = Duration::from_millis(300);
+        let mut frozen = backend.begin_handling(idle).await.unwrap();
+        let stream = StreamId::random();
+        let drawn = store.within(&mut frozen).append(&stream, event()).await.unwrap();
+        let after = store.append(&StreamId::random(), event()).await.unwrap();
+        assert!(backend.position().await.unwrap().to_i64() < drawn.position.to_i64());
+        assert_eq!(backend.held_up_by().await.unwrap().len(), 1);
+
+        until(async || after.position.is_covered_by(backend.position().await.unwrap())).await;
+
+        assert_eq!(backend.held_up_by().await.unwrap(), []);
+        let refused = if ends_by_commit {
+            backend.commit(frozen).await.unwrap_err()
+        } else {
+            let request = subscription.request(&leases, Some(1), Vec::new());
+            backend.join(&mut frozen).progress(&request).await.unwrap_err()
+        };
+        assert!(matches!(refused, Error::Unavailable { .. } | Error::OutcomeUnknown { .. }), "{refused:?}");
+        assert_eq!(length(store, &stream).await, 0);
+    }
+}
+
+/// The server rolls such a transaction back when it is asked to commit, and the driver does not tell.
+#[tokio::test]
+async fn a_handler_that_keeps_a_failed_statement_to_itself_does_not_make_progress() {
+    let (subscription, leases) = Subscription::of_member(1).await;
+    let (backend, stream) = (&subscription.backend, StreamId::random());
+    let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
+    subscription.scene.store.within(&mut handling).append(&stream, event()).await.unwrap();
+    let kept_quiet = sqlx::query("SELECT 1 / 0").execute(PostgresBackend::connection(&mut handling)).await;
+    assert!(kept_quiet.is_err());
+    let request = subscription.request(&leases, Some(1), Vec::new());
+    let refused = backend.join(&mut handling).progress(&request).await.unwrap_err();
+    assert!(refused.to_string().contains("current transaction is aborted"), "{refused}");
+    drop(handling);
+    assert_eq!(subscription.positions().await, [0]);
+    assert_eq!(length(&subscription.scene.store, &stream).await, 0);
+}
+
+#[tokio::test]
+async fn it_is_begun_in_one_round_trip_and_its_limits_end_with_it() {
+    let subscription = Subscription::new().await;
+    let options = PostgresBackend::options(subscription.scene.database.url()).max_connections(1);
+    let backend = options.open().await.unwrap();
+    let shown = async |connection: &mut sqlx::PgConnection, what: &'static str| -> String {
+        sqlx::query_scalar(what).fetch_one(connection).await.unwrap()
+    };
+    for (idle, expected) in
+        [(Duration::ZERO, "1ms"), (Duration::from_secs(7), "7s"), (Duration::MAX, "2147483647ms")]
+    {
+        let mut handling = backend.begin_handling(idle).await.unwrap();
+        if idle > Duration::ZERO {
+            let connection = PostgresBackend::connection(&mut handling);
+            assert_eq!(shown(connection, "SHOW idle_in_transaction_session_timeout").await, expected);
+            let connection = PostgresBackend::connection(&mut handling);
+            assert_eq!(shown(connection, "SHOW transaction_isolation").await, "read committed");
+            backend.commit(handling).await.unwrap();
+            let mut connection = backend.pool().acquire().await.unwrap();
+            assert_eq!(shown(&mut connection, "SHOW idle_in_transaction_session_timeout").await, "0");
+        }
+    }
+}

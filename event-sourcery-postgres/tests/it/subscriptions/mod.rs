@@ -1,0 +1,121 @@
+//! What is kept for durable subscriptions, and how it holds up where several work on it at once. What it means is tested by
+//! the conformance kit.
+
+mod blocked;
+mod changes;
+mod handling;
+mod progress;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_sourcery::backend::{
+    BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
+    SubscriptionBackend as _, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+};
+use event_sourcery::{Error, Position, Result, StreamId, TenantId};
+use event_sourcery_postgres::PostgresBackend;
+use event_sourcery_postgres::sqlx::types::Uuid;
+
+use crate::scene::Scene;
+
+/// A subscription on a store.
+struct Subscription {
+    scene: Scene,
+    backend: PostgresBackend,
+    id: SubscriptionId,
+}
+
+impl Subscription {
+    async fn new() -> Self {
+        Self::on(Scene::new().await)
+    }
+
+    fn on(scene: Scene) -> Self {
+        let backend = scene.store.backend().clone();
+        let id = SubscriptionId { tenant: TenantId::DEFAULT, name: Arc::from("invoices") };
+        Self { scene, backend, id }
+    }
+
+    /// It exists, and all its segments are a member's.
+    async fn of_member(segments: u16) -> (Self, Vec<Lease>) {
+        let subscription = Self::new().await;
+        let member = Uuid::new_v4();
+        let record = subscription.change(renew(member, segments)).await.unwrap();
+        let leases: Vec<_> = record.leases_of(member).map(|(lease, _)| lease).collect();
+        assert_eq!(leases.len(), usize::from(segments));
+        (subscription, leases)
+    }
+
+    async fn change(&self, change: SubscriptionChange) -> Option<SubscriptionRecord> {
+        let changed = self.backend.change_subscription(self.id.clone(), change).await.unwrap();
+        assert_eq!(self.read().await, changed, "what is told is what is there");
+        changed
+    }
+
+    async fn read(&self) -> Option<SubscriptionRecord> {
+        self.backend.subscription(self.id.clone()).await.unwrap()
+    }
+
+    async fn positions(&self) -> Vec<i64> {
+        let record = self.read().await.unwrap();
+        record.segments.iter().map(|segment| segment.position.to_i64()).collect()
+    }
+
+    fn request(
+        &self,
+        leases: &[Lease],
+        position: Option<i64>,
+        streams: Vec<StreamProgress>,
+    ) -> ProgressRequest {
+        let position = position.map(Position::from_i64);
+        ProgressRequest { subscription: self.id.clone(), leases: leases.to_vec(), position, streams }
+    }
+
+    async fn reach(&self, leases: &[Lease], position: i64) -> Result<()> {
+        self.backend.progress(self.request(leases, Some(position), Vec::new())).await
+    }
+
+    async fn streams(&self, leases: &[Lease], streams: Vec<StreamProgress>) -> Result<()> {
+        self.backend.progress(self.request(leases, None, streams)).await
+    }
+
+    async fn blocked(&self) -> Vec<BlockedStream> {
+        let request = BlockedRequest {
+            subscription: self.id.clone(),
+            segments: None,
+            due: false,
+            after: Position::START,
+            limit: 100,
+        };
+        self.backend.blocked_streams(request).await.unwrap()
+    }
+}
+
+fn renew(member: Uuid, segments: u16) -> SubscriptionChange {
+    SubscriptionChange::Renew(RenewRequest {
+        member,
+        create: (segments, Position::START),
+        lasting: Duration::from_secs(10),
+        reached: Vec::new(),
+        share: true,
+    })
+}
+
+fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
+    BlockedStream {
+        tenant: TenantId::DEFAULT,
+        stream: stream.clone(),
+        segment: 0,
+        after: Position::from_i64(position - 1),
+        position: Position::from_i64(position),
+        attempts: 1,
+        error: "no such customer".to_owned(),
+        retry_at: None,
+        since: "2024-05-01T12:00:00.000001Z".parse().unwrap(),
+    }
+}
+
+fn is_lost(result: &Result<()>) -> bool {
+    matches!(result, Err(Error::LeaseLost { subscription }) if subscription == "invoices")
+}

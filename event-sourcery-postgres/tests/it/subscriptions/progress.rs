@@ -1,0 +1,125 @@
+//! Checkpoints: under the leases that they are written with, all or none.
+
+use std::time::Duration;
+
+use event_sourcery::Error;
+use event_sourcery::backend::{JoinableBackend as _, Lease, SubscriptionBackend as _, SubscriptionChange};
+use event_sourcery::{Position, StreamId};
+use event_sourcery_postgres::{PostgresBackend, sqlx};
+
+use super::{Subscription, is_lost};
+use crate::scene::{event, length};
+
+#[tokio::test]
+async fn checkpoints_of_several_segments_move_together_and_never_back() {
+    let (subscription, leases) = Subscription::of_member(3).await;
+    subscription.reach(&leases[1..2], 7).await.unwrap();
+    subscription.reach(&leases, 5).await.unwrap();
+    assert_eq!(subscription.positions().await, [5, 7, 5]);
+    subscription.reach(&leases[..2], 6).await.unwrap();
+    assert_eq!(subscription.positions().await, [6, 7, 5]);
+}
+
+#[tokio::test]
+async fn with_one_token_that_is_not_the_segments_nothing_is_written() {
+    let (subscription, leases) = Subscription::of_member(3).await;
+    let older = Lease { token: leases[2].token - 1, ..leases[2] };
+    let unknown = Lease { segment: 9, ..leases[2] };
+    for wrong in [older, unknown] {
+        let refused = subscription.reach(&[leases[0], wrong], 5).await;
+        assert!(is_lost(&refused), "{refused:?}");
+    }
+    let mut other = subscription.request(&leases, Some(5), Vec::new());
+    other.subscription.name = "other".into();
+    assert!(matches!(subscription.backend.progress(other).await, Err(Error::LeaseLost { .. })));
+    assert_eq!(subscription.positions().await, [0, 0, 0]);
+}
+
+/// A statement that has waited for a lock goes on with what is there then, not with what was there when it began.
+#[tokio::test]
+async fn progress_that_has_waited_for_a_change_of_the_segments_goes_by_what_they_are_then() {
+    for (change, expected) in [
+        ("leased_until = leased_until + interval '1 s'", Some([5, 5])),
+        ("position = 4", Some([5, 5])),
+        ("position = 6 WHERE segment = 0", Some([6, 5])),
+        ("token = token + 1 WHERE segment = 0", None),
+        ("token = token + 1 WHERE segment = 1", None),
+    ] {
+        let (subscription, leases) = Subscription::of_member(2).await;
+        let mut tx = subscription.scene.begin().await;
+        let update = format!("UPDATE event_sourcery_subscription_segments SET {change}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(update)).execute(&mut *tx).await.unwrap();
+        let (backend, request) =
+            (subscription.backend.clone(), subscription.request(&leases, Some(5), Vec::new()));
+        let waiting = tokio::spawn(async move { backend.progress(request).await });
+        subscription.scene.until_waiting(1).await;
+        tx.commit().await.unwrap();
+        let made = waiting.await.unwrap();
+        match expected {
+            Some(positions) => {
+                made.unwrap();
+                assert_eq!(subscription.positions().await, positions, "{change}");
+            }
+            None => {
+                assert!(is_lost(&made), "{change}: {made:?}");
+                assert_eq!(subscription.positions().await, [0, 0], "{change}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_a_handlers_transaction_the_checkpoint_is_there_with_what_the_handler_wrote() {
+    let (subscription, leases) = Subscription::of_member(1).await;
+    let (backend, stream) = (&subscription.backend, StreamId::random());
+    for commit in [false, true] {
+        let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
+        subscription.scene.store.within(&mut handling).append(&stream, event()).await.unwrap();
+        let request = subscription.request(&leases, Some(3), Vec::new());
+        backend.join(&mut handling).progress(&request).await.unwrap();
+        if commit {
+            backend.commit(handling).await.unwrap();
+        }
+    }
+    assert_eq!(subscription.positions().await, [3]);
+    assert_eq!(length(&subscription.scene.store, &stream).await, 1);
+}
+
+#[tokio::test]
+async fn in_a_handlers_transaction_too_a_lost_lease_is_told_and_the_transaction_can_go_on() {
+    let (subscription, leases) = Subscription::of_member(2).await;
+    subscription.change(SubscriptionChange::Reset { position: Position::START }).await;
+    let backend = &subscription.backend;
+    let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
+    let request = subscription.request(&leases, Some(3), Vec::new());
+    let refused = backend.join(&mut handling).progress(&request).await;
+    assert!(is_lost(&refused), "{refused:?}");
+    sqlx::query("SELECT 1").execute(PostgresBackend::connection(&mut handling)).await.unwrap();
+    backend.commit(handling).await.unwrap();
+    assert_eq!(subscription.positions().await, [0, 0]);
+}
+
+/// Two that write the same checkpoints, in whatever order their leases come, do not end each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn progress_of_many_segments_at_once_ends_in_no_deadlock() {
+    let (subscription, leases) = Subscription::of_member(8).await;
+    let tasks = (0..4).map(|number| {
+        let backend = subscription.backend.clone();
+        let mut leases = leases.clone();
+        leases.rotate_left(2 * number);
+        if number % 2 == 0 {
+            leases.reverse();
+        }
+        let requests: Vec<_> =
+            (0..50).map(|position| subscription.request(&leases, Some(position), Vec::new())).collect();
+        tokio::spawn(async move {
+            for request in requests {
+                backend.progress(request).await.unwrap();
+            }
+        })
+    });
+    for task in futures_util::future::join_all(tasks).await {
+        task.unwrap();
+    }
+    assert_eq!(subscription.positions().await, [49; 8]);
+}

@@ -1,0 +1,84 @@
+//! Contract 8.6, 8.7 and 8.9, with real processes: whoever runs a durable subscription is killed, frozen, or stopped, and
+//! so is the server.
+
+mod at_least_once;
+mod exactly_once;
+mod handled;
+mod load;
+mod outages;
+#[path = "../crashes/proxy.rs"]
+mod proxy;
+mod read_model;
+mod worker;
+
+use std::time::Duration;
+
+use event_sourcery::backend::{SubscriptionBackend as _, SubscriptionId, SubscriptionRecord};
+use event_sourcery::{Durable, RawEvent, TenantId};
+use event_sourcery_postgres::PostgresBackend;
+
+use crate::process::once_more_on;
+use crate::scene::{Scene, Store, from_environment, until};
+use load::HAPPENED;
+use worker::Worker;
+
+/// How often to kill: `EVENT_SOURCERY_KILLS`, or 60.
+const KILLS: &str = "EVENT_SOURCERY_KILLS";
+/// Short, so that others take over soon.
+const LEASE: Duration = Duration::from_millis(300);
+/// How many events are handled before their progress is kept.
+const BATCH: usize = 8;
+
+fn id() -> SubscriptionId {
+    SubscriptionId { tenant: TenantId::DEFAULT, name: "counting".into() }
+}
+
+/// Nobody's handler fails by itself here: what fails is tried again as often as it takes, and soon.
+fn subscription(store: &Store) -> Durable<PostgresBackend, RawEvent> {
+    let durable = store.subscribe().event_names([HAPPENED]).durable("counting");
+    let (soon, later) = (Duration::from_millis(10), Duration::from_millis(100));
+    durable.lease(LEASE).batch(BATCH).attempts(u32::MAX).pauses(soon, later)
+}
+
+/// Another process that runs a test, and finds the database's address.
+fn worker(test: &str, url: &str) -> Worker {
+    Worker::start(once_more_on(test, url))
+}
+
+async fn record(store: &Store) -> Option<SubscriptionRecord> {
+    store.backend().subscription(id()).await.unwrap()
+}
+
+/// Returns once everything is handled that is there now.
+async fn until_all_is_handled(store: &Store) {
+    until(async || {
+        let status = subscription(store).status().await.unwrap();
+        status.is_some_and(|status| status.events_behind == 0)
+            && subscription(store).blocked().await.unwrap().is_empty()
+    })
+    .await;
+}
+
+/// Keeps two processes at work on the subscription and kills one or the other, so many times; `effects` tells how much
+/// they have done so far.
+async fn kill_again_and_again(
+    kills: u64,
+    start: impl Fn() -> Worker,
+    mut effects: impl AsyncFnMut() -> i64,
+) {
+    let mut workers = [start(), start()];
+    for _ in 0..kills {
+        if fastrand::u8(..3) == 0 {
+            let before = effects().await;
+            until(async || effects().await > before).await;
+        }
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(..120_000))).await;
+        let killed = fastrand::choice(&mut workers).unwrap();
+        std::mem::replace(killed, start()).kill();
+    }
+}
+
+/// How often to kill.
+fn kills() -> u64 {
+    from_environment(KILLS, 60)
+}

@@ -1,0 +1,148 @@
+//! Contract 8.5: who waits is woken, by other processes too, and finds by itself what it is not told of.
+
+use std::time::{Duration, Instant};
+
+use event_sourcery::backend::Backend as _;
+use event_sourcery::{EventStore, Position, StreamId};
+use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
+
+use crate::scene::{Scene, Store, event, until};
+
+/// The store as another process has it.
+async fn opened(options: PostgresOptions) -> Store {
+    EventStore::new(options.open().await.unwrap())
+}
+
+fn options(scene: &Scene) -> PostgresOptions {
+    PostgresBackend::options(scene.database.url())
+}
+
+/// How long it takes from the answer to an append by the one until the other one, which waits, knows: at the median.
+async fn median(from: &Store, to: &Store, tries: usize) -> Duration {
+    let mut took = Vec::new();
+    for _ in 0..tries {
+        let (reader, settled) = (to.backend().clone(), to.position().await.unwrap());
+        let waiting = tokio::spawn(async move {
+            reader.wait_beyond(settled).await.unwrap();
+            Instant::now()
+        });
+        // At any moment between two looks.
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(20..180))).await;
+        from.append(&StreamId::random(), event()).await.unwrap();
+        let committed = Instant::now();
+        took.push(waiting.await.unwrap().saturating_duration_since(committed));
+    }
+    took.sort_unstable();
+    println!("{took:?}");
+    took[tries / 2]
+}
+
+/// How many connections listen.
+async fn listeners(scene: &Scene) -> i64 {
+    let listening = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    scene.number(listening).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_of_another_process_wakes_long_before_the_next_look() {
+    let scene = Scene::new().await;
+    let another = scene.another_store().await;
+    let median = median(&scene.store, &another, 20).await;
+    assert!(median < Duration::from_millis(25), "{median:?}");
+    assert_eq!(listeners(&scene).await, 1, "only who waits listens");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_of_another_process_wakes_when_it_commits() {
+    let scene = Scene::new().await;
+    let reader = scene.another_store().await.backend().clone();
+    let first = tokio::spawn({
+        let reader = reader.clone();
+        async move { reader.wait_beyond(Position::START).await.unwrap() }
+    });
+    until(async || listeners(&scene).await == 1).await;
+    let mut tx = scene.store.backend().begin().await.unwrap();
+    scene.store.within(&mut tx).append(&StreamId::random(), event()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(first.await.unwrap().to_i64(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_notifications_nobody_listens_and_commits_are_found_by_looking() {
+    let scene = Scene::new().await;
+    let quiet = opened(options(&scene).notifications(false)).await;
+    for (from, to) in [(&quiet, &scene.store), (&scene.store, &quiet)] {
+        let median = median(from, to, 5).await;
+        assert!(median < Duration::from_millis(250), "{median:?}");
+    }
+    assert_eq!(listeners(&scene).await, 1, "the other one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_whose_connection_is_ended_is_replaced_and_nothing_is_missed_meanwhile() {
+    let scene = Scene::new().await;
+    let another = scene.another_store().await;
+    for _ in 0..3 {
+        let settled = another.position().await.unwrap();
+        let reader = another.backend().clone();
+        let waiting = tokio::spawn(async move { reader.wait_beyond(settled).await.unwrap() });
+        until(async || listeners(&scene).await == 1).await;
+        scene
+            .run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+            )
+            .await;
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+        let found = tokio::time::timeout(Duration::from_secs(2), waiting).await;
+        assert!(found.expect("it is found by looking").unwrap() > settled);
+        until(async || listeners(&scene).await == 1).await;
+    }
+    let median = median(&scene.store, &another, 20).await;
+    assert!(median < Duration::from_millis(25), "{median:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_ends_with_its_store() {
+    let scene = Scene::new().await;
+    let another = scene.another_store().await;
+    median(&scene.store, &another, 1).await;
+    assert_eq!(listeners(&scene).await, 1);
+    drop(another);
+    until(async || listeners(&scene).await == 0).await;
+}
+
+/// In one database, but not about one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_of_other_names_are_not_woken() {
+    let scene = Scene::new().await;
+    let other = opened(options(&scene).schema("billing").table_prefix("billing_")).await;
+    let mut listener = sqlx::postgres::PgListener::connect(&scene.database.url()).await.unwrap();
+    listener.listen("event_sourcery").await.unwrap();
+    for (store, expected) in
+        [(&scene.store, "\"public\".event_sourcery_events"), (&other, "\"billing\".billing_events")]
+    {
+        store.append(&StreamId::random(), event()).await.unwrap();
+        assert_eq!(listener.recv().await.unwrap().payload(), expected);
+    }
+}
+
+/// An append's transaction that notified would wait for every other one that does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_commits_are_announced_by_few_notifications() {
+    let scene = Scene::new().await;
+    let mut listener = sqlx::postgres::PgListener::connect(&scene.database.url()).await.unwrap();
+    listener.listen("event_sourcery").await.unwrap();
+    let began = Instant::now();
+    for _ in 0..200 {
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+    }
+    let most = began.elapsed().as_millis() / 20 + 2;
+    let mut told = 0;
+    while let Ok(notification) = tokio::time::timeout(Duration::from_millis(300), listener.recv()).await {
+        notification.unwrap();
+        told += 1;
+    }
+    assert!((1..=most).contains(&told), "{told} of at most {most}");
+}

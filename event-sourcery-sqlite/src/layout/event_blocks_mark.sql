@@ -1,0 +1,3 @@
+CREATE TABLE {event_blocks_mark} (
+    block INTEGER NOT NULL
+);

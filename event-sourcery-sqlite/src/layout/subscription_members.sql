@@ -1,0 +1,7 @@
+CREATE TABLE {subscription_members} (
+    tenant_id VARCHAR(255) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    member CHAR(32) NOT NULL,
+    until DATETIME NOT NULL,
+    PRIMARY KEY (tenant_id, name, member)
+) WITHOUT ROWID;

@@ -1,0 +1,56 @@
+//! What a reader has still before it.
+
+use std::ops::ControlFlow::{self, Continue};
+
+use event_sourcery::backend::{Backlog, Filter, Segments};
+use event_sourcery::{Position, Result};
+use rusqlite::Row;
+
+use super::search::{Found, Search};
+use super::{Operations, unreadable};
+use crate::rows;
+use crate::sql::Sql;
+
+/// The count of what is found.
+#[derive(Default)]
+pub(crate) struct Count {
+    segments: Option<Segments>,
+    backlog: Backlog,
+}
+
+impl Found for Count {
+    fn sql(sql: &Sql) -> &str {
+        &sql.count
+    }
+
+    fn take(&mut self, operations: Operations<'_>, row: &Row<'_>) -> Result<ControlFlow<()>> {
+        if rows::is_outside(row, 1, self.segments) {
+            return Ok(Continue(()));
+        }
+        if self.backlog.events == 0 {
+            self.backlog.oldest = Some(time_of(operations, row)?);
+        }
+        self.backlog.events += 1;
+        Ok(Continue(()))
+    }
+}
+
+/// The time of an event. It stands behind the payload: to read it for every event that is counted would be slow.
+fn time_of(operations: Operations<'_>, row: &Row<'_>) -> Result<jiff::Timestamp> {
+    let position: i64 = row.get(0).map_err(|error| operations.failed(error))?;
+    let time = operations.first(&operations.sql.time_of_event, [position], |row| row.get::<_, String>(0))?;
+    rows::timestamp(&time.unwrap_or_default()).map_err(unreadable)
+}
+
+impl Search<Count> {
+    /// Counts what is above a position, up to what is settled.
+    pub(crate) fn for_backlog(after: Position, filter: Filter) -> Self {
+        let count = Count { segments: filter.segments, backlog: Backlog::default() };
+        Self::new(filter, after, None, 0, count)
+    }
+
+    /// The backlog, once the search is at its end.
+    pub(crate) fn backlog(self) -> Backlog {
+        self.found.backlog
+    }
+}

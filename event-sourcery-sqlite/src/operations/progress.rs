@@ -1,0 +1,98 @@
+//! The progress of durable subscriptions, and the streams that wait.
+
+use event_sourcery::backend::{
+    BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId,
+};
+use event_sourcery::{Error, Position, Result};
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::subscription::key;
+use super::{Operations, json_array};
+use crate::rows::{self, hex};
+use crate::time;
+
+impl Operations<'_> {
+    /// Writes progress, all or nothing. A lost lease is found before anything is written.
+    pub(crate) fn progress(&self, request: &ProgressRequest) -> Result<()> {
+        let ProgressRequest { subscription, leases, position, streams } = request;
+        let (tenant, name) = key(subscription);
+        self.atomically(|| {
+            for lease in leases {
+                let held =
+                    self.first(&self.sql.lease_holds, (tenant, name, lease.segment, lease.token), |_| Ok(()));
+                if held?.is_none() {
+                    return Err(lost(subscription));
+                }
+            }
+            for progress in streams {
+                self.write_stream(subscription, progress)?;
+            }
+            let Some(position) = position else { return Ok(()) };
+            for lease in leases {
+                self.execute(&self.sql.reach, (tenant, name, lease.segment, position.to_i64()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes what becomes of a stream, if it is what the request says.
+    fn write_stream(&self, subscription: &SubscriptionId, progress: &StreamProgress) -> Result<()> {
+        let (tenant, stream) = progress.stream();
+        let (subscription_tenant, name) = key(subscription);
+        let key = (subscription_tenant, name, hex(stream.uuid()), stream.stored_category(), tenant.as_str());
+        let blocked_at =
+            self.first(&self.sql.blocked_at, key.clone(), |row| row.get(0))?.map(Position::from_i64);
+        match progress {
+            StreamProgress::Block(blocked) if blocked_at.is_none() => self.block(subscription, blocked),
+            StreamProgress::Change(was, blocked) if blocked_at == Some(*was) => {
+                self.block(subscription, blocked)
+            }
+            StreamProgress::Free(was, ..) if blocked_at == Some(*was) => {
+                self.execute(&self.sql.free, key).map(drop)
+            }
+            StreamProgress::Waits(..) if blocked_at.is_some() => Ok(()),
+            _ => Err(lost(subscription)),
+        }
+    }
+
+    fn block(&self, subscription: &SubscriptionId, blocked: &BlockedStream) -> Result<()> {
+        let (subscription_tenant, name) = key(subscription);
+        let BlockedStream { tenant, stream, segment, after, position, attempts, error, retry_at, since } =
+            blocked;
+        let values = params![
+            subscription_tenant,
+            name,
+            hex(stream.uuid()),
+            stream.stored_category(),
+            tenant.as_str(),
+            stream.name(),
+            segment,
+            after.to_i64(),
+            position.to_i64(),
+            attempts,
+            error,
+            retry_at.map(time::to_text),
+            time::to_text(*since),
+        ];
+        self.execute(&self.sql.block, values).map(drop)
+    }
+
+    /// Streams that wait, by the position of the event that failed.
+    pub(crate) fn blocked_streams(&self, request: &BlockedRequest) -> Result<Vec<BlockedStream>> {
+        let BlockedRequest { subscription, segments, due, after, limit } = request;
+        let (tenant, name) = key(subscription);
+        let (after, limit) = (after.to_i64(), i64::try_from(*limit).unwrap_or(i64::MAX));
+        let segments = segments.map(|segments| json_array(segments.numbers()));
+        if *due {
+            let now = time::to_text(Timestamp::now());
+            let values = (tenant, name, after, segments, limit, now);
+            return self.all_rows(&self.sql.due, values, rows::blocked_stream);
+        }
+        self.all_rows(&self.sql.blocked, (tenant, name, after, segments, limit), rows::blocked_stream)
+    }
+}
+
+fn lost(subscription: &SubscriptionId) -> Error {
+    Error::LeaseLost { subscription: subscription.name.to_string() }
+}

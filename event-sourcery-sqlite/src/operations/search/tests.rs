@@ -1,0 +1,366 @@
+//! Searches by the type directory find what a look at every event finds, whatever the directory holds.
+
+use std::time::Duration;
+
+use event_sourcery::backend::{Backend as _, Segments, StoredRecord, SubscriptionBackend as _};
+use event_sourcery::{Category, EventStore, RawEvent, StreamId, TenantId};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::backend::SqliteBackend;
+use crate::options::SqliteOptions;
+
+/// So many positions are more than a few blocks.
+const POSITIONS: i64 = 40 * BLOCK + 100;
+
+/// A store with a connection beside it.
+struct File {
+    folder: TempDir,
+    backend: SqliteBackend,
+    sql: Connection,
+}
+
+impl File {
+    async fn create() -> Self {
+        let folder = TempDir::new().unwrap();
+        let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
+        let sql = Connection::open(folder.path().join("events.db")).unwrap();
+        Self { folder, backend, sql }
+    }
+
+    /// A store with random events in streams of two tenants and two categories.
+    async fn filled() -> Self {
+        let file = Self::create().await;
+        let store = file.store();
+        for _ in 0..20 {
+            let stream = StreamId::random().in_category(["", "invoices"][fastrand::usize(..2)]).unwrap();
+            let tenant = TenantId::new(["acme", "other"][fastrand::usize(..2)]).unwrap();
+            let first = RawEvent::new("First", "{}").unwrap();
+            store.for_tenant(tenant).append(&stream, first).no_versioning().await.unwrap();
+        }
+        file.scatter(POSITIONS);
+        file
+    }
+
+    fn options(&self) -> SqliteOptions {
+        SqliteOptions::new(self.folder.path().join("events.db"))
+    }
+
+    fn store(&self) -> EventStore<SqliteBackend> {
+        EventStore::new(self.backend.clone())
+    }
+
+    /// Puts events at random positions among the next ones.
+    fn scatter(&self, positions: i64) {
+        let insert = "INSERT INTO event_sourcery_events
+                      (id, uuid, name, data, event_context, created_at, db_stream_id)
+                      SELECT ?1, lower(hex(randomblob(16))), ?2, '{}', '{}', '2026-01-01 00:00:00.000000', id
+                      FROM event_sourcery_streams ORDER BY random() LIMIT 1";
+        let mut position = self.number("SELECT seq FROM sqlite_sequence");
+        let end = position + positions;
+        self.sql.execute_batch("BEGIN IMMEDIATE").unwrap();
+        while position < end {
+            position += fastrand::i64(1..40);
+            let name = match fastrand::u32(..1_000) {
+                0..4 => "Rare",
+                4..34 => "Mid",
+                34..500 => "Dense",
+                _ => ["Frequent", "Usual"][fastrand::usize(..2)],
+            };
+            self.sql.prepare_cached(insert).unwrap().execute((position, name)).unwrap();
+        }
+        self.sql.execute_batch("COMMIT").unwrap();
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        self.sql.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn mark(&self) -> i64 {
+        self.number("SELECT coalesce(max(block), 0) FROM event_sourcery_event_blocks_mark")
+    }
+
+    /// Leaves in the directory what is below a block.
+    fn cut_back_to(&self, block: i64) {
+        let cut = "DELETE FROM event_sourcery_event_blocks WHERE block >= ?1";
+        self.sql.execute(cut, [block]).unwrap();
+        let cut = "UPDATE event_sourcery_event_blocks_mark SET block = ?1 WHERE block > ?1";
+        self.sql.execute(cut, [block]).unwrap();
+    }
+
+    fn assert_complete_below_the_mark(&self) {
+        let missing = "SELECT count(*) FROM event_sourcery_events
+                       WHERE id / 1024 < (SELECT block FROM event_sourcery_event_blocks_mark)
+                         AND (name, id / 1024) NOT IN (SELECT name, block FROM event_sourcery_event_blocks)";
+        assert_eq!(self.number(missing), 0);
+        assert!(self.number("SELECT count(*) FROM event_sourcery_event_blocks_mark") <= 1);
+    }
+
+    async fn all(&self) -> Vec<StoredRecord> {
+        let search = Search::for_page(Position::START, None, Filter::default(), usize::MAX);
+        self.backend.search(search).await.unwrap().page().records
+    }
+}
+
+fn named(names: &[&str]) -> Filter {
+    let mut filter = Filter::default();
+    filter.names = Some(names.iter().map(|name| std::sync::Arc::from(*name)).collect());
+    filter
+}
+
+fn random_filter() -> Filter {
+    let many: Vec<_> = (0..30).map(|number| format!("No{number}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).chain(["Rare"]).collect();
+    let all = [
+        &["Rare"][..],
+        &["Mid"],
+        &["Dense", "Rare", "Dense"],
+        &["First", "Rare", "None"],
+        &[],
+        &["None"],
+        &many,
+    ];
+    let mut filter = named(fastrand::choice(all).unwrap());
+    filter.tenant = fastrand::bool().then(|| TenantId::new("acme").unwrap());
+    filter.category = fastrand::bool().then(|| Category::new("invoices").unwrap());
+    filter.segments = fastrand::bool().then(|| Segments::new(3, [fastrand::u16(..3), 1]));
+    filter
+}
+
+fn positions<'r>(records: impl IntoIterator<Item = &'r StoredRecord>) -> Vec<Position> {
+    records.into_iter().map(|record| record.event.position).collect()
+}
+
+/// Compares pages and backlogs with what passes a filter among all events.
+async fn compare(file: &File, all: &[StoredRecord]) {
+    let settled = file.backend.position().await.unwrap();
+    let random = || Position::from_i64(fastrand::i64(0..settled.to_i64() + 10));
+    let (filter, limit) = (random_filter(), fastrand::usize(1..100));
+    let (after, up_to) = (random(), fastrand::bool().then(random));
+    let after = if fastrand::bool() { Position::START } else { after };
+    let case = format!("{filter:?} {after} {up_to:?} {limit}, mark {}", file.mark());
+    let end = up_to.unwrap_or(settled);
+    let passing = |end| -> Vec<_> {
+        let inside = |record: &&StoredRecord| {
+            record.event.position > after
+                && record.event.position <= end
+                && filter.passes(&record.tenant, &record.stream, &record.event.name)
+        };
+        all.iter().filter(inside).collect()
+    };
+
+    let search = Search::for_page(after, up_to, filter.clone(), limit);
+    let page = file.backend.search(search).await.unwrap().page();
+
+    let expected = passing(end);
+    let read = positions(&page.records);
+    assert_eq!(read, positions(expected.iter().copied().take(limit)), "{case}");
+    assert_eq!(page.has_more, expected.len() > limit, "{case}");
+    let next = if page.has_more { *read.last().unwrap() } else { end.max(after) };
+    assert_eq!(page.next, next, "{case}");
+    if fastrand::bool() {
+        let backlog = file.backend.backlog(after, filter.clone()).await.unwrap();
+        let expected = passing(settled);
+        assert_eq!(backlog.events, expected.len() as u64, "{case}");
+        assert_eq!(backlog.oldest, expected.first().map(|record| record.event.created_at), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn pages_and_backlogs_are_those_of_a_filter_that_looks_at_every_event() {
+    println!("seed {}", fastrand::get_seed());
+    let file = File::filled().await;
+    let store = file.store();
+    let (mut without, mut partly, mut wholly) = (0, 0, 0);
+    for _ in 0..8 {
+        let mut all = file.all().await;
+        for turn in 0..60 {
+            match fastrand::u8(..4) {
+                0 => file.cut_back_to(0),
+                1 => file.cut_back_to(fastrand::i64(0..60)),
+                _ => {}
+            }
+            let complete = (store.position().await.unwrap().to_i64() + 1) / BLOCK;
+            match file.mark() {
+                0 => without += 1,
+                mark if mark == complete => wholly += 1,
+                _ => partly += 1,
+            }
+            compare(&file, &all).await;
+            file.assert_complete_below_the_mark();
+            if turn == 30 {
+                let stream = fastrand::choice(&all).unwrap();
+                store.for_tenant(stream.tenant.clone()).delete_stream(&stream.stream).await.unwrap();
+                all = file.all().await;
+            }
+        }
+        file.scatter(fastrand::i64(1..6 * BLOCK));
+    }
+    assert!(without > 20 && partly > 20 && wholly > 20, "{without} {partly} {wholly}");
+}
+
+#[tokio::test]
+async fn a_few_missing_blocks_are_not_listed_and_more_are() {
+    let file = File::create().await;
+    file.store().append(&StreamId::random(), RawEvent::new("First", "{}").unwrap()).await.unwrap();
+    file.scatter(16 * BLOCK);
+    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    assert_eq!(file.mark(), 0);
+    file.scatter(BLOCK);
+    file.backend.backlog(Position::START, named(&[])).await.unwrap();
+    assert_eq!(file.mark(), 0);
+    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    assert_eq!(file.mark(), file.number("SELECT (seq + 1) / 1024 FROM sqlite_sequence"));
+    file.assert_complete_below_the_mark();
+}
+
+#[tokio::test]
+async fn blocks_with_very_many_names_are_listed_in_smaller_parts() {
+    let file = File::filled().await;
+    file.sql.execute("UPDATE event_sourcery_events SET name = 'No' || id WHERE name <> 'Rare'", []).unwrap();
+    file.sql.execute("UPDATE event_sourcery_events SET name = x'ff00' WHERE id % 7 = 0", []).unwrap();
+    file.scatter(200 * BLOCK);
+    file.sql.execute("UPDATE event_sourcery_events SET name = 'No' || id WHERE id % 2 = 0", []).unwrap();
+    let rare = file.number("SELECT count(*) FROM event_sourcery_events WHERE name = 'Rare'");
+    for _ in 0..2 {
+        let backlog = file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+        assert_eq!(backlog.events, rare.unsigned_abs());
+    }
+    assert_eq!(file.mark(), file.number("SELECT (seq + 1) / 1024 FROM sqlite_sequence"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_directory_built_by_two_handles_while_both_append_lacks_nothing() {
+    let file = File::create().await;
+    let handles = [file.backend.clone(), file.options().open().await.unwrap()];
+    let appending = handles.iter().map(|backend| {
+        let store = EventStore::new(backend.clone());
+        tokio::spawn(async move {
+            for _ in 0..60 {
+                let mut names = vec!["Dense"; 500];
+                names[fastrand::usize(..500)] = "Rare";
+                let events = names.into_iter().map(|name| RawEvent::new(name, "{}").unwrap());
+                store.append(&StreamId::random(), events.collect::<Vec<_>>()).await.unwrap();
+            }
+        })
+    });
+    let appending: Vec<_> = appending.collect();
+    let searching = handles.iter().chain(&handles).map(|backend| {
+        let backend = backend.clone();
+        tokio::spawn(async move {
+            let mut found = Vec::new();
+            let mut after = Position::START;
+            while found.len() < 120 {
+                let search = Search::for_page(after, None, named(&["Rare"]), 7);
+                let page = backend.search(search).await.unwrap().page();
+                found.extend(positions(&page.records));
+                after = page.next;
+                let all = Search::for_page(Position::START, Some(after), named(&["Rare"]), usize::MAX / 16);
+                let again = backend.search(Search { near: 0, ..all }).await.unwrap().page();
+                assert_eq!(positions(&again.records), found);
+            }
+            found
+        })
+    });
+    let searching: Vec<_> = searching.collect();
+    for appending in appending {
+        appending.await.unwrap();
+    }
+    for searching in searching {
+        let found = tokio::time::timeout(Duration::from_secs(60), searching).await.unwrap().unwrap();
+        assert!(found.len() == 120 && found.is_sorted());
+    }
+    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    assert!(file.mark() > 40);
+    file.assert_complete_below_the_mark();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_is_searched_all_the_same() {
+    let file = File::filled().await;
+    let all = file.all().await;
+    let rare: Vec<_> = all.iter().filter(|record| &*record.event.name == "Rare").collect();
+    let expected = positions(rare);
+    let read_only = file.options().read_only(true).open().await.unwrap();
+    let busy = file.options().busy_timeout(Duration::from_millis(10)).open().await.unwrap();
+    file.sql.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for block in [0, 20] {
+        for backend in [&read_only, &busy] {
+            let search = Search::for_page(Position::START, None, named(&["Rare"]), expected.len());
+            let page = backend.search(Search { near: 0, ..search }).await.unwrap().page();
+            assert_eq!(positions(&page.records), expected);
+            let backlog = backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+            assert_eq!(backlog.events, expected.len() as u64);
+            assert_eq!(file.mark(), block);
+        }
+        file.sql.execute_batch("ROLLBACK").unwrap();
+        file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+        file.cut_back_to(20);
+        file.sql.execute_batch("BEGIN IMMEDIATE").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_no_error_of_a_search() {
+    let (vfs, folder) = (faulty_vfs::FaultyVfs::register("directory"), TempDir::new().unwrap());
+    let options = SqliteOptions::new(folder.path().join("events.db")).vfs(vfs.name());
+    let backend = options.open().await.unwrap();
+    let store = EventStore::new(backend.clone());
+    for name in ["Rare", "Dense"].into_iter().cycle().take(20) {
+        let events: Vec<_> = (0..1_000).map(|_| RawEvent::new(name, "{}").unwrap()).collect();
+        store.append(&StreamId::random(), events).await.unwrap();
+    }
+    vfs.fail_writes_from(1, faulty_vfs::Fault::DiskFull);
+    let backlog = backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    assert_eq!(backlog.events, 10_000);
+    vfs.heal();
+    store.append(&StreamId::random(), RawEvent::new("Rare", "{}").unwrap()).await.unwrap();
+    assert_eq!(backend.backlog(Position::START, named(&["Rare"])).await.unwrap().events, 10_001);
+}
+
+#[tokio::test]
+async fn events_that_were_made_anew_are_listed_anew() {
+    let file = File::filled().await;
+    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    assert!(file.mark() >= 40);
+    let File { folder, backend, sql } = file;
+    drop(backend);
+    sql.execute_batch("DROP TABLE event_sourcery_events").unwrap();
+    drop(sql);
+    let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
+    let event = RawEvent::new("Early", "{}").unwrap();
+    EventStore::new(backend.clone()).append(&StreamId::random(), event).await.unwrap();
+    assert_eq!(backend.backlog(Position::START, named(&["Early"])).await.unwrap().events, 1);
+}
+
+#[tokio::test]
+async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_sort() {
+    let file = File::filled().await;
+    // What SQLite would know if all events had one name: it is not to rely on it, and look at all of them.
+    file.sql
+        .execute_batch(
+            "ANALYZE;
+             DELETE FROM sqlite_stat1;
+             INSERT INTO sqlite_stat1 VALUES
+             ('event_sourcery_event_blocks', 'event_sourcery_event_blocks', '1000000 1000000 1'),
+             ('event_sourcery_events', NULL, '10')",
+        )
+        .unwrap();
+    let sql = Sql::new("event_sourcery_");
+    let connection = Connection::open(file.folder.path().join("events.db")).unwrap();
+    let plan = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
+        steps
+    };
+    let blocks = plan(&sql.listed_blocks);
+    assert!(blocks[0].contains("PRIMARY KEY (name=? AND block>? AND block<?)"), "{blocks:#?}");
+    assert!(!blocks.iter().any(|step| step.contains("TEMP B-TREE")), "{blocks:#?}");
+    for sql in [&sql.scan, &sql.count, &sql.names] {
+        let plan = plan(sql);
+        assert!(plan[0].contains("INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{plan:#?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:#?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN e")), "{plan:#?}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Durable subscriptions: their segments and their members.
+
+use event_sourcery::Result;
+use event_sourcery::backend::{
+    Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+};
+use jiff::Timestamp;
+
+use super::Operations;
+use crate::rows::{self, hex};
+use crate::time;
+
+impl Operations<'_> {
+    /// A subscription as it stands. Runs in a transaction, so that all of it is of one moment.
+    pub(crate) fn subscription(&self, id: &SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        let segments = self.all_rows(&self.sql.segments, key(id), rows::segment)?;
+        if segments.is_empty() {
+            return Ok(None);
+        }
+        let members = self.all_rows(&self.sql.members, key(id), rows::member)?;
+        Ok(Some(SubscriptionRecord { segments, members }))
+    }
+
+    /// Writes what a change makes of a subscription, and tells it.
+    pub(crate) fn change_subscription(
+        &self,
+        id: &SubscriptionId,
+        change: &SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        self.atomically(|| {
+            let before = self.subscription(id)?;
+            let after = change.apply(before.clone(), Timestamp::now()).map(as_stored);
+            match &after {
+                Some(after) => self.write_subscription(id, before, after)?,
+                None => {
+                    self.execute(&self.sql.delete_segments, key(id))?;
+                    self.execute(&self.sql.delete_members, key(id))?;
+                }
+            }
+            if change.frees_streams() {
+                self.execute(&self.sql.free_all, key(id))?;
+            }
+            Ok(after)
+        })
+    }
+
+    /// Writes the rows that differ.
+    fn write_subscription(
+        &self,
+        id: &SubscriptionId,
+        before: Option<SubscriptionRecord>,
+        after: &SubscriptionRecord,
+    ) -> Result<()> {
+        let (old_segments, old_members) =
+            before.map(|record| (record.segments, record.members)).unwrap_or_default();
+        let mut old_segments = old_segments.iter();
+        for (number, segment) in (0..).zip(&after.segments) {
+            if old_segments.next() != Some(segment) {
+                self.write_segment(id, number, segment)?;
+            }
+        }
+        for member in after.members.iter().filter(|member| !old_members.contains(member)) {
+            self.write_member(id, member)?;
+        }
+        let gone = |old: &&Member| after.members.iter().all(|member| member.id != old.id);
+        for member in old_members.iter().filter(gone) {
+            let (tenant, name) = key(id);
+            self.execute(&self.sql.delete_member, (tenant, name, hex(member.id)))?;
+        }
+        Ok(())
+    }
+
+    fn write_segment(&self, id: &SubscriptionId, number: u16, segment: &SegmentRecord) -> Result<()> {
+        let (tenant, name) = key(id);
+        let SegmentRecord { position, token, member, leased_until } = segment;
+        let (member, leased_until) = (member.map(hex), time::to_text(*leased_until));
+        let values = (tenant, name, number, position.to_i64(), token, member, leased_until);
+        self.execute(&self.sql.write_segment, values)?;
+        Ok(())
+    }
+
+    fn write_member(&self, id: &SubscriptionId, member: &Member) -> Result<()> {
+        let (tenant, name) = key(id);
+        let values = (tenant, name, hex(member.id), time::to_text(member.until));
+        self.execute(&self.sql.write_member, values)?;
+        Ok(())
+    }
+}
+
+/// What the rows of a subscription have in common.
+pub(super) fn key(id: &SubscriptionId) -> (&str, &str) {
+    (id.tenant.as_str(), &id.name)
+}
+
+/// A subscription as it reads back.
+fn as_stored(mut record: SubscriptionRecord) -> SubscriptionRecord {
+    for segment in &mut record.segments {
+        segment.leased_until = time::as_stored(segment.leased_until);
+    }
+    for member in &mut record.members {
+        member.until = time::as_stored(member.until);
+    }
+    record
+}

@@ -1,0 +1,280 @@
+//! Durable subscriptions: their tables, and their progress in the transactions of others.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use event_sourcery::backend::{
+    BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Lease, ProgressRequest, RenewRequest,
+    SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
+    TransactionalBackend as _,
+};
+use event_sourcery::{Error, EventStore, Position, RawEvent, Result, StreamId, TenantId};
+use event_sourcery_sqlite::rusqlite::Connection;
+use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
+use faulty_vfs::FaultyVfs;
+use jiff::Timestamp;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::held_writer::together;
+
+const LEASE: Lease = Lease { segment: 0, token: 1 };
+
+fn billing() -> SubscriptionId {
+    SubscriptionId { tenant: TenantId::DEFAULT, name: "billing".into() }
+}
+
+fn at(position: i64) -> Position {
+    Position::from_i64(position)
+}
+
+fn event() -> RawEvent {
+    RawEvent::new("Happened", "{}").unwrap()
+}
+
+fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    BlockedStream {
+        tenant: TenantId::DEFAULT,
+        stream: stream.clone(),
+        segment: 0,
+        after: at(position - 1),
+        position: at(position),
+        attempts: 1,
+        error: "it failed".to_owned(),
+        retry_at: Some(now),
+        since: now,
+    }
+}
+
+fn progress(position: i64, streams: impl IntoIterator<Item = StreamProgress>) -> ProgressRequest {
+    let streams = streams.into_iter().collect();
+    ProgressRequest { subscription: billing(), leases: vec![LEASE], position: Some(at(position)), streams }
+}
+
+/// A subscription of one segment, and a member that has its lease.
+async fn subscribe(backend: &SqliteBackend) -> SegmentRecord {
+    let renew = RenewRequest {
+        member: Uuid::now_v7(),
+        create: (1, Position::START),
+        lasting: Duration::from_secs(60),
+        reached: Vec::new(),
+        share: true,
+    };
+    let change = SubscriptionChange::Renew(renew);
+    backend.change_subscription(billing(), change).await.unwrap().unwrap().segments[0]
+}
+
+async fn segment(backend: &SqliteBackend) -> SegmentRecord {
+    backend.subscription(billing()).await.unwrap().unwrap().segments[0]
+}
+
+async fn waiting(backend: &SqliteBackend, due: bool) -> Vec<BlockedStream> {
+    let all =
+        BlockedRequest { subscription: billing(), segments: None, due, after: Position::START, limit: 100 };
+    backend.blocked_streams(all).await.unwrap()
+}
+
+fn is_lost<T: std::fmt::Debug>(answer: &Result<T>) -> bool {
+    matches!(answer, Err(Error::LeaseLost { subscription }) if subscription == "billing")
+}
+
+#[tokio::test]
+async fn a_file_of_layout_1_is_migrated_with_its_events() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.db");
+    let stream = StreamId::from_name("kept").unwrap();
+    let store = EventStore::new(SqliteBackend::open(&path).await.unwrap());
+    store.append(&stream, [event(), event()]).await.unwrap();
+    drop(store);
+    back_to_layout_1(&Connection::open(&path).unwrap());
+
+    let Err(Error::MigrationNeeded { problem }) = SqliteOptions::new(&path).migrate(false).open().await
+    else {
+        panic!("a migration is needed")
+    };
+    for made in [
+        "subscription_segments",
+        "subscription_members",
+        "blocked_streams",
+        "event_blocks",
+        "event_blocks_mark",
+    ] {
+        assert!(problem.contains(&format!("CREATE TABLE event_sourcery_{made}")), "{problem}");
+    }
+    assert!(!problem.contains("CREATE TABLE event_sourcery_events"), "{problem}");
+
+    let backend = SqliteBackend::open(&path).await.unwrap();
+    assert_eq!(SqliteOptions::new(&path).migration().unwrap(), "");
+    let store = EventStore::new(backend.clone());
+    assert_eq!(store.load_stream::<RawEvent>(&stream).await.unwrap().len(), 2);
+    let mut filter = Filter::default();
+    filter.names = Some(["Happened".into()].into());
+    assert_eq!(backend.backlog(Position::START, filter).await.unwrap().events, 2);
+    subscribe(&backend).await;
+    backend.progress(progress(2, [StreamProgress::Block(blocked(&stream, 2))])).await.unwrap();
+    assert_eq!(segment(&backend).await.position, at(2));
+}
+
+fn back_to_layout_1(connection: &Connection) {
+    connection
+        .execute_batch(
+            "DROP TABLE event_sourcery_subscription_segments;
+             DROP TABLE event_sourcery_subscription_members;
+             DROP TABLE event_sourcery_blocked_streams;
+             DROP TABLE event_sourcery_event_blocks;
+             DROP TABLE event_sourcery_event_blocks_mark;
+             UPDATE event_sourcery_layout SET version = 1;",
+        )
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_a_change_tells_is_what_is_read_back() {
+    let folder = TempDir::new().unwrap();
+    let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
+    assert_eq!(backend.subscription(billing()).await.unwrap(), None);
+    let renew = RenewRequest {
+        member: Uuid::now_v7(),
+        create: (3, at(7)),
+        lasting: Duration::from_nanos(12_345_678_901),
+        reached: Vec::new(),
+        share: true,
+    };
+    for member in [renew.member, Uuid::now_v7(), renew.member] {
+        let change = SubscriptionChange::Renew(RenewRequest { member, ..renew.clone() });
+        let told = backend.change_subscription(billing(), change).await.unwrap();
+        assert_eq!(told.as_ref().map(|record| record.segments.len()), Some(3));
+        assert_eq!(backend.subscription(billing()).await.unwrap(), told);
+    }
+    let leave = SubscriptionChange::Leave { member: renew.member, reached: Vec::new() };
+    let told = backend.change_subscription(billing(), leave).await.unwrap();
+    assert_eq!(told.as_ref().map(|record| record.members.len()), Some(1));
+    assert_eq!(backend.subscription(billing()).await.unwrap(), told);
+    let other = SubscriptionId { tenant: TenantId::new("acme").unwrap(), ..billing() };
+    assert_eq!(backend.subscription(other).await.unwrap(), None);
+    assert_eq!(backend.change_subscription(billing(), SubscriptionChange::Remove).await.unwrap(), None);
+    assert_eq!(backend.subscription(billing()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_others() {
+    let folder = TempDir::new().unwrap();
+    let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
+    subscribe(&backend).await;
+    let named = StreamId::from_name("invoices/1003").unwrap().in_category("invoices").unwrap();
+    let due = blocked(&named, 5);
+    let parked = BlockedStream { retry_at: None, ..blocked(&StreamId::random(), 3) };
+    let later = Timestamp::from_second(Timestamp::now().as_second() + 3_600).unwrap();
+    let later = BlockedStream { retry_at: Some(later), ..blocked(&StreamId::random(), 4) };
+    let all = [&due, &parked, &later].map(|blocked| StreamProgress::Block(blocked.clone()));
+    backend.progress(progress(5, all)).await.unwrap();
+
+    assert_eq!(waiting(&backend, false).await, [parked, later, due.clone()]);
+    assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&due));
+    assert_eq!(waiting(&backend, true).await[0].stream.name(), Some("invoices/1003"));
+
+    let again = BlockedStream { attempts: 2, position: at(6), ..due.clone() };
+    let change = || progress(6, [StreamProgress::Change(at(5), again.clone())]);
+    backend.progress(change()).await.unwrap();
+    assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&again));
+    assert!(is_lost(&backend.progress(change()).await), "it is not the event at 5 any more");
+    backend.change_subscription(billing(), SubscriptionChange::Reset { position: at(1) }).await.unwrap();
+    assert_eq!(waiting(&backend, false).await, []);
+}
+
+#[tokio::test]
+async fn deleting_a_stream_frees_it_in_every_subscription_and_no_other_stream() {
+    let folder = TempDir::new().unwrap();
+    let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
+    let store = EventStore::new(backend.clone());
+    let stream = StreamId::random();
+    let elsewhere = stream.clone().in_category("other").unwrap();
+    let of_tenant = TenantId::new("acme").unwrap();
+    store.append(&stream, event()).await.unwrap();
+    let other = SubscriptionId { tenant: of_tenant.clone(), ..billing() };
+    for subscription in [billing(), other.clone()] {
+        let streams = [
+            StreamProgress::Block(blocked(&stream, 1)),
+            StreamProgress::Block(blocked(&elsewhere, 2)),
+            StreamProgress::Block(BlockedStream { tenant: of_tenant.clone(), ..blocked(&stream, 3) }),
+        ];
+        let request =
+            ProgressRequest { subscription, leases: Vec::new(), position: None, streams: streams.to_vec() };
+        backend.progress(request).await.unwrap();
+    }
+
+    store.delete_stream(&stream).await.unwrap();
+
+    for subscription in [billing(), other] {
+        let request = BlockedRequest { subscription, segments: None, due: false, after: at(0), limit: 9 };
+        let left = backend.blocked_streams(request).await.unwrap();
+        assert_eq!(left.iter().map(|blocked| blocked.position).collect::<Vec<_>>(), [at(2), at(3)]);
+    }
+}
+
+#[tokio::test]
+async fn progress_inside_a_closure_is_rolled_back_with_it() {
+    let folder = TempDir::new().unwrap();
+    let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
+    subscribe(&backend).await;
+    let stream = StreamId::random();
+    for keep in [false, true] {
+        let request = progress(9, [StreamProgress::Block(blocked(&stream, 9))]);
+        let lost = ProgressRequest { leases: vec![Lease { token: 7, ..LEASE }], ..request.clone() };
+        let half =
+            progress(9, [StreamProgress::Block(blocked(&StreamId::random(), 8)), request.streams[0].clone()]);
+        let ended = backend
+            .transaction::<(), Error, _>(move |transaction| {
+                assert!(is_lost(&transaction.progress(&lost)));
+                transaction.progress(&request)?;
+                assert!(is_lost(&transaction.progress(&half)), "the stream is blocked already");
+                if keep { Ok(()) } else { Err(Error::Closed) }
+            })
+            .await;
+        assert_eq!(ended.is_ok(), keep);
+        assert_eq!(segment(&backend).await.position, at(if keep { 9 } else { 0 }));
+        assert_eq!(waiting(&backend, false).await.len(), usize::from(keep));
+    }
+}
+
+#[tokio::test]
+async fn progress_that_is_refused_in_a_group_is_refused_alone() {
+    let (vfs, folder) = (FaultyVfs::register("progress"), TempDir::new().unwrap());
+    let options = SqliteOptions::new(folder.path().join("events.db")).vfs(vfs.name());
+    let backend = options.open().await.unwrap();
+    let store = EventStore::new(backend.clone());
+    subscribe(&backend).await;
+    let (stream, free, half) = (StreamId::random(), StreamId::random(), StreamId::random());
+    let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
+    let requests = [
+        progress(4, [block(&stream, 4)]),
+        ProgressRequest {
+            leases: vec![LEASE, Lease { token: 0, ..LEASE }],
+            ..progress(6, [block(&half, 6)])
+        },
+        progress(7, [block(&half, 7), StreamProgress::Free(at(1), TenantId::DEFAULT, free.clone())]),
+        progress(8, [StreamProgress::Waits(TenantId::DEFAULT, stream.clone())]),
+        progress(9, [StreamProgress::Waits(TenantId::DEFAULT, free.clone())]),
+        progress(5, []),
+    ];
+    let before = vfs.syncs();
+    let append = async || store.append(&free, event()).await.map(drop);
+    let mut calls: Vec<Pin<Box<dyn Future<Output = Result<()>>>>> = vec![Box::pin(append())];
+    for request in requests {
+        let backend = backend.clone();
+        calls.push(Box::pin(async move { backend.progress(request).await }));
+    }
+
+    let answers = together(&store, calls).await;
+
+    assert_eq!(vfs.syncs() - before, 1);
+    let lost: Vec<_> = answers.iter().map(is_lost).collect();
+    assert_eq!(lost, [false, false, true, true, false, true, false], "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.is_ok() || is_lost(answer)), "{answers:?}");
+    assert_eq!(segment(&backend).await.position, at(8), "it never moves back");
+    let left = waiting(&backend, false).await;
+    assert_eq!(left.iter().map(|blocked| &blocked.stream).collect::<Vec<_>>(), [&stream]);
+    assert_eq!(store.load_stream::<RawEvent>(&free).await.unwrap().len(), 1);
+}

@@ -1,0 +1,163 @@
+//! Handlers that write elsewhere: nothing is lost, and only what was handled since the last checkpoint comes again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use event_sourcery::StreamId;
+use event_sourcery::backend::SubscriptionBackend as _;
+use uuid::Uuid;
+
+use super::handled::HandledEvents;
+use super::load::{Load, append_to_all, streams};
+use super::worker::{freeze_once, told_to_stop};
+use super::{Scene, id, kill_again_and_again, kills, open, subscription, until};
+use crate::process::store_path;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a_checkpoint() {
+    if let Some(path) = store_path() {
+        return note_all(&path).await;
+    }
+    let test = concat!(
+        module_path!(),
+        "::whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a_checkpoint"
+    );
+    let scene = Scene::new().await;
+    let handled = HandledEvents::beside(&scene.path);
+    let load = Load::on(&scene.store);
+    let kills = kills() / 2;
+    kill_again_and_again(kills, || scene.worker(test), async || handled.read().len() as u64).await;
+    let streams = load.end().await;
+    let last = [scene.worker(test), scene.worker(test)];
+    scene.until_all_is_handled().await;
+    last.map(|worker| worker.stop());
+    let again = handled.check(&lengths(&scene, &streams).await);
+    println!("{kills} kills, {} events handled, {again} of them came again", handled.read().len());
+}
+
+/// Notes every event that comes.
+async fn note_all(path: &Path) {
+    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let noting = subscription(&store).until(told_to_stop()).run(async |event, store| {
+        let record = store.backend().subscription(id()).await?;
+        handled.note(&event, &record.unwrap());
+        Ok(())
+    });
+    noting.await.expect("it bears whatever befalls the others");
+}
+
+async fn lengths(scene: &Scene, streams: &[StreamId]) -> Vec<(StreamId, u64)> {
+    let mut lengths = Vec::new();
+    for stream in streams {
+        lengths.push((stream.clone(), scene.store.version(stream).await.unwrap().unwrap_or(0)));
+    }
+    lengths
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_process_that_goes_on_does_not_move_a_checkpoint_that_is_not_its_own_any_more() {
+    if let Some(path) = store_path() {
+        return freeze_or_wait_for_leave(&path).await;
+    }
+    let test = concat!(
+        module_path!(),
+        "::a_frozen_process_that_goes_on_does_not_move_a_checkpoint_that_is_not_its_own_any_more"
+    );
+    let scene = Scene::new().await;
+    let (handled, streams) = (HandledEvents::beside(&scene.path), streams());
+    append_to_all(&scene.store, &streams, 3).await;
+    let before = scene.worker(test);
+    until(async || before.is_frozen()).await;
+    let frozen = scene.record().await.unwrap().members[0].id;
+    let other = scene.worker(test);
+    until(async || is_held_without(&scene, frozen).await).await;
+
+    before.thaw();
+    until(async || handled.read().len() == 1).await;
+    for _ in 0..2 {
+        // It has shown itself again: what it has handled it has tried to keep.
+        let seen = seen_until(&scene, frozen).await;
+        until(async || seen_until(&scene, frozen).await > seen).await;
+    }
+
+    let record = scene.record().await.unwrap();
+    assert!(record.segments.iter().all(|segment| segment.position.to_i64() == 0), "{record:?}");
+    std::fs::create_dir(scene.path.with_file_name("leave")).unwrap();
+    scene.until_all_is_handled().await;
+    assert_eq!(handled.check(&lengths(&scene, &streams).await), 1, "what the frozen one was at came again");
+
+    until(async || !is_held_without(&scene, frozen).await).await;
+    append_to_all(&scene.store, &streams, 3).await;
+    scene.until_all_is_handled().await;
+    assert_eq!(handled.check(&lengths(&scene, &streams).await), 1);
+    for worker in [&before, &other] {
+        let lines = handled.read();
+        let new = lines.iter().filter(|line| line.version > 3 && line.process == worker.id());
+        assert!(new.count() > 0, "both are at work again");
+    }
+    before.stop();
+    other.stop();
+}
+
+/// The first process freezes over the first event; another one waits there until it has leave to go on.
+async fn freeze_or_wait_for_leave(path: &Path) {
+    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let noting = subscription(&store).until(told_to_stop()).run(async |event, store| {
+        if !freeze_once(path.parent().unwrap()) && handled.read().len() < 2 {
+            until(async || path.with_file_name("leave").exists()).await;
+        }
+        let record = store.backend().subscription(id()).await?;
+        handled.note(&event, &record.unwrap());
+        Ok(())
+    });
+    noting.await.expect("it bears the loss of its lease");
+}
+
+/// Whether all segments are held, by others than this member.
+async fn is_held_without(scene: &Scene, member: Uuid) -> bool {
+    let record = scene.record().await.unwrap();
+    record.segments.iter().all(|segment| segment.member.is_some_and(|holder| holder != member))
+}
+
+/// Until when this member counts.
+async fn seen_until(scene: &Scene, member: Uuid) -> Option<jiff::Timestamp> {
+    let record = scene.record().await.unwrap();
+    record.members.iter().find(|other| other.id == member).map(|member| member.until)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once() {
+    if let Some(path) = store_path() {
+        return note_all_under_a_long_lease(&path).await;
+    }
+    let test =
+        concat!(module_path!(), "::after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once");
+    let scene = Scene::new().await;
+    let (handled, load) = (HandledEvents::beside(&scene.path), Load::on(&scene.store));
+    for _ in 0..10 {
+        let (before, more) = (handled.read().len(), fastrand::usize(1..40));
+        let worker = scene.worker(test);
+        until(async || handled.read().len() >= before + more).await;
+        worker.stop();
+        let record = scene.record().await.unwrap();
+        assert_eq!(record.members, [], "it has left");
+        assert!(record.segments.iter().all(|segment| segment.member.is_none()), "{record:?}");
+    }
+    let streams = load.end().await;
+    let last = scene.worker(test);
+    scene.until_all_is_handled().await;
+    last.stop();
+    assert_eq!(handled.check(&lengths(&scene, &streams).await), 0, "nothing came again");
+}
+
+/// Nobody waits for the end of this lease.
+async fn note_all_under_a_long_lease(path: &Path) {
+    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let noting = subscription(&store).lease(Duration::from_secs(3_600)).until(told_to_stop());
+    let noting = noting.run(async |event, store| {
+        let record = store.backend().subscription(id()).await?;
+        handled.note(&event, &record.unwrap());
+        Ok(())
+    });
+    noting.await.expect("it stops cleanly");
+}

@@ -1,0 +1,87 @@
+//! What handlers of several processes tell of the events that they handle, in a file: it outlives whoever is killed.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::id;
+
+use event_sourcery::backend::{Segments, SubscriptionRecord};
+use event_sourcery::{RawEvent, Recorded, StreamId};
+use uuid::Uuid;
+
+/// The file.
+pub(super) struct HandledEvents(PathBuf);
+
+/// A line of it: who handled which event, and where the event's segment stood then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) process: u32,
+    pub(super) stream: Uuid,
+    pub(super) version: u64,
+    position: i64,
+    checkpoint: i64,
+    /// The member that the segment belonged to.
+    holder: Uuid,
+}
+
+impl HandledEvents {
+    pub(super) fn beside(store: &Path) -> Self {
+        Self(store.with_file_name("handled"))
+    }
+
+    /// A line is written in one piece, or not at all.
+    pub(super) fn note(&self, event: &Recorded<RawEvent>, record: &SubscriptionRecord) {
+        let (stream, count) = (event.stream_id.uuid(), u16::try_from(record.segments.len()).unwrap());
+        let segment = record.segments[usize::from(Segments::number_of(stream, count))];
+        let (version, position) = (event.wrapped_event.version.unwrap(), event.position.to_i64());
+        let (checkpoint, holder) = (segment.position.to_i64(), segment.member.unwrap_or_default());
+        let line = format!("{} {stream} {version} {position} {checkpoint} {holder}\n", id());
+        let file = OpenOptions::new().create(true).append(true).open(&self.0);
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    pub(super) fn read(&self) -> Vec<Line> {
+        std::fs::read_to_string(&self.0).unwrap_or_default().lines().map(Line::parse).collect()
+    }
+
+    /// All events of the streams, of this length each, were handled: none was left out when a later one of its stream was
+    /// handled, and none came again that was behind a checkpoint. Tells how many came again.
+    pub(super) fn check(&self, lengths: &[(StreamId, u64)]) -> usize {
+        let lines = self.read();
+        let mut members: HashMap<u32, HashMap<Uuid, usize>> = HashMap::new();
+        for line in &lines {
+            *members.entry(line.process).or_default().entry(line.holder).or_default() += 1;
+        }
+        let member = |process| members[&process].iter().max_by_key(|(_, lines)| **lines).map(|(id, _)| *id);
+        let mut last: HashMap<Uuid, u64> = HashMap::new();
+        for line in &lines {
+            let last = last.entry(line.stream).or_default();
+            assert!(line.version <= *last + 1, "{line:?} leaves out what follows {last}");
+            *last = line.version.max(*last);
+            // One that was too slow may have lost its lease to another.
+            if member(line.process) == Some(line.holder) {
+                assert!(line.checkpoint < line.position, "{line:?} is behind its checkpoint");
+            }
+        }
+        for (stream, length) in lengths {
+            assert_eq!(last.get(&stream.uuid()), Some(length), "all of {stream} is handled");
+        }
+        lines.len() - usize::try_from(lengths.iter().map(|(_, length)| length).sum::<u64>()).unwrap()
+    }
+}
+
+impl Line {
+    fn parse(line: &str) -> Self {
+        let words: Vec<_> = line.split(' ').collect();
+        let number = |at: usize| words[at].parse().unwrap();
+        Self {
+            process: words[0].parse().unwrap(),
+            stream: words[1].parse().unwrap(),
+            version: words[2].parse().unwrap(),
+            position: number(3),
+            checkpoint: number(4),
+            holder: words[5].parse().unwrap(),
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Durable subscriptions: where they have got to, who works on them, and which streams wait for a failed event.
+//!
+//! A subscription's streams are divided into segments. Each segment has a checkpoint and at most one member that works on
+//! it, under a lease; whoever takes a segment over gets a new token, and with an old token nothing can be written. What
+//! is decided about them is decided here, in [`SubscriptionChange::apply`]; a backend reads, asks, and writes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::reads::Filter;
+use crate::error::Result;
+use crate::position::Position;
+use crate::stream_id::{StreamId, TenantId};
+
+/// The most segments that a subscription can have.
+pub const MOST_SEGMENTS: u16 = 64;
+
+/// What a backend keeps for durable subscriptions.
+#[async_trait]
+pub trait SubscriptionBackend {
+    /// A subscription as it stands; `None` where there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>>;
+
+    /// Reads a subscription, [applies](SubscriptionChange::apply) the change by the store's clock, and writes what it
+    /// makes of it, atomically; tells what was written. [`SubscriptionChange::frees_streams`] says whether the blocked
+    /// streams go too.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>>;
+
+    /// Writes progress, all or nothing, in a transaction of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`](crate::Error::LeaseLost) where a token is not the segment's, or a stream is not blocked as the
+    /// request says; and the backend's own.
+    async fn progress(&self, request: ProgressRequest) -> Result<()>;
+
+    /// Streams that wait for a failed event, by the position of that event.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>>;
+
+    /// What lies between a position and the settled one.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog>;
+}
+
+/// Which subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SubscriptionId {
+    /// Whose handle it was made with; the default tenant's is about every tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A subscription as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionRecord {
+    /// Its segments, by number from 0. Their count is fixed for life.
+    pub segments: Vec<SegmentRecord>,
+    /// Who takes part, by id.
+    pub members: Vec<Member>,
+}
+
+/// A segment as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentRecord {
+    /// The checkpoint: every event of the segment up to here was handled, or belongs to a blocked stream.
+    pub position: Position,
+    /// Goes up when the segment is taken over; what is written with an older one is refused.
+    pub token: i64,
+    /// Who works on it.
+    pub member: Option<Uuid>,
+    /// Until when, by the store's clock. Without a member, it means nothing.
+    pub leased_until: Timestamp,
+}
+
+/// A process, or a part of one, that takes part in a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: Uuid,
+    /// Until when it counts, by the store's clock, if it is not heard of again.
+    pub until: Timestamp,
+}
+
+/// The right to work on a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lease {
+    /// The segment's number.
+    pub segment: u16,
+    /// The segment's token when the lease was given.
+    pub token: i64,
+}
+
+/// A change of a subscription as a whole.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SubscriptionChange {
+    /// A member shows up, or shows that it is still there.
+    Renew(RenewRequest),
+    /// A member leaves, and others may take over at once.
+    Leave {
+        /// Who.
+        member: Uuid,
+        /// Checkpoints that it has not written yet.
+        reached: Vec<(Lease, Position)>,
+    },
+    /// The subscription starts again behind a position. Whoever works on it loses its leases, and blocked streams are free.
+    Reset {
+        /// Where to start.
+        position: Position,
+    },
+    /// The subscription is forgotten, with its blocked streams.
+    Remove,
+}
+
+/// What a member asks for when it shows up.
+#[derive(Debug, Clone)]
+pub struct RenewRequest {
+    /// Who.
+    pub member: Uuid,
+    /// How many segments a subscription gets that does not exist yet, and where it starts.
+    pub create: (u16, Position),
+    /// For how long the leases are to last.
+    pub lasting: Duration,
+    /// Checkpoints that it has not written yet.
+    pub reached: Vec<(Lease, Position)>,
+    /// Whether it gives up and takes on segments, so that every member has its share. Without, it only keeps what it has.
+    pub share: bool,
+}
+
+impl SubscriptionChange {
+    /// What a subscription becomes. `None` is one that does not exist.
+    #[must_use]
+    pub fn apply(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> Option<SubscriptionRecord> {
+        match self {
+            Self::Renew(request) => Some(request.apply(record, now)),
+            Self::Leave { member, reached } => record.map(|mut record| {
+                record.reach(reached);
+                record.members.retain(|other| other.id != *member);
+                for segment in &mut record.segments {
+                    segment.member = segment.member.filter(|holder| holder != member);
+                }
+                record
+            }),
+            Self::Reset { position } => record.map(|mut record| {
+                for segment in &mut record.segments {
+                    let token = segment.token + 1;
+                    *segment = SegmentRecord { position: *position, token, member: None, ..*segment };
+                }
+                record
+            }),
+            Self::Remove => None,
+        }
+    }
+
+    /// Whether the subscription's blocked streams are forgotten.
+    #[must_use]
+    pub const fn frees_streams(&self) -> bool {
+        matches!(self, Self::Reset { .. } | Self::Remove)
+    }
+}
+
+impl RenewRequest {
+    fn apply(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> SubscriptionRecord {
+        let (count, position) = self.create;
+        // A subscription that was removed and made anew does not give the same tokens again.
+        let token = now.as_microsecond();
+        let free = SegmentRecord { position, token, member: None, leased_until: now };
+        let mut record = record.unwrap_or_else(|| SubscriptionRecord {
+            segments: vec![free; usize::from(count)],
+            members: Vec::new(),
+        });
+        record.reach(&self.reached);
+        let until = later(now, self.lasting);
+        record.members.retain(|member| member.until > now && member.id != self.member);
+        record.members.push(Member { id: self.member, until });
+        record.members.sort_by_key(|member| member.id);
+        if self.share {
+            record.share(self.member, now);
+        }
+        for segment in &mut record.segments {
+            if segment.member == Some(self.member) {
+                segment.leased_until = until;
+            }
+        }
+        record
+    }
+}
+
+impl SubscriptionRecord {
+    /// The leases of a member.
+    pub fn leases_of(&self, member: Uuid) -> impl Iterator<Item = (Lease, Position)> {
+        let numbered = (0..).zip(&self.segments).filter(move |(_, segment)| segment.member == Some(member));
+        numbered.map(|(number, segment)| (Lease { segment: number, token: segment.token }, segment.position))
+    }
+
+    /// Moves the checkpoints of segments whose token is still the same.
+    fn reach(&mut self, reached: &[(Lease, Position)]) {
+        for (lease, position) in reached {
+            let segment = self.segments.get_mut(usize::from(lease.segment));
+            if let Some(segment) = segment.filter(|segment| segment.token == lease.token) {
+                segment.position = segment.position.max(*position);
+            }
+        }
+    }
+
+    /// Gives a member its share: as many segments as the others have, or one more for those who come first by id.
+    fn share(&mut self, member: Uuid, now: Timestamp) {
+        let rank = self.members.iter().position(|other| other.id == member).unwrap_or(0);
+        let (segments, members) = (self.segments.len(), self.members.len().max(1));
+        let share = segments / members + usize::from(rank < segments % members);
+        let mut has = 0;
+        for segment in &mut self.segments {
+            if segment.member == Some(member) {
+                has += 1;
+                segment.member = segment.member.filter(|_| has <= share);
+            }
+        }
+        let given_up = |segment: &SegmentRecord| segment.member.is_none() || segment.leased_until <= now;
+        let free =
+            self.segments.iter_mut().filter(|segment| segment.member != Some(member) && given_up(segment));
+        for segment in free.take(share.saturating_sub(has)) {
+            segment.member = Some(member);
+            segment.token += 1;
+        }
+    }
+}
+
+/// Which segments of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segments {
+    of: u16,
+    numbers: u64,
+}
+
+impl Segments {
+    /// These segments of so many, at most [`MOST_SEGMENTS`]; other numbers do not count.
+    #[must_use]
+    pub fn new(of: u16, numbers: impl IntoIterator<Item = u16>) -> Self {
+        let of = of.clamp(1, MOST_SEGMENTS);
+        let bits = numbers.into_iter().filter(|number| *number < of).map(|number| 1_u64 << number);
+        Self { of, numbers: bits.fold(0, |all, bit| all | bit) }
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub const fn of(self) -> u16 {
+        self.of
+    }
+
+    /// Which of them are meant.
+    pub fn numbers(self) -> impl Iterator<Item = u16> {
+        (0..self.of).filter(move |number| self.numbers >> number & 1 == 1)
+    }
+
+    /// Whether this segment is one of them.
+    #[must_use]
+    pub const fn contains(self, number: u16) -> bool {
+        number < self.of && self.numbers >> number & 1 == 1
+    }
+
+    /// Whether all of them are meant.
+    #[must_use]
+    pub fn are_all(self) -> bool {
+        self.numbers().count() == usize::from(self.of)
+    }
+
+    /// The segment of a stream, out of so many: the sum of the 4th and the 16th byte of its UUID, modulo the count. One of
+    /// the two changes from stream to stream in every version of UUID.
+    #[must_use]
+    pub fn number_of(stream: Uuid, of: u16) -> u16 {
+        let [_, _, _, fourth, .., sixteenth] = *stream.as_bytes();
+        (u16::from(fourth) + u16::from(sixteenth)) % of.max(1)
+    }
+
+    /// Whether the stream of this UUID is in one of them.
+    #[must_use]
+    pub fn contain(self, stream: Uuid) -> bool {
+        self.contains(Self::number_of(stream, self.of))
+    }
+}
+
+/// Progress of a subscription. With no leases it is somebody from outside who looks after blocked streams.
+#[derive(Debug, Clone)]
+pub struct ProgressRequest {
+    /// Which subscription.
+    pub subscription: SubscriptionId,
+    /// What has to hold: each segment has this token.
+    pub leases: Vec<Lease>,
+    /// The new checkpoint of those segments. It never moves back.
+    pub position: Option<Position>,
+    /// What becomes of blocked streams.
+    pub streams: Vec<StreamProgress>,
+}
+
+/// What becomes of a stream. Each of them is refused with [`Error::LeaseLost`](crate::Error::LeaseLost) where the stream is
+/// not what it says.
+#[derive(Debug, Clone)]
+pub enum StreamProgress {
+    /// A stream that was free is blocked.
+    Block(BlockedStream),
+    /// A stream that was blocked by the event at this position is blocked otherwise.
+    Change(Position, BlockedStream),
+    /// A stream that was blocked by the event at this position is free.
+    Free(Position, TenantId, StreamId),
+    /// A stream is blocked, by whatever event, and stays so.
+    Waits(TenantId, StreamId),
+}
+
+impl StreamProgress {
+    /// The stream that it is about, and whose it is.
+    #[must_use]
+    pub const fn stream(&self) -> (&TenantId, &StreamId) {
+        match self {
+            Self::Block(blocked) | Self::Change(_, blocked) => (&blocked.tenant, &blocked.stream),
+            Self::Free(_, tenant, stream) | Self::Waits(tenant, stream) => (tenant, stream),
+        }
+    }
+}
+
+/// A stream whose events wait, because handling one of them has failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockedStream {
+    /// Whose stream.
+    pub tenant: TenantId,
+    /// The stream.
+    pub stream: StreamId,
+    /// Its segment.
+    pub segment: u16,
+    /// What the subscription wants of the stream up to here was handled.
+    pub after: Position,
+    /// Where the event stands that failed last.
+    pub position: Position,
+    /// How often handling it has failed.
+    pub attempts: u32,
+    /// With what, the last time.
+    pub error: String,
+    /// When it is tried again, by the store's clock; `None`: not until somebody asks for it.
+    pub retry_at: Option<Timestamp>,
+    /// When it failed first, by the store's clock.
+    pub since: Timestamp,
+}
+
+/// Which blocked streams to list.
+#[derive(Debug, Clone)]
+pub struct BlockedRequest {
+    /// Of which subscription.
+    pub subscription: SubscriptionId,
+    /// Only those in these segments.
+    pub segments: Option<Segments>,
+    /// Only those that are to be tried again by now, by the store's clock.
+    pub due: bool,
+    /// Only those whose failed event stands above this position.
+    pub after: Position,
+    /// At most so many; at least 1.
+    pub limit: usize,
+}
+
+/// What a subscription has not handled yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many events.
+    pub events: u64,
+    /// When the first of them happened.
+    pub oldest: Option<Timestamp>,
+}
+
+/// A time that much later, as far as there is one.
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}

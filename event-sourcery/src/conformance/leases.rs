@@ -1,0 +1,173 @@
+//! Clause 8.7 at the backend trait: who has lost a lease can write nothing, and progress is all or nothing.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::ledger::ledger;
+use super::subject::Subject;
+use crate::backend::{
+    BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+};
+use crate::error::{Error, Result};
+use crate::position::Position;
+use crate::store::EventStore;
+use crate::stream_id::{StreamId, TenantId};
+
+fn id() -> SubscriptionId {
+    SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() }
+}
+
+fn at(position: i64) -> Position {
+    Position::from_i64(position)
+}
+
+async fn change(store: &EventStore, change: SubscriptionChange) -> SubscriptionRecord {
+    let told = store.backend().change_subscription(id(), change).await.unwrap().unwrap();
+    assert_eq!(store.backend().subscription(id()).await.unwrap().as_ref(), Some(&told));
+    told
+}
+
+/// A member asks for its share of four segments.
+async fn renew(store: &EventStore, member: Uuid, reached: Vec<(Lease, Position)>) -> Vec<(Lease, Position)> {
+    let (create, lasting) = ((4, Position::START), Duration::from_secs(60));
+    let request = RenewRequest { member, create, lasting, reached, share: true };
+    change(store, SubscriptionChange::Renew(request)).await.leases_of(member).collect()
+}
+
+async fn leave(store: &EventStore, member: Uuid) {
+    change(store, SubscriptionChange::Leave { member, reached: Vec::new() }).await;
+}
+
+fn progress(leases: &[(Lease, Position)], position: i64, streams: Vec<StreamProgress>) -> ProgressRequest {
+    let leases = leases.iter().map(|(lease, _)| *lease).collect();
+    ProgressRequest { subscription: id(), leases, position: Some(at(position)), streams }
+}
+
+async fn checkpoints(store: &EventStore) -> Vec<Position> {
+    let record = store.backend().subscription(id()).await.unwrap().unwrap();
+    record.segments.iter().map(|segment| segment.position).collect()
+}
+
+fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
+    let since = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+    BlockedStream {
+        tenant: TenantId::DEFAULT,
+        stream: stream.clone(),
+        segment: 1,
+        after: at(position - 1),
+        position: at(position),
+        attempts: 1,
+        error: "it failed".to_owned(),
+        retry_at: None,
+        since,
+    }
+}
+
+async fn blocked_streams(store: &EventStore) -> Vec<BlockedStream> {
+    let request = BlockedRequest { subscription: id(), segments: None, due: false, after: Position::START, limit: 99 };
+    store.backend().blocked_streams(request).await.unwrap()
+}
+
+fn assert_lost(answer: Result<()>) {
+    assert_refused!(answer, Error::LeaseLost { subscription } if subscription == "letters");
+}
+
+pub(super) async fn clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint(subject: Subject) {
+    let (store, another) = (subject.store(), subject.another_store().await);
+    let [first, second] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let old = renew(&store, first, Vec::new()).await;
+    assert_eq!(old.len(), 4);
+    store.backend().progress(progress(&old, 10, vec![])).await.unwrap();
+    assert_eq!(checkpoints(&another).await, [at(10); 4]);
+    // It never moves back.
+    store.backend().progress(progress(&old, 7, vec![])).await.unwrap();
+    assert_eq!(checkpoints(&another).await, [at(10); 4]);
+    leave(&another, first).await;
+    let new = renew(&another, second, Vec::new()).await;
+    assert_eq!(new.iter().map(|(_, position)| *position).collect::<Vec<_>>(), [at(10); 4]);
+    assert_lost(store.backend().progress(progress(&old, 20, vec![])).await);
+    assert_lost(store.backend().progress(progress(&old[..1], 20, vec![])).await);
+    // One old token among others that hold.
+    assert_lost(store.backend().progress(progress(&[new[0], old[1], new[2]], 20, vec![])).await);
+    let reached = old.iter().map(|(lease, _)| (*lease, at(20))).collect();
+    let given = renew(&store, first, reached).await;
+    assert!(given.is_empty(), "all of it belongs to somebody: {given:?}");
+    let late = SubscriptionChange::Leave { member: first, reached: vec![(old[2].0, at(20))] };
+    change(&store, late).await;
+    assert_eq!(checkpoints(&another).await, [at(10); 4]);
+    another.backend().progress(progress(&new[1..3], 20, vec![])).await.unwrap();
+    assert_eq!(checkpoints(&store).await, [at(10), at(20), at(20), at(10)]);
+    change(&store, SubscriptionChange::Reset { position: at(3) }).await;
+    assert_lost(another.backend().progress(progress(&new, 30, vec![])).await);
+    assert_eq!(checkpoints(&store).await, [at(3); 4]);
+    let unknown = Lease { segment: 9, token: 0 };
+    assert_lost(store.backend().progress(progress(&[(unknown, at(0))], 30, vec![])).await);
+    store.backend().change_subscription(id(), SubscriptionChange::Remove).await.unwrap();
+    assert_lost(another.backend().progress(progress(&new, 30, vec![])).await);
+    assert_eq!(store.backend().subscription(id()).await.unwrap(), None);
+}
+
+pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject: Subject) {
+    let store = subject.store();
+    let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
+    let (first, second, free) = (ledger("1"), ledger("2"), ledger("3"));
+    let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
+    let waits = |stream: &StreamId| StreamProgress::Waits(TenantId::DEFAULT, stream.clone());
+    let frees = |position, stream: &StreamId| StreamProgress::Free(at(position), TenantId::DEFAULT, stream.clone());
+    store.backend().progress(progress(&leases, 5, vec![block(&first, 5)])).await.unwrap();
+    let again = StreamProgress::Change(at(5), BlockedStream { attempts: 2, ..blocked(&first, 5) });
+    let refused: [Vec<StreamProgress>; 6] = [
+        vec![block(&second, 6), block(&first, 6)],
+        vec![block(&second, 6), waits(&free)],
+        vec![again.clone(), frees(6, &first)],
+        vec![block(&second, 6), StreamProgress::Change(at(4), blocked(&first, 6))],
+        vec![waits(&first), frees(5, &free)],
+        // It is another tenant's, and another category's.
+        vec![
+            block(&second, 6),
+            StreamProgress::Waits(TenantId::new("acme").unwrap(), first.clone()),
+            waits(&first.clone().in_category("red").unwrap()),
+        ],
+    ];
+    for streams in refused {
+        let told = format!("{streams:?}");
+        let answer = store.backend().progress(progress(&leases, 9, streams)).await;
+        assert!(matches!(answer, Err(Error::LeaseLost { .. })), "{told}: {answer:?}");
+        assert_eq!(checkpoints(&store).await, [at(5); 4], "{told}");
+        assert_eq!(blocked_streams(&store).await, [blocked(&first, 5)], "{told}");
+    }
+    let taken = vec![again, block(&second, 8)];
+    store.backend().progress(progress(&leases, 9, taken)).await.unwrap();
+    assert_eq!(checkpoints(&store).await, [at(9); 4]);
+    let expected = [BlockedStream { attempts: 2, ..blocked(&first, 5) }, blocked(&second, 8)];
+    assert_eq!(blocked_streams(&store).await, expected);
+    let taken = vec![frees(5, &first), waits(&second)];
+    store.backend().progress(progress(&leases, 10, taken)).await.unwrap();
+    assert_eq!(blocked_streams(&store).await, [blocked(&second, 8)]);
+}
+
+pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(subject: Subject) {
+    let store = subject.store();
+    let members = [1, 2, 3].map(Uuid::from_u128);
+    assert_eq!(renew(&store, members[0], vec![]).await.len(), 4);
+    // The first one has to give up before the others can take.
+    assert_eq!(renew(&store, members[1], vec![]).await.len(), 0);
+    let kept = renew(&store, members[0], vec![]).await;
+    let taken = renew(&store, members[1], vec![]).await;
+    assert_eq!((kept.len(), taken.len()), (2, 2));
+    for _ in 0..2 {
+        for member in members {
+            renew(&store, member, vec![]).await;
+        }
+    }
+    let mut shares = Vec::new();
+    for member in members {
+        shares.push(renew(&store, member, vec![]).await);
+    }
+    assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
+    let mut segments: Vec<_> = shares.concat().iter().map(|(lease, _)| lease.segment).collect();
+    segments.sort();
+    assert_eq!(segments, [0, 1, 2, 3]);
+}

@@ -1,0 +1,180 @@
+//! Subscriptions: events as they come, from a position on, without a gap.
+
+mod batches;
+mod deliver;
+mod durable;
+mod feed;
+mod live;
+mod retry;
+mod run;
+mod tail;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use self::batches::{Batch, Batches};
+pub use self::deliver::HandlerTransaction;
+pub use self::durable::{Durable, Start, Status};
+use self::feed::Feed;
+pub use self::live::{Next, Subscription};
+pub(crate) use self::tail::Tail;
+use crate::backend::{Backend, Filter};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::position::Position;
+use crate::store::EventStore;
+use crate::stream_id::{Category, TenantId};
+
+/// A subscription in the making; see [`EventStore::subscribe`].
+///
+/// It says which events; then one of these says how they come: [`stream`](Self::stream) one by one,
+/// [`batches`](Self::batches) in batches, [`durable`](Self::durable) to a handler, with a checkpoint in the store.
+#[must_use = "nothing is read until it is read as a stream, in batches, or by a durable subscription"]
+pub struct Subscribe<B, E> {
+    store: EventStore<B>,
+    filter: Filter,
+    after: Position,
+    /// What was asked for and cannot be.
+    refused: Refused,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<B, E> fmt::Debug for Subscribe<B, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscribe").field("filter", &self.filter).field("after", &self.after).finish()
+    }
+}
+
+impl<B: Backend, E: Event> Subscribe<B, E> {
+    pub(crate) fn new(store: EventStore<B>) -> Self {
+        let tenant = store.tenant_id();
+        let filter = Filter {
+            tenant: (!tenant.is_default()).then(|| tenant.clone()),
+            names: (!E::CATCH_ALL).then(|| E::NAMES.iter().map(|name| Arc::from(*name)).collect()),
+            ..Filter::default()
+        };
+        Self { store, filter, after: Position::START, refused: None, event: PhantomData }
+    }
+
+    /// Only events above this position: one that a subscription or [`EventStore::position`] has handed out. Without, from
+    /// the first event on.
+    pub fn after(self, position: Position) -> Self {
+        Self { after: position, ..self }
+    }
+
+    /// Only events of this category's streams.
+    pub fn category(mut self, category: Category) -> Self {
+        self.filter.category = Some(category);
+        self
+    }
+
+    /// Only events of these stored names, out of those that `E` decodes. A typed subscription has the names of its type
+    /// already; this is for [`RawEvent`](crate::RawEvent) and other types with a catch-all.
+    pub fn event_names<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        let wanted = names.into_iter().filter(|name| E::CATCH_ALL || E::NAMES.contains(name));
+        self.filter.names = Some(wanted.map(Arc::from).collect());
+        self
+    }
+
+    /// Only this tenant's events, on the default handle, which otherwise sees everybody's; [`TenantId::DEFAULT`] for those
+    /// without a tenant.
+    ///
+    /// # Errors
+    ///
+    /// When it is read: [`Error::InvalidOption`] on the handle of another tenant.
+    pub fn tenant(mut self, tenant: TenantId) -> Self {
+        let own = self.store.tenant_id();
+        if !own.is_default() && *own != tenant {
+            let problem = format!(
+                "this handle sees the tenant {own} only: use the default handle, or that of {tenant}"
+            );
+            self.refused = Some(("tenant", problem));
+        } else {
+            self.filter.tenant = Some(tenant);
+        }
+        self
+    }
+
+    /// The events one by one, each with its place, and word when there are no more for now. It goes on until it is dropped,
+    /// in bounded memory: what is not asked for is not read.
+    ///
+    /// Subscriptions of one store that have caught up share one read.
+    ///
+    /// # Errors
+    ///
+    /// An item is an error for a stored event that is corrupt or does not fit `E`, and where the backend fails. Nothing
+    /// follows an error: subscribe again after [`Subscription::position`].
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, Next, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// store.append(&StreamId::random(), [RawEvent::new("Issued", "{}")?, RawEvent::new("Paid", "{}")?]).await?;
+    ///
+    /// let mut events = store.subscribe::<RawEvent>().stream();
+    /// let mut names = Vec::new();
+    /// while let Some(next) = events.try_next().await? {
+    ///     match next {
+    ///         Next::Event(recorded) => names.push(recorded.wrapped_event.event.name().to_owned()),
+    ///         Next::CaughtUp(_) => break,
+    ///     }
+    /// }
+    /// assert_eq!(names, ["Issued", "Paid"]);
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub fn stream(self) -> Subscription<E> {
+        let (feed, refused) = self.into_feed();
+        Subscription::new(feed, refused)
+    }
+
+    /// The events in batches of at most `most`, at least 1.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// store.append(&StreamId::random(), [RawEvent::new("Issued", "{}")?, RawEvent::new("Paid", "{}")?]).await?;
+    ///
+    /// let mut batches = store.subscribe::<RawEvent>().batches(100);
+    /// let batch = batches.next(Duration::from_secs(1)).await?;
+    /// assert_eq!(batch.events.len(), 2);
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub fn batches(self, most: usize) -> Batches<E> {
+        let (feed, refused) = self.into_feed();
+        Batches::new(feed, most, refused)
+    }
+
+    /// A durable subscription of this name, which keeps its checkpoint in the store and hands the events to a handler.
+    ///
+    /// The position given to [`after`](Self::after) is where it starts when it runs for the first time.
+    pub fn durable(self, name: impl Into<Arc<str>>) -> Durable<B, E> {
+        Durable::new(self, name.into())
+    }
+
+    fn into_feed(self) -> (Feed, Refused) {
+        (Feed::new(self.store.shared_backend(), self.store.tail(), self.filter, self.after), self.refused)
+    }
+}
+
+/// An instant that much later. What is too far away to be told is as good as never: so far ahead that nobody waits for it.
+fn later(instant: Instant, by: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+    instant + by.min(NEVER)
+}
+
+/// What was asked for and cannot be: the option, and why.
+type Refused = Option<(&'static str, String)>;
+
+/// Refuses what was found wrong when it was asked for.
+fn refuse(refused: &Refused) -> Result<()> {
+    match refused.clone() {
+        Some((option, problem)) => Err(Error::InvalidOption { option, problem }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! Events in batches.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::feed::Feed;
+use super::{Refused, later, refuse};
+use crate::backend::StoredRecord;
+use crate::error::Result;
+use crate::event::Event;
+use crate::position::Position;
+use crate::wrapped_event::Recorded;
+
+/// Some events of a subscription.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Batch<E> {
+    /// The events, in position order; none where none came in time.
+    pub events: Vec<Recorded<E>>,
+    /// Where to subscribe again: everything up to here was handed over, or is not wanted.
+    pub position: Position,
+    /// Whether there was nothing more for now.
+    pub caught_up: bool,
+}
+
+/// Events in batches; see [`Subscribe::batches`](super::Subscribe::batches).
+#[must_use = "nothing is read until `next` is called"]
+pub struct Batches<E> {
+    feed: Feed,
+    most: usize,
+    fill_within: Duration,
+    /// When the batch at hand is handed over, full or not.
+    full_by: Option<Instant>,
+    pending: VecDeque<Arc<StoredRecord>>,
+    /// Whether there was nothing more behind what is pending.
+    at_end: bool,
+    refused: Refused,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<E: Event> Batches<E> {
+    pub(super) fn new(feed: Feed, most: usize, refused: Refused) -> Self {
+        let no_room = || ("batches", "a batch has at least 1 event".to_owned());
+        Self {
+            feed,
+            most,
+            fill_within: Duration::ZERO,
+            full_by: None,
+            pending: VecDeque::new(),
+            at_end: false,
+            refused: refused.or_else(|| (most == 0).then(no_room)),
+            event: PhantomData,
+        }
+    }
+
+    /// Prefers full batches: once there is an event, a batch may take so long to fill. Without, what is there is handed over
+    /// at once.
+    pub fn fill_within(self, time: Duration) -> Self {
+        Self { fill_within: time, ..self }
+    }
+
+    /// The next batch: what is there, at once. Only where there is nothing it waits for an event, at most so long, and
+    /// then gives a batch without events.
+    ///
+    /// Dropping the future loses nothing: the next call goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownEvent`] and [`Error::InvalidEvent`], after the events before that one were handed over; then every
+    /// call meets it again. And the backend's, after which a call goes on where it was.
+    pub async fn next(&mut self, longest_wait: Duration) -> Result<Batch<E>> {
+        refuse(&self.refused)?;
+        let give_up = later(Instant::now(), longest_wait);
+        loop {
+            if self.pending.len() < self.most {
+                let page = self.feed.read(self.most - self.pending.len()).await?;
+                self.pending.extend(page.records);
+                self.at_end = page.at_end;
+            }
+            let is_enough = !self.pending.is_empty() && self.fill_within.is_zero();
+            if self.pending.len() >= self.most || is_enough {
+                return self.hand_over();
+            }
+            if !self.at_end {
+                continue;
+            }
+            let until = match self.full_by {
+                _ if self.pending.is_empty() => give_up,
+                Some(full_by) => full_by,
+                None => *self.full_by.insert(later(Instant::now(), self.fill_within)),
+            };
+            if timeout_at(until, self.feed.wait()).await.is_err() {
+                return self.hand_over();
+            }
+        }
+    }
+
+    /// Everything that is pending, up to the first event that cannot be decoded.
+    fn hand_over(&mut self) -> Result<Batch<E>> {
+        self.full_by = None;
+        let mut events = Vec::with_capacity(self.pending.len());
+        let mut position = self.feed.cursor();
+        while let Some(record) = self.pending.front() {
+            match Recorded::<E>::decode(record) {
+                Ok(event) => events.push(event),
+                Err(error) if events.is_empty() => return Err(error),
+                Err(_) => {
+                    position = events.last().map_or(position, |last| last.position);
+                    break;
+                }
+            }
+            self.pending.pop_front();
+        }
+        let caught_up = self.at_end && self.pending.is_empty();
+        Ok(Batch { events, position, caught_up })
+    }
+}
+
+impl<E> fmt::Debug for Batches<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batches").field("feed", &self.feed).field("most", &self.most).finish_non_exhaustive()
+    }
+}

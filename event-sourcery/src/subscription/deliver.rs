@@ -1,0 +1,266 @@
+//! How events reach a handler, and how the progress they make is kept with what the handler did.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+
+use crate::backend::{Backend, BackendTransaction, JoinableBackend, ProgressRequest, TransactionalBackend};
+use crate::error::{Error, Result, Source};
+use crate::event::Event;
+use crate::store::{EventStore, Scope};
+use crate::within::{Joined, Within};
+use crate::wrapped_event::Recorded;
+
+/// What a handler answers.
+pub(super) type Handled = Result<(), Source>;
+
+/// The same in words. A type without a lifetime in it: the compiler finds the future of a run to be `Send` by it.
+pub(super) type Guarded = Result<(), String>;
+
+/// Hands events to a handler, in order, and keeps their progress.
+pub(super) trait Deliver<E> {
+    /// Hands over some events, at least the first. `progress` gives what to keep once so many of them are handled.
+    async fn deliver(
+        &mut self,
+        events: Vec<Recorded<E>>,
+        progress: Progress,
+        budget: Budget,
+    ) -> Result<Delivered>;
+}
+
+/// What to keep once so many events are handled.
+pub(super) type Progress = Box<dyn Fn(usize) -> ProgressRequest + Send + Sync>;
+
+/// What became of events that were handed over.
+pub(super) struct Delivered {
+    /// So many of them are handled, and their progress is kept.
+    pub(super) kept: usize,
+    /// The number, from 0, of the event that the handler failed on, and with what.
+    pub(super) failed: Option<(usize, String)>,
+}
+
+/// When to hand over no more events for now: time is up, or the subscription is to stop.
+#[derive(Clone)]
+pub(super) struct Budget {
+    pub(super) until: Instant,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || Instant::now() >= self.until
+    }
+}
+
+/// Handlers that write wherever they like: at least once.
+pub(super) struct AtLeastOnce<B, H> {
+    pub(super) store: EventStore<B>,
+    pub(super) handler: H,
+}
+
+impl<B, E, H> Deliver<E> for AtLeastOnce<B, H>
+where
+    B: Backend,
+    E: Event,
+    H: AsyncFnMut(Recorded<E>, EventStore<B>) -> Guarded,
+{
+    async fn deliver(
+        &mut self,
+        events: Vec<Recorded<E>>,
+        progress: Progress,
+        budget: Budget,
+    ) -> Result<Delivered> {
+        let (mut kept, mut failed) = (0, None);
+        for event in events {
+            if kept > 0 && budget.is_spent() {
+                break;
+            }
+            let store = self.store.reacting_to(&event);
+            if let Err(error) = (self.handler)(event, store).await {
+                failed = Some((kept, error));
+                break;
+            }
+            kept += 1;
+        }
+        if kept > 0 {
+            self.store.backend().progress(progress(kept)).await?;
+        }
+        Ok(Delivered { kept, failed })
+    }
+}
+
+/// The transaction of a durable subscription, as its handler sees it: what is written through it takes effect together
+/// with the checkpoint, or not at all.
+///
+/// It is the subscription's: the handler does not end it. The database ends it by itself when the handler leaves it idle
+/// for as long as the [lease](super::Durable::lease) lasts, so that a handler that hangs holds up nobody.
+pub struct HandlerTransaction<B: JoinableBackend> {
+    store: EventStore<B>,
+    transaction: B::Transaction<'static>,
+}
+
+impl<B: JoinableBackend> HandlerTransaction<B> {
+    /// The connection, for the handler's own statements.
+    pub fn connection(&mut self) -> &mut B::Connection {
+        B::connection(&mut self.transaction)
+    }
+
+    /// The store within this transaction, for the tenant of the event at hand; for one call.
+    ///
+    /// What is appended carries the event's correlation id, and its id as causation id.
+    pub fn store(&mut self) -> Joined<'_> {
+        self.store.within(&mut self.transaction)
+    }
+}
+
+impl<B: JoinableBackend> fmt::Debug for HandlerTransaction<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HandlerTransaction")
+    }
+}
+
+/// Handlers that write through a transaction that is handed to them: exactly once.
+pub(super) struct WithinTransaction<B, H> {
+    pub(super) store: EventStore<B>,
+    pub(super) handler: H,
+    /// After so long without a statement the database ends the transaction.
+    pub(super) idle: Duration,
+}
+
+impl<B, E, H> Deliver<E> for WithinTransaction<B, H>
+where
+    B: JoinableBackend,
+    E: Event,
+    H: AsyncFnMut(Recorded<E>, &mut HandlerTransaction<B>) -> Guarded,
+{
+    async fn deliver(
+        &mut self,
+        events: Vec<Recorded<E>>,
+        progress: Progress,
+        budget: Budget,
+    ) -> Result<Delivered> {
+        let transaction = self.store.backend().begin_handling(self.idle).await?;
+        let mut transaction = HandlerTransaction { store: self.store.clone(), transaction };
+        let mut handled = 0;
+        for event in events {
+            if handled > 0 && budget.is_spent() {
+                break;
+            }
+            transaction.store = self.store.reacting_to(&event);
+            if let Err(error) = (self.handler)(event, &mut transaction).await {
+                return Ok(Delivered { kept: 0, failed: Some((handled, error)) });
+            }
+            handled += 1;
+        }
+        let HandlerTransaction { store, mut transaction } = transaction;
+        let kept = async {
+            store.backend().join(&mut transaction).progress(&progress(handled)).await?;
+            store.backend().commit(transaction).await
+        };
+        match kept.await {
+            Ok(()) => Ok(Delivered { kept: handled, failed: None }),
+            Err(error) => blamed(error, handled),
+        }
+    }
+}
+
+/// Handlers that run in a transaction of the backend's: exactly once.
+pub(super) struct InTransaction<B, H> {
+    pub(super) store: EventStore<B>,
+    pub(super) handler: Arc<H>,
+}
+
+/// Why a transaction is rolled back.
+enum RolledBack {
+    ByHandler(Source),
+    ByStore(Error),
+}
+
+impl From<Error> for RolledBack {
+    fn from(error: Error) -> Self {
+        Self::ByStore(error)
+    }
+}
+
+impl<B, E, H> Deliver<E> for InTransaction<B, H>
+where
+    B: TransactionalBackend,
+    E: Event,
+    H: for<'w, 't> Fn(Recorded<E>, &mut Within<'w, B::Transaction<'t>>) -> Handled + Send + Sync + 'static,
+{
+    async fn deliver(
+        &mut self,
+        events: Vec<Recorded<E>>,
+        progress: Progress,
+        budget: Budget,
+    ) -> Result<Delivered> {
+        let at = Arc::new(AtomicUsize::new(0));
+        let (handler, number) = (Arc::clone(&self.handler), Arc::clone(&at));
+        let scopes: Vec<Scope> =
+            events.iter().map(|event| self.store.reacting_to(event).into_scope()).collect();
+        let work = move |transaction: &mut B::Transaction<'_>| {
+            for (event, scope) in events.into_iter().zip(&scopes) {
+                if number.load(Ordering::Relaxed) > 0 && budget.is_spent() {
+                    break;
+                }
+                handler(event, &mut Within::new(transaction, scope)).map_err(RolledBack::ByHandler)?;
+                number.fetch_add(1, Ordering::Relaxed);
+            }
+            let handled = number.load(Ordering::Relaxed);
+            transaction.progress(&progress(handled))?;
+            Ok(handled)
+        };
+        let ended = AssertUnwindSafe(self.store.backend().transaction(work)).catch_unwind().await;
+        let failed = |error| Ok(Delivered { kept: 0, failed: Some((at.load(Ordering::Relaxed), error)) });
+        match ended {
+            Ok(Ok(kept)) => Ok(Delivered { kept, failed: None }),
+            Ok(Err(RolledBack::ByStore(error))) => blamed(error, at.load(Ordering::Relaxed)),
+            Ok(Err(RolledBack::ByHandler(error))) => failed(whole(&*error)),
+            Err(panic) => failed(panicked(&*panic)),
+        }
+    }
+}
+
+/// A transaction that could not be kept, because of what the handler has done in it, or left undone: an error that it has
+/// hidden, a constraint that is checked at the commit, a pause that the database does not bear. The last event is to
+/// blame; where it is the store that is away, that cannot be put on record either, and nothing comes of it.
+fn blamed(error: Error, handled: usize) -> Result<Delivered> {
+    match (error, handled.checked_sub(1)) {
+        (error @ (Error::LeaseLost { .. } | Error::OutcomeUnknown { .. }), _) | (error, None) => Err(error),
+        (error, Some(last)) => Ok(Delivered { kept: 0, failed: Some((last, whole(&error))) }),
+    }
+}
+
+/// The handler's failure in words. A panic is a failure.
+pub(super) async fn guarded(handling: impl Future<Output = Handled>) -> Guarded {
+    match AssertUnwindSafe(handling).catch_unwind().await {
+        Ok(handled) => handled.map_err(|error| whole(&*error)),
+        Err(panic) => Err(panicked(&*panic)),
+    }
+}
+
+/// An error with its causes.
+pub(super) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|text| &**text));
+    format!("the handler panicked: {}", text.unwrap_or("without a text"))
+}

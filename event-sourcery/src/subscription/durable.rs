@@ -1,0 +1,416 @@
+//! Durable subscriptions: a name, options, and what can be done with what is kept under the name.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
+use super::retry::Retry;
+use super::run::{self, Plan};
+use super::{Subscribe, refuse};
+use crate::backend::{
+    Backend, Backlog, BlockedRequest, BlockedStream, Filter, JoinableBackend, MOST_SEGMENTS, ProgressRequest,
+    Segments, StreamProgress, SubscriptionChange, SubscriptionId, TransactionalBackend,
+};
+use crate::error::{Error, NameKind, Result, Source};
+use crate::event::Event;
+use crate::limits;
+use crate::position::Position;
+use crate::store::EventStore;
+use crate::within::Within;
+use crate::wrapped_event::Recorded;
+
+/// How many blocked streams are listed at once.
+const PAGE: usize = 256;
+
+/// A subscription of a name, whose checkpoint is kept in the store; see [`Subscribe::durable`].
+///
+/// It hands each event to a handler, in the order of its stream. Stopped, killed, or moved to another machine, it goes on
+/// after the last event whose handling was committed. Run it in as many processes and tasks as you like: they share the
+/// work by stream, and when one of them dies, the others take over after its lease has ended.
+///
+/// A handler that fails, or panics, is called again after a pause that grows; after the last attempt the event is parked with
+/// its error. From the first failure on, later events of the same stream wait behind it, and other streams go on. Parked
+/// events are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here.
+///
+/// ```
+/// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let store = EventStore::new(MemoryBackend::new());
+/// # store.append(&StreamId::random(), RawEvent::new("Paid", "{}")?).await?;
+/// # let (handled, stop) = tokio::sync::oneshot::channel();
+/// # let mut handled = Some(handled);
+/// store
+///     .subscribe::<RawEvent>()
+///     .durable("letters")
+///     .until(stop)
+///     .run(async move |recorded, _store| {
+///         println!("a letter about {}", recorded.stream_id);
+/// #       handled.take().map(|handled| handled.send(()));
+///         Ok(())
+///     })
+///     .await?;
+/// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+/// ```
+#[must_use = "a durable subscription does nothing until it is run"]
+pub struct Durable<B, E> {
+    of: Subscribe<B, E>,
+    name: Arc<str>,
+    start: Start,
+    segments: Option<u16>,
+    lease: Duration,
+    batch: usize,
+    retry: Retry,
+    /// Behind a lock that nobody takes, so that it can be shared: the futures of the calls that borrow this are `Send` then.
+    until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+}
+
+/// Where a durable subscription starts when it runs for the first time, or is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the first event of the store.
+    Beginning,
+    /// With what is appended from now on.
+    Now,
+    /// Behind a position that a subscription, or [`EventStore::position`], has handed out.
+    After(Position),
+}
+
+/// Where a durable subscription stands.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Everything that it wants up to here was handled, or waits for a failed event.
+    pub position: Position,
+    /// How many take part at present.
+    pub members: usize,
+    /// How many events it has not come to yet. Those that wait for a failed one do not count.
+    pub events_behind: u64,
+    /// How long ago the first of them happened; zero where there are none.
+    pub behind: Duration,
+}
+
+impl<B: Backend, E: Event> Durable<B, E> {
+    pub(super) fn new(of: Subscribe<B, E>, name: Arc<str>) -> Self {
+        let start = Start::After(of.after);
+        let lease = Duration::from_secs(15);
+        Self { of, name, start, segments: None, lease, batch: 64, retry: Retry::default(), until: None }
+    }
+
+    /// Where it starts when it runs for the first time. Without, at the beginning. Later runs go on where it was.
+    pub fn start(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Into how many parts, 1 to 64, its streams are divided: so many processes at most share the work. 8 without. Fixed when
+    /// it runs for the first time.
+    pub fn segments(self, count: u16) -> Self {
+        Self { segments: Some(count), ..self }
+    }
+
+    /// How long a process that is not heard of keeps its part of the work; at least 100 ms, and 15 seconds without. It is
+    /// also how long a handler may leave its transaction idle, on a server.
+    pub fn lease(self, lasting: Duration) -> Self {
+        Self { lease: lasting, ..self }
+    }
+
+    /// How many events are handled together at most before their progress is kept: 64 without. With a transaction, they
+    /// share one; where it fails, each is tried again by itself.
+    pub fn batch(self, events: usize) -> Self {
+        Self { batch: events, ..self }
+    }
+
+    /// How often a failing event is handled at most, the first time included, before it is parked: 5 times without.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.retry.attempts = attempts;
+        self
+    }
+
+    /// The pause after the first failure, and the longest one: each is twice as long as the one before, and up to half of it is left
+    /// out at random. 200 ms and one minute without.
+    pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
+        (self.retry.first_pause, self.retry.longest_pause) = (first, longest);
+        self
+    }
+
+    /// Runs until this is done, such as `tokio::signal::ctrl_c()`: the events in hand are finished, the checkpoint saved,
+    /// and its part
+    /// is free for others.
+    pub fn until(self, done: impl IntoFuture<IntoFuture: Send + 'static>) -> Self {
+        let done = done.into_future();
+        Self { until: Some(Mutex::new(Box::pin(async move { drop(done.await) }))), ..self }
+    }
+
+    /// Runs, handing each event to the handler at least once: an event whose handling was not followed by a checkpoint, because
+    /// the process was killed, comes again. The second argument is the store, for the tenant of the event, with its context:
+    /// what the handler appends there carries the event's correlation id, and its id as causation id.
+    ///
+    /// It runs until it is told to stop, and bears it when the store is away for a while. Dropped, it stops in the middle of
+    /// what it does, and others take over after its lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`], [`Error::InvalidName`]; and the backend's, where trying again cannot help.
+    pub async fn run<H>(self, mut handler: H) -> Result<()>
+    where
+        H: AsyncFnMut(Recorded<E>, EventStore<B>) -> Result<(), Source>,
+    {
+        let store = self.of.store.clone();
+        let (plan, until) = self.plan().await?;
+        let handler = async move |event: Recorded<E>, store: EventStore<B>| {
+            guarded(async { handler(event, store).await }).await
+        };
+        run::run(plan, until, AtLeastOnce { store, handler }).await
+    }
+
+    /// Where it stands; `None` where it has never run.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn status(&self) -> Result<Option<Status>> {
+        refuse(&self.of.refused)?;
+        let backend = self.of.store.backend();
+        let Some(record) = backend.subscription(self.id()?).await? else { return Ok(None) };
+        let positions: Vec<Position> = record.segments.iter().map(|segment| segment.position).collect();
+        let mut distinct = positions.clone();
+        distinct.sort();
+        distinct.dedup();
+        let mut behind = Backlog::default();
+        for position in &distinct {
+            let here = (0..).zip(&positions).filter(|(_, of_segment)| *of_segment == position);
+            let of = u16::try_from(positions.len()).unwrap_or(MOST_SEGMENTS);
+            let segments = Segments::new(of, here.map(|(number, _)| number));
+            let segments = (!segments.are_all()).then_some(segments);
+            let backlog = backend.backlog(*position, Filter { segments, ..self.of.filter.clone() }).await?;
+            behind.events += backlog.events;
+            behind.oldest = [behind.oldest, backlog.oldest].into_iter().flatten().min();
+        }
+        let now = Timestamp::now();
+        let age = |oldest: Timestamp| Duration::try_from(now.duration_since(oldest));
+        Ok(Some(Status {
+            position: distinct.first().copied().unwrap_or(Position::START),
+            members: record.members.iter().filter(|member| member.until > now).count(),
+            events_behind: behind.events,
+            behind: behind.oldest.and_then(|oldest| age(oldest).ok()).unwrap_or_default(),
+        }))
+    }
+
+    /// The events that were given up after the last attempt, or could not be decoded, the first of each stream, in position
+    /// order; each with its error. Those behind it in its stream wait.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn parked(&self) -> Result<Vec<BlockedStream>> {
+        let mut blocked = self.blocked().await?;
+        blocked.retain(|stream| stream.retry_at.is_none());
+        Ok(blocked)
+    }
+
+    /// Every stream that waits for a failed event, parked or to be tried again, in the order of those events.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn blocked(&self) -> Result<Vec<BlockedStream>> {
+        let mut request = BlockedRequest {
+            subscription: self.id()?,
+            segments: None,
+            due: false,
+            after: Position::START,
+            limit: PAGE,
+        };
+        let mut all = Vec::new();
+        loop {
+            let page = self.of.store.backend().blocked_streams(request.clone()).await?;
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
+                all.extend(page);
+                return Ok(all);
+            };
+            request.after = last.position;
+            all.extend(page);
+        }
+    }
+
+    /// Tries a failed event again, soon, with all its attempts before it: by whoever runs the subscription.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] where the stream is not blocked by this event any more; and the backend's.
+    pub async fn replay(&self, failed: &BlockedStream) -> Result<()> {
+        let again = BlockedStream { attempts: 0, retry_at: Some(failed.since), ..failed.clone() };
+        self.change(StreamProgress::Change(failed.position, again)).await
+    }
+
+    /// Leaves a failed event out, for good, and goes on with those behind it in its stream.
+    ///
+    /// # Errors
+    ///
+    /// As for [`replay`](Self::replay).
+    pub async fn skip(&self, failed: &BlockedStream) -> Result<()> {
+        let (attempts, retry_at) = (0, Some(failed.since));
+        let behind = BlockedStream { after: failed.position, attempts, retry_at, ..failed.clone() };
+        self.change(StreamProgress::Change(failed.position, behind)).await
+    }
+
+    /// Starts again from there: what follows is handled anew, whether it was handled or not, and nothing is parked any more.
+    /// Whoever runs the subscription goes on from there too. Does nothing where it has never run.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn reset(&self, start: Start) -> Result<()> {
+        let position = self.position_of(start).await?;
+        let change = SubscriptionChange::Reset { position };
+        self.of.store.backend().change_subscription(self.id()?, change).await?;
+        Ok(())
+    }
+
+    /// Forgets the subscription, with its checkpoint and its parked events. Stop it first: one that runs would begin anew.
+    ///
+    /// # Errors
+    ///
+    /// The backend's.
+    pub async fn remove(&self) -> Result<()> {
+        self.of.store.backend().change_subscription(self.id()?, SubscriptionChange::Remove).await?;
+        Ok(())
+    }
+
+    async fn change(&self, change: StreamProgress) -> Result<()> {
+        let request = ProgressRequest {
+            subscription: self.id()?,
+            leases: Vec::new(),
+            position: None,
+            streams: vec![change],
+        };
+        self.of.store.backend().progress(request).await
+    }
+
+    fn id(&self) -> Result<SubscriptionId> {
+        limits::check_name(NameKind::Subscription, &self.name)?;
+        Ok(SubscriptionId { tenant: self.of.store.tenant_id().clone(), name: Arc::clone(&self.name) })
+    }
+
+    async fn position_of(&self, start: Start) -> Result<Position> {
+        match start {
+            Start::Beginning => Ok(Position::START),
+            Start::Now => self.of.store.position().await,
+            Start::After(position) => Ok(position),
+        }
+    }
+
+    /// Checks what was asked for.
+    async fn plan(self) -> Result<(Plan, run::Until)> {
+        refuse(&self.of.refused)?;
+        let id = self.id()?;
+        let invalid =
+            |option, problem: &str| Err(Error::InvalidOption { option, problem: problem.to_owned() });
+        if self.segments.is_some_and(|count| count == 0 || count > MOST_SEGMENTS) {
+            return invalid("segments", "a subscription has 1 to 64 segments");
+        }
+        if self.lease < Duration::from_millis(100) {
+            return invalid("lease", "a lease lasts at least 100 ms");
+        }
+        if self.batch == 0 || self.retry.attempts == 0 {
+            let option = if self.batch == 0 { "batch" } else { "attempts" };
+            return invalid(option, "it has to be at least 1");
+        }
+        let start = self.position_of(self.start).await?;
+        let plan = Plan {
+            backend: self.of.store.shared_backend(),
+            tail: self.of.store.tail(),
+            id,
+            filter: self.of.filter,
+            start,
+            segments: self.segments,
+            lease: self.lease,
+            batch: self.batch,
+            retry: self.retry,
+        };
+        let until = self.until.map(|until| until.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok((plan, until))
+    }
+}
+
+impl<B: JoinableBackend, E: Event> Durable<B, E> {
+    /// Runs, handing each event to the handler together with a transaction in which its checkpoint is committed: what the
+    /// handler writes through it takes effect exactly once.
+    ///
+    /// What the handler does elsewhere it does at least once: it can be called again for an event whose transaction was
+    /// rolled back. Otherwise like [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub async fn run_within<H>(self, mut handler: H) -> Result<()>
+    where
+        H: AsyncFnMut(Recorded<E>, &mut HandlerTransaction<B>) -> Result<(), Source>,
+    {
+        let (store, idle) = (self.of.store.clone(), self.lease);
+        let (plan, until) = self.plan().await?;
+        let handler = async move |event: Recorded<E>, transaction: &mut HandlerTransaction<B>| {
+            guarded(async { handler(event, transaction).await }).await
+        };
+        run::run(plan, until, WithinTransaction { store, handler, idle }).await
+    }
+}
+
+impl<B: TransactionalBackend, E: Event> Durable<B, E> {
+    /// Runs, calling the handler in a transaction on the backend's writer, in which the checkpoint is committed: what the
+    /// handler writes through it takes effect exactly once. As with
+    /// [`EventStore::transaction`], keep it short: every other write waits.
+    ///
+    /// What the handler does elsewhere it does at least once: it can be called again for an event whose transaction was
+    /// rolled back. Otherwise like [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// # let (order, invoice) = (StreamId::random().in_category("orders")?, StreamId::random());
+    /// # store.append(&order, RawEvent::new("Ordered", "{}")?).await?;
+    /// # let watched = store.clone();
+    /// # let invoiced = invoice.clone();
+    /// # let stop = async move { while watched.version(&invoiced).await.unwrap().is_none() {} };
+    /// store
+    ///     .subscribe::<RawEvent>()
+    ///     .event_names(["Ordered"])
+    ///     .durable("invoicing")
+    ///     .until(stop)
+    ///     .run_in_transaction(move |_ordered, tx| {
+    ///         tx.append(&invoice, RawEvent::new("Issued", "{}")?).run()?;
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub async fn run_in_transaction<H>(self, handler: H) -> Result<()>
+    where
+        H: for<'w, 't> Fn(Recorded<E>, &mut Within<'w, B::Transaction<'t>>) -> Result<(), Source>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let (store, handler) = (self.of.store.clone(), Arc::new(handler));
+        let (plan, until) = self.plan().await?;
+        // Boxed, so that the future of this call is `Send` in the eyes of the compiler, whatever the closure.
+        let run: Pin<Box<dyn Future<Output = Result<()>> + Send>> =
+            Box::pin(run::run(plan, until, InTransaction { store, handler }));
+        run.await
+    }
+}
+
+impl<B, E> fmt::Debug for Durable<B, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Durable").field("name", &self.name).field("of", &self.of).finish_non_exhaustive()
+    }
+}
