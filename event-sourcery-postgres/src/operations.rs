@@ -26,7 +26,8 @@ use crate::rows::value;
 use crate::sql::{Sql, Statement};
 
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'";
+const BEGIN: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 /// A connection with the statements to run on it.
 pub(crate) struct Operations<'c> {
@@ -77,12 +78,7 @@ impl<'c> Operations<'c> {
     /// In words of our own: where a savepoint of sqlx's is given up half-way, it takes the caller's whole transaction back
     /// and goes on without one.
     async fn begin(&mut self) -> Result<(), Failure> {
-        self.run(if self.joined {
-            "SAVEPOINT event_sourcery"
-        } else {
-            BEGIN
-        })
-        .await
+        self.run(if self.joined { "SAVEPOINT event_sourcery" } else { BEGIN }).await
     }
 
     /// Ends what was begun: keeps what was done, or undoes it where nothing came of it.

@@ -41,8 +41,7 @@ impl Scans {
     /// How many events there are, and the time of the first.
     pub(crate) fn backlog(&self, filter: &Filter, in_blocks: bool) -> String {
         let (all, events) = (&self.events, self.events(filter, in_blocks));
-        let of_stream =
-            if conditions(filter).is_empty() { String::new() } else { self.of_stream(filter) };
+        let of_stream = if conditions(filter).is_empty() { String::new() } else { self.of_stream(filter) };
         format!(
             "WITH waiting AS MATERIALIZED (SELECT count(*) AS events, min(e.id) AS first FROM {events} {of_stream})
              SELECT w.events, (SELECT e.created_at FROM {all} e WHERE e.id = w.first) FROM waiting w"

@@ -131,7 +131,10 @@ impl Operations<'_> {
         match self.execute(query).await {
             Ok(listed) => listed > 0,
             Err(failure) => {
-                tracing::debug!(problem = failure.message(), "events are read without a directory of their names");
+                tracing::debug!(
+                    problem = failure.message(),
+                    "events are read without a directory of their names"
+                );
                 false
             }
         }

@@ -50,7 +50,8 @@ impl Operations<'_> {
         while after < up_to {
             let text = self.sql.scans.page(filter, stretch.blocks.is_some());
             let missing = one_more - stored_count(rows.len());
-            let query = scans::bind(text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
+            let query =
+                scans::bind(text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
             rows.extend(self.rows(query).await.map_err(|failure| self.failed(failure))?);
             after = stretch.up_to;
             if after >= up_to || stored_count(rows.len()) == one_more {

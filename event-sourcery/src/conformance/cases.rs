@@ -254,6 +254,7 @@ macro_rules! __for_each_case {
             clause_8_7_members_come_and_go_and_nothing_is_lost_or_overtaken,
             clause_8_7_members_with_transactions_come_and_go_and_each_event_takes_effect_once [transactions],
             clause_8_7_a_dead_members_work_is_taken_over_after_its_lease,
+            clause_8_7_a_handler_that_takes_longer_than_the_lease_keeps_it,
             clause_8_7_there_may_be_more_members_than_segments,
             clause_8_7_the_count_of_segments_is_fixed,
             clause_8_7_processes_share_the_work_and_one_that_is_killed_is_followed [transactions, shared],

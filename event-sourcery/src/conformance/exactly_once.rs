@@ -48,7 +48,8 @@ pub(super) fn effect(recorded: &Recorded<RawEvent>, end: End) -> Deed {
 
 pub(super) async fn effects_so_far(store: &EventStore, stream: u64) -> Vec<u64> {
     let effects = store.load_stream::<RawEvent>(&effects(&source(stream))).await.unwrap();
-    let number = |event: &RawEvent| serde_json::from_str::<super::ledger::Noted>(event.data().get()).unwrap().number;
+    let number =
+        |event: &RawEvent| serde_json::from_str::<super::ledger::Noted>(event.data().get()).unwrap().number;
     effects.iter().map(|wrapped| number(&wrapped.event)).collect()
 }
 
@@ -66,7 +67,11 @@ pub(super) async fn assert_each_has_one_effect(store: &EventStore, length: u64) 
     }
 }
 
-async fn assert_exactly_once(subject: Subject, settings: Settings, end: impl Fn(u64) -> End + Send + Sync + 'static) {
+async fn assert_exactly_once(
+    subject: Subject,
+    settings: Settings,
+    end: impl Fn(u64) -> End + Send + Sync + 'static,
+) {
     let store = subject.store();
     with_sources(&store, 20).await;
     let calls = AtomicU64::new(0);
@@ -126,13 +131,16 @@ pub(super) async fn clause_8_6_a_run_may_be_dropped_anywhere(subject: Subject) {
         });
         let run = Running::exactly_once(&reactor, settings.clone(), reaction);
         let (before, patience) = (calls.load(Ordering::SeqCst), tokio::time::Instant::now());
-        while calls.load(Ordering::SeqCst) < before + round % 7 && patience.elapsed() < Duration::from_millis(160) {
+        while calls.load(Ordering::SeqCst) < before + round % 7
+            && patience.elapsed() < Duration::from_millis(160)
+        {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::time::sleep(Duration::from_micros(round * 37 % 900)).await;
         run.kill().await;
     }
-    let run = Running::exactly_once(&reactor, settings, Reaction::new(|recorded| effect(recorded, End::Done)));
+    let run =
+        Running::exactly_once(&reactor, settings, Reaction::new(|recorded| effect(recorded, End::Done)));
     assert_each_has_one_effect(&store, 40).await;
     run.stop().await;
 }
@@ -154,7 +162,10 @@ pub(super) async fn steal(store: &EventStore) {
 }
 
 /// Two members, while their leases are taken away again and again.
-async fn assert_exactly_once_in_spite(subject: Subject, mut disturb: impl AsyncFnMut(u64, &[Arc<dyn Reactor>; 2])) {
+async fn assert_exactly_once_in_spite(
+    subject: Subject,
+    mut disturb: impl AsyncFnMut(u64, &[Arc<dyn Reactor>; 2]),
+) {
     let store = subject.store();
     let reactors = [subject.reactor().await, subject.reactor().await];
     with_sources(&store, 40).await;

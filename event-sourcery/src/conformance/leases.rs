@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::ledger::ledger;
 use super::subject::Subject;
 use crate::backend::{
-    BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -66,7 +66,8 @@ fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
 }
 
 async fn blocked_streams(store: &EventStore) -> Vec<BlockedStream> {
-    let request = BlockedRequest { subscription: id(), segments: None, due: false, after: Position::START, limit: 99 };
+    let request =
+        BlockedRequest { subscription: id(), segments: None, due: false, after: Position::START, limit: 99 };
     store.backend().blocked_streams(request).await.unwrap()
 }
 
@@ -115,7 +116,8 @@ pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject
     let (first, second, free) = (ledger("1"), ledger("2"), ledger("3"));
     let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
     let waits = |stream: &StreamId| StreamProgress::Waits(TenantId::DEFAULT, stream.clone());
-    let frees = |position, stream: &StreamId| StreamProgress::Free(at(position), TenantId::DEFAULT, stream.clone());
+    let frees =
+        |position, stream: &StreamId| StreamProgress::Free(at(position), TenantId::DEFAULT, stream.clone());
     store.backend().progress(progress(&leases, 5, vec![block(&first, 5)])).await.unwrap();
     let again = StreamProgress::Change(at(5), BlockedStream { attempts: 2, ..blocked(&first, 5) });
     let refused: [Vec<StreamProgress>; 6] = [
@@ -148,7 +150,9 @@ pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject
     assert_eq!(blocked_streams(&store).await, [blocked(&second, 8)]);
 }
 
-pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(subject: Subject) {
+pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(
+    subject: Subject,
+) {
     let store = subject.store();
     let members = [1, 2, 3].map(Uuid::from_u128);
     assert_eq!(renew(&store, members[0], vec![]).await.len(), 4);

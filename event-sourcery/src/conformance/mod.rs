@@ -59,7 +59,7 @@
 //! serves tests of code that has to bear that.
 
 // A case that is missing in the list is dead code.
-#![warn(dead_code)]
+#![deny(dead_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

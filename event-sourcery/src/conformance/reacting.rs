@@ -53,7 +53,9 @@ async fn assert_context_flows(store: &EventStore, causes: &[WrappedEvent<Noted>]
     assert_eq!(causes[0].context.correlation_id(), Some(CORRELATION));
 }
 
-pub(super) async fn clause_8_11_what_a_handler_appends_carries_the_context_and_tenant_of_its_event(subject: Subject) {
+pub(super) async fn clause_8_11_what_a_handler_appends_carries_the_context_and_tenant_of_its_event(
+    subject: Subject,
+) {
     let store = subject.store();
     let causes = with_causes(&store).await;
     let run = Running::start(letters(&store), |recorded, store| async move {
@@ -66,10 +68,13 @@ pub(super) async fn clause_8_11_what_a_handler_appends_carries_the_context_and_t
     run.stop().await;
 }
 
-pub(super) async fn clause_8_11_what_a_handler_appends_through_its_transaction_carries_them_too(subject: Subject) {
+pub(super) async fn clause_8_11_what_a_handler_appends_through_its_transaction_carries_them_too(
+    subject: Subject,
+) {
     let store = subject.store();
     let causes = with_causes(&store).await;
-    let reaction = Reaction::new(|recorded| Deed { appends: reactions(number(recorded)).into(), end: End::Done });
+    let reaction =
+        Reaction::new(|recorded| Deed { appends: reactions(number(recorded)).into(), end: End::Done });
     let run = Running::exactly_once(&subject.reactor().await, Settings::default(), reaction);
     assert_context_flows(&store, &causes).await;
     run.stop().await;

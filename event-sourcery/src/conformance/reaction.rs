@@ -15,7 +15,9 @@ use crate::wrapped_event::Recorded;
 
 /// What the handler of a durable subscription does with an event, as the conformance kit tells it.
 #[derive(Clone)]
-pub struct Reaction(Arc<dyn Fn(&Recorded<RawEvent>) -> Deed + Send + Sync>);
+pub struct Reaction(Arc<Decide>);
+
+type Decide = dyn Fn(&Recorded<RawEvent>) -> Deed + Send + Sync;
 
 impl fmt::Debug for Reaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -143,7 +143,10 @@ impl Running {
     }
 
     pub(super) fn request_stop(&mut self) {
-        drop(self.stop.take().map(|stop| stop.send(())));
+        if let Some(stop) = self.stop.take() {
+            // It may have ended by itself.
+            let _ = stop.send(());
+        }
     }
 
     /// What the run ends with.

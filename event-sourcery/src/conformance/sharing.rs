@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::exactly_once::{
-    STREAMS, assert_each_has_one_effect, assert_none_is_overtaken, effect, effects_so_far, source, with_sources,
+    STREAMS, assert_each_has_one_effect, assert_none_is_overtaken, effect, effects_so_far, source,
+    with_sources,
 };
 use super::ledger::{ledger, noted};
 use super::reaction::{End, Reaction};
@@ -91,7 +92,9 @@ pub(super) async fn clause_8_7_members_come_and_go_and_nothing_is_lost_or_overta
     }
 }
 
-pub(super) async fn clause_8_7_members_with_transactions_come_and_go_and_each_event_takes_effect_once(subject: Subject) {
+pub(super) async fn clause_8_7_members_with_transactions_come_and_go_and_each_event_takes_effect_once(
+    subject: Subject,
+) {
     let (store, settings) = (subject.store(), Settings { batch: 3, ..Settings::with_short_lease() });
     with_sources(&store, 60).await;
     let mut runs = Vec::new();
@@ -129,6 +132,29 @@ pub(super) async fn clause_8_7_a_dead_members_work_is_taken_over_after_its_lease
     .await;
     work_is_shared(&store, 1).await;
     survivor.stop().await;
+}
+
+pub(super) async fn clause_8_7_a_handler_that_takes_longer_than_the_lease_keeps_it(subject: Subject) {
+    let (store, another, handled) = (subject.store(), subject.another_store().await, Handled::default());
+    let settings = Settings { lease: Duration::from_millis(300), segments: Some(1), ..Settings::default() };
+    store.append(&ledger("1"), noted(1)).await.unwrap();
+    let runs = [&store, &another].map(|handle| {
+        let handled = handled.clone();
+        Running::start(settings.of(handle.subscribe()), move |recorded, _| {
+            handled.note(&recorded);
+            async move {
+                tokio::time::sleep(Duration::from_millis(750)).await;
+                Ok(())
+            }
+        })
+    });
+    handled.reach(1).await;
+    store.append(&ledger("1"), noted(2)).expected_version(1).await.unwrap();
+    handled.reach(2).await;
+    for run in runs {
+        run.stop().await;
+    }
+    assert_eq!(handled.numbers(), [1, 2]);
 }
 
 pub(super) async fn clause_8_7_there_may_be_more_members_than_segments(subject: Subject) {

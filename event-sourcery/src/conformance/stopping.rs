@@ -84,7 +84,9 @@ pub(super) async fn clause_8_9_a_stop_finishes_the_event_in_hand_of_a_stream_tha
     assert_eq!(handled.numbers(), (1..=10).collect::<Vec<_>>());
 }
 
-pub(super) async fn clause_8_9_others_take_over_from_one_that_stops_without_waiting_for_its_lease(subject: Subject) {
+pub(super) async fn clause_8_9_others_take_over_from_one_that_stops_without_waiting_for_its_lease(
+    subject: Subject,
+) {
     let (store, another, handled) = (subject.store(), subject.another_store().await, Handled::default());
     // Were the lease waited for, the case would not end in time.
     let settings = Settings { lease: Duration::from_secs(3_600), ..Settings::default() };

@@ -26,8 +26,6 @@ struct Connection {
 
 /// A handle of its own on the store under test, whose handlers can write through the subscription's transaction.
 pub(super) trait Reactor: Send + Sync {
-    fn store(&self) -> EventStore;
-
     /// Interrupts one call out of so many; see [`FaultyBackend::interrupt`].
     fn interrupt(&self, one_in: u64);
 
@@ -52,10 +50,6 @@ impl<F: Fixture> ReactorOf<F> {
 }
 
 impl<F: Fixture> Reactor for ReactorOf<F> {
-    fn store(&self) -> EventStore {
-        self.0.erased()
-    }
-
     fn interrupt(&self, one_in: u64) {
         self.0.backend().interrupt(one_in);
     }

@@ -586,11 +586,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);
-        let delivered = match select(pin!(delivering), pin!(plan.keep_leases(*member, &asked))).await {
+        match select(pin!(delivering), pin!(plan.keep_leases(*member, &asked))).await {
             Either::Left((delivered, _)) => delivered,
             Either::Right((never, _)) => match never {},
-        };
-        delivered
+        }
     }
 
     fn lost(&self) -> Error {

@@ -182,7 +182,8 @@ impl<'t> Waiting<'t> {
         if !state.is_read {
             state.is_read = true;
             // Who is further than what is kept reads on for the others, unless nobody has read for a while.
-            if after > state.window.to && state.last_read.is_none_or(|last_read| last_read.elapsed() > STALE) {
+            if after > state.window.to && state.last_read.is_none_or(|last_read| last_read.elapsed() > STALE)
+            {
                 state.begin = Some(after);
             }
             tokio::spawn(Arc::clone(tail).read_for_all(Arc::clone(backend)));

@@ -65,7 +65,8 @@ async fn of_many_that_block_a_stream_at_once_one_does() {
     for round in 0..20 {
         let stream = StreamId::random();
         let one = || {
-            let request = subscription.request(&leases, None, vec![StreamProgress::Block(blocked(&stream, round + 1))]);
+            let request =
+                subscription.request(&leases, None, vec![StreamProgress::Block(blocked(&stream, round + 1))]);
             let backend = subscription.backend.clone();
             tokio::spawn(async move { backend.progress(request).await })
         };

@@ -69,7 +69,8 @@ async fn a_process_frozen_in_its_transaction_holds_nobody_up_and_takes_no_effect
     before.thaw();
     until(async || {
         let record = record(&scene.store).await.unwrap();
-        let shares: Vec<_> = record.members.iter().map(|member| record.leases_of(member.id).count()).collect();
+        let shares: Vec<_> =
+            record.members.iter().map(|member| record.leases_of(member.id).count()).collect();
         shares == [4, 4]
     })
     .await;

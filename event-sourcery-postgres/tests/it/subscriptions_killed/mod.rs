@@ -61,11 +61,7 @@ async fn until_all_is_handled(store: &Store) {
 
 /// Keeps two processes at work on the subscription and kills one or the other, so many times; `effects` tells how much
 /// they have done so far.
-async fn kill_again_and_again(
-    kills: u64,
-    start: impl Fn() -> Worker,
-    mut effects: impl AsyncFnMut() -> i64,
-) {
+async fn kill_again_and_again(kills: u64, start: impl Fn() -> Worker, mut effects: impl AsyncFnMut() -> i64) {
     let mut workers = [start(), start()];
     for _ in 0..kills {
         if fastrand::u8(..3) == 0 {

@@ -38,7 +38,11 @@ async fn when_the_server_is_restarted_each_event_takes_effect_once_all_the_same(
         let before = read_model::effects(&scene).await;
         until(async || read_model::effects(&scene).await > before).await;
         tokio::task::block_in_place(|| {
-            if number % 2 == 0 { cluster.kill() } else { cluster.stop_fast() }
+            if number % 2 == 0 {
+                cluster.kill()
+            } else {
+                cluster.stop_fast()
+            }
             cluster.start_again();
         });
         // What is left in the pools is from before the restart.
@@ -59,8 +63,10 @@ async fn when_connections_are_terminated_each_event_takes_effect_once_all_the_sa
     if let Some(url) = store_url() {
         return read_model::count(&open(&url).await, || ()).await;
     }
-    let test =
-        concat!(module_path!(), "::when_connections_are_terminated_each_event_takes_effect_once_all_the_same");
+    let test = concat!(
+        module_path!(),
+        "::when_connections_are_terminated_each_event_takes_effect_once_all_the_same"
+    );
     let scene = Scene::new().await;
     read_model::create(&scene).await;
     let load = Load::on(&scene.store);

@@ -70,7 +70,8 @@ pub(super) async fn check(scene: &Scene, streams: &[StreamId]) {
         let length = events.len() as i64;
         assert_eq!(counted, (length, length, length * (length + 1) / 2), "{stream}");
         let reactions = scene.store.load_stream::<RawEvent>(&reactions(stream)).await.unwrap();
-        let causes: Vec<_> = reactions.iter().filter_map(|reaction| reaction.context.causation_id()).collect();
+        let causes: Vec<_> =
+            reactions.iter().filter_map(|reaction| reaction.context.causation_id()).collect();
         assert_eq!(causes, events.iter().map(|event| event.uuid).collect::<Vec<_>>(), "{stream}");
     }
 }

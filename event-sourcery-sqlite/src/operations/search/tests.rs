@@ -351,8 +351,7 @@ async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_s
     let connection = Connection::open(file.folder.path().join("events.db")).unwrap();
     let plan = |sql: &str| -> Vec<String> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let steps = statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
-        steps
+        statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap()
     };
     let blocks = plan(&sql.listed_blocks);
     assert!(blocks[0].contains("PRIMARY KEY (name=? AND block>? AND block<?)"), "{blocks:#?}");

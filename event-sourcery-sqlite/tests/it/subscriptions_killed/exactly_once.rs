@@ -91,7 +91,8 @@ async fn check(store: &Store, read_model: &Connection, streams: &[StreamId]) {
         );
         assert_eq!(counted.unwrap(), (length, length, length * (length + 1) / 2), "{stream}");
         let reactions = store.load_stream::<RawEvent>(&reactions(stream)).await.unwrap();
-        let causes: Vec<_> = reactions.iter().filter_map(|reaction| reaction.context.causation_id()).collect();
+        let causes: Vec<_> =
+            reactions.iter().filter_map(|reaction| reaction.context.causation_id()).collect();
         assert_eq!(causes, events.iter().map(|event| event.uuid).collect::<Vec<_>>(), "{stream}");
     }
 }

@@ -81,11 +81,7 @@ fn subscription(store: &Store) -> Durable<SqliteBackend, RawEvent> {
 
 /// Keeps two processes at work on the subscription and kills one or the other, so many times; `effects` tells how much
 /// they have done so far.
-async fn kill_again_and_again(
-    kills: u64,
-    start: impl Fn() -> Worker,
-    mut effects: impl AsyncFnMut() -> u64,
-) {
+async fn kill_again_and_again(kills: u64, start: impl Fn() -> Worker, mut effects: impl AsyncFnMut() -> u64) {
     let mut workers = [start(), start()];
     for _ in 0..kills {
         if fastrand::u8(..3) == 0 {

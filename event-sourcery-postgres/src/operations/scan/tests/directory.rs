@@ -74,7 +74,8 @@ impl Scene {
     }
 }
 
-const NAMED: &[&[&str]] = &[&["N0"], &["N5"], &["N9"], &["N14", "N16", "N17"], &["N7", "N2", "N7", "Unknown"], &[]];
+const NAMED: &[&[&str]] =
+    &[&["N0"], &["N5"], &["N9"], &["N14", "N16", "N17"], &["N7", "N2", "N7", "Unknown"], &[]];
 
 #[tokio::test]
 async fn the_same_is_found_whether_all_is_listed_or_some_or_nothing() {
@@ -118,7 +119,10 @@ async fn what_holds_no_events_is_listed_at_once() {
     );
     let mut filter = Filter::default();
     filter.names = names(&["Rare"]);
-    assert_eq!(positions(&scene.page(0, 2_000_000_000_000, &filter, 9).await), [1_000_000_009_999, 1_000_000_019_999]);
+    assert_eq!(
+        positions(&scene.page(0, 2_000_000_000_000, &filter, 9).await),
+        [1_000_000_009_999, 1_000_000_019_999]
+    );
     assert!(scene.listed().parse::<i64>().unwrap() > 1_000_000_010_000 / 1024);
 }
 
