@@ -3,6 +3,6 @@
 mod appender;
 mod cut;
 mod kill;
-mod proxy;
+pub(crate) mod proxy;
 mod server;
 mod survived;

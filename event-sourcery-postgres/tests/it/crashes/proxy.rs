@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What is lost when the connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// What the client said: the server never hears it.
     Question,
     /// What the server answered: it has done what it was told.
@@ -16,14 +16,14 @@ pub(super) enum Lost {
 }
 
 /// Passes on what client and server say to each other, until it is to break a connection.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     /// How many times clients may still speak before a connection breaks: 0 and below, none does.
     until_cut: Arc<AtomicI64>,
 }
 
 impl Proxy {
-    pub(super) async fn to(server: u16, lost: Lost) -> Self {
+    pub(crate) async fn to(server: u16, lost: Lost) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, until_cut) = (listener.local_addr().unwrap().port(), Arc::new(AtomicI64::new(0)));
         let counted = Arc::clone(&until_cut);
@@ -37,17 +37,17 @@ impl Proxy {
     }
 
     /// The address of a database on that server, through here.
-    pub(super) fn url(&self, database: &str) -> String {
+    pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Breaks the connection on which a client speaks for the n-th time from now, counted over all of them.
-    pub(super) fn cut(&self, n: i64) {
+    pub(crate) fn cut(&self, n: i64) {
         self.until_cut.store(n, Ordering::SeqCst);
     }
 
     /// Whether it was broken.
-    pub(super) fn has_cut(&self) -> bool {
+    pub(crate) fn has_cut(&self) -> bool {
         self.until_cut.load(Ordering::SeqCst) <= 0
     }
 }

@@ -30,7 +30,7 @@ async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a
     let streams = load.end().await;
     let last = [worker(test, &url), worker(test, &url)];
     until_all_is_handled(&scene.store).await;
-    last.map(|worker| worker.stop());
+    last.into_iter().for_each(super::Worker::stop);
     let again = handled.check(&lengths(&scene, &streams).await);
     println!("{kills} kills, {} events handled, {again} of them came again", handled.read().len());
 }

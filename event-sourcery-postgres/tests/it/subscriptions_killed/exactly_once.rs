@@ -24,7 +24,7 @@ async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
     let before = read_model::effects(&scene).await;
     let last = [worker(test, &url), worker(test, &url)];
     until_all_is_handled(&scene.store).await;
-    last.map(|worker| worker.stop());
+    last.into_iter().for_each(super::Worker::stop);
 
     let takeovers: i64 =
         record(&scene.store).await.unwrap().segments.iter().map(|segment| segment.token).sum();
@@ -42,7 +42,10 @@ async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
 async fn a_process_frozen_in_its_transaction_holds_nobody_up_and_takes_no_effect() {
     if let Some(url) = store_url() {
         let folder = folder(url.rsplit_once('/').unwrap().1);
-        return read_model::count(&open(&url).await, || drop(freeze_once(&folder))).await;
+        return read_model::count(&open(&url).await, || {
+            freeze_once(&folder);
+        })
+        .await;
     }
     let test =
         concat!(module_path!(), "::a_process_frozen_in_its_transaction_holds_nobody_up_and_takes_no_effect");

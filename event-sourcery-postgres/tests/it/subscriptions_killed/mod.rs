@@ -6,8 +6,6 @@ mod exactly_once;
 mod handled;
 mod load;
 mod outages;
-#[path = "../crashes/proxy.rs"]
-mod proxy;
 mod read_model;
 mod worker;
 
@@ -18,7 +16,7 @@ use event_sourcery::{Durable, RawEvent, TenantId};
 use event_sourcery_postgres::PostgresBackend;
 
 use crate::process::once_more_on;
-use crate::scene::{Scene, Store, from_environment, until};
+use crate::scene::{Store, from_environment, until};
 use load::HAPPENED;
 use worker::Worker;
 

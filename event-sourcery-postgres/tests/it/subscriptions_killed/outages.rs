@@ -8,8 +8,8 @@ use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Cluster, Server};
 
 use super::load::{Load, append_to_all, streams};
-use super::proxy::{Lost, Proxy};
 use super::{read_model, until_all_is_handled, worker};
+use crate::crashes::proxy::{Lost, Proxy};
 use crate::process::store_url;
 use crate::scene::{Scene, from_environment, open, until};
 
@@ -49,7 +49,7 @@ async fn when_the_server_is_restarted_each_event_takes_effect_once_all_the_same(
         scene = Scene::on(scene.database).await;
     }
     until_handled(&scene, &streams).await;
-    workers.map(|worker| worker.stop());
+    workers.into_iter().for_each(super::Worker::stop);
     read_model::check(&scene, &streams).await;
 }
 
@@ -81,7 +81,7 @@ async fn when_connections_are_terminated_each_event_takes_effect_once_all_the_sa
     }
     let streams = load.end().await;
     until_all_is_handled(&scene.store).await;
-    workers.map(|worker| worker.stop());
+    workers.into_iter().for_each(super::Worker::stop);
     println!("{terminated} connections terminated, {} effects", read_model::effects(&scene).await);
     assert!(terminated > 0, "some were terminated");
     read_model::check(&scene, &streams).await;
@@ -120,6 +120,6 @@ async fn when_questions_or_answers_are_lost_each_event_takes_effect_once_all_the
     }
     let streams = load.end().await;
     until_all_is_handled(&scene.store).await;
-    workers.map(|worker| worker.stop());
+    workers.into_iter().for_each(super::Worker::stop);
     read_model::check(&scene, &streams).await;
 }

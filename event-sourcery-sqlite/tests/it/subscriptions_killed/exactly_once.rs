@@ -36,7 +36,7 @@ async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
     let at_the_last_kill = effects(&read_model);
     let last = [scene.worker(test), scene.worker(test)];
     scene.until_all_is_handled().await;
-    last.map(|worker| worker.stop());
+    last.into_iter().for_each(super::Worker::stop);
 
     let takeovers: i64 = scene.record().await.unwrap().segments.iter().map(|segment| segment.token).sum();
     println!(
