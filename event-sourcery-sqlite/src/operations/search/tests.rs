@@ -227,7 +227,9 @@ async fn blocks_with_very_many_names_are_listed_in_smaller_parts() {
         let backlog = file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
         assert_eq!(backlog.events, rare.unsigned_abs());
     }
-    assert_eq!(file.mark(), file.number("SELECT (seq + 1) / 1024 FROM sqlite_sequence"));
+    // A few blocks at the end may be missing: then they are looked through.
+    let missing = file.number("SELECT (seq + 1) / 1024 FROM sqlite_sequence") - file.mark();
+    assert!((0..=16).contains(&missing), "{missing} blocks are not listed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
