@@ -44,7 +44,7 @@ struct StreamRow {
 
 impl<'c> Operations<'c> {
     /// The statement, prepared once per connection.
-    fn statement(&self, sql: &'c str) -> Result<CachedStatement<'c>> {
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'c>> {
         self.connection.prepare_cached(sql).map_err(|error| self.failed(error))
     }
 

@@ -111,24 +111,17 @@ statements! {
     /// Of a deleted stream, whoever's subscription it was.
     delete_blocked: "
         DELETE FROM {blocked_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
-    /// The events come first: their order is the answer's.
+    /// The beginning: the conditions of a search follow. The events come first: their order is the answer's.
     scan: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
         FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
-        WHERE e.id > ?1 AND e.id <= ?2
-          AND (?3 IS NULL OR s.tenant_id = ?3)
-          AND (?4 IS NULL OR s.category = ?4)
-          AND (?5 IS NULL OR e.name IN (SELECT value FROM json_each(?5)))
-        ORDER BY e.id";
+        WHERE e.id > ? AND e.id <= ?";
+    /// The beginning of another.
     count: "
         SELECT e.id, s.uuid
         FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
-        WHERE e.id > ?1 AND e.id <= ?2
-          AND (?3 IS NULL OR s.tenant_id = ?3)
-          AND (?4 IS NULL OR s.category = ?4)
-          AND (?5 IS NULL OR e.name IN (SELECT value FROM json_each(?5)))
-        ORDER BY e.id";
+        WHERE e.id > ? AND e.id <= ?";
     time_of_event: "
         SELECT created_at FROM {events} WHERE id = ?1";
     names: "
@@ -167,27 +160,27 @@ statements! {
     reach: "
         UPDATE {subscription_segments} SET position = ?4
         WHERE tenant_id = ?1 AND name = ?2 AND segment = ?3 AND position < ?4";
-    /// At which position an event blocks a stream.
+    /// What blocks a stream.
     blocked_at: "
-        SELECT position FROM {blocked_streams}
-        WHERE subscription_tenant_id = ?1 AND subscription = ?2
+        SELECT after_position, position FROM {blocked_streams}
+        WHERE subscription_tenant_id = ?1 AND subscription_name = ?2
           AND stream_uuid = ?3 AND category = ?4 AND tenant_id = ?5";
     block: "
         INSERT OR REPLACE INTO {blocked_streams}
-        (subscription_tenant_id, subscription, stream_uuid, category, tenant_id, stream_name, segment, after_position,
+        (subscription_tenant_id, subscription_name, stream_uuid, category, tenant_id, stream_name, segment, after_position,
          position, attempts, error, retry_at, since)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     free: "
         DELETE FROM {blocked_streams}
-        WHERE subscription_tenant_id = ?1 AND subscription = ?2
+        WHERE subscription_tenant_id = ?1 AND subscription_name = ?2
           AND stream_uuid = ?3 AND category = ?4 AND tenant_id = ?5";
     free_all: "
-        DELETE FROM {blocked_streams} WHERE subscription_tenant_id = ?1 AND subscription = ?2";
+        DELETE FROM {blocked_streams} WHERE subscription_tenant_id = ?1 AND subscription_name = ?2";
     blocked: "
         SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts, error,
                retry_at, since
         FROM {blocked_streams}
-        WHERE subscription_tenant_id = ?1 AND subscription = ?2 AND position > ?3
+        WHERE subscription_tenant_id = ?1 AND subscription_name = ?2 AND position > ?3
           AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)))
         ORDER BY position LIMIT ?5";
     /// Those that are to be tried again by ?6. The plus signs keep it from looking through all by their position.
@@ -195,7 +188,7 @@ statements! {
         SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts, error,
                retry_at, since
         FROM {blocked_streams}
-        WHERE subscription_tenant_id = ?1 AND subscription = ?2 AND +position > ?3
+        WHERE subscription_tenant_id = ?1 AND subscription_name = ?2 AND +position > ?3
           AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)))
           AND retry_at <= ?6
         ORDER BY +position LIMIT ?5";

@@ -12,7 +12,7 @@ use crate::values::UtcTimestamp;
 
 /// How many positions are looked at first for each event that is wanted. Mostly the page is full then, and whatever the
 /// server thinks of the best way, there is not much to read.
-const NEAR: i64 = 8;
+const NEAR: i64 = 64;
 
 /// How many blocks of the directory are looked at next, and at most when that was not enough again and again: a name that is
 /// not so rare fills its page with a few.

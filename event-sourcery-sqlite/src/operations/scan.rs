@@ -13,7 +13,7 @@ use crate::sql::Sql;
 
 /// How many times its own length a page looks at one event after the other, before it asks the directory for the names
 /// that it wants.
-const NEAR: usize = 8;
+const NEAR: usize = 64;
 
 impl Operations<'_> {
     /// The settled position. There is one writer at a time, so whatever is committed is settled; the highest position

@@ -358,8 +358,17 @@ async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_s
     let blocks = plan(&sql.listed_blocks);
     assert!(blocks[0].contains("PRIMARY KEY (name=? AND block>? AND block<?)"), "{blocks:#?}");
     assert!(!blocks.iter().any(|step| step.contains("TEMP B-TREE")), "{blocks:#?}");
-    for sql in [&sql.scan, &sql.count, &sql.names] {
-        let plan = plan(sql);
+    let mut texts = vec![sql.names.clone()];
+    for names in [None, Some(1), Some(FEW_NAMES), Some(FEW_NAMES + 1)] {
+        let mut filter = Filter::default();
+        filter.names = names.map(|count| (0..count).map(|number| number.to_string().into()).collect());
+        texts.push(Search::for_backlog(Position::START, filter.clone()).text(&sql));
+        filter.tenant = Some(TenantId::new("acme").unwrap());
+        filter.category = Some(Category::new("invoices").unwrap());
+        texts.push(Search::for_page(Position::START, None, filter, 10).text(&sql));
+    }
+    for text in texts {
+        let plan = plan(&text);
         assert!(plan[0].contains("INTEGER PRIMARY KEY (rowid>? AND rowid<?)"), "{plan:#?}");
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:#?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN e")), "{plan:#?}");
