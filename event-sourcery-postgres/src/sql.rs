@@ -93,6 +93,7 @@ macro_rules! key_is {
         )
     };
 }
+pub(crate) use key_is;
 
 /// The stream's number, found once for the whole statement.
 macro_rules! the_stream {

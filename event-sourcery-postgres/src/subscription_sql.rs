@@ -1,6 +1,6 @@
 //! The statements about durable subscriptions. $1 and $2 are a subscription's tenant and name, unless told otherwise.
 
-use crate::sql::{Statement, statements};
+use crate::sql::{Statement, key_is, statements};
 use crate::tables::Tables;
 
 /// A subscription's members, in the columns of its segments.
@@ -74,20 +74,27 @@ statements! {
               AND (SELECT count(*) FROM held) = cardinality($3)
         )
         SELECT count(*) = cardinality($3) FROM held";
-    /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know.
-    block: "
-        INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
-            segment, stream_name, after_position, position, attempts, error, retry_at, since)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-        ON CONFLICT DO NOTHING";
-    /// $6 to $13 as in [`block`](Self::block); $14: the position that the stream is blocked by.
+    /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know. A row, unless the
+    /// stream was blocked already; one that is gone, or goes before the row is there, is not blocked.
+    block: concat!("
+        WITH stream AS MATERIALIZED (
+            SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), " FOR KEY SHARE
+        ), blocked AS (
+            INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
+                segment, stream_name, after_position, position, attempts, error, retry_at, since)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM stream
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+        )
+        SELECT WHERE (SELECT count(*) FROM blocked) = (SELECT count(*) FROM stream)");
+    /// $6 to $13 as in [`block`](Self::block); $14 and $15: what the stream is blocked by.
     change_blocked: concat!("
         UPDATE {blocked_streams} SET segment = $6, stream_name = $7, after_position = $8, position = $9, attempts = $10,
             error = $11, retry_at = $12, since = $13
-        WHERE ", blocked_is_key!(), " AND position = $14");
-    /// $6: the position that the stream is blocked by.
+        WHERE ", blocked_is_key!(), " AND after_position = $14 AND position = $15");
+    /// $6 and $7: what the stream is blocked by.
     free: concat!("
-        DELETE FROM {blocked_streams} WHERE ", blocked_is_key!(), " AND position = $6");
+        DELETE FROM {blocked_streams} WHERE ", blocked_is_key!(), " AND after_position = $6 AND position = $7");
     keep_blocked: concat!("
         SELECT FROM {blocked_streams} WHERE ", blocked_is_key!(), " FOR KEY SHARE");
     /// Those above $3, in the segments $4 or in all, due or any ($5), at most $6.

@@ -38,7 +38,10 @@ const COLUMNS: [(&str, &[&str]); 11] = [
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
     ),
     ("subscription_members", &["tenant_id", "name", "member", "until"]),
-    ("blocked_streams", &["stream_uuid", "subscription_tenant_id", "subscription", "position", "retry_at"]),
+    (
+        "blocked_streams",
+        &["stream_uuid", "subscription_tenant_id", "subscription_name", "position", "retry_at"],
+    ),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_mark", &["block"]),
     ("layout", &["version"]),

@@ -26,9 +26,9 @@ pub use self::append::{
 pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
 pub use self::subscriptions::{
-    Backlog, BlockedRequest, BlockedStream, Lease, MOST_SEGMENTS, Member, ProgressRequest, RenewRequest,
-    SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord,
+    Backlog, BlockedAt, BlockedRequest, BlockedStream, Lease, MOST_SEGMENTS, Member, ProgressRequest,
+    RenewRequest, SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord,
 };
 pub use self::writes::{DeleteRequest, SnapshotRequest};
 use crate::error::{Error, Result};

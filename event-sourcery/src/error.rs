@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 pub use self::name::{NameKind, NameProblem};
 pub use self::payload::{DecodeError, PayloadError};
+use crate::position::Position;
 use crate::stream_id::StreamId;
 use crate::version::Version;
 
@@ -281,6 +282,20 @@ pub enum Error {
     OutcomeUnknown {
         /// The driver's own error.
         source: Source,
+    },
+
+    /// An event that was to be replayed or skipped, and that its stream does not wait for any more.
+    #[error(
+        "in the subscription {subscription:?}, the stream {stream} does not wait for the event at {position} any more: list \
+         what is blocked again"
+    )]
+    NotBlocked {
+        /// The subscription's name.
+        subscription: String,
+        /// The stream.
+        stream: StreamId,
+        /// Where the event stands.
+        position: Position,
     },
 
     /// Somebody else works on this part of a durable subscription by now, or has changed what was to be changed. Nothing

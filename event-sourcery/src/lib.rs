@@ -70,6 +70,7 @@ mod within;
 mod wrapped_event;
 
 pub use append::{Append, Appended, FromAppended};
+pub use backend::BlockedStream;
 pub use context::{Context, ContextComponent};
 pub use delete::DeleteStream;
 pub use enricher::Enriching;

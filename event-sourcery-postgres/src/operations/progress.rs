@@ -1,8 +1,8 @@
 //! The progress of durable subscriptions: checkpoints, and streams that wait for a failed event.
 
 use event_sourcery::backend::{
-    BlockedRequest, BlockedStream, Lease, ProgressRequest, StreamProgress, SubscriptionId, stored_stream_id,
-    stored_tenant_id,
+    BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, StreamProgress, SubscriptionId,
+    stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use sqlx::Postgres;
@@ -84,10 +84,10 @@ impl Operations<'_> {
         let about = |statement| about_blocked(statement, id, tenant, stream);
         let query = match progress {
             StreamProgress::Block(blocked) => bind_blocked(about(&sql.block), blocked),
-            StreamProgress::Change(position, blocked) => {
-                bind_blocked(about(&sql.change_blocked), blocked).bind(position.to_i64())
+            StreamProgress::Change(was, blocked) => {
+                bind_at(bind_blocked(about(&sql.change_blocked), blocked), *was)
             }
-            StreamProgress::Free(position, ..) => about(&sql.free).bind(position.to_i64()),
+            StreamProgress::Free(was, ..) => bind_at(about(&sql.free), *was),
             StreamProgress::Waits(..) => about(&sql.keep_blocked),
         };
         Ok(self.execute(query).await? == 1)
@@ -127,6 +127,10 @@ fn bind_blocked<'q>(query: Bound<'q>, blocked: &'q BlockedStream) -> Bound<'q> {
         .bind(blocked.error.replace('\0', "\u{fffd}"))
         .bind(blocked.retry_at.map(UtcTimestamp))
         .bind(UtcTimestamp(blocked.since))
+}
+
+fn bind_at(query: Bound<'_>, at: BlockedAt) -> Bound<'_> {
+    query.bind(at.after.to_i64()).bind(at.position.to_i64())
 }
 
 /// A row of `blocked_streams`.

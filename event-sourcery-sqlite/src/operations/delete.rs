@@ -11,6 +11,9 @@ impl Operations<'_> {
     pub(crate) fn delete(&self, request: &DeleteRequest) -> Result<()> {
         self.atomically(|| {
             let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
+            let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
+            // Whoever does not know of subscriptions may have deleted the stream and left this.
+            self.execute(&self.sql.delete_blocked, (&uuid, category, tenant.as_str()))?;
             let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
             if *drop_outbox {
                 self.execute(&self.sql.delete_outbox, [row.id])?;
@@ -20,9 +23,7 @@ impl Operations<'_> {
             self.execute(&self.sql.delete_snapshots, [row.id])?;
             self.execute(&self.sql.delete_events, [row.id])?;
             self.execute(&self.sql.delete_stream, [row.id])?;
-            let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
             self.execute(&self.sql.delete_cursors, (&uuid, category))?;
-            self.execute(&self.sql.delete_blocked, (&uuid, category, tenant.as_str()))?;
             Ok(())
         })
     }

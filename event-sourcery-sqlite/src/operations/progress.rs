@@ -1,7 +1,7 @@
 //! The progress of durable subscriptions, and the streams that wait.
 
 use event_sourcery::backend::{
-    BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId,
+    BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId,
 };
 use event_sourcery::{Error, Position, Result};
 use jiff::Timestamp;
@@ -42,8 +42,13 @@ impl Operations<'_> {
         let (subscription_tenant, name) = key(subscription);
         let key = (subscription_tenant, name, hex(stream.uuid()), stream.stored_category(), tenant.as_str());
         let blocked_at =
-            self.first(&self.sql.blocked_at, key.clone(), |row| row.get(0))?.map(Position::from_i64);
+            self.first(&self.sql.blocked_at, key.clone(), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let blocked_at = blocked_at.map(|(after, position)| BlockedAt {
+            after: Position::from_i64(after),
+            position: Position::from_i64(position),
+        });
         match progress {
+            StreamProgress::Block(_) if self.find_stream(tenant, stream)?.is_none() => Ok(()),
             StreamProgress::Block(blocked) if blocked_at.is_none() => self.block(subscription, blocked),
             StreamProgress::Change(was, blocked) if blocked_at == Some(*was) => {
                 self.block(subscription, blocked)

@@ -19,8 +19,6 @@ use uuid::Uuid;
 
 use crate::held_writer::together;
 
-const LEASE: Lease = Lease { segment: 0, token: 1 };
-
 fn billing() -> SubscriptionId {
     SubscriptionId { tenant: TenantId::DEFAULT, name: "billing".into() }
 }
@@ -33,8 +31,19 @@ fn event() -> RawEvent {
     RawEvent::new("Happened", "{}").unwrap()
 }
 
+/// Makes a stream: none that does not exist is blocked.
+async fn make(backend: &SqliteBackend, stream: &StreamId) {
+    EventStore::new(backend.clone()).append(stream, event()).await.unwrap();
+}
+
+async fn new_stream(backend: &SqliteBackend) -> StreamId {
+    let stream = StreamId::random();
+    make(backend, &stream).await;
+    stream
+}
+
 fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    let since = Timestamp::from_second(1_700_000_000).unwrap();
     BlockedStream {
         tenant: TenantId::DEFAULT,
         stream: stream.clone(),
@@ -43,18 +52,22 @@ fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
         position: at(position),
         attempts: 1,
         error: "it failed".to_owned(),
-        retry_at: Some(now),
-        since: now,
+        retry_at: Some(since),
+        since,
     }
 }
 
-fn progress(position: i64, streams: impl IntoIterator<Item = StreamProgress>) -> ProgressRequest {
+fn progress(
+    lease: Lease,
+    position: i64,
+    streams: impl IntoIterator<Item = StreamProgress>,
+) -> ProgressRequest {
     let streams = streams.into_iter().collect();
-    ProgressRequest { subscription: billing(), leases: vec![LEASE], position: Some(at(position)), streams }
+    ProgressRequest { subscription: billing(), leases: vec![lease], position: Some(at(position)), streams }
 }
 
-/// A subscription of one segment, and a member that has its lease.
-async fn subscribe(backend: &SqliteBackend) -> SegmentRecord {
+/// A subscription of one segment, and the lease of a member that has it.
+async fn subscribe(backend: &SqliteBackend) -> Lease {
     let renew = RenewRequest {
         member: Uuid::now_v7(),
         create: (1, Position::START),
@@ -62,8 +75,10 @@ async fn subscribe(backend: &SqliteBackend) -> SegmentRecord {
         reached: Vec::new(),
         share: true,
     };
+    let member = renew.member;
     let change = SubscriptionChange::Renew(renew);
-    backend.change_subscription(billing(), change).await.unwrap().unwrap().segments[0]
+    let record = backend.change_subscription(billing(), change).await.unwrap().unwrap();
+    record.leases_of(member).next().unwrap().0
 }
 
 async fn segment(backend: &SqliteBackend) -> SegmentRecord {
@@ -112,8 +127,8 @@ async fn a_file_of_layout_1_is_migrated_with_its_events() {
     let mut filter = Filter::default();
     filter.names = Some(["Happened".into()].into());
     assert_eq!(backend.backlog(Position::START, filter).await.unwrap().events, 2);
-    subscribe(&backend).await;
-    backend.progress(progress(2, [StreamProgress::Block(blocked(&stream, 2))])).await.unwrap();
+    let lease = subscribe(&backend).await;
+    backend.progress(progress(lease, 2, [StreamProgress::Block(blocked(&stream, 2))])).await.unwrap();
     assert_eq!(segment(&backend).await.position, at(2));
 }
 
@@ -162,21 +177,22 @@ async fn what_a_change_tells_is_what_is_read_back() {
 async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_others() {
     let folder = TempDir::new().unwrap();
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
-    subscribe(&backend).await;
+    let lease = subscribe(&backend).await;
     let named = StreamId::from_name("invoices/1003").unwrap().in_category("invoices").unwrap();
+    make(&backend, &named).await;
     let due = blocked(&named, 5);
-    let parked = BlockedStream { retry_at: None, ..blocked(&StreamId::random(), 3) };
-    let later = Timestamp::from_second(Timestamp::now().as_second() + 3_600).unwrap();
-    let later = BlockedStream { retry_at: Some(later), ..blocked(&StreamId::random(), 4) };
+    let parked = BlockedStream { retry_at: None, ..blocked(&new_stream(&backend).await, 3) };
+    let later = "2999-01-01T00:00:00Z".parse().unwrap();
+    let later = BlockedStream { retry_at: Some(later), ..blocked(&new_stream(&backend).await, 4) };
     let all = [&due, &parked, &later].map(|blocked| StreamProgress::Block(blocked.clone()));
-    backend.progress(progress(5, all)).await.unwrap();
+    backend.progress(progress(lease, 5, all)).await.unwrap();
 
     assert_eq!(waiting(&backend, false).await, [parked, later, due.clone()]);
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&due));
     assert_eq!(waiting(&backend, true).await[0].stream.name(), Some("invoices/1003"));
 
     let again = BlockedStream { attempts: 2, position: at(6), ..due.clone() };
-    let change = || progress(6, [StreamProgress::Change(at(5), again.clone())]);
+    let change = || progress(lease, 6, [StreamProgress::Change(due.at(), again.clone())]);
     backend.progress(change()).await.unwrap();
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&again));
     assert!(is_lost(&backend.progress(change()).await), "it is not the event at 5 any more");
@@ -192,7 +208,9 @@ async fn deleting_a_stream_frees_it_in_every_subscription_and_no_other_stream() 
     let stream = StreamId::random();
     let elsewhere = stream.clone().in_category("other").unwrap();
     let of_tenant = TenantId::new("acme").unwrap();
-    store.append(&stream, event()).await.unwrap();
+    make(&backend, &stream).await;
+    make(&backend, &elsewhere).await;
+    store.for_tenant(of_tenant.clone()).append(&stream, event()).await.unwrap();
     let other = SubscriptionId { tenant: of_tenant.clone(), ..billing() };
     for subscription in [billing(), other.clone()] {
         let streams = [
@@ -214,17 +232,34 @@ async fn deleting_a_stream_frees_it_in_every_subscription_and_no_other_stream() 
     }
 }
 
+/// Whoever does not know of subscriptions has deleted the stream.
+#[tokio::test]
+async fn deleting_a_stream_frees_what_is_left_of_one_whose_row_is_gone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.db");
+    let backend = SqliteBackend::open(&path).await.unwrap();
+    let lease = subscribe(&backend).await;
+    let streams = [new_stream(&backend).await, new_stream(&backend).await];
+    let all = streams.each_ref().map(|stream| StreamProgress::Block(blocked(stream, 1)));
+    backend.progress(progress(lease, 2, all)).await.unwrap();
+    let others = Connection::open(&path).unwrap();
+    others.execute_batch("DELETE FROM event_sourcery_events; DELETE FROM event_sourcery_streams;").unwrap();
+    EventStore::new(backend.clone()).delete_stream(&streams[0]).await.unwrap();
+    assert_eq!(waiting(&backend, false).await, [blocked(&streams[1], 1)]);
+}
+
 #[tokio::test]
 async fn progress_inside_a_closure_is_rolled_back_with_it() {
     let folder = TempDir::new().unwrap();
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
-    subscribe(&backend).await;
-    let stream = StreamId::random();
+    let lease = subscribe(&backend).await;
+    let (stream, other) = (new_stream(&backend).await, new_stream(&backend).await);
     for keep in [false, true] {
-        let request = progress(9, [StreamProgress::Block(blocked(&stream, 9))]);
-        let lost = ProgressRequest { leases: vec![Lease { token: 7, ..LEASE }], ..request.clone() };
+        let request = progress(lease, 9, [StreamProgress::Block(blocked(&stream, 9))]);
+        let newer = Lease { token: lease.token + 1, ..lease };
+        let lost = ProgressRequest { leases: vec![newer], ..request.clone() };
         let half =
-            progress(9, [StreamProgress::Block(blocked(&StreamId::random(), 8)), request.streams[0].clone()]);
+            progress(lease, 9, [StreamProgress::Block(blocked(&other, 8)), request.streams[0].clone()]);
         let ended = backend
             .transaction::<(), Error, _>(move |transaction| {
                 assert!(is_lost(&transaction.progress(&lost)));
@@ -245,19 +280,21 @@ async fn progress_that_is_refused_in_a_group_is_refused_alone() {
     let options = SqliteOptions::new(folder.path().join("events.db")).vfs(vfs.name());
     let backend = options.open().await.unwrap();
     let store = EventStore::new(backend.clone());
-    subscribe(&backend).await;
-    let (stream, free, half) = (StreamId::random(), StreamId::random(), StreamId::random());
+    let lease = subscribe(&backend).await;
+    let (stream, half) = (new_stream(&backend).await, new_stream(&backend).await);
+    let free = StreamId::random();
     let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
+    let frees = |blocked: BlockedStream| StreamProgress::Free(blocked.at(), blocked.tenant, blocked.stream);
     let requests = [
-        progress(4, [block(&stream, 4)]),
+        progress(lease, 4, [block(&stream, 4)]),
         ProgressRequest {
-            leases: vec![LEASE, Lease { token: 0, ..LEASE }],
-            ..progress(6, [block(&half, 6)])
+            leases: vec![lease, Lease { token: lease.token - 1, ..lease }],
+            ..progress(lease, 6, [block(&half, 6)])
         },
-        progress(7, [block(&half, 7), StreamProgress::Free(at(1), TenantId::DEFAULT, free.clone())]),
-        progress(8, [StreamProgress::Waits(TenantId::DEFAULT, stream.clone())]),
-        progress(9, [StreamProgress::Waits(TenantId::DEFAULT, free.clone())]),
-        progress(5, []),
+        progress(lease, 7, [block(&half, 7), frees(blocked(&free, 1))]),
+        progress(lease, 8, [StreamProgress::Waits(TenantId::DEFAULT, stream.clone())]),
+        progress(lease, 9, [StreamProgress::Waits(TenantId::DEFAULT, free.clone())]),
+        progress(lease, 5, []),
     ];
     let before = vfs.syncs();
     let append = async || store.append(&free, event()).await.map(drop);

@@ -327,12 +327,12 @@ pub struct ProgressRequest {
 /// not what it says.
 #[derive(Debug, Clone)]
 pub enum StreamProgress {
-    /// A stream that was free is blocked.
+    /// A stream that was free is blocked. One that was deleted meanwhile stays free.
     Block(BlockedStream),
-    /// A stream that was blocked by the event at this position is blocked otherwise.
-    Change(Position, BlockedStream),
-    /// A stream that was blocked by the event at this position is free.
-    Free(Position, TenantId, StreamId),
+    /// A stream that was blocked there is blocked otherwise.
+    Change(BlockedAt, BlockedStream),
+    /// A stream that was blocked there is free.
+    Free(BlockedAt, TenantId, StreamId),
     /// A stream is blocked, by whatever event, and stays so.
     Waits(TenantId, StreamId),
 }
@@ -346,6 +346,15 @@ impl StreamProgress {
             Self::Free(_, tenant, stream) | Self::Waits(tenant, stream) => (tenant, stream),
         }
     }
+}
+
+/// What a stream is blocked by. It tells whether anything has happened to the stream since it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockedAt {
+    /// See [`BlockedStream::after`].
+    pub after: Position,
+    /// See [`BlockedStream::position`].
+    pub position: Position,
 }
 
 /// A stream whose events wait, because handling one of them has failed.
@@ -369,6 +378,14 @@ pub struct BlockedStream {
     pub retry_at: Option<Timestamp>,
     /// When it failed first, by the store's clock.
     pub since: Timestamp,
+}
+
+impl BlockedStream {
+    /// What it is blocked by.
+    #[must_use]
+    pub const fn at(&self) -> BlockedAt {
+        BlockedAt { after: self.after, position: self.position }
+    }
 }
 
 /// Which blocked streams to list.

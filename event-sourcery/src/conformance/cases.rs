@@ -236,8 +236,11 @@ macro_rules! __for_each_case {
             clause_8_8_a_replayed_event_is_followed_by_those_behind_it,
             clause_8_8_a_skipped_event_is_left_out_and_those_behind_it_follow,
             clause_8_8_what_nobody_runs_can_be_replayed_and_is_handled_by_the_next_run,
+            clause_8_8_what_is_skipped_during_an_attempt_stays_left_out_however_the_attempt_ends,
+            clause_8_8_a_listing_from_before_a_skip_does_not_bring_back_what_was_left_out,
             clause_5_1_a_deleted_streams_parked_events_are_gone,
             clause_5_1_what_was_deleted_while_it_was_parked_is_not_waited_for,
+            clause_5_1_a_stream_that_is_deleted_during_an_attempt_leaves_nothing_blocked,
         }
         exactly_once {
             clause_8_6_each_event_takes_effect_once [transactions],
@@ -263,6 +266,7 @@ macro_rules! __for_each_case {
             clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
+            clause_5_1_a_stream_that_is_gone_is_not_blocked,
         }
         stopping {
             clause_8_9_a_stop_finishes_the_event_in_hand_and_no_event_comes_twice,

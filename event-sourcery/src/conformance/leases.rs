@@ -1,14 +1,15 @@
-//! Clause 8.7 at the backend trait: who has lost a lease can write nothing, and progress is all or nothing.
+//! Clauses 8.7 and 5.1 at the backend trait: who has lost a lease can write nothing, progress is all or nothing, and what is
+//! gone is not blocked.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::ledger::ledger;
+use super::ledger::{delete_request, ledger, noted};
 use super::subject::Subject;
 use crate::backend::{
-    BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord,
+    BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -48,6 +49,12 @@ fn progress(leases: &[(Lease, Position)], position: i64, streams: Vec<StreamProg
 async fn checkpoints(store: &EventStore) -> Vec<Position> {
     let record = store.backend().subscription(id()).await.unwrap().unwrap();
     record.segments.iter().map(|segment| segment.position).collect()
+}
+
+/// A stream that exists: no other is blocked.
+async fn existing(store: &EventStore, stream: StreamId) -> StreamId {
+    store.append(&stream, noted(1)).await.unwrap();
+    stream
 }
 
 fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
@@ -113,19 +120,25 @@ pub(super) async fn clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint(subje
 pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject: Subject) {
     let store = subject.store();
     let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
-    let (first, second, free) = (ledger("1"), ledger("2"), ledger("3"));
+    let (first, second) = (existing(&store, ledger("1")).await, existing(&store, ledger("2")).await);
+    let free = existing(&store, ledger("3")).await;
     let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
     let waits = |stream: &StreamId| StreamProgress::Waits(TenantId::DEFAULT, stream.clone());
     let frees =
-        |position, stream: &StreamId| StreamProgress::Free(at(position), TenantId::DEFAULT, stream.clone());
+        |was: BlockedAt, stream: &StreamId| StreamProgress::Free(was, TenantId::DEFAULT, stream.clone());
+    let at_5 = blocked(&first, 5).at();
+    // When the event at 4 was left out and the next one had not failed yet; once that one is left out, too.
+    let [before, later] = [BlockedAt { position: at(4), ..at_5 }, BlockedAt { after: at(5), ..at_5 }];
     store.backend().progress(progress(&leases, 5, vec![block(&first, 5)])).await.unwrap();
-    let again = StreamProgress::Change(at(5), BlockedStream { attempts: 2, ..blocked(&first, 5) });
-    let refused: [Vec<StreamProgress>; 6] = [
+    let again = StreamProgress::Change(at_5, BlockedStream { attempts: 2, ..blocked(&first, 5) });
+    let refused: [Vec<StreamProgress>; 8] = [
         vec![block(&second, 6), block(&first, 6)],
         vec![block(&second, 6), waits(&free)],
-        vec![again.clone(), frees(6, &first)],
-        vec![block(&second, 6), StreamProgress::Change(at(4), blocked(&first, 6))],
-        vec![waits(&first), frees(5, &free)],
+        vec![again.clone(), frees(before, &first)],
+        vec![again.clone(), frees(later, &first)],
+        vec![block(&second, 6), StreamProgress::Change(before, blocked(&first, 6))],
+        vec![block(&second, 6), StreamProgress::Change(later, blocked(&first, 6))],
+        vec![waits(&first), frees(at_5, &free)],
         // It is another tenant's, and another category's.
         vec![
             block(&second, 6),
@@ -145,9 +158,33 @@ pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject
     assert_eq!(checkpoints(&store).await, [at(9); 4]);
     let expected = [BlockedStream { attempts: 2, ..blocked(&first, 5) }, blocked(&second, 8)];
     assert_eq!(blocked_streams(&store).await, expected);
-    let taken = vec![frees(5, &first), waits(&second)];
+    let taken = vec![frees(at_5, &first), waits(&second)];
     store.backend().progress(progress(&leases, 10, taken)).await.unwrap();
     assert_eq!(blocked_streams(&store).await, [blocked(&second, 8)]);
+}
+
+pub(super) async fn clause_5_1_a_stream_that_is_gone_is_not_blocked(subject: Subject) {
+    let store = subject.store();
+    let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
+    let gone = existing(&store, ledger("1")).await;
+    // Its namesakes do not make it exist.
+    let namesake = existing(&store, gone.clone().in_category("red").unwrap()).await;
+    let acme = store.for_tenant(TenantId::new("acme").unwrap());
+    existing(&acme, gone.clone()).await;
+    store.backend().delete(delete_request(&gone)).await.unwrap();
+    let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
+    let streams = vec![block(&gone, 5), block(&namesake, 6), block(&ledger("never there"), 7)];
+    // Whoever was at it goes on, as though it had never failed.
+    store.backend().progress(progress(&leases, 9, streams)).await.unwrap();
+    assert_eq!(checkpoints(&store).await, [at(9); 4]);
+    assert_eq!(blocked_streams(&store).await, [blocked(&namesake, 6)]);
+    let waits = StreamProgress::Waits(TenantId::DEFAULT, gone.clone());
+    assert_lost(store.backend().progress(progress(&leases, 10, vec![waits])).await);
+    // Made anew, it can be blocked as any other.
+    existing(&store, gone.clone()).await;
+    assert_eq!(blocked_streams(&store).await, [blocked(&namesake, 6)]);
+    store.backend().progress(progress(&leases, 10, vec![block(&gone, 8)])).await.unwrap();
+    assert_eq!(blocked_streams(&store).await, [blocked(&namesake, 6), blocked(&gone, 8)]);
 }
 
 pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(

@@ -1,7 +1,11 @@
-//! Clauses 8.8 and 5.1: parked events are replayed or skipped, and go with their stream.
+//! Clauses 8.8 and 5.1: failed events are replayed or skipped, also during an attempt, and go with their stream.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use super::ledger::{ledger, noted, notes};
-use super::running::{Handled, Running, Settings, eventually, letters};
+use super::running::{Handled, Running, Settings, assert_not_blocked, eventually, letters};
 use super::subject::Subject;
 use crate::store::EventStore;
 use crate::stream_id::StreamId;
@@ -20,6 +24,35 @@ async fn with_parked(store: &EventStore, stream: &StreamId, handled: &Handled) -
     .await;
     assert_eq!(handled.of(stream), [1, 2, 2]);
     run
+}
+
+/// A run that is at its last attempt at the second of four events, and has failed so often before. The attempt ends once it
+/// is given a permit.
+async fn at_last_attempt(
+    store: &EventStore,
+    stream: &StreamId,
+    handled: &Handled,
+    failed_before: usize,
+    ends_well: bool,
+) -> (Running, Arc<Semaphore>) {
+    store.append(stream, notes(1..=4)).await.unwrap();
+    let permits = Arc::new(Semaphore::new(failed_before));
+    let (begun, gate, attempts) = (handled.clone(), Arc::clone(&permits), failed_before + 1);
+    let settings = Settings { attempts: u32::try_from(attempts).unwrap(), ..Settings::default() };
+    let run = Running::start(settings.of(store.subscribe()), move |recorded, _| {
+        let (begun, gate) = (begun.clone(), Arc::clone(&gate));
+        async move {
+            begun.note(&recorded);
+            if recorded.wrapped_event.event != noted(2) {
+                return Ok(());
+            }
+            let is_last = begun.of(&recorded.stream_id).len() > attempts;
+            gate.acquire().await?.forget();
+            if is_last && ends_well { Ok(()) } else { Err("not this time".into()) }
+        }
+    });
+    handled.reach(1 + attempts).await;
+    (run, permits)
 }
 
 pub(super) async fn clause_8_8_a_replayed_event_is_followed_by_those_behind_it(subject: Subject) {
@@ -65,6 +98,38 @@ pub(super) async fn clause_8_8_what_nobody_runs_can_be_replayed_and_is_handled_b
     assert_eq!(handled.numbers(), [1, 2, 2, 2, 3, 4]);
 }
 
+pub(super) async fn clause_8_8_what_is_skipped_during_an_attempt_stays_left_out_however_the_attempt_ends(
+    subject: Subject,
+) {
+    let store = subject.store();
+    for (name, ends_well) in [("1", false), ("2", true)] {
+        let (stream, handled) = (ledger(name), Handled::default());
+        let (run, permits) = at_last_attempt(&store, &stream, &handled, 1, ends_well).await;
+        let failed = letters(&store).blocked().await.unwrap();
+        letters(&store).skip(&failed[0]).await.unwrap();
+        permits.add_permits(1);
+        handled.reach(5).await;
+        run.stop().await;
+        assert_eq!(handled.numbers(), [1, 2, 2, 3, 4]);
+        assert!(letters(&store).blocked().await.unwrap().is_empty());
+    }
+}
+
+pub(super) async fn clause_8_8_a_listing_from_before_a_skip_does_not_bring_back_what_was_left_out(
+    subject: Subject,
+) {
+    let (store, stream, handled) = (subject.store(), ledger("1"), Handled::default());
+    with_parked(&store, &stream, &handled).await.stop().await;
+    let parked = letters(&store).parked().await.unwrap().remove(0);
+    letters(&store).skip(&parked).await.unwrap();
+    assert_not_blocked(letters(&store).replay(&parked).await, &parked);
+    assert_not_blocked(letters(&store).skip(&parked).await, &parked);
+    let run = Running::noting(letters(&store), &handled);
+    handled.reach(5).await;
+    run.stop().await;
+    assert_eq!(handled.numbers(), [1, 2, 2, 3, 4]);
+}
+
 pub(super) async fn clause_5_1_a_deleted_streams_parked_events_are_gone(subject: Subject) {
     let (store, stream, handled) = (subject.store(), ledger("1"), Handled::default());
     let elsewhere = stream.clone().in_category("red").unwrap();
@@ -95,4 +160,25 @@ pub(super) async fn clause_5_1_what_was_deleted_while_it_was_parked_is_not_waite
     handled.reach(2).await;
     run.stop().await;
     assert_eq!(handled.numbers(), [11, 12]);
+}
+
+pub(super) async fn clause_5_1_a_stream_that_is_deleted_during_an_attempt_leaves_nothing_blocked(
+    subject: Subject,
+) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    for failed_before in [0, 1] {
+        let handled = Handled::default();
+        let (run, permits) = at_last_attempt(&store, &stream, &handled, failed_before, false).await;
+        store.delete_stream(&stream).await.unwrap();
+        permits.add_permits(1);
+        store.append(&ledger(&format!("other {failed_before}")), noted(9)).await.unwrap();
+        // What comes after the failed attempt comes after its failure was kept.
+        handled.reach(3 + failed_before).await;
+        assert!(letters(&store).blocked().await.unwrap().is_empty());
+        store.append(&stream, notes([11, 12])).await.unwrap();
+        handled.reach(5 + failed_before).await;
+        run.stop().await;
+        assert_eq!(handled.of(&stream)[2 + failed_before..], [11, 12]);
+        store.delete_stream(&stream).await.unwrap();
+    }
 }

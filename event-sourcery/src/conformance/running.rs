@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::ledger::Noted;
 use super::reaction::Reaction;
 use super::subject::Reactor;
-use crate::backend::Backend;
-use crate::error::{Result, Source};
+use crate::backend::{Backend, BlockedStream};
+use crate::error::{Error, Result, Source};
 use crate::event::Event;
 use crate::position::Position;
 use crate::store::EventStore;
@@ -81,6 +81,15 @@ impl Settings {
 /// The subscription of a ledger's notes, as most cases have it.
 pub(super) fn letters(store: &EventStore) -> Durable<Arc<dyn Backend>, Noted> {
     Settings::default().of(store.subscribe())
+}
+
+/// Asserts that what was to be done to a failed event was refused: its stream does not wait for it any more.
+pub(super) fn assert_not_blocked(answer: Result<()>, failed: &BlockedStream) {
+    assert_refused!(
+        answer,
+        Error::NotBlocked { subscription, stream, position }
+            if subscription == "letters" && stream == failed.stream && position == failed.position,
+    );
 }
 
 /// A durable subscription that runs in a task of its own, and ends with it.

@@ -58,6 +58,10 @@ pub(super) struct State {
 }
 
 impl State {
+    pub(super) fn has_stream(&self, key: &StreamKey) -> bool {
+        self.streams.contains_key(key)
+    }
+
     pub(super) fn position(&self) -> Position {
         self.log.last()
     }
@@ -97,8 +101,8 @@ impl State {
 
     pub(super) fn delete(&mut self, request: &DeleteRequest, journal: &mut Journal) {
         let key = key(&request.tenant, &request.stream);
-        let Some(stream) = self.streams.remove(&key) else { return };
         self.free_everywhere(&key, journal);
+        let Some(stream) = self.streams.remove(&key) else { return };
         let mut events = Vec::with_capacity(stream.positions.len());
         for position in &stream.positions {
             if let Some(entry) = self.log.take(*position) {

@@ -103,8 +103,9 @@ impl State {
             let (tenant, stream) = progress.stream();
             let stream = key(tenant, stream);
             let blocked = self.subscriptions.blocked.get(id).and_then(|streams| streams.get(&stream));
-            let at = blocked.map(|blocked| blocked.position);
+            let at = blocked.map(BlockedStream::at);
             match progress {
+                StreamProgress::Block(_) if !self.has_stream(&stream) => {}
                 StreamProgress::Block(blocked) if at.is_none() => {
                     self.put_blocked(id, stream, Some(blocked.clone()), journal);
                 }

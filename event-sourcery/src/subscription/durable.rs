@@ -80,6 +80,17 @@ pub enum Start {
     After(Position),
 }
 
+impl Start {
+    /// The position, by what is there now.
+    pub(super) async fn position(self, backend: &dyn Backend) -> Result<Position> {
+        match self {
+            Self::Beginning => Ok(Position::START),
+            Self::Now => backend.position().await,
+            Self::After(position) => Ok(position),
+        }
+    }
+}
+
 /// Where a durable subscription stands.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -101,7 +112,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { of, name, start, segments: None, lease, batch: 64, retry: Retry::default(), until: None }
     }
 
-    /// Where it starts when it runs for the first time. Without, at the beginning. Later runs go on where it was.
+    /// Where it starts when it runs for the first time. Without, behind the position of [`Subscribe::after`], or at the
+    /// beginning. Later runs go on where it was.
     pub fn start(self, start: Start) -> Self {
         Self { start, ..self }
     }
@@ -124,7 +136,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { batch: events, ..self }
     }
 
-    /// How often a failing event is handled at most, the first time included, before it is parked: 5 times without.
+    /// How often a failing event is handled at most, the first time included, before it is parked: 10 times without, which
+    /// takes a minute or two. That a [batch](Self::batch) with a transaction was taken apart does not count.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.retry.attempts = attempts;
         self
@@ -137,9 +150,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         self
     }
 
-    /// Runs until this is done, such as `tokio::signal::ctrl_c()`: the events in hand are finished, the checkpoint saved,
-    /// and its part
-    /// is free for others.
+    /// Runs until this is done, such as `tokio::signal::ctrl_c()`: the event in hand is finished, the checkpoint saved, and
+    /// its part is free for others, who notice within a third of their lease.
     pub fn until(self, done: impl IntoFuture<IntoFuture: Send + 'static>) -> Self {
         let done = done.into_future();
         Self { until: Some(Mutex::new(Box::pin(async move { drop(done.await) }))), ..self }
@@ -152,15 +164,36 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// It runs until it is told to stop, and bears it when the store is away for a while. Dropped, it stops in the middle of
     /// what it does, and others take over after its lease.
     ///
+    /// In a task of its own, the handler owns what it uses (`async move`): of one that borrows, the compiler does not see
+    /// that it can be sent to another thread.
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// let letters = StreamId::from_name("letters")?;
+    /// let subscription = store.subscribe::<RawEvent>().event_names(["Paid"]).durable("letters");
+    /// let running = tokio::spawn(async move {
+    ///     let handler = async move |_paid, store: EventStore<_>| {
+    ///         store.append(&letters, RawEvent::new("LetterSent", "{}")?).no_versioning().await?;
+    ///         Ok(())
+    ///     };
+    ///     subscription.run(handler).await
+    /// });
+    /// # running.abort();
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`], [`Error::InvalidName`]; and the backend's, where trying again cannot help.
+    /// [`Error::InvalidOption`], [`Error::InvalidName`]; and the backend's, where trying again cannot help, such as a row that
+    /// cannot be read at all.
     pub async fn run<H>(self, mut handler: H) -> Result<()>
     where
         H: AsyncFnMut(Recorded<E>, EventStore<B>) -> Result<(), Source>,
     {
         let store = self.of.store.clone();
-        let (plan, until) = self.plan().await?;
+        let (plan, until) = self.plan()?;
         let handler = async move |event: Recorded<E>, store: EventStore<B>| {
             guarded(async { handler(event, store).await }).await
         };
@@ -200,8 +233,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         }))
     }
 
-    /// The events that were given up after the last attempt, or could not be decoded, the first of each stream, in position
-    /// order; each with its error. Those behind it in its stream wait.
+    /// The events that were given up after the last attempt, or could not be decoded: of each stream the first, which the others
+    /// wait behind. In position order, each with its error.
     ///
     /// # Errors
     ///
@@ -241,10 +274,11 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] where the stream is not blocked by this event any more; and the backend's.
+    /// [`Error::NotBlocked`] where the stream is not blocked by this event any more, or the event was left out; and the
+    /// backend's.
     pub async fn replay(&self, failed: &BlockedStream) -> Result<()> {
         let again = BlockedStream { attempts: 0, retry_at: Some(failed.since), ..failed.clone() };
-        self.change(StreamProgress::Change(failed.position, again)).await
+        self.change(failed, again).await
     }
 
     /// Leaves a failed event out, for good, and goes on with those behind it in its stream.
@@ -255,23 +289,25 @@ impl<B: Backend, E: Event> Durable<B, E> {
     pub async fn skip(&self, failed: &BlockedStream) -> Result<()> {
         let (attempts, retry_at) = (0, Some(failed.since));
         let behind = BlockedStream { after: failed.position, attempts, retry_at, ..failed.clone() };
-        self.change(StreamProgress::Change(failed.position, behind)).await
+        self.change(failed, behind).await
     }
 
-    /// Starts again from there: what follows is handled anew, whether it was handled or not, and nothing is parked any more.
-    /// Whoever runs the subscription goes on from there too. Does nothing where it has never run.
+    /// Starts again from there: what follows is handled anew, whether it was handled or not. What was parked before comes again
+    /// only if it lies behind that position. Whoever runs the subscription goes on from there too. Does nothing where it has
+    /// never run.
     ///
     /// # Errors
     ///
     /// The backend's.
     pub async fn reset(&self, start: Start) -> Result<()> {
-        let position = self.position_of(start).await?;
+        let position = start.position(self.of.store.backend()).await?;
         let change = SubscriptionChange::Reset { position };
         self.of.store.backend().change_subscription(self.id()?, change).await?;
         Ok(())
     }
 
-    /// Forgets the subscription, with its checkpoint and its parked events. Stop it first: one that runs would begin anew.
+    /// Forgets the subscription, with its checkpoint and its parked events. Stop it first: a process that still runs it makes it
+    /// anew, at its own [`start`](Self::start).
     ///
     /// # Errors
     ///
@@ -281,14 +317,21 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Ok(())
     }
 
-    async fn change(&self, change: StreamProgress) -> Result<()> {
+    async fn change(&self, failed: &BlockedStream, to: BlockedStream) -> Result<()> {
         let request = ProgressRequest {
             subscription: self.id()?,
             leases: Vec::new(),
             position: None,
-            streams: vec![change],
+            streams: vec![StreamProgress::Change(failed.at(), to)],
         };
-        self.of.store.backend().progress(request).await
+        match self.of.store.backend().progress(request).await {
+            Err(Error::LeaseLost { subscription }) => Err(Error::NotBlocked {
+                subscription,
+                stream: failed.stream.clone(),
+                position: failed.position,
+            }),
+            changed => changed,
+        }
     }
 
     fn id(&self) -> Result<SubscriptionId> {
@@ -296,16 +339,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Ok(SubscriptionId { tenant: self.of.store.tenant_id().clone(), name: Arc::clone(&self.name) })
     }
 
-    async fn position_of(&self, start: Start) -> Result<Position> {
-        match start {
-            Start::Beginning => Ok(Position::START),
-            Start::Now => self.of.store.position().await,
-            Start::After(position) => Ok(position),
-        }
-    }
-
     /// Checks what was asked for.
-    async fn plan(self) -> Result<(Plan, run::Until)> {
+    fn plan(self) -> Result<(Plan, run::Until)> {
         refuse(&self.of.refused)?;
         let id = self.id()?;
         let invalid =
@@ -320,13 +355,12 @@ impl<B: Backend, E: Event> Durable<B, E> {
             let option = if self.batch == 0 { "batch" } else { "attempts" };
             return invalid(option, "it has to be at least 1");
         }
-        let start = self.position_of(self.start).await?;
         let plan = Plan {
             backend: self.of.store.shared_backend(),
             tail: self.of.store.tail(),
             id,
             filter: self.of.filter,
-            start,
+            start: self.start,
             segments: self.segments,
             lease: self.lease,
             batch: self.batch,
@@ -352,7 +386,7 @@ impl<B: JoinableBackend, E: Event> Durable<B, E> {
         H: AsyncFnMut(Recorded<E>, &mut HandlerTransaction<B>) -> Result<(), Source>,
     {
         let (store, idle) = (self.of.store.clone(), self.lease);
-        let (plan, until) = self.plan().await?;
+        let (plan, until) = self.plan()?;
         let handler = async move |event: Recorded<E>, transaction: &mut HandlerTransaction<B>| {
             guarded(async { handler(event, transaction).await }).await
         };
@@ -401,7 +435,7 @@ impl<B: TransactionalBackend, E: Event> Durable<B, E> {
             + 'static,
     {
         let (store, handler) = (self.of.store.clone(), Arc::new(handler));
-        let (plan, until) = self.plan().await?;
+        let (plan, until) = self.plan()?;
         // Boxed, so that the future of this call is `Send` in the eyes of the compiler, whatever the closure.
         let run: Pin<Box<dyn Future<Output = Result<()>> + Send>> =
             Box::pin(run::run(plan, until, InTransaction { store, handler }));

@@ -17,7 +17,7 @@ pub(super) struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 5, first_pause: Duration::from_millis(200), longest_pause: Duration::from_secs(60) }
+        Self { attempts: 10, first_pause: Duration::from_millis(200), longest_pause: Duration::from_secs(60) }
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::deliver::{Budget, Deliver, Delivered, whole};
+use super::durable::Start;
 use super::feed::Feed;
 use super::retry::Retry;
 use super::tail::Tail;
@@ -65,7 +66,7 @@ pub(super) struct Plan {
     pub(super) tail: Arc<Tail>,
     pub(super) id: SubscriptionId,
     pub(super) filter: Filter,
-    pub(super) start: Position,
+    pub(super) start: Start,
     pub(super) segments: Option<u16>,
     pub(super) lease: Duration,
     pub(super) batch: usize,
@@ -191,6 +192,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// Works until it is told to stop.
     async fn work(&mut self) -> Result<()> {
+        // Now is when it runs first, however often it has to start again.
+        self.plan.start = Start::After(self.plan.start.position(&*self.plan.backend).await?);
         let mut session = self.join(Vec::new()).await?;
         loop {
             if self.stop.is_requested() {
@@ -222,8 +225,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         reached: Vec<(Lease, Position)>,
         share: bool,
     ) -> Result<(SubscriptionRecord, Instant)> {
-        let Plan { id, segments, start, lease, backend, .. } = &self.plan;
-        let create = (segments.unwrap_or(SEGMENTS), *start);
+        let Plan { id, segments, lease, backend, .. } = &self.plan;
+        let create = self.plan.create();
         let asked = Instant::now();
         let request = RenewRequest { member: self.member, create, lasting: *lease, reached, share };
         let record = backend.change_subscription(id.clone(), SubscriptionChange::Renew(request)).await?;
@@ -476,7 +479,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 position: Some(held.position),
                 streams: vec![change],
             };
-            let freed = || StreamProgress::Free(blocked.position, key.0.clone(), key.1.clone());
+            let freed = || StreamProgress::Free(blocked.at(), key.0.clone(), key.1.clone());
             let (next, is_last) = self.next_two(&blocked, held.position).await?;
             let Some(record) = next else {
                 self.plan.backend.progress(progress(freed())).await?;
@@ -492,8 +495,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 retry_at: Some(blocked.since),
                 ..blocked.clone()
             };
-            let change =
-                if is_last { freed() } else { StreamProgress::Change(blocked.position, behind.clone()) };
+            let change = if is_last { freed() } else { StreamProgress::Change(blocked.at(), behind.clone()) };
             let (error, pause) = match Recorded::<E>::decode(&record) {
                 Err(error) => (whole(&error), None),
                 Ok(event) => {
@@ -518,7 +520,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 ..blocked.clone()
             };
             self.tell(&failed, &record);
-            let change = StreamProgress::Change(blocked.position, failed);
+            let change = StreamProgress::Change(blocked.at(), failed);
             return self.plan.backend.progress(progress(change)).await;
         }
         session.look_at = Instant::now();
@@ -598,13 +600,22 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 }
 
 impl Plan {
+    /// With how many segments, and where, the subscription begins if it is new.
+    fn create(&self) -> (u16, Position) {
+        let start = match self.start {
+            Start::After(position) => position,
+            Start::Beginning | Start::Now => Position::START,
+        };
+        (self.segments.unwrap_or(SEGMENTS), start)
+    }
+
     /// Keeps what is held, and takes nothing on, as long as a handler is at work.
     async fn keep_leases(&self, member: Uuid, asked: &Mutex<Instant>) -> Infallible {
         let at = || *asked.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             sleep_until(super::later(at(), self.lease / 3)).await;
             let now = Instant::now();
-            let create = (self.segments.unwrap_or(SEGMENTS), self.start);
+            let create = self.create();
             let (reached, lasting) = (Vec::new(), self.lease);
             let change =
                 SubscriptionChange::Renew(RenewRequest { member, create, lasting, reached, share: false });

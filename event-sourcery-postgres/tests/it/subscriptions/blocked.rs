@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedRequest, JoinableBackend as _, Lease, Segments, StreamProgress, SubscriptionBackend as _,
+    BlockedAt, BlockedRequest, JoinableBackend as _, Lease, Segments, StreamProgress,
+    SubscriptionBackend as _,
 };
 use event_sourcery::{Error, Position, StreamId, TenantId};
 use event_sourcery_postgres::sqlx::types::Uuid;
@@ -15,6 +16,7 @@ use crate::scene::event;
 async fn a_blocked_stream_is_read_back_as_it_was_written() {
     let (subscription, leases) = Subscription::of_member(1).await;
     let stream = StreamId::from_name("invoices/1003").unwrap().in_category("invoices").unwrap();
+    subscription.make(&stream).await;
     let mut written = blocked(&stream, 7);
     written.retry_at = Some("2024-05-01T12:00:10Z".parse().unwrap());
     written.attempts = u32::MAX;
@@ -44,15 +46,17 @@ async fn a_stream_and_a_subscription_with_the_longest_names_are_blocked_once() {
     let stream = StreamId::from_name(name).unwrap().in_category(category).unwrap();
     let mut written = blocked(&stream, 7);
     written.tenant = TenantId::new(tenant).unwrap();
+    let mut namesake = blocked(&stream, 8);
+    namesake.tenant = TenantId::new(longest_name()).unwrap();
+    for tenant in [&written.tenant, &namesake.tenant] {
+        subscription.scene.store.for_tenant(tenant.clone()).append(&stream, event()).await.unwrap();
+    }
     subscription.streams(&leases, vec![StreamProgress::Block(written.clone())]).await.unwrap();
     let again = subscription.streams(&leases, vec![StreamProgress::Block(written.clone())]).await;
     assert!(matches!(again, Err(Error::LeaseLost { .. })), "{again:?}");
-    let mut namesake = written.clone();
-    namesake.tenant = TenantId::new(longest_name()).unwrap();
-    namesake.position = Position::from_i64(8);
     subscription.streams(&leases, vec![StreamProgress::Block(namesake.clone())]).await.unwrap();
     assert_eq!(subscription.blocked().await, [written.clone(), namesake.clone()]);
-    let free = StreamProgress::Free(written.position, written.tenant, written.stream);
+    let free = StreamProgress::Free(written.at(), written.tenant, written.stream);
     subscription.streams(&leases, vec![free]).await.unwrap();
     assert_eq!(subscription.blocked().await, [namesake]);
 }
@@ -63,7 +67,7 @@ async fn of_many_that_block_a_stream_at_once_one_does() {
     let (subscription, leases) = Subscription::of_member(1).await;
     let subscription = std::sync::Arc::new(subscription);
     for round in 0..20 {
-        let stream = StreamId::random();
+        let stream = subscription.new_stream().await;
         let one = || {
             let request =
                 subscription.request(&leases, None, vec![StreamProgress::Block(blocked(&stream, round + 1))]);
@@ -80,7 +84,7 @@ async fn of_many_that_block_a_stream_at_once_one_does() {
 #[tokio::test]
 async fn an_error_with_a_nul_in_it_is_kept_without() {
     let (subscription, leases) = Subscription::of_member(1).await;
-    let mut written = blocked(&StreamId::random(), 7);
+    let mut written = blocked(&subscription.new_stream().await, 7);
     written.error = "no\0such customer".to_owned();
     subscription.streams(&leases, vec![StreamProgress::Block(written)]).await.unwrap();
     assert_eq!(subscription.blocked().await[0].error, "no\u{fffd}such customer");
@@ -90,19 +94,25 @@ async fn an_error_with_a_nul_in_it_is_kept_without() {
 #[tokio::test]
 async fn a_stream_that_is_not_as_it_was_said_to_be_is_refused_with_all_the_rest() {
     let (subscription, leases) = Subscription::of_member(1).await;
-    let (stream, free) = (StreamId::random(), StreamId::random());
-    let (tenant, at) = (TenantId::DEFAULT, Position::from_i64);
+    let (stream, free) = (subscription.new_stream().await, subscription.new_stream().await);
+    let other = subscription.new_stream().await;
+    let tenant = TenantId::DEFAULT;
+    let [at_6, at_7, at_8, at_9] = [6, 7, 8, 9].map(|position| blocked(&stream, position).at());
+    // An event was left out meanwhile.
+    let skipped = BlockedAt { after: at_7.position, ..at_7 };
     subscription.streams(&leases, vec![StreamProgress::Block(blocked(&stream, 7))]).await.unwrap();
     let before = subscription.blocked().await;
     for wrong in [
         StreamProgress::Block(blocked(&stream, 9)),
-        StreamProgress::Change(at(6), blocked(&stream, 9)),
-        StreamProgress::Change(at(7), blocked(&free, 9)),
-        StreamProgress::Free(at(8), tenant.clone(), stream.clone()),
-        StreamProgress::Free(at(7), TenantId::new("acme").unwrap(), stream.clone()),
+        StreamProgress::Change(at_6, blocked(&stream, 9)),
+        StreamProgress::Change(skipped, blocked(&stream, 9)),
+        StreamProgress::Change(at_7, blocked(&free, 9)),
+        StreamProgress::Free(at_8, tenant.clone(), stream.clone()),
+        StreamProgress::Free(skipped, tenant.clone(), stream.clone()),
+        StreamProgress::Free(at_7, TenantId::new("acme").unwrap(), stream.clone()),
         StreamProgress::Waits(tenant.clone(), free.clone()),
     ] {
-        let right = StreamProgress::Block(blocked(&StreamId::random(), 8));
+        let right = StreamProgress::Block(blocked(&other, 8));
         let request = subscription.request(&leases, Some(20), vec![right, wrong]);
         let refused = subscription.backend.progress(request.clone()).await;
         assert!(is_lost(&refused), "{refused:?}: {request:?}");
@@ -114,11 +124,11 @@ async fn a_stream_that_is_not_as_it_was_said_to_be_is_refused_with_all_the_rest(
     }
     let right = vec![StreamProgress::Waits(tenant.clone(), stream.clone())];
     subscription.streams(&leases, right).await.unwrap();
-    let right = vec![StreamProgress::Change(at(7), blocked(&stream, 9))];
+    let right = vec![StreamProgress::Change(at_7, blocked(&stream, 9))];
     subscription.streams(&leases, right).await.unwrap();
     assert_eq!(subscription.blocked().await, [blocked(&stream, 9)]);
     let lost = Lease { token: leases[0].token + 1, ..leases[0] };
-    let free = || vec![StreamProgress::Free(at(9), tenant.clone(), stream.clone())];
+    let free = || vec![StreamProgress::Free(at_9, tenant.clone(), stream.clone())];
     assert!(is_lost(&subscription.streams(&[lost], free()).await));
     subscription.streams(&[], free()).await.unwrap();
     assert_eq!(subscription.blocked().await, []);
@@ -128,7 +138,7 @@ async fn a_stream_that_is_not_as_it_was_said_to_be_is_refused_with_all_the_rest(
 async fn blocked_streams_are_listed_by_position_as_asked() {
     let (subscription, leases) = Subscription::of_member(1).await;
     for position in [5, 3, 9, 7] {
-        let mut one = blocked(&StreamId::random(), position);
+        let mut one = blocked(&subscription.new_stream().await, position);
         one.segment = u16::try_from(position % 4).unwrap();
         one.retry_at = match position {
             3 => None,
@@ -162,13 +172,15 @@ async fn a_deleted_stream_is_blocked_for_no_subscription_and_its_namesakes_still
     let namesake = stream.clone().in_category("invoices").unwrap();
     let mut of_tenant = blocked(&stream, 8);
     of_tenant.tenant = TenantId::new("acme").unwrap();
+    subscription.make(&stream).await;
+    subscription.make(&namesake).await;
+    store.for_tenant(of_tenant.tenant.clone()).append(&stream, event()).await.unwrap();
     let all = [blocked(&stream, 6), blocked(&namesake, 7), of_tenant];
     let block = || all.iter().cloned().map(StreamProgress::Block).collect::<Vec<_>>();
     subscription.streams(&leases, block()).await.unwrap();
     let mut other = subscription.request(&[], None, block());
     other.subscription.name = "other".into();
     subscription.backend.progress(other).await.unwrap();
-    store.append(&stream, event()).await.unwrap();
 
     let mut tx = subscription.scene.begin().await;
     store.within(&mut tx).delete_stream(&stream).await.unwrap();
@@ -179,8 +191,46 @@ async fn a_deleted_stream_is_blocked_for_no_subscription_and_its_namesakes_still
     assert_eq!(subscription.blocked().await, all[1..]);
     let left = "SELECT count(*) FROM event_sourcery_blocked_streams WHERE subscription_name = 'other'";
     assert_eq!(subscription.scene.number(left).await, 2);
-    // There is no such stream any more, and that it is blocked goes all the same.
-    subscription.streams(&leases, vec![StreamProgress::Block(all[0].clone())]).await.unwrap();
-    store.delete_stream(&stream).await.unwrap();
+    // Whoever does not know of subscriptions deletes the next one, and that it is blocked goes all the same.
+    subscription.scene.run("DELETE FROM event_sourcery_events; DELETE FROM event_sourcery_streams").await;
     assert_eq!(subscription.blocked().await, all[1..]);
+    store.delete_stream(&namesake).await.unwrap();
+    assert_eq!(subscription.blocked().await, all[2..]);
+}
+
+/// Whichever comes first, the other one waits for it; nobody who appends does.
+#[tokio::test]
+async fn a_stream_that_is_blocked_and_deleted_at_the_same_moment_leaves_nothing_blocked() {
+    let (subscription, leases) = Subscription::of_member(1).await;
+    let (backend, store) = (subscription.backend.clone(), &subscription.scene.store);
+    let block = |stream: &StreamId| {
+        subscription.request(&leases, Some(7), vec![StreamProgress::Block(blocked(stream, 7))])
+    };
+    for commits in [true, false] {
+        let (stream, backend) = (subscription.new_stream().await, backend.clone());
+        let mut deleting = subscription.scene.begin().await;
+        store.within(&mut deleting).delete_stream(&stream).await.unwrap();
+        let request = block(&stream);
+        let blocking = tokio::spawn(async move { backend.progress(request).await });
+        subscription.scene.until_waiting(1).await;
+        if commits {
+            deleting.commit().await.unwrap()
+        } else {
+            deleting.rollback().await.unwrap()
+        }
+        blocking.await.unwrap().unwrap();
+        assert_eq!(subscription.blocked().await.len(), usize::from(!commits));
+        store.delete_stream(&stream).await.unwrap();
+    }
+
+    let stream = subscription.new_stream().await;
+    let mut blocking = backend.begin_handling(Duration::from_secs(30)).await.unwrap();
+    backend.join(&mut blocking).progress(&block(&stream)).await.unwrap();
+    store.append(&stream, event()).expected_version(1).await.unwrap();
+    let (deleter, deleted) = (store.clone(), stream.clone());
+    let deleting = tokio::spawn(async move { deleter.delete_stream(&deleted).await });
+    subscription.scene.until_waiting(1).await;
+    backend.commit(blocking).await.unwrap();
+    deleting.await.unwrap().unwrap();
+    assert_eq!(subscription.blocked().await, []);
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use event_sourcery::Position;
 use event_sourcery::backend::{StreamProgress, SubscriptionBackend as _, SubscriptionChange};
-use event_sourcery::{Position, StreamId};
 use event_sourcery_postgres::sqlx::{self, types::Uuid};
 use futures_util::future::join_all;
 
@@ -124,7 +124,7 @@ async fn a_reset_and_a_removal_free_the_blocked_streams_of_this_subscription_onl
         let mut other = Subscription::on(crate::scene::Scene::new().await);
         other.backend = subscription.backend.clone();
         other.id.name = "other".into();
-        let stream = StreamId::random();
+        let stream = subscription.new_stream().await;
         subscription.streams(&leases, vec![StreamProgress::Block(blocked(&stream, 4))]).await.unwrap();
         other.streams(&[], vec![StreamProgress::Block(blocked(&stream, 5))]).await.unwrap();
         subscription.change(change).await;

@@ -17,7 +17,7 @@ use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::types::Uuid;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, event};
 
 /// A subscription on a store.
 struct Subscription {
@@ -45,6 +45,17 @@ impl Subscription {
         let leases: Vec<_> = record.leases_of(member).map(|(lease, _)| lease).collect();
         assert_eq!(leases.len(), usize::from(segments));
         (subscription, leases)
+    }
+
+    /// Makes a stream: none that does not exist is blocked.
+    async fn make(&self, stream: &StreamId) {
+        self.scene.store.append(stream, event()).await.unwrap();
+    }
+
+    async fn new_stream(&self) -> StreamId {
+        let stream = StreamId::random();
+        self.make(&stream).await;
+        stream
     }
 
     async fn change(&self, change: SubscriptionChange) -> Option<SubscriptionRecord> {

@@ -126,6 +126,46 @@ async fn seen_until(scene: &Scene, member: Uuid) -> Option<jiff::Timestamp> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_whose_handler_ends_the_process_comes_again_each_time_and_is_never_parked() {
+    if let Some(path) = store_path() {
+        return end_the_process(&path).await;
+    }
+    let test = concat!(
+        module_path!(),
+        "::an_event_whose_handler_ends_the_process_comes_again_each_time_and_is_never_parked"
+    );
+    let scene = Scene::new().await;
+    let (handled, streams) = (HandledEvents::beside(&scene.path), streams());
+    append_to_all(&scene.store, &streams, 3).await;
+    let starts = 4;
+    for _ in 0..starts {
+        assert!(!scene.worker(test).ended_by_itself().success());
+    }
+    assert_eq!(handled.read().len(), starts);
+    assert!(handled.read().iter().all(|line| (line.stream, line.version) == (streams[0].uuid(), 1)));
+    assert_eq!(subscription(&scene.store).blocked().await.unwrap(), []);
+    std::fs::create_dir(scene.path.with_file_name("mended")).unwrap();
+    let last = scene.worker(test);
+    scene.until_all_is_handled().await;
+    last.stop();
+    assert_eq!(handled.check(&lengths(&scene, &streams).await), starts);
+}
+
+/// Ends the process over every event, until that is mended.
+async fn end_the_process(path: &Path) {
+    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let noting = subscription(&store).attempts(2).until(told_to_stop()).run(async |event, store| {
+        let record = store.backend().subscription(id()).await?;
+        handled.note(&event, &record.unwrap());
+        if !path.with_file_name("mended").exists() {
+            std::process::abort();
+        }
+        Ok(())
+    });
+    noting.await.expect("it is mended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once() {
     if let Some(path) = store_path() {
         return note_all_under_a_long_lease(&path).await;

@@ -2,7 +2,7 @@
 
 use std::io::{Write as _, stdin};
 use std::path::Path;
-use std::process::{Child, Command, Stdio, exit, id};
+use std::process::{Child, Command, ExitStatus, Stdio, exit, id};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,12 @@ impl Worker {
             thread::sleep(Duration::from_millis(5));
         }
         assert!(self.0.wait().unwrap().success(), "its end is clean; if not, its message is above");
+    }
+
+    /// How the process ends, which nobody has told it to.
+    pub(super) fn ended_by_itself(mut self) -> ExitStatus {
+        let _open = self.0.stdin.take();
+        self.0.wait().unwrap()
     }
 
     pub(super) fn id(&self) -> u32 {
