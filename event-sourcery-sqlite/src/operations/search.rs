@@ -4,6 +4,7 @@
 mod tests;
 
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::Arc;
 
 use event_sourcery::backend::Filter;
 use event_sourcery::{Position, Result};
@@ -63,18 +64,10 @@ impl<F: Found> Search<F> {
             values.push(category.as_str().to_owned());
         }
         let names = filter.names.as_ref().map(|names| json_array(names.iter().map(|name| &**name)));
-        match (&filter.names, &names) {
-            (Some(few), _) if few.len() <= FEW_NAMES => {
-                // One text for all of them: the last name is asked for as often as it takes.
-                conditions.push_str(" AND e.name IN (?, ?, ?, ?, ?, ?, ?, ?)");
-                let names = few.iter().chain(std::iter::repeat_n(few.last(), FEW_NAMES).flatten());
-                values.extend(names.take(FEW_NAMES).map(|name| name.to_string()));
-            }
-            (_, Some(many)) => {
-                conditions.push_str(" AND e.name IN (SELECT value FROM json_each(?))");
-                values.push(many.clone());
-            }
-            (_, None) => {}
+        if let (Some(each), Some(all)) = (&filter.names, &names) {
+            let (condition, named) = is_named(each, all);
+            conditions.push_str(condition);
+            values.extend(named);
         }
         Self { conditions, values, names, after: after.to_i64(), end, near, lists: true, found }
     }
@@ -146,6 +139,18 @@ impl<F: Found> Search<F> {
         }
         self.after = stretch.end;
         Ok(Continue(()))
+    }
+}
+
+/// The condition that an event has one of these names, and what is bound to it. Few texts for all, so that they stay prepared.
+fn is_named(names: &[Arc<str>], as_json: &str) -> (&'static str, Vec<String>) {
+    match names {
+        [name] => (" AND e.name = ?", vec![name.to_string()]),
+        [.., last] if names.len() <= FEW_NAMES => {
+            let padded = names.iter().chain(std::iter::repeat_n(last, FEW_NAMES - names.len()));
+            (" AND e.name IN (?, ?, ?, ?, ?, ?, ?, ?)", padded.map(ToString::to_string).collect())
+        }
+        _ => (" AND e.name IN (SELECT value FROM json_each(?))", vec![as_json.to_owned()]),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 
 use super::tail::Tail;
@@ -17,15 +18,18 @@ pub(super) struct Feed {
     tail: Arc<Tail>,
     filter: Filter,
     cursor: Position,
-    /// The next page, read while this one is decoded and handled.
+    /// What comes next, read while this page is decoded and handled.
     ahead: Option<Ahead>,
 }
 
-/// A page that is being read before it is asked for.
+/// Pages that are read before they are asked for: one is waiting, and one is on its way. The reader does not wait for whoever
+/// takes them: to wake each other for every page would cost as much as to read it.
 struct Ahead {
+    /// Everything up to here was taken.
     after: Position,
     limit: usize,
-    page: JoinHandle<Result<ScanPage>>,
+    pages: Receiver<Result<ScanPage>>,
+    reader: JoinHandle<()>,
 }
 
 /// Some events, in position order.
@@ -50,7 +54,10 @@ impl Feed {
     /// The next events, at most `limit`: what is there, without waiting.
     pub(super) async fn read(&mut self, limit: usize) -> Result<Page> {
         let page = match self.tail.page(self.cursor, &self.filter, limit) {
-            Some(page) => page,
+            Some(page) => {
+                self.ahead = None;
+                page
+            }
             None => self.scan(limit).await?,
         };
         self.cursor = page.next;
@@ -63,40 +70,69 @@ impl Feed {
     }
 
     async fn scan(&mut self, limit: usize) -> Result<Page> {
-        let mut is_old = false;
-        let page = match &mut self.ahead {
-            Some(ahead) if ahead.after == self.cursor && ahead.limit == limit => {
-                let read = (&mut ahead.page).await;
-                is_old = true;
-                self.ahead = None;
-                read.map_err(|_| Error::Closed)??
-            }
-            _ => self.backend.scan(self.request(self.cursor, limit)).await?,
+        let cursor = self.cursor;
+        let ahead = self.ahead.as_mut().filter(|ahead| ahead.after == cursor && ahead.limit == limit);
+        let is_old = ahead.is_some();
+        let read = match ahead {
+            Some(ahead) => ahead.next().await,
+            None => self.backend.scan(request(cursor, &self.filter, limit)).await,
         };
-        self.ahead = None;
-        if page.has_more
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let (backend, request) = (Arc::clone(&self.backend), self.request(page.next, limit));
-            let page_ahead = runtime.spawn(async move { backend.scan(request).await });
-            self.ahead = Some(Ahead { after: page.next, limit, page: page_ahead });
-        }
+        let page = match read {
+            Ok(page) if page.has_more => {
+                if !is_old {
+                    self.ahead =
+                        Ahead::start(Arc::clone(&self.backend), self.filter.clone(), page.next, limit);
+                }
+                page
+            }
+            last => {
+                self.ahead = None;
+                last?
+            }
+        };
         // What was read ahead tells what was the end then.
         let at_end = !page.has_more
-            && (!is_old || self.backend.scan(self.request(page.next, 1)).await?.records.is_empty());
+            && (!is_old || self.backend.scan(request(page.next, &self.filter, 1)).await?.records.is_empty());
         let records = page.records.into_iter().map(Arc::new).collect();
         Ok(Page { records, next: page.next, at_end })
     }
+}
 
-    fn request(&self, after: Position, limit: usize) -> ScanRequest {
-        ScanRequest { after, up_to: None, filter: self.filter.clone(), limit }
+impl Ahead {
+    /// Reads on behind a position, page after page. Without a runtime nothing is read ahead.
+    fn start(backend: Arc<dyn Backend>, filter: Filter, after: Position, limit: usize) -> Option<Self> {
+        let (read, pages) = channel(1);
+        let mut next = request(after, &filter, limit);
+        let reading = async move {
+            loop {
+                let page = backend.scan(next.clone()).await;
+                let has_more = page.as_ref().is_ok_and(|page| page.has_more);
+                next.after = page.as_ref().map_or(next.after, |page| page.next);
+                if read.send(page).await.is_err() || !has_more {
+                    return;
+                }
+            }
+        };
+        let reader = Handle::try_current().ok()?.spawn(reading);
+        Some(Self { after, limit, pages, reader })
+    }
+
+    /// Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<ScanPage> {
+        let page = self.pages.recv().await.unwrap_or(Err(Error::Closed))?;
+        self.after = page.next;
+        Ok(page)
     }
 }
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.page.abort();
+        self.reader.abort();
     }
+}
+
+fn request(after: Position, filter: &Filter, limit: usize) -> ScanRequest {
+    ScanRequest { after, up_to: None, filter: filter.clone(), limit }
 }
 
 impl fmt::Debug for Feed {
