@@ -20,7 +20,7 @@ use crate::position::Position;
 const PAGE: usize = 512;
 
 /// How many events are kept, for subscribers that are a little behind.
-const KEPT: usize = 2_048;
+const KEPT: usize = 8_192;
 
 /// How many bytes of payload and context they may have, however few they are.
 const KEPT_BYTES: usize = 8 << 20;
@@ -157,12 +157,15 @@ impl Tail {
             return Ok(false);
         }
         self.state().last_read = Some(Instant::now());
-        let request =
-            ScanRequest { after: from, up_to: Some(settled), filter: Filter::default(), limit: PAGE };
-        let page = backend.scan(request).await?;
-        let reached = page.next;
-        self.state().window.extend(page);
-        self.told.send_modify(|told| told.reached = reached);
+        // All of it before anybody is told: who came to the end of a part would read the rest for himself.
+        let (mut after, mut has_more) = (from, true);
+        while has_more {
+            let request = ScanRequest { after, up_to: Some(settled), filter: Filter::default(), limit: PAGE };
+            let page = backend.scan(request).await?;
+            (after, has_more) = (page.next, page.has_more);
+            self.state().window.extend(page);
+        }
+        self.told.send_modify(|told| told.reached = after);
         Ok(true)
     }
 
