@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use futures_util::{StreamExt as _, stream};
 
 use super::feed::Feed;
 use super::{Refused, refuse};
@@ -33,33 +34,26 @@ pub enum Next<E> {
 /// Events one by one, as they come: a [`Stream`] that waits at the end; see [`Subscribe::stream`](super::Subscribe::stream).
 #[must_use = "a subscription reads nothing until it is polled"]
 pub struct Subscription<E> {
-    items: Pin<Box<dyn Stream<Item = Result<Next<E>>> + Send>>,
-    position: Arc<Mutex<Position>>,
+    state: State,
+    position: Position,
+    event: PhantomData<fn() -> E>,
+}
+
+/// What was read is handed over without a future: only to read more takes one.
+enum State {
+    Read(Box<Reader>),
+    Reading(Pin<Box<dyn Future<Output = Result<Box<Reader>>> + Send>>),
+    /// An error was handed over.
+    Ended,
 }
 
 impl<E: Event> Subscription<E> {
     pub(super) fn new(feed: Feed, refused: Refused) -> Self {
-        let position = Arc::new(Mutex::new(feed.cursor()));
-        let handed_over = Arc::clone(&position);
+        let position = feed.cursor();
         let reader = Reader { feed, pending: VecDeque::new(), at_end: false, told: false, refused };
-        let items = stream::unfold(Some(reader), move |reader| {
-            let handed_over = Arc::clone(&handed_over);
-            async move {
-                let mut reader = reader?;
-                match reader.next().await {
-                    Ok((next, position)) => {
-                        *handed_over.lock().unwrap_or_else(PoisonError::into_inner) = position;
-                        Some((Ok(next), Some(reader)))
-                    }
-                    Err(error) => Some((Err(error), None)),
-                }
-            }
-        });
-        Self { items: items.boxed(), position }
+        Self { state: State::Read(Box::new(reader)), position, event: PhantomData }
     }
-}
 
-impl<E> Subscription<E> {
     /// What comes next: an event, or word that there are no more for now. `None` only after an error.
     ///
     /// Dropping the future loses nothing: the next call goes on.
@@ -68,27 +62,53 @@ impl<E> Subscription<E> {
     ///
     /// That of the item. Nothing follows an error.
     pub async fn try_next(&mut self) -> Result<Option<Next<E>>> {
-        self.items.next().await.transpose()
+        poll_fn(|context| self.poll(context)).await.transpose()
     }
 
-    /// Where to subscribe again: everything up to here was handed over.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        *self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Next<E>>>> {
+        loop {
+            self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                State::Read(mut reader) => match reader.take() {
+                    Some(Ok((next, position))) => {
+                        (self.state, self.position) = (State::Read(reader), position);
+                        return Poll::Ready(Some(Ok(next)));
+                    }
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => State::Reading(Box::pin(reader.read())),
+                },
+                State::Reading(mut reading) => match reading.as_mut().poll(context) {
+                    Poll::Ready(Ok(reader)) => State::Read(reader),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    Poll::Pending => {
+                        self.state = State::Reading(reading);
+                        return Poll::Pending;
+                    }
+                },
+                State::Ended => return Poll::Ready(None),
+            }
+        }
     }
 }
 
-impl<E> Stream for Subscription<E> {
+impl<E> Subscription<E> {
+    /// Where to subscribe again: everything up to here was handed over.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+}
+
+impl<E: Event> Stream for Subscription<E> {
     type Item = Result<Next<E>>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().items.as_mut().poll_next(context)
+        self.get_mut().poll(context)
     }
 }
 
 impl<E> fmt::Debug for Subscription<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("position", &self.position()).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("position", &self.position).finish_non_exhaustive()
     }
 }
 
@@ -104,24 +124,29 @@ struct Reader {
 }
 
 impl Reader {
-    async fn next<E: Event>(&mut self) -> Result<(Next<E>, Position)> {
-        refuse(&self.refused)?;
-        loop {
-            if let Some(record) = self.pending.pop_front() {
-                let recorded = Recorded::decode(&record)?;
-                self.told = false;
-                return Ok((Next::Event(recorded), record.event.position));
-            }
-            if self.at_end && !self.told {
-                self.told = true;
-                return Ok((Next::CaughtUp(self.feed.cursor()), self.feed.cursor()));
-            }
-            if self.at_end {
-                self.feed.wait().await;
-            }
-            let page = self.feed.read(PAGE).await?;
-            self.pending = page.records.into();
-            self.at_end = page.at_end;
+    /// What comes next of what was read, and everything up to where is handed over then.
+    fn take<E: Event>(&mut self) -> Option<Result<(Next<E>, Position)>> {
+        if let Some(record) = self.pending.pop_front() {
+            self.told = false;
+            return Some(
+                Recorded::decode(&record).map(|recorded| (Next::Event(recorded), record.event.position)),
+            );
         }
+        if !self.at_end || self.told {
+            return None;
+        }
+        self.told = true;
+        Some(Ok((Next::CaughtUp(self.feed.cursor()), self.feed.cursor())))
+    }
+
+    /// Reads on, once there is something to read.
+    async fn read(mut self: Box<Self>) -> Result<Box<Self>> {
+        refuse(&self.refused)?;
+        if self.at_end {
+            self.feed.wait().await;
+        }
+        let page = self.feed.read(PAGE).await?;
+        (self.pending, self.at_end) = (page.records.into(), page.at_end);
+        Ok(self)
     }
 }
