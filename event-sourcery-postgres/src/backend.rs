@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream, ProgressRequest,
-    ScanPage, ScanRequest, SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord,
+    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
@@ -280,6 +280,12 @@ impl Backend for PostgresBackend {
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
         let mut connection = self.database.acquire().await?;
         let saved = Operations::alone(&mut connection, &self.database.sql).save_snapshot(&request).await;
+        connection.keep_after(saved)
+    }
+
+    async fn save_state(&self, request: StateRequest) -> Result<()> {
+        let mut connection = self.database.acquire().await?;
+        let saved = Operations::alone(&mut connection, &self.database.sql).save_state(&request).await;
         connection.keep_after(saved)
     }
 

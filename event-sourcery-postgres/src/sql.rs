@@ -121,6 +121,48 @@ macro_rules! newest_snapshot {
     };
 }
 
+/// The state of an aggregate, its name $4 and its format $5, while the event is there that it was taken behind. It has no
+/// position, as a snapshot has none.
+macro_rules! newest_state {
+    () => {
+        concat!(
+            "SELECT NULL::bigint AS id, n.version, '00000000-0000-0000-0000-000000000000'::uuid AS uuid, n.name, n.data,
+                    '{}'::jsonb AS event_context, n.created_at, n.format AS schema_version
+            FROM {aggregate_snapshots} n
+            JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.id = n.position
+            WHERE n.db_stream_id = ",
+            the_stream!(),
+            " AND n.name = $4 AND n.format = $5"
+        )
+    };
+}
+
+/// A snapshot, and the events above its version; without one, all events. In any order.
+macro_rules! load_from {
+    ($snapshot:expr) => {
+        concat!(
+            "WITH snapshot AS MATERIALIZED (",
+            $snapshot,
+            ")
+            SELECT n.* FROM snapshot n
+            UNION ALL
+            SELECT e.id, ",
+            event!("e"),
+            " FROM {events} e
+            WHERE e.db_stream_id = ",
+            the_stream!(),
+            " AND e.version > (SELECT n.version FROM snapshot n)
+            UNION ALL
+            SELECT e.id, ",
+            event!("e"),
+            " FROM {events} e
+            WHERE e.db_stream_id = ",
+            the_stream!(),
+            " AND NOT EXISTS (SELECT FROM snapshot)"
+        )
+    };
+}
+
 /// The rest of an append to one stream, `stream`, whose first version is $6 or null: the events, in their order. Positions
 /// are drawn after the stream is locked, and only if there is a stream.
 macro_rules! insert_events {
@@ -312,20 +354,17 @@ statements! {
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
-    /// The newest snapshot, and the events above its version; without one, all events. In any order.
-    load_from_snapshot: concat!("
-        WITH snapshot AS MATERIALIZED (
-            ", newest_snapshot!(), "
-        )
-        SELECT n.* FROM snapshot n
-        UNION ALL
-        SELECT e.id, ", event!("e"), " FROM {events} e
-        WHERE e.db_stream_id = ", the_stream!(), " AND e.version > (SELECT n.version FROM snapshot n)
-        UNION ALL
-        SELECT e.id, ", event!("e"), " FROM {events} e
-        WHERE e.db_stream_id = ", the_stream!(), " AND NOT EXISTS (SELECT FROM snapshot)");
+    /// The newest snapshot, and what follows.
+    load_from_snapshot: load_from!(newest_snapshot!());
+    /// The state of an aggregate, and what follows.
+    load_from_state: load_from!(newest_state!());
     /// The snapshot that [`load_from_snapshot`](Self::load_from_snapshot) would start at.
     load_snapshot: newest_snapshot!();
+    /// The state that [`load_from_state`](Self::load_from_state) would start at.
+    load_state: newest_state!();
+    /// The event of an id.
+    load_event: concat!("
+        SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.uuid = $4 AND e.db_stream_id = ", the_stream!());
     /// Versions from $4 to below $5, at most $6 of them.
     load_versions: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e
@@ -361,6 +400,18 @@ statements! {
         SELECT $4, $5, $6, $7, $8, $9, s.id, $10 FROM {streams} s
         WHERE ", key_is!("s", "$1", "$2", "$3"), "
           AND $4 BETWEEN 1 AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id)");
+    /// Keeps the state of an aggregate behind the event at version $6 and position $7, unless there is a later one.
+    save_state: concat!("
+        INSERT INTO {aggregate_snapshots} AS n (db_stream_id, name, format, version, position, data, created_at)
+        SELECT s.id, $4, $5, e.version, e.id, $8, $9
+        FROM {streams} s JOIN {events} e ON e.db_stream_id = s.id AND e.version = $6 AND e.id = $7
+        WHERE ", key_is!("s", "$1", "$2", "$3"), "
+        ON CONFLICT (db_stream_id, name, format) DO UPDATE
+        SET version = excluded.version, position = excluded.position, data = excluded.data,
+            created_at = excluded.created_at
+        WHERE n.position < excluded.position");
+    delete_states: "
+        DELETE FROM {aggregate_snapshots} WHERE db_stream_id = ANY ($1)";
     /// Locks the row against appends.
     lock_for_deletion: concat!("
         SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), " FOR UPDATE");

@@ -1,7 +1,7 @@
 //! The tables' names: a schema, which may be called anything, and a prefix, which may not.
 
 /// The tables' names behind the prefix.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "streams",
     "events",
     "snapshots",
@@ -13,6 +13,7 @@ const NAMES: [&str; 12] = [
     "blocked_streams",
     "event_blocks",
     "event_blocks_listed",
+    "aggregate_snapshots",
     "layout",
 ];
 

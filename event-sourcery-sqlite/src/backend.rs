@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
-    TransactionalBackend,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result};
 use tokio::sync::{Mutex, Notify};
@@ -118,6 +118,10 @@ impl Backend for SqliteBackend {
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
         self.writer.write(move |operations| operations.save_snapshot(&request)).await
+    }
+
+    async fn save_state(&self, request: StateRequest) -> Result<()> {
+        self.writer.write(move |operations| operations.save_state(&request)).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

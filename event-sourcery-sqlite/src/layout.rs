@@ -9,10 +9,10 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 11] = [
+pub(crate) const TABLES: [(&str, &str); 12] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -23,11 +23,12 @@ pub(crate) const TABLES: [(&str, &str); 11] = [
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_mark", include_str!("layout/event_blocks_mark.sql")),
+    ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 11] = [
+const COLUMNS: [(&str, &[&str]); 12] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -44,6 +45,7 @@ const COLUMNS: [(&str, &[&str]); 11] = [
     ),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_mark", &["block"]),
+    ("aggregate_snapshots", &["db_stream_id", "name", "format", "version", "position", "data", "created_at"]),
     ("layout", &["version"]),
 ];
 

@@ -82,6 +82,26 @@ statements! {
           AND version <= (SELECT max(version) FROM {events} WHERE db_stream_id = ?1)
           AND created_at >= (SELECT created_at FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1)
         ORDER BY version DESC, rowid DESC";
+    /// The state of an aggregate, while the event is there that it was taken behind.
+    state: "
+        SELECT 0, n.version, '00000000000000000000000000000000', n.name, n.data, '{}', n.created_at, n.format
+        FROM {aggregate_snapshots} n
+        JOIN {events} e ON e.id = n.position AND e.db_stream_id = n.db_stream_id AND e.version = n.version
+        WHERE n.db_stream_id = ?1 AND n.name = ?2 AND n.format = ?3";
+    /// A later one stays.
+    save_state: "
+        INSERT INTO {aggregate_snapshots} (db_stream_id, name, format, version, position, data, created_at)
+        SELECT e.db_stream_id, ?2, ?3, e.version, e.id, ?6, ?7 FROM {events} e
+        WHERE e.db_stream_id = ?1 AND e.version = ?4 AND e.id = ?5
+        ON CONFLICT (db_stream_id, name, format) DO UPDATE
+        SET version = excluded.version, position = excluded.position, data = excluded.data,
+            created_at = excluded.created_at
+        WHERE position < excluded.position";
+    delete_states: "
+        DELETE FROM {aggregate_snapshots} WHERE db_stream_id = ?1";
+    event_of_stream: "
+        SELECT id, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {events} WHERE db_stream_id = ?1 AND uuid = ?2";
     insert_snapshot: "
         INSERT INTO {snapshots} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

@@ -18,7 +18,7 @@ use crate::position::AppendPosition;
 use crate::store::Scope;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
-use crate::within::{InTransaction, Joined, OnStore};
+use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 
 /// What an append wrote to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,14 +112,7 @@ impl<'a, Out: FromAppended> IntoFuture for Append<'a, OnStore<'a>, Out> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let backend = self.on.backend;
-        let prepared = self.plan.prepare();
-        Box::pin(async move {
-            let Prepared { request, repeats } = prepared?;
-            let request = Arc::new(request);
-            let outcome = backend.append(Arc::clone(&request)).await?;
-            conclude(&request, &repeats, outcome)
-        })
+        Box::pin(append(self.on, self.plan.prepare()))
     }
 }
 
@@ -128,13 +121,7 @@ impl<'a, Out: FromAppended> IntoFuture for Append<'a, Joined<'a>, Out> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let mut transaction = self.on.transaction;
-        let prepared = self.plan.prepare();
-        Box::pin(async move {
-            let Prepared { request, repeats } = prepared?;
-            let outcome = transaction.append(&request).await?;
-            conclude(&request, &repeats, outcome)
-        })
+        Box::pin(append(self.on, self.plan.prepare()))
     }
 }
 
@@ -145,10 +132,25 @@ impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
     ///
     /// As [`EventStore::append`](crate::EventStore::append).
     pub fn run(self) -> Result<Out> {
-        let Prepared { request, repeats } = self.plan.prepare()?;
-        let outcome = self.on.transaction.append(&request)?;
-        conclude(&request, &repeats, outcome)
+        at_once(append(self.on, self.plan.prepare()))
     }
+}
+
+async fn append<Out: FromAppended>(mut on: impl Reach, prepared: Result<Prepared>) -> Result<Out> {
+    prepared?.append(&mut on).await
+}
+
+/// Appends encoded events to a versioned stream.
+pub(crate) async fn append_to(
+    on: &mut impl Reach,
+    scope: &Scope,
+    stream: StreamId,
+    version: Version,
+    events: Encoded,
+) -> Result<Appended> {
+    let expectation = Expectation::Version(version);
+    let parts = vec![Part { stream, expectation, events: Ok(events) }];
+    Plan { parts, ..Plan::new(scope) }.prepare()?.append(on).await
 }
 
 /// What the caller has said so far.
@@ -208,8 +210,15 @@ type Repeats = fn(&str, &str, &NewRecord) -> bool;
 
 /// A request, and how to recognise each of its events.
 struct Prepared {
-    request: AppendRequest,
+    request: Arc<AppendRequest>,
     repeats: Vec<Repeats>,
+}
+
+impl Prepared {
+    async fn append<Out: FromAppended>(self, on: &mut impl Reach) -> Result<Out> {
+        let outcome = on.append(&self.request).await?;
+        conclude(&self.request, &self.repeats, outcome)
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -249,7 +258,7 @@ impl<'a> Plan<'a> {
         let mut request = AppendRequest::new(scope.tenant.clone(), streams);
         request.requirements = requirements;
         refuse_doubles(&request)?;
-        Ok(Prepared { request, repeats })
+        Ok(Prepared { request: Arc::new(request), repeats })
     }
 }
 

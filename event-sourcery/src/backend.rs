@@ -30,7 +30,7 @@ pub use self::subscriptions::{
     RenewRequest, SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange,
     SubscriptionId, SubscriptionRecord,
 };
-pub use self::writes::{DeleteRequest, SnapshotRequest};
+pub use self::writes::{DeleteRequest, SnapshotRequest, StateRequest};
 use crate::error::{Error, Result};
 use crate::position::Position;
 
@@ -76,6 +76,14 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// [`Error::SnapshotVersionMismatch`]; [`Error::DuplicateEvent`] for an id that another snapshot has.
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()>;
+
+    /// Keeps the state of an aggregate, in the place of an older one of its name and format. Does nothing where the event
+    /// that it was taken behind is not there, at its version and position.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn save_state(&self, request: StateRequest) -> Result<()>;
 
     /// Reads across streams, in position order, up to the settled position.
     ///
@@ -125,6 +133,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
         (**self).save_snapshot(request).await
+    }
+
+    async fn save_state(&self, request: StateRequest) -> Result<()> {
+        (**self).save_state(request).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

@@ -42,6 +42,7 @@
 //! - `derive` (on by default): `#[derive(Event)]`.
 //! - `conformance`: the contract as tests, for those who write a backend.
 
+mod aggregate;
 mod append;
 pub mod backend;
 #[cfg(feature = "conformance")]
@@ -61,14 +62,21 @@ mod new_event;
 mod payload;
 mod position;
 mod read_all;
+mod retry;
 mod snapshot;
 mod store;
 mod stream_id;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod version;
 mod within;
 mod wrapped_event;
 
+pub use aggregate::{
+    Aggregate, CommandError, Emitting, Execute, Executed, LoadAggregate, Place, Repository, RepositoryOn,
+    SnapshotState, WrappedAggregate, deciding,
+};
 pub use append::{Append, Appended, FromAppended};
 pub use backend::BlockedStream;
 pub use context::{Context, ContextComponent};

@@ -15,7 +15,7 @@ use crate::position::Position;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
 use crate::version::Version;
-use crate::within::{InTransaction, Joined, OnStore};
+use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 use crate::wrapped_event::WrappedEvent;
 
 /// How many events of a long stream are in memory at once.
@@ -87,8 +87,7 @@ impl<'a, E: Event> IntoFuture for LoadStream<OnStore<'a>, E> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { on, mut request, .. } = self;
-        Box::pin(async move { load(on, &mut request).await?.whole(&request.stream) })
+        Box::pin(whole(self.on, self.request))
     }
 }
 
@@ -97,16 +96,7 @@ impl<'a, E: Event> IntoFuture for LoadStream<Joined<'a>, E> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { mut on, mut request, .. } = self;
-        Box::pin(async move {
-            loop {
-                let loaded = on.transaction.load(&request).await?;
-                match Page::new(&request.stream, loaded) {
-                    Ok(page) => return page.whole(&request.stream),
-                    Err(without) => request.span = without,
-                }
-            }
-        })
+        Box::pin(whole(self.on, self.request))
     }
 }
 
@@ -116,21 +106,19 @@ impl<E: Event> LoadStream<InTransaction<'_>, E> {
     /// # Errors
     ///
     /// As [`EventStore::load_stream`](crate::EventStore::load_stream).
-    pub fn run(mut self) -> Result<Vec<WrappedEvent<E>>> {
-        loop {
-            let loaded = self.on.transaction.load(&self.request)?;
-            match Page::new(&self.request.stream, loaded) {
-                Ok(page) => return page.whole(&self.request.stream),
-                Err(without) => self.request.span = without,
-            }
-        }
+    pub fn run(self) -> Result<Vec<WrappedEvent<E>>> {
+        at_once(whole(self.on, self.request))
     }
 }
 
+async fn whole<E: Event>(mut on: impl Reach, mut request: LoadRequest) -> Result<Vec<WrappedEvent<E>>> {
+    load(&mut on, &mut request).await?.whole(&request.stream)
+}
+
 /// Loads once, or again with an older snapshot for each snapshot that does not decode.
-async fn load<E: Event>(on: OnStore<'_>, request: &mut LoadRequest) -> Result<Page<E>> {
+pub(crate) async fn load<E: Event>(on: &mut impl Reach, request: &mut LoadRequest) -> Result<Page<E>> {
     loop {
-        let loaded = on.backend.load(request.clone()).await?;
+        let loaded = on.load(request).await?;
         match Page::new(&request.stream, loaded) {
             Ok(page) => return Ok(page),
             Err(without) => request.span = without,
@@ -139,13 +127,13 @@ async fn load<E: Event>(on: OnStore<'_>, request: &mut LoadRequest) -> Result<Pa
 }
 
 /// The span of a plain load: from the newest snapshot that the type declares. A catch-all knows no snapshot.
-fn from_snapshot<E: Event>(up_to: Version) -> Span {
+pub(crate) fn from_snapshot<E: Event>(up_to: Version) -> Span {
     if E::NAMES.is_empty() { Span::Full } else { Span::FromSnapshot { names: E::NAMES, up_to } }
 }
 
 /// What was loaded at once.
-struct Page<E> {
-    snapshot: Option<WrappedEvent<E>>,
+pub(crate) struct Page<E> {
+    pub(crate) snapshot: Option<WrappedEvent<E>>,
     events: Vec<StoredEvent>,
     /// The last event, if the page was cut off behind it.
     last: Option<(Position, Option<Version>)>,
@@ -155,7 +143,7 @@ struct Page<E> {
 
 impl<E: Event> Page<E> {
     /// `Err` where the snapshot does not fit the type: where to look for an older one, or do without.
-    fn new(stream: &StreamId, loaded: LoadedStream) -> Result<Self, Span> {
+    pub(crate) fn new(stream: &StreamId, loaded: LoadedStream) -> Result<Self, Span> {
         let LoadedStream { snapshot, events, has_more, first_position: first } = loaded;
         let last = events.last().filter(|_| has_more).map(|event| (event.position, event.version));
         let Some(snapshot) = snapshot else { return Ok(Self { snapshot: None, events, last, first }) };
@@ -180,7 +168,7 @@ impl<E: Event> Page<E> {
     }
 
     /// One after the other.
-    fn each(self, stream: StreamId) -> impl Iterator<Item = Result<WrappedEvent<E>>> {
+    pub(crate) fn each(self, stream: StreamId) -> impl Iterator<Item = Result<WrappedEvent<E>>> {
         let events = self.events.into_iter().map(move |event| WrappedEvent::decode(&stream, &event));
         self.snapshot.map(Ok).into_iter().chain(events)
     }
@@ -202,7 +190,7 @@ impl Pages<'_> {
         if self.done {
             return Ok(None);
         }
-        let page = load::<E>(self.backend, &mut self.request).await?;
+        let page = load::<E>(&mut self.backend, &mut self.request).await?;
         if self.first.is_some() && page.first != self.first {
             return Err(Error::StreamChangedWhileReading { stream: self.request.stream });
         }

@@ -47,24 +47,9 @@ impl<E: Event> NewEvent<E> {
     }
 
     fn encode(self) -> Result<PendingEvent> {
-        let name = self.event.event_name();
-        limits::check_name(NameKind::EventName, &name)?;
-        let data = match self.event.encode() {
-            Ok(data) => data,
-            Err(source) => return Err(Error::InvalidPayload { name: name.into_owned(), source }),
-        };
-        Ok(PendingEvent {
-            context: self.context,
-            record: NewRecord {
-                id: self.id.unwrap_or_else(Uuid::now_v7),
-                name,
-                data,
-                context: String::new(),
-                created_at: storable(self.created_at.unwrap_or_else(Timestamp::now))?,
-                schema_version: 1,
-            },
-            repeats: repeats::<E>,
-        })
+        let id = self.id.unwrap_or_else(Uuid::now_v7);
+        let created_at = self.created_at.unwrap_or_else(Timestamp::now);
+        PendingEvent::new(&self.event, self.context, id, created_at)
     }
 }
 
@@ -100,6 +85,34 @@ pub struct PendingEvent {
     pub(crate) record: NewRecord,
     /// Whether a stored name and payload are this event's, as the caller's type reads them.
     pub(crate) repeats: fn(&str, &str, &NewRecord) -> bool,
+}
+
+impl PendingEvent {
+    pub(crate) fn new<E: Event>(
+        event: &E,
+        context: Context,
+        id: Uuid,
+        created_at: Timestamp,
+    ) -> Result<Self> {
+        let name = event.event_name();
+        limits::check_name(NameKind::EventName, &name)?;
+        let data = match event.encode() {
+            Ok(data) => data,
+            Err(source) => return Err(Error::InvalidPayload { name: name.into_owned(), source }),
+        };
+        Ok(Self {
+            context,
+            record: NewRecord {
+                id,
+                name,
+                data,
+                context: String::new(),
+                created_at: storable(created_at)?,
+                schema_version: 1,
+            },
+            repeats: repeats::<E>,
+        })
+    }
 }
 
 /// What can be appended: an event, a list or an array of events, or a tuple of events of several types.

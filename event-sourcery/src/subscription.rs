@@ -5,7 +5,6 @@ mod deliver;
 mod durable;
 mod feed;
 mod live;
-mod retry;
 mod run;
 mod tail;
 

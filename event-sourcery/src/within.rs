@@ -1,11 +1,16 @@
 //! Where a call runs: on the store; inside a transaction of the store's own; or inside one that the caller holds.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 
 use crate::append::{Append, Appended};
-use crate::backend::{Backend, BackendTransaction, JoinedTransaction};
+use crate::backend::{
+    AppendOutcome, AppendRequest, Backend, BackendTransaction, JoinedTransaction, LoadRequest, LoadedStream,
+};
 use crate::delete::DeleteStream;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
 use crate::new_event::{IntoEvent, IntoEvents};
@@ -13,6 +18,47 @@ use crate::snapshot::SaveSnapshot;
 use crate::store::{Scope, last_event};
 use crate::stream_id::StreamId;
 use crate::version::Version;
+
+/// What a call is made of, wherever it runs.
+pub(crate) trait Reach {
+    async fn append(&mut self, request: &Arc<AppendRequest>) -> Result<AppendOutcome>;
+    async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream>;
+}
+
+impl Reach for OnStore<'_> {
+    async fn append(&mut self, request: &Arc<AppendRequest>) -> Result<AppendOutcome> {
+        self.backend.append(Arc::clone(request)).await
+    }
+
+    async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        self.backend.load(request.clone()).await
+    }
+}
+
+impl Reach for Joined<'_> {
+    async fn append(&mut self, request: &Arc<AppendRequest>) -> Result<AppendOutcome> {
+        self.transaction.append(request).await
+    }
+
+    async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        self.transaction.load(request).await
+    }
+}
+
+impl Reach for InTransaction<'_> {
+    async fn append(&mut self, request: &Arc<AppendRequest>) -> Result<AppendOutcome> {
+        self.transaction.append(request)
+    }
+
+    async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        self.transaction.load(request)
+    }
+}
+
+/// What comes of a call in an [`InTransaction`], where nothing waits.
+pub(crate) fn at_once<T, E: From<Error>>(call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    call.now_or_never().unwrap_or_else(|| Err(Error::Closed.into()))
+}
 
 /// A call on the store itself: it runs when it is awaited.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +150,10 @@ pub struct Within<'w, T> {
 impl<'w, T: BackendTransaction> Within<'w, T> {
     pub(crate) const fn new(transaction: &'w mut T, scope: &'w Scope) -> Self {
         Self { transaction, scope }
+    }
+
+    pub(crate) fn parts(&mut self) -> (&mut dyn BackendTransaction, &Scope) {
+        (self.transaction, self.scope)
     }
 
     /// See [`EventStore::append`](crate::EventStore::append).

@@ -32,7 +32,8 @@ impl Operations<'_> {
         } else if let Some(category) = stream.category() {
             self.execute(sql.keep_category_in_outbox.query().bind(row).bind(category.as_str())).await?;
         }
-        for statement in [&sql.delete_snapshots, &sql.delete_events, &sql.delete_streams] {
+        let statements = [&sql.delete_snapshots, &sql.delete_states, &sql.delete_events, &sql.delete_streams];
+        for statement in statements {
             self.execute(statement.query().bind([row].as_slice())).await?;
         }
         self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;

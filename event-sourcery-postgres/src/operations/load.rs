@@ -47,13 +47,18 @@ impl Operations<'_> {
     pub(crate) async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         match request.span {
             Span::Last => self.load_last(request).await,
+            Span::Event(id) => {
+                let query = self.about_stream(request, |sql| &sql.load_event).bind(id);
+                Ok(self.load_whole(request, query).await?.unwrap_or_default())
+            }
             Span::Full if request.limit.is_none() => self.load_full(request).await,
             Span::FromSnapshot { names, up_to } if request.limit.is_none() => {
                 let query = self.about_stream(request, |sql| &sql.load_from_snapshot);
-                match self.load_whole(request, query.bind(names).bind(snapshot_version(up_to))).await? {
-                    Some(loaded) => Ok(loaded),
-                    None => self.load_full(request).await,
-                }
+                self.load_from(request, query.bind(names).bind(snapshot_version(up_to))).await
+            }
+            Span::FromState { name, format } if request.limit.is_none() => {
+                let query = self.about_stream(request, |sql| &sql.load_from_state);
+                self.load_from(request, query.bind(name).bind(i32::from(format))).await
             }
             _ => self.load_in_order(request).await,
         }
@@ -65,6 +70,18 @@ impl Operations<'_> {
         statement: impl Fn(&crate::sql::Sql) -> &crate::sql::Statement,
     ) -> Query<'q, Postgres, PgArguments> {
         Self::about(statement(self.sql), &request.tenant, &request.stream)
+    }
+
+    /// What follows a snapshot; everything where the snapshot cannot be read.
+    async fn load_from(
+        &mut self,
+        request: &LoadRequest,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<LoadedStream> {
+        match self.load_whole(request, query).await? {
+            Some(loaded) => Ok(loaded),
+            None => self.load_full(request).await,
+        }
     }
 
     async fn load_full(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
@@ -121,11 +138,8 @@ impl Operations<'_> {
         let mut reader = EventReader::default();
         let mut runs = [Some(Run::Unversioned(0)), Some(Run::ALL_VERSIONS)];
         match request.span {
-            Span::FromSnapshot { names, up_to } => {
-                let query = self.about_stream(request, |sql| &sql.load_snapshot);
-                let row = self.row(query.bind(names).bind(snapshot_version(up_to))).await;
-                let row = row.map_err(|failure| self.failed(failure))?;
-                if let Some(snapshot) = row.and_then(|row| readable(reader.event(&row, &request.stream))) {
+            Span::FromSnapshot { .. } | Span::FromState { .. } => {
+                if let Some(snapshot) = self.snapshot(request, &mut reader).await? {
                     runs = [snapshot.version.map(Run::above), None];
                     loaded.snapshot = Some(snapshot);
                 }
@@ -143,7 +157,7 @@ impl Operations<'_> {
                     None => [None, None],
                 };
             }
-            Span::Full | Span::Last => {}
+            Span::Full | Span::Last | Span::Event(_) => {}
         }
         for run in runs.into_iter().flatten() {
             if loaded.has_more || matches!(run, Run::Unversioned(_)) && !shape.has_unversioned {
@@ -152,6 +166,27 @@ impl Operations<'_> {
             self.load_run(request, run, &mut loaded, &mut reader).await?;
         }
         Ok(loaded)
+    }
+
+    /// What stands in for the first events.
+    async fn snapshot(
+        &mut self,
+        request: &LoadRequest,
+        reader: &mut EventReader,
+    ) -> Result<Option<StoredEvent>> {
+        let query = match request.span {
+            Span::FromSnapshot { names, up_to } => {
+                let query = self.about_stream(request, |sql| &sql.load_snapshot);
+                query.bind(names).bind(snapshot_version(up_to))
+            }
+            Span::FromState { name, format } => {
+                let query = self.about_stream(request, |sql| &sql.load_state);
+                query.bind(name).bind(i32::from(format))
+            }
+            _ => return Ok(None),
+        };
+        let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
+        Ok(row.and_then(|row| readable(reader.event(&row, &request.stream))))
     }
 
     /// Reads a run behind what is loaded, up to the request's limit.
@@ -200,7 +235,11 @@ impl Operations<'_> {
 
 /// Whether a load is one statement, and so of one moment by itself.
 pub(crate) fn takes_one_statement(request: &LoadRequest) -> bool {
-    matches!((request.span, request.limit), (Span::Last, _) | (Span::Full | Span::FromSnapshot { .. }, None))
+    match request.span {
+        Span::Last | Span::Event(_) => true,
+        Span::Full | Span::FromSnapshot { .. } | Span::FromState { .. } => request.limit.is_none(),
+        Span::Versions { .. } | Span::After(_) => false,
+    }
 }
 
 /// Whether a row is that of a snapshot, which has no position.

@@ -2,8 +2,8 @@
 
 use super::{Known, Operations};
 use crate::failure::Failure;
-use crate::values::{self, stored_version};
-use event_sourcery::backend::{SnapshotRequest, StreamState};
+use crate::values::{self, Jsonb, UtcTimestamp, stored_version};
+use event_sourcery::backend::{SnapshotRequest, StateRequest, StreamState};
 use event_sourcery::{Error, Result};
 
 impl Operations<'_> {
@@ -21,6 +21,18 @@ impl Operations<'_> {
                 Some(error) => Err(error),
                 None => Err(self.failed(failure)),
             },
+            Err(failure) => Err(self.failed_committing(failure)),
+        }
+    }
+
+    /// Keeps the state of an aggregate, if the event is there that it was taken behind.
+    pub(crate) async fn save_state(&mut self, request: &StateRequest) -> Result<()> {
+        let StateRequest { tenant, stream, name, format, version, position, data, created_at } = request;
+        let query = Self::about(&self.sql.save_state, tenant, stream).bind(*name).bind(i32::from(*format));
+        let query = query.bind(stored_version(*version)).bind(position.to_i64());
+        let query = query.bind(Jsonb(data)).bind(UtcTimestamp(*created_at));
+        match self.execute(query).await {
+            Ok(_) => Ok(()),
             Err(failure) => Err(self.failed_committing(failure)),
         }
     }

@@ -21,6 +21,7 @@ impl Operations<'_> {
                 self.execute(&self.sql.keep_category_in_outbox, (row.id, category.as_str()))?;
             }
             self.execute(&self.sql.delete_snapshots, [row.id])?;
+            self.execute(&self.sql.delete_states, [row.id])?;
             self.execute(&self.sql.delete_events, [row.id])?;
             self.execute(&self.sql.delete_stream, [row.id])?;
             self.execute(&self.sql.delete_cursors, (&uuid, category))?;

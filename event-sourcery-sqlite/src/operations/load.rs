@@ -3,8 +3,10 @@
 use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent, StreamState};
 use event_sourcery::{Error, Position, Result, Version};
 
+use rusqlite::Row;
+
 use super::Operations;
-use crate::rows::EventReader;
+use crate::rows::{EventReader, hex};
 
 /// The most events that room is made for at once: their list takes some ten megabytes.
 const MOST_ROOM: usize = 65_536;
@@ -59,9 +61,8 @@ impl Operations<'_> {
         }
         let from = match request.span {
             Span::Full => self.all(row.id, request, &mut progress.loaded)?,
-            Span::FromSnapshot { names, up_to } => {
-                progress.loaded.snapshot =
-                    self.snapshot(row.id, names, up_to, request, &mut progress.reader)?;
+            Span::FromSnapshot { .. } | Span::FromState { .. } => {
+                progress.loaded.snapshot = self.snapshot(row.id, request, &mut progress.reader)?;
                 match progress.loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version) {
                     Some(version) => Some(From::above(version)),
                     None => self.all(row.id, request, &mut progress.loaded)?,
@@ -74,8 +75,8 @@ impl Operations<'_> {
                 Some(From::Versions(stored_version(start), Some(stored_version(stop))))
             }
             Span::After(position) => self.after(row.id, position)?,
-            Span::Last => {
-                progress.loaded.events.extend(self.last(row.id, request, &mut progress.reader)?);
+            Span::Last | Span::Event(_) => {
+                progress.loaded.events.extend(self.one(row.id, request, &mut progress.reader)?);
                 None
             }
         };
@@ -154,18 +155,42 @@ impl Operations<'_> {
         }))
     }
 
-    /// The last event, by version; without versions, by position.
-    fn last(
+    /// One event: that of an id, or the last one, by version; without versions, by position.
+    fn one(
         &self,
         stream: i64,
         request: &LoadRequest,
         reader: &mut EventReader,
     ) -> Result<Option<StoredEvent>> {
-        self.first(&self.sql.last_event, [stream], |row| Ok(reader.event(row, &request.stream)))?.transpose()
+        let read = |row: &Row<'_>| Ok(reader.event(row, &request.stream));
+        let event = match request.span {
+            Span::Event(id) => self.first(&self.sql.event_of_stream, (stream, hex(id)), read)?,
+            _ => self.first(&self.sql.last_event, [stream], read)?,
+        };
+        event.transpose()
+    }
+
+    /// What stands in for the first events. What cannot be read is passed over.
+    fn snapshot(
+        &self,
+        stream: i64,
+        request: &LoadRequest,
+        reader: &mut EventReader,
+    ) -> Result<Option<StoredEvent>> {
+        match request.span {
+            Span::FromSnapshot { names, up_to } => {
+                self.newest_snapshot(stream, names, up_to, request, reader)
+            }
+            Span::FromState { name, format } => {
+                let read = |row: &Row<'_>| Ok(readable(reader.event(row, &request.stream)));
+                Ok(self.first(&self.sql.state, (stream, name, format), read)?.flatten())
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The newest snapshot of these names that is not a leftover of a deleted stream.
-    fn snapshot(
+    fn newest_snapshot(
         &self,
         stream: i64,
         names: &[&str],
@@ -177,11 +202,10 @@ impl Operations<'_> {
         let mut rows =
             statement.query((stream, stored_version(up_to))).map_err(|error| self.failed(error))?;
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
-            if row.get_ref(3).is_ok_and(|name| name.as_str().is_ok_and(|name| names.contains(&name))) {
-                match reader.event(row, &request.stream) {
-                    Ok(snapshot) => return Ok(Some(snapshot)),
-                    Err(problem) => tracing::warn!(%problem, "a snapshot cannot be read and is passed over"),
-                }
+            if row.get_ref(3).is_ok_and(|name| name.as_str().is_ok_and(|name| names.contains(&name)))
+                && let Some(snapshot) = readable(reader.event(row, &request.stream))
+            {
+                return Ok(Some(snapshot));
             }
         }
         Ok(None)
@@ -205,6 +229,13 @@ impl From {
             (unmoved, _) => unmoved,
         }
     }
+}
+
+/// A snapshot, unless it cannot be read: then history decides.
+fn readable(snapshot: Result<StoredEvent>) -> Option<StoredEvent> {
+    snapshot
+        .inspect_err(|problem| tracing::warn!(%problem, "a snapshot cannot be read and is passed over"))
+        .ok()
 }
 
 /// A version as SQLite holds it; no stream is longer.

@@ -1,11 +1,12 @@
 //! Snapshots.
 
-use event_sourcery::backend::SnapshotRequest;
+use event_sourcery::backend::{SnapshotRequest, StateRequest};
 use event_sourcery::{Error, Result};
 
 use super::Operations;
 use super::append::record_values;
 use crate::rows::hex;
+use crate::time;
 
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
@@ -18,6 +19,16 @@ impl Operations<'_> {
             return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
         }
         self.execute(&self.sql.insert_snapshot, record_values(record, Some(*version), row.id))?;
+        Ok(())
+    }
+
+    /// Keeps the state of an aggregate, if the event is there that it was taken behind.
+    pub(crate) fn save_state(&self, request: &StateRequest) -> Result<()> {
+        let StateRequest { tenant, stream, name, format, version, position, data, created_at } = request;
+        let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
+        let (position, created_at) = (position.to_i64(), time::to_text(*created_at));
+        let values = (row.id, *name, format, version, position, data, created_at);
+        self.execute(&self.sql.save_state, values)?;
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::records::{StoredEvent, StoredRecord};
 use super::subscriptions::Segments;
 use crate::position::Position;
@@ -34,6 +36,15 @@ pub enum Span {
         /// The highest version that counts.
         up_to: Version,
     },
+    /// All of it, except that the state that an aggregate was last [saved](super::Backend::save_state) with stands in for the
+    /// events up to its version. The state counts only if the event that it was taken behind is still there, at its
+    /// version and at its position.
+    FromState {
+        /// The name of the state.
+        name: &'static str,
+        /// The version of its format; others do not count.
+        format: u16,
+    },
     /// The full history.
     Full,
     /// The versions from `start` to below `stop`. Refused where there are none.
@@ -47,12 +58,14 @@ pub enum Span {
     After(Position),
     /// The last event alone.
     Last,
+    /// The event of this id alone, if it is in this stream.
+    Event(Uuid),
 }
 
 /// What was loaded of a stream.
 #[derive(Debug, Default)]
 pub struct LoadedStream {
-    /// The snapshot that stands in for the events up to its version.
+    /// The snapshot, or the state, that stands in for the events up to its version.
     pub snapshot: Option<StoredEvent>,
     /// The events, in order.
     pub events: Vec<StoredEvent>,

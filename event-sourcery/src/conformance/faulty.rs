@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream, ProgressRequest,
-    ScanPage, ScanRequest, SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, TransactionalBackend,
+    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -161,6 +161,10 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
         self.call(self.inner.save_snapshot(request)).await
+    }
+
+    async fn save_state(&self, request: StateRequest) -> Result<()> {
+        self.call(self.inner.save_state(request)).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

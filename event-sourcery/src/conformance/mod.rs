@@ -79,8 +79,10 @@ mod run;
 mod running;
 mod steps;
 mod subject;
+mod tally;
 mod worker;
 
+mod aggregates;
 mod appending;
 mod batches;
 mod contexts;
@@ -108,6 +110,7 @@ mod retrying;
 mod several_streams;
 mod sharing;
 mod snapshots;
+mod states;
 mod stopping;
 mod streams;
 mod subscribing;

@@ -15,8 +15,8 @@ use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, Filter, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
-    TransactionalBackend,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -86,6 +86,11 @@ impl Backend for MemoryBackend {
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
         self.atomically(|transaction| transaction.save_snapshot(&request))
+    }
+
+    async fn save_state(&self, request: StateRequest) -> Result<()> {
+        self.state().save_state(request);
+        Ok(())
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

@@ -12,8 +12,8 @@ use super::log::{self, Log};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
     AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent, Requirement,
-    ScanPage, ScanRequest, SnapshotRequest, Span, StoredEvent, StoredRecord, StreamAppend, StreamState,
-    Written,
+    ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord, StreamAppend,
+    StreamState, Written,
 };
 use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
@@ -40,6 +40,8 @@ pub(super) struct Stream {
     /// Where its events stand in the log. In a versioned stream, version `n` is number `n - 1`.
     positions: Vec<Position>,
     snapshots: Vec<StoredEvent>,
+    /// What aggregates were saved with, one for each name and format.
+    states: Vec<StateRequest>,
 }
 
 /// The whole store.
@@ -89,7 +91,7 @@ impl State {
         }
         let snapshot = self.snapshot_for(stream, request.span);
         let snapshot_version = snapshot.as_ref().and_then(|snapshot| snapshot.version).unwrap_or(0);
-        let wanted = wanted(stream, request.span, snapshot_version);
+        let wanted = self.wanted(stream, request.span, snapshot_version);
         let limit = request.limit.unwrap_or(usize::MAX);
         Ok(LoadedStream {
             snapshot,
@@ -131,6 +133,19 @@ impl State {
             journal.note(Done::Snapshot { stream: Arc::clone(&stream.key) });
         }
         Ok(())
+    }
+
+    pub(super) fn save_state(&mut self, request: StateRequest) {
+        let Some(stream) = self.streams.get_mut(&key(&request.tenant, &request.stream)) else { return };
+        if !stream.holds(&request) {
+            return;
+        }
+        let same = |state: &&mut StateRequest| state.name == request.name && state.format == request.format;
+        match stream.states.iter_mut().find(same) {
+            Some(state) if state.position >= request.position => {}
+            Some(state) => *state = request,
+            None => stream.states.push(request),
+        }
     }
 
     pub(super) fn scan(&self, request: &ScanRequest) -> ScanPage {
@@ -293,9 +308,17 @@ impl State {
         Some(PresentEvent { record: self.record(entry), previous })
     }
 
-    /// The newest snapshot of these names that the stream has reached, and that is no older than its first event.
+    /// What stands in for the first events of the stream.
     fn snapshot_for(&self, stream: &Stream, span: Span) -> Option<StoredEvent> {
-        let Span::FromSnapshot { names, up_to } = span else { return None };
+        match span {
+            Span::FromSnapshot { names, up_to } => self.snapshot(stream, names, up_to),
+            Span::FromState { name, format } => stream.state_of(name, format),
+            _ => None,
+        }
+    }
+
+    /// The newest snapshot of these names that the stream has reached, and that is no older than its first event.
+    fn snapshot(&self, stream: &Stream, names: &[&str], up_to: Version) -> Option<StoredEvent> {
         let first = self.event(*stream.positions.first()?)?;
         let wanted = |snapshot: &&StoredEvent| {
             names.contains(&&*snapshot.name)
@@ -303,6 +326,25 @@ impl State {
                 && snapshot.created_at >= first.created_at
         };
         stream.snapshots.iter().filter(wanted).max_by_key(|snapshot| snapshot.version).cloned()
+    }
+
+    /// The part of the stream's positions that a span covers.
+    fn wanted<'s>(&self, stream: &'s Stream, span: Span, snapshot_version: Version) -> &'s [Position] {
+        let positions = stream.positions.as_slice();
+        let at = |version: Version| usize::try_from(version).unwrap_or(usize::MAX).min(positions.len());
+        let place = |position: Position| positions.partition_point(|other| *other < position);
+        let range = match span {
+            Span::Full => 0..positions.len(),
+            Span::FromSnapshot { .. } | Span::FromState { .. } => at(snapshot_version)..positions.len(),
+            Span::Versions { start, stop } => at(start.saturating_sub(1))..at(stop.saturating_sub(1)),
+            Span::After(position) => positions.partition_point(|other| *other <= position)..positions.len(),
+            Span::Last => positions.len().saturating_sub(1)..positions.len(),
+            Span::Event(id) => match self.ids.get(&id).map(|position| (*position, place(*position))) {
+                Some((position, at)) if positions.get(at) == Some(&position) => at..at + 1,
+                _ => 0..0,
+            },
+        };
+        positions.get(range).unwrap_or_default()
     }
 
     fn event(&self, position: Position) -> Option<&StoredEvent> {
@@ -321,7 +363,28 @@ impl State {
 
 impl Stream {
     fn new(key: Arc<StreamKey>, id: StreamId, versioned: bool) -> Self {
-        Self { key, id, versioned, positions: Vec::new(), snapshots: Vec::new() }
+        Self { key, id, versioned, positions: Vec::new(), snapshots: Vec::new(), states: Vec::new() }
+    }
+
+    /// Whether the event is there that a state was taken behind.
+    fn holds(&self, state: &StateRequest) -> bool {
+        let at = usize::try_from(state.version).ok().and_then(|version| version.checked_sub(1));
+        let position = at.and_then(|at| self.positions.get(at));
+        self.versioned && position.is_some_and(|position| position.to_i64() == state.position.to_i64())
+    }
+
+    fn state_of(&self, name: &str, format: u16) -> Option<StoredEvent> {
+        let is_meant = |state: &&StateRequest| state.name == name && state.format == format;
+        self.states.iter().find(is_meant).map(|state| StoredEvent {
+            position: Position::START,
+            version: Some(state.version),
+            id: Uuid::nil(),
+            name: state.name.into(),
+            data: state.data.as_str().into(),
+            context: Cow::Borrowed("{}"),
+            created_at: state.created_at,
+            schema_version: u32::from(state.format),
+        })
     }
 
     fn state(&self) -> StreamState {
@@ -366,20 +429,6 @@ pub(super) fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
 
 fn stored_name(tenant: &TenantId, stream: &StreamId) -> Option<Name> {
     Some((tenant.clone(), stream.category().cloned(), stream.shared_name()?))
-}
-
-/// The part of the stream's positions that a span covers.
-fn wanted(stream: &Stream, span: Span, snapshot_version: Version) -> &[Position] {
-    let positions = stream.positions.as_slice();
-    let at = |version: Version| usize::try_from(version).unwrap_or(usize::MAX).min(positions.len());
-    let range = match span {
-        Span::Full => 0..positions.len(),
-        Span::FromSnapshot { .. } => at(snapshot_version)..positions.len(),
-        Span::Versions { start, stop } => at(start.saturating_sub(1))..at(stop.saturating_sub(1)),
-        Span::After(position) => positions.partition_point(|other| *other <= position)..positions.len(),
-        Span::Last => positions.len().saturating_sub(1)..positions.len(),
-    };
-    positions.get(range).unwrap_or_default()
 }
 
 fn passes(filter: &Filter, entry: &log::Entry) -> bool {

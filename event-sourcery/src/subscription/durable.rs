@@ -9,7 +9,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
-use super::retry::Retry;
 use super::run::{self, Plan};
 use super::{Subscribe, refuse};
 use crate::backend::{
@@ -20,6 +19,7 @@ use crate::error::{Error, NameKind, Result, Source};
 use crate::event::Event;
 use crate::limits;
 use crate::position::Position;
+use crate::retry::Retry;
 use crate::store::EventStore;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;

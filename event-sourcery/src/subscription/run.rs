@@ -22,7 +22,6 @@ use uuid::Uuid;
 use super::deliver::{Budget, Deliver, Delivered, whole};
 use super::durable::Start;
 use super::feed::Feed;
-use super::retry::Retry;
 use super::tail::Tail;
 use crate::backend::{
     Backend, BlockedRequest, BlockedStream, Filter, Lease, LoadRequest, ProgressRequest, RenewRequest,
@@ -32,6 +31,7 @@ use crate::backend::{
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
+use crate::retry::Retry;
 use crate::stream_id::{StreamId, TenantId};
 use crate::wrapped_event::Recorded;
 

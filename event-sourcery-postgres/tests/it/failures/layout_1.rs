@@ -6,13 +6,14 @@ use postgres_cluster::{Database, Server};
 
 use crate::scene::{Scene, event, length, open};
 
-/// What the second layout has added.
+/// What later layouts have added.
 const TAKE_BACK: &str = "
     DROP TABLE event_sourcery_subscription_segments, event_sourcery_subscription_members,
-               event_sourcery_blocked_streams, event_sourcery_event_blocks, event_sourcery_event_blocks_listed;
+               event_sourcery_blocked_streams, event_sourcery_event_blocks, event_sourcery_event_blocks_listed,
+               event_sourcery_aggregate_snapshots;
     UPDATE event_sourcery_layout SET version = 1";
 
-/// A store as the version before this one has left it.
+/// A store as an earlier version has left it.
 async fn of_layout_1() -> (Scene, StreamId) {
     let (scene, stream) = (Scene::new().await, StreamId::random());
     scene.store.append(&stream, event()).await.unwrap();
@@ -64,7 +65,7 @@ async fn a_store_of_layout_1_is_migrated_while_a_transaction_is_open_and_others_
     scene.store.append(&StreamId::random(), event()).await.unwrap();
     open_one.commit().await.unwrap();
     assert_eq!(scene.events().await, 4);
-    assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "2");
+    assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "3");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! How often a failing handler is called again, and after which pauses.
+//! How often something that failed is tried again, and after which pauses.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 /// When a failed event is tried again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Retry {
+pub(crate) struct Retry {
     /// How often it is handled at most, the first time included.
-    pub(super) attempts: u32,
+    pub(crate) attempts: u32,
     /// The pause after the first attempt; each later one is twice as long as the one before.
-    pub(super) first_pause: Duration,
+    pub(crate) first_pause: Duration,
     /// The longest pause.
-    pub(super) longest_pause: Duration,
+    pub(crate) longest_pause: Duration,
 }
 
 impl Default for Retry {
@@ -23,12 +23,12 @@ impl Default for Retry {
 
 impl Retry {
     /// The pause after so many attempts; `None` after the last.
-    pub(super) fn pause(&self, attempts: u32) -> Option<Duration> {
+    pub(crate) fn pause(&self, attempts: u32) -> Option<Duration> {
         (attempts < self.attempts).then(|| jitter(self.pause_without_jitter(attempts)))
     }
 
     /// The pause after so many failures in a row, however many they are.
-    pub(super) fn pause_without_end(&self, failures: u32) -> Duration {
+    pub(crate) fn pause_without_end(&self, failures: u32) -> Duration {
         jitter(self.pause_without_jitter(failures))
     }
 

@@ -1,0 +1,218 @@
+//! A command on an aggregate: load, decide, append; again where somebody else was faster.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use super::load::{At, replayed, stream_of, version_before};
+use super::place::Opened;
+use super::repository::Settings;
+use super::{Aggregate, Emitting, WrappedAggregate};
+use crate::append::{Appended, append_to};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::new_event::{Encoded, PendingEvent};
+use crate::retry::Retry;
+use crate::store::Scope;
+use crate::stream_id::{StreamId, TenantId};
+use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
+
+/// The namespace in which keys of commands become ids.
+const KEYS: Uuid = Uuid::from_u128(0x6f0c_9a34_5d1e_4b7a_8f52_0c41_7be6_d2a9);
+
+/// The pauses before a command runs again.
+const CONFLICT: Retry = Retry {
+    attempts: u32::MAX,
+    first_pause: Duration::from_millis(1),
+    longest_pause: Duration::from_millis(100),
+};
+
+/// A command in the making; see [`Repository::aggregate`](super::Repository::aggregate).
+#[must_use = "a command does nothing until this is awaited or run"]
+pub struct Execute<'a, A: Aggregate, On, F> {
+    place: Opened<'a, On>,
+    settings: Settings<A>,
+    stream: Result<StreamId>,
+    command: F,
+    context: Context,
+    key: Option<String>,
+}
+
+/// What became of a command that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Executed<T> {
+    /// What the command returned.
+    pub value: T,
+    /// What was appended; `None` where it emitted nothing.
+    pub appended: Option<Appended>,
+}
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError<E> {
+    /// The command's own error. Nothing was written.
+    #[error("{0}")]
+    Rejected(E),
+    /// The store's error.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
+    pub(super) fn new(place: Opened<'a, On>, settings: Settings<A>, id: &StreamId, command: F) -> Self {
+        let stream = stream_of::<A>(id);
+        Self { place, settings, stream, command, context: Context::new(), key: None }
+    }
+
+    /// The context of every event that it emits.
+    pub fn with_context(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+
+    /// How often it runs again at most, in the place of what the [repository](super::Repository::retries) says.
+    pub const fn retries(mut self, at_most: u32) -> Self {
+        self.settings.retries = at_most;
+        self
+    }
+
+    /// The key of this command, such as that of a request: it takes effect once for each key and aggregate, however often it
+    /// is run.
+    ///
+    /// The ids of its events are derived from the key. Run again, it decides on the state that it decided on the first time,
+    /// so that it returns the same value, and its append is recognised as a repeat
+    /// ([`repeated`](Appended::repeated)). So it has to emit the same events for the same state: take times and random
+    /// numbers from outside. A key that another command was run with is [`Error::DuplicateEvent`]. A command that emits
+    /// nothing leaves no trace of its key. It costs one look more.
+    pub fn idempotency_key(self, key: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), ..self }
+    }
+}
+
+impl<'a, A, F, T, E> IntoFuture for Execute<'a, A, OnStore<'a>, F>
+where
+    A: Aggregate,
+    F: FnMut(&mut Emitting<A>) -> Result<T, E> + Send + 'a,
+    T: Send + 'a,
+    E: Send + 'a,
+{
+    type Output = Result<Executed<T>, CommandError<E>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(execute(self))
+    }
+}
+
+impl<'a, A, F, T, E> IntoFuture for Execute<'a, A, Joined<'a>, F>
+where
+    A: Aggregate,
+    F: FnMut(&mut Emitting<A>) -> Result<T, E> + Send + 'a,
+    T: Send + 'a,
+    E: Send + 'a,
+{
+    type Output = Result<Executed<T>, CommandError<E>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(execute(self))
+    }
+}
+
+impl<A, F, T, E> Execute<'_, A, InTransaction<'_>, F>
+where
+    A: Aggregate,
+    F: FnMut(&mut Emitting<A>) -> Result<T, E>,
+{
+    /// Runs the command within the transaction. A refusal leaves the transaction usable.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::aggregate`](super::Repository::aggregate).
+    pub fn run(self) -> Result<Executed<T>, CommandError<E>> {
+        // Nobody else writes while the transaction is open.
+        at_once(execute(self.retries(0)))
+    }
+}
+
+async fn execute<A, On, F, T, E>(call: Execute<'_, A, On, F>) -> Result<Executed<T>, CommandError<E>>
+where
+    A: Aggregate,
+    On: Reach,
+    F: FnMut(&mut Emitting<A>) -> Result<T, E>,
+{
+    let Execute { mut place, settings, stream, mut command, context, key } = call;
+    let (stream, tenant) = (stream?, &place.scope.tenant);
+    let namespace = key.map(|key| namespace(tenant, &stream, &key));
+    let new = || WrappedAggregate::<A>::new(stream.clone(), tenant.clone(), context.clone());
+    let mut failures = 0;
+    loop {
+        let (mut aggregate, mut at) = (new(), At::Present);
+        if let Some(namespace) = &namespace {
+            aggregate.aggregate.derive_ids(*namespace);
+            if let Some(before) = version_before(&aggregate, &mut place.on, namespace).await? {
+                at = At::Version(before);
+            }
+        }
+        let mut aggregate = replayed(aggregate, &mut place.on, &settings, at).await?;
+        let value = command(&mut aggregate.aggregate).map_err(CommandError::Rejected)?;
+        match save(&mut place, &settings, &mut aggregate).await {
+            Err(Error::Conflict { .. }) if failures < settings.retries => {
+                failures += 1;
+                pause(failures).await;
+            }
+            saved => return Ok(Executed { value, appended: saved? }),
+        }
+    }
+}
+
+/// Not before the second time: mostly, whoever was faster is done. Without a runtime there is nothing to wait with.
+async fn pause(failures: u32) {
+    if failures > 1 && Handle::try_current().is_ok() {
+        tokio::time::sleep(CONFLICT.pause_without_end(failures - 1)).await;
+    }
+}
+
+/// Appends what waits, and keeps the state if it is time.
+pub(super) async fn save<A: Aggregate, On: Reach>(
+    place: &mut Opened<'_, On>,
+    settings: &Settings<A>,
+    aggregate: &mut WrappedAggregate<A>,
+) -> Result<Option<Appended>> {
+    if aggregate.aggregate.waiting().is_empty() {
+        return Ok(None);
+    }
+    let waiting = aggregate.aggregate.waiting().iter();
+    let encoded = waiting.map(|emitted| {
+        PendingEvent::new(&emitted.event, aggregate.context.clone(), emitted.id, emitted.created_at)
+    });
+    let events = Encoded(encoded.collect::<Result<_>>()?);
+    let scope = Scope { tenant: aggregate.tenant_id.clone(), ..place.scope.clone() };
+    let (stream, version) = (aggregate.stream_id.clone(), aggregate.stored_version);
+    let appended = append_to(&mut place.on, &scope, stream, version, events).await?;
+    aggregate.appended(&appended);
+    if let (Some(rule), Some(backend), false) = (&settings.rule, &place.snapshots, appended.repeated) {
+        rule.keep(aggregate, &appended, backend.clone());
+    }
+    Ok(Some(appended))
+}
+
+/// In which the ids of a command's events are derived: for one tenant, stream and key.
+fn namespace(tenant: &TenantId, stream: &StreamId, key: &str) -> Uuid {
+    let parts = [tenant.as_str(), stream.stored_category(), &stream.uuid().to_string(), key];
+    let parts = parts.map(|part| format!("{}:{part}", part.len()));
+    Uuid::new_v5(&KEYS, parts.concat().as_bytes())
+}
+
+impl<A: Aggregate, On, F> fmt::Debug for Execute<'_, A, On, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execute")
+            .field("stream", &self.stream)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! Loading an aggregate: as it is, as it was, or as it was before a command that is repeated.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::emitting::derived_id;
+use super::place::Opened;
+use super::repository::Settings;
+use super::{Aggregate, WrappedAggregate};
+use crate::backend::{LoadRequest, Span};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::load::{Page, from_snapshot, load};
+use crate::stream_id::StreamId;
+use crate::version::Version;
+use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
+
+/// A load of an aggregate in the making; see [`Repository::load`](super::Repository::load).
+#[must_use = "nothing is loaded until this is awaited or run"]
+pub struct LoadAggregate<'a, A: Aggregate, On> {
+    place: Opened<'a, On>,
+    settings: Settings<A>,
+    stream: Result<StreamId>,
+    context: Context,
+    at: At,
+}
+
+/// Which moment of an aggregate's life.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At {
+    Present,
+    Version(Version),
+    Time(Timestamp),
+}
+
+impl<'a, A: Aggregate, On> LoadAggregate<'a, A, On> {
+    pub(super) fn new(place: Opened<'a, On>, settings: Settings<A>, id: &StreamId) -> Self {
+        let stream = stream_of::<A>(id);
+        Self { place, settings, stream, context: Context::new(), at: At::Present }
+    }
+
+    /// The context of every event that it will emit.
+    pub fn with_context(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+
+    /// As it was at this version; as it is, where it has not reached it. Read from history, never from a snapshot. What it
+    /// emits cannot be saved where the stream has gone on: that is a [`Conflict`](Error::Conflict).
+    pub fn at_version(self, version: Version) -> Self {
+        Self { at: At::Version(version), ..self }
+    }
+
+    /// As it was at this time: before its first event that happened later. Otherwise like
+    /// [`at_version`](Self::at_version).
+    pub fn at_time(self, time: Timestamp) -> Self {
+        Self { at: At::Time(time), ..self }
+    }
+}
+
+impl<'a, A: Aggregate> IntoFuture for LoadAggregate<'a, A, OnStore<'a>> {
+    type Output = Result<WrappedAggregate<A>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(present(self))
+    }
+}
+
+impl<'a, A: Aggregate> IntoFuture for LoadAggregate<'a, A, Joined<'a>> {
+    type Output = Result<WrappedAggregate<A>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(present(self))
+    }
+}
+
+impl<A: Aggregate> LoadAggregate<'_, A, InTransaction<'_>> {
+    /// Loads within the transaction, with what the transaction itself has written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::load`](super::Repository::load).
+    pub fn run(self) -> Result<WrappedAggregate<A>> {
+        at_once(present(self))
+    }
+}
+
+async fn present<A: Aggregate, On: Reach>(call: LoadAggregate<'_, A, On>) -> Result<WrappedAggregate<A>> {
+    let LoadAggregate { mut place, settings, stream, context, at } = call;
+    let aggregate = WrappedAggregate::new(stream?, place.scope.tenant.clone(), context);
+    replayed(aggregate, &mut place.on, &settings, at).await
+}
+
+/// A new aggregate with its history.
+pub(super) async fn replayed<A: Aggregate>(
+    mut aggregate: WrappedAggregate<A>,
+    on: &mut impl Reach,
+    settings: &Settings<A>,
+    at: At,
+) -> Result<WrappedAggregate<A>> {
+    let mut request = request(&aggregate, span(settings, at), None);
+    let page = match request.span {
+        Span::FromState { .. } => from_state(&mut aggregate, on, settings, &mut request).await?,
+        _ => load(on, &mut request).await?,
+    };
+    if page.snapshot.is_some() {
+        aggregate.created_at = first_event_at(&aggregate, on).await?;
+    }
+    for event in page.each(aggregate.stream_id.clone()) {
+        let event = event?;
+        if matches!(at, At::Time(time) if event.created_at > time) {
+            break;
+        }
+        let version = event.version.ok_or_else(|| unversioned(&aggregate.stream_id))?;
+        aggregate.replay(&event, version);
+    }
+    Ok(aggregate)
+}
+
+/// What follows the kept state, or all of it.
+async fn from_state<A: Aggregate>(
+    aggregate: &mut WrappedAggregate<A>,
+    on: &mut impl Reach,
+    settings: &Settings<A>,
+    request: &mut LoadRequest,
+) -> Result<Page<A::Event>> {
+    let mut loaded = on.load(request).await?;
+    if let (Some(rule), Some(kept)) = (&settings.rule, loaded.snapshot.take())
+        && !rule.restore(&kept, aggregate)
+    {
+        request.span = Span::Full;
+        return load(on, request).await;
+    }
+    match Page::new(&request.stream, loaded) {
+        Ok(page) => Ok(page),
+        Err(without) => {
+            request.span = without;
+            load(on, request).await
+        }
+    }
+}
+
+/// When the first event of a stream happened, which a snapshot stands for.
+async fn first_event_at<A: Aggregate>(
+    aggregate: &WrappedAggregate<A>,
+    on: &mut impl Reach,
+) -> Result<Option<Timestamp>> {
+    let first = on.load(&request(aggregate, Span::Full, Some(1))).await?;
+    Ok(first.events.first().map(|first| first.created_at))
+}
+
+/// The version before a command of this key was run; `None` where it never was.
+pub(super) async fn version_before<A: Aggregate>(
+    aggregate: &WrappedAggregate<A>,
+    on: &mut impl Reach,
+    namespace: &Uuid,
+) -> Result<Option<Version>> {
+    let span = Span::Event(derived_id(namespace, 0));
+    let found = on.load(&request(aggregate, span, None)).await?;
+    let version = |version: Option<Version>| version.ok_or_else(|| unversioned(&aggregate.stream_id));
+    found.events.first().map(|first| Ok(version(first.version)?.saturating_sub(1))).transpose()
+}
+
+fn span<A: Aggregate>(settings: &Settings<A>, at: At) -> Span {
+    match (at, &settings.rule) {
+        (At::Present, Some(rule)) => rule.span(),
+        (At::Present, None) => from_snapshot::<A::Event>(Version::MAX),
+        (At::Version(version), _) => Span::Versions { start: 0, stop: version.saturating_add(1) },
+        (At::Time(_), _) => Span::Full,
+    }
+}
+
+fn request<A: Aggregate>(aggregate: &WrappedAggregate<A>, span: Span, limit: Option<usize>) -> LoadRequest {
+    LoadRequest { tenant: aggregate.tenant_id.clone(), stream: aggregate.stream_id.clone(), span, limit }
+}
+
+fn unversioned(stream: &StreamId) -> Error {
+    Error::ExpectedVersionUsedOnVersionlessStream { stream: stream.clone() }
+}
+
+/// The stream of an aggregate: in the category that its type names.
+pub(super) fn stream_of<A: Aggregate>(id: &StreamId) -> Result<StreamId> {
+    let stream = id.clone().in_category(A::CATEGORY)?;
+    if id.category().is_some() && *id != stream {
+        let problem = format!(
+            "the stream {id} is in another category than the aggregate, whose is {:?}: leave the category out",
+            A::CATEGORY
+        );
+        return Err(Error::InvalidOption { option: "id", problem });
+    }
+    Ok(stream)
+}
+
+impl<A: Aggregate, On> fmt::Debug for LoadAggregate<'_, A, On> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadAggregate")
+            .field("stream", &self.stream)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! Where aggregates are loaded from and saved to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::place::{Opened, Place};
+use super::state::Rule;
+use super::{Aggregate, Emitting, Execute, LoadAggregate, SnapshotState, WrappedAggregate, execute};
+use crate::append::Appended;
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::store::EventStore;
+use crate::stream_id::StreamId;
+use crate::version::Version;
+use crate::within::{InTransaction, Joined, OnStore, at_once};
+
+/// How often a command runs again at most where somebody else was faster.
+const RETRIES: u32 = 10;
+
+/// Loads aggregates of a type, runs commands on them, and saves what these emitted.
+///
+/// It is a handle: clone it, pass it on. It works on any handle of a store, and in transactions: see [`on`](Self::on).
+pub struct Repository<A: Aggregate> {
+    store: EventStore,
+    settings: Settings<A>,
+}
+
+/// What a repository was told.
+pub(super) struct Settings<A: Aggregate> {
+    pub(super) rule: Option<Arc<Rule<A>>>,
+    pub(super) retries: u32,
+}
+
+/// A repository somewhere else, for one call: see [`Repository::on`].
+#[must_use = "it serves one call"]
+pub struct RepositoryOn<'a, A: Aggregate, On> {
+    place: Opened<'a, On>,
+    settings: Settings<A>,
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// A repository over this store, for the store's tenant.
+    #[must_use]
+    pub fn new<B: Backend>(store: &EventStore<B>) -> Self {
+        Self { store: store.erased(), settings: Settings { rule: None, retries: RETRIES } }
+    }
+
+    /// Keeps the state of an aggregate once so many events were saved since it was last kept, so that a load reads the
+    /// kept state and about as many events at most.
+    ///
+    /// It is written in a task behind the save, which does not wait for it. Where that fails, it is logged, and the next
+    /// save tries again. A save in a transaction of the caller's keeps nothing. Only the aggregate's loads know of it:
+    /// streams and subscriptions read as before. It needs a tokio runtime to be kept; without, nothing is.
+    #[must_use]
+    pub fn snapshot_every(mut self, events: Version) -> Self
+    where
+        A: SnapshotState,
+    {
+        self.settings.rule = Some(Arc::new(Rule::every(events)));
+        self
+    }
+
+    /// How often a command runs again at most, on the aggregate as it is by then, where somebody else has changed it in the
+    /// meantime: 10 times without, after pauses that grow. 0: never.
+    #[must_use]
+    pub const fn retries(mut self, at_most: u32) -> Self {
+        self.settings.retries = at_most;
+        self
+    }
+
+    /// Loads an aggregate, runs a command on it, and appends what it emits with the version that was loaded. Nothing
+    /// emitted means nothing written.
+    ///
+    /// Where somebody else appended in between, it loads and runs the command again, as often as
+    /// [`retries`](Self::retries) says. It costs a load and, if something was emitted, an append. For work that awaits
+    /// between load and save, [`load`](Self::load), [`execute`](WrappedAggregate::execute) and [`save`](Self::save) by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::Rejected`](super::CommandError::Rejected) with the command's own error: then nothing is written.
+    /// [`CommandError::Store`](super::CommandError::Store) with those of [`EventStore::load_stream`] and
+    /// [`EventStore::append`]: [`Conflict`](crate::Error::Conflict) once all retries are used up; and as for
+    /// [`load`](Self::load).
+    pub fn aggregate<'a, F, T, E>(&'a self, id: &StreamId, command: F) -> Execute<'a, A, OnStore<'a>, F>
+    where
+        F: FnMut(&mut Emitting<A>) -> Result<T, E>,
+    {
+        self.on(&self.store).aggregate(id, command)
+    }
+
+    /// Loads an aggregate: its state, and what the store knows about its stream. One that does not exist is new.
+    ///
+    /// The id is that of its stream; the category is the aggregate's.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`EventStore::load_stream`]; [`Error::InvalidOption`](crate::Error::InvalidOption) for an id in another
+    /// category, [`Error::ExpectedVersionUsedOnVersionlessStream`](crate::Error::ExpectedVersionUsedOnVersionlessStream) for
+    /// a stream without versions.
+    pub fn load<'a>(&'a self, id: &StreamId) -> LoadAggregate<'a, A, OnStore<'a>> {
+        self.on(&self.store).load(id)
+    }
+
+    /// Appends what commands emitted, with the version that was loaded; `None` where nothing was. What is saved waits no
+    /// more: to save again writes nothing. Where the answer was lost, to save again is recognised as a repeat.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`EventStore::append`]. What waits still waits then.
+    pub async fn save(&self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
+        self.on(&self.store).save(aggregate).await
+    }
+
+    /// This repository somewhere else, for one call: on another handle of the store, such as a tenant's or the one that a
+    /// handler was given, or in a transaction.
+    ///
+    /// ```
+    /// # use event_sourcery::{Aggregate, Emitting, Error, Event, EventStore, MemoryBackend, Repository, StreamId, TenantId};
+    /// # use std::convert::Infallible;
+    /// # #[derive(Event)]
+    /// # enum CounterEvent { Counted }
+    /// # #[derive(Default)]
+    /// # struct Counter { count: u32 }
+    /// # impl Aggregate for Counter {
+    /// #     type Event = CounterEvent;
+    /// #     const CATEGORY: &'static str = "counter";
+    /// #     fn apply(&mut self, _: &CounterEvent) {
+    /// #         self.count += 1;
+    /// #     }
+    /// # }
+    /// # fn count(counter: &mut Emitting<Counter>) -> Result<(), Infallible> {
+    /// #     counter.emit(CounterEvent::Counted);
+    /// #     Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// let counters = Repository::<Counter>::new(&store);
+    /// let (one, other) = (StreamId::random(), StreamId::random());
+    ///
+    /// counters.on(&store.for_tenant(TenantId::new("acme")?)).aggregate(&one, count).await.unwrap();
+    ///
+    /// // Both or neither.
+    /// let both = counters.clone();
+    /// store
+    ///     .transaction(move |tx| {
+    ///         both.on(&mut *tx).aggregate(&one, count).run().unwrap();
+    ///         both.on(&mut *tx).aggregate(&other, count).run().unwrap();
+    ///         Ok::<_, Error>(())
+    ///     })
+    ///     .await?;
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// In PostgreSQL: `counters.on(store.within(&mut tx)).aggregate(..)`.
+    pub fn on<'a, P: Place<'a>>(&self, place: P) -> RepositoryOn<'a, A, P::On> {
+        RepositoryOn { place: place.open(), settings: self.settings.clone() }
+    }
+}
+
+impl<'a, A: Aggregate, On> RepositoryOn<'a, A, On> {
+    /// See [`Repository::aggregate`].
+    pub fn aggregate<F, T, E>(self, id: &StreamId, command: F) -> Execute<'a, A, On, F>
+    where
+        F: FnMut(&mut Emitting<A>) -> Result<T, E>,
+    {
+        Execute::new(self.place, self.settings, id, command)
+    }
+
+    /// See [`Repository::load`].
+    pub fn load(self, id: &StreamId) -> LoadAggregate<'a, A, On> {
+        LoadAggregate::new(self.place, self.settings, id)
+    }
+}
+
+impl<A: Aggregate> RepositoryOn<'_, A, OnStore<'_>> {
+    /// See [`Repository::save`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn save(mut self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
+        execute::save(&mut self.place, &self.settings, aggregate).await
+    }
+}
+
+impl<A: Aggregate> RepositoryOn<'_, A, Joined<'_>> {
+    /// See [`Repository::save`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn save(mut self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
+        execute::save(&mut self.place, &self.settings, aggregate).await
+    }
+}
+
+impl<A: Aggregate> RepositoryOn<'_, A, InTransaction<'_>> {
+    /// See [`Repository::save`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn save(mut self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
+        at_once(execute::save(&mut self.place, &self.settings, aggregate))
+    }
+}
+
+impl<A: Aggregate> Clone for Repository<A> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), settings: self.settings.clone() }
+    }
+}
+
+impl<A: Aggregate> Clone for Settings<A> {
+    fn clone(&self) -> Self {
+        Self { rule: self.rule.clone(), retries: self.retries }
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Repository<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("category", &A::CATEGORY).finish_non_exhaustive()
+    }
+}
+
+impl<A: Aggregate, On> fmt::Debug for RepositoryOn<'_, A, On> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RepositoryOn").field("category", &A::CATEGORY).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! Clause 11.4: snapshots by rule, and what they never change.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{Noted, Summed, noted, tenant};
+use super::subject::Subject;
+use super::tally::{Tally, stream_of, tallies, tally};
+use crate::aggregate::{Aggregate, Repository, SnapshotState};
+use crate::backend::{Backend as _, LoadRequest, LoadedStream, Span, StateRequest};
+use crate::position::AppendPosition;
+use crate::store::EventStore;
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+
+/// The same events, the same name, another format.
+#[derive(Default, Debug, PartialEq, Serialize, Deserialize)]
+struct Count {
+    notes: u64,
+}
+
+impl Aggregate for Count {
+    type Event = Noted;
+    const CATEGORY: &'static str = Tally::CATEGORY;
+
+    fn apply(&mut self, _: &Noted) {
+        self.notes += 1;
+    }
+}
+
+impl SnapshotState for Count {
+    const FORMAT: u16 = Tally::FORMAT + 1;
+}
+
+const EVERY: Version = 10;
+
+fn snapshotting(store: &EventStore) -> Repository<Tally> {
+    tallies(store).snapshot_every(EVERY)
+}
+
+/// What a backend loads for an aggregate of this format.
+async fn loaded(subject: &Subject, tenant: TenantId, id: &StreamId, format: u16) -> LoadedStream {
+    let span = Span::FromState { name: Tally::CATEGORY, format };
+    subject.backend().load(LoadRequest { tenant, stream: stream_of(id), span, limit: None }).await.unwrap()
+}
+
+/// Waits until the state behind this version, or a later one, is kept.
+async fn kept(subject: &Subject, id: &StreamId, version: Version) -> LoadedStream {
+    let kept = async {
+        loop {
+            let loaded = loaded(subject, TenantId::DEFAULT, id, Tally::FORMAT).await;
+            if loaded.snapshot.as_ref().and_then(|snapshot| snapshot.version) >= Some(version) {
+                return loaded;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(10);
+    tokio::time::timeout(patience, kept).await.expect("the state is kept soon after the save")
+}
+
+fn state(id: &StreamId, version: Version, position: AppendPosition, sum: u64) -> StateRequest {
+    StateRequest {
+        tenant: TenantId::DEFAULT,
+        stream: stream_of(id),
+        name: Tally::CATEGORY,
+        format: Tally::FORMAT,
+        version,
+        position,
+        data: format!(
+            r#"{{"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T00:00:00Z","state":{{"sum":{sum},"notes":1}}}}"#
+        ),
+        created_at: Timestamp::now(),
+    }
+}
+
+pub(super) async fn clause_11_4_the_state_is_kept_every_n_events(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let tallies = snapshotting(&store);
+    for number in 1..EVERY {
+        tallies.aggregate(&id, Tally::note(number)).await.unwrap();
+    }
+    assert!(loaded(&subject, TenantId::DEFAULT, &id, Tally::FORMAT).await.snapshot.is_none());
+    tallies.aggregate(&id, Tally::note(EVERY)).await.unwrap();
+    assert!(kept(&subject, &id, EVERY).await.events.is_empty());
+    for number in 1..=EVERY + 3 {
+        tallies.aggregate(&id, Tally::note(number)).await.unwrap();
+    }
+    let loaded = kept(&subject, &id, 2 * EVERY).await;
+    assert!(loaded.events.len() <= 3, "{loaded:?}");
+    let (with, without) =
+        (tallies.load(&id).await.unwrap(), super::tally::tallies(&store).load(&id).await.unwrap());
+    assert_eq!(with.state(), without.state());
+    assert_eq!(with.version(), without.version());
+    assert_eq!((with.created_at(), with.updated_at()), (without.created_at(), without.updated_at()));
+}
+
+pub(super) async fn clause_11_4_a_load_starts_at_the_kept_state_and_history_is_not_asked(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let appended = store.append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
+    // Not what the events say, so that it shows.
+    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    store.append(&stream_of(&id), noted(2)).expected_version(2).await.unwrap();
+    let tally = snapshotting(&store).load(&id).await.unwrap();
+    assert_eq!((tally.sum, tally.notes, tally.stored_version()), (42, 2, 3));
+    assert_eq!(tally.created_at(), Some("2026-01-02T03:04:05Z".parse().unwrap()));
+    // Of the past, history tells.
+    assert_eq!(snapshotting(&store).load(&id).at_version(3).await.unwrap().sum, 5);
+    assert_eq!(snapshotting(&store).load(&id).at_time(Timestamp::now()).await.unwrap().sum, 5);
+}
+
+pub(super) async fn clause_11_4_only_the_aggregate_sees_it(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let stream = stream_of(&id);
+    let appended = store.append(&stream, [noted(1), noted(2)]).await.unwrap();
+    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    assert_eq!(store.numbers(&stream).await, [1, 2]);
+    assert_eq!(store.load_stream::<Noted>(&stream).await.unwrap().len(), 2);
+    assert_eq!(store.load_stream::<super::ledger::Ledger>(&stream).await.unwrap().len(), 2);
+    assert_eq!(store.records(appended.position).await.len(), 2);
+    assert_eq!(tallies(&store).load(&id).await.unwrap().sum, 3);
+    // And a snapshot of the stream is not taken for it.
+    store.save_snapshot(&stream, 2, Summed { sum: 666 }).await.unwrap();
+    assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
+}
+
+pub(super) async fn clause_11_4_a_state_of_another_format_is_ignored(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let appended = store.append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
+    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    let counts = Repository::<Count>::new(&store).snapshot_every(1);
+    assert_eq!(counts.load(&id).await.unwrap().notes, 2);
+    // Both are kept, beside each other.
+    let other = StateRequest { format: Count::FORMAT, ..state(&id, 2, appended.position, 0) };
+    subject.backend().save_state(other).await.unwrap();
+    assert_eq!(counts.load(&id).await.unwrap().notes, 1);
+    assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
+}
+
+pub(super) async fn clause_11_4_a_state_that_does_not_decode_gives_way_to_history(subject: Subject) {
+    let store = subject.store();
+    for (name, data) in [("1", r#"{"state":{"sum":"forty"}}"#), ("2", r#"{"state":[]}"#), ("3", "{}")] {
+        let id = tally(name);
+        let appended = store.append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
+        let broken = StateRequest { data: data.to_owned(), ..state(&id, 2, appended.position, 0) };
+        subject.backend().save_state(broken).await.unwrap();
+        assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 3);
+    }
+}
+
+pub(super) async fn clause_11_4_a_later_state_stays(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let first = store.append(&stream_of(&id), noted(1)).await.unwrap();
+    let second = store.append(&stream_of(&id), noted(2)).expected_version(1).await.unwrap();
+    subject.backend().save_state(state(&id, 2, second.position, 40)).await.unwrap();
+    subject.backend().save_state(state(&id, 1, first.position, 50)).await.unwrap();
+    assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
+}
+
+pub(super) async fn clause_11_4_what_is_left_of_a_deleted_stream_does_not_count(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let stream = stream_of(&id);
+    let before = store.append(&stream, [noted(1), noted(2)]).await.unwrap();
+    subject.backend().save_state(state(&id, 2, before.position, 40)).await.unwrap();
+    store.delete_stream(&stream).await.unwrap();
+    assert!(snapshotting(&store).load(&id).await.unwrap().is_new());
+    // Somebody was late: the events that the state stands for are gone.
+    subject.backend().save_state(state(&id, 2, before.position, 40)).await.unwrap();
+    let anew = store.append(&stream, [noted(5), noted(6), noted(7)]).await.unwrap();
+    subject.backend().save_state(state(&id, 2, before.position, 40)).await.unwrap();
+    // A position that belongs to another version of the stream.
+    subject.backend().save_state(state(&id, 2, anew.position, 40)).await.unwrap();
+    assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 18);
+}
+
+pub(super) async fn clause_11_4_tenants_have_states_of_their_own(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let acme = store.for_tenant(tenant("acme"));
+    let ours = store.append(&stream_of(&id), noted(1)).await.unwrap();
+    let theirs = acme.append(&stream_of(&id), noted(2)).await.unwrap();
+    subject.backend().save_state(state(&id, 1, ours.position, 40)).await.unwrap();
+    assert_eq!(snapshotting(&acme).load(&id).await.unwrap().sum, 2);
+    let request = StateRequest { tenant: tenant("acme"), ..state(&id, 1, theirs.position, 50) };
+    subject.backend().save_state(request).await.unwrap();
+    assert_eq!(snapshotting(&acme).load(&id).await.unwrap().sum, 50);
+    acme.delete_stream(&stream_of(&id)).await.unwrap();
+    assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
+}
+
+pub(super) async fn clause_11_4_a_state_that_cannot_be_written_fails_no_command(subject: Subject) {
+    let (store, id) = (subject.faulty(), tally("1"));
+    let tallies = Repository::<Tally>::new(&store).snapshot_every(1);
+    store.backend().fail(3, super::Fault::Before);
+    tallies.aggregate(&id, Tally::note(1)).await.unwrap();
+    while store.backend().calls() < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert!(loaded(&subject, TenantId::DEFAULT, &id, Tally::FORMAT).await.snapshot.is_none());
+    // The next one is.
+    tallies.aggregate(&id, Tally::note(2)).await.unwrap();
+    kept(&subject, &id, 2).await;
+}
+
+pub(super) async fn clause_11_4_a_state_survives_reopening(subject: Subject) {
+    let id = tally("1");
+    let appended = subject.store().append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
+    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    let subject = subject.reopened().await;
+    assert_eq!(snapshotting(&subject.store()).load(&id).await.unwrap().sum, 40);
+}
+
+pub(super) async fn clause_11_2_a_backend_reads_one_event_by_its_id(subject: Subject) {
+    let (store, id, other) = (subject.store(), tally("1"), tally("2"));
+    store.append(&stream_of(&id), [noted(1), noted(2), noted(3)]).await.unwrap();
+    store.append(&stream_of(&other), noted(4)).await.unwrap();
+    let [ids, others] = [store.ids(&stream_of(&id)).await, store.ids(&stream_of(&other)).await];
+    let find = async |stream: &StreamId, tenant: TenantId, event| {
+        let span = Span::Event(event);
+        let request = LoadRequest { tenant, stream: stream_of(stream), span, limit: None };
+        subject.backend().load(request).await.unwrap().events
+    };
+    let found = find(&id, TenantId::DEFAULT, ids[1]).await;
+    assert_eq!((found.len(), found[0].id, found[0].version), (1, ids[1], Some(2)));
+    assert!(find(&id, TenantId::DEFAULT, others[0]).await.is_empty());
+    assert!(find(&id, TenantId::DEFAULT, uuid::Uuid::from_u128(7)).await.is_empty());
+    assert!(find(&id, tenant("acme"), ids[1]).await.is_empty());
+}

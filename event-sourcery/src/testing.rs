@@ -1,0 +1,49 @@
+//! Tests of what you write on events, in the form given, when, then: no store, no runtime, and a readable difference when
+//! one fails.
+//!
+//! Switch the feature `testing` on in `[dev-dependencies]`. [`given`] tests the commands of an aggregate, [`history`] tests
+//! projections and handlers. The guide page [*testing*](crate::guide::testing) has examples of each.
+//!
+//! ```
+//! use event_sourcery::testing::given;
+//! use event_sourcery::{Aggregate, Emitting, Event};
+//!
+//! #[derive(Event, Debug, PartialEq)]
+//! enum LightEvent { TurnedOn, TurnedOff }
+//!
+//! #[derive(Debug, PartialEq)]
+//! struct AlreadyOn;
+//!
+//! #[derive(Default)]
+//! struct LightSwitch { is_on: bool }
+//!
+//! # impl Aggregate for LightSwitch {
+//! #     type Event = LightEvent;
+//! #     const CATEGORY: &'static str = "light_switch";
+//! #     fn apply(&mut self, event: &LightEvent) {
+//! #         self.is_on = matches!(event, LightEvent::TurnedOn);
+//! #     }
+//! # }
+//! # impl LightSwitch {
+//! #     fn turn_on(switch: &mut Emitting<Self>) -> Result<(), AlreadyOn> {
+//! #         if switch.is_on {
+//! #             return Err(AlreadyOn);
+//! #         }
+//! #         switch.emit(LightEvent::TurnedOn);
+//! #         Ok(())
+//! #     }
+//! # }
+//! // impl Aggregate for LightSwitch, with the command `turn_on` ..
+//!
+//! given([]).when(LightSwitch::turn_on).then([LightEvent::TurnedOn]);
+//! given([LightEvent::TurnedOn]).when(LightSwitch::turn_on).then_error(AlreadyOn);
+//! ```
+
+#![allow(clippy::panic, reason = "this is for tests: a panic is a failed test")]
+
+mod difference;
+mod given;
+mod history;
+
+pub use self::given::{Decided, Given, given};
+pub use self::history::{Handled, History, Projected, history};
