@@ -20,6 +20,7 @@ pub struct Given<E> {
 
 impl<E: Event> Given<E> {
     /// Runs a command.
+    #[must_use = "nothing is tested until `then`"]
     pub fn when<A, T, F>(self, command: impl FnOnce(&mut Emitting<A>) -> Result<T, F>) -> Decided<A, T, F>
     where
         A: Aggregate<Event = E>,
@@ -34,7 +35,6 @@ impl<E: Event> Given<E> {
 
 /// What a command has decided. Each `then` fails the test where it is not so, and can be followed by another.
 #[derive(Debug)]
-#[must_use = "nothing is tested until `then`"]
 pub struct Decided<A: Aggregate, T, F> {
     history: Vec<A::Event>,
     state: A,
@@ -54,7 +54,6 @@ where
     ///
     /// Where it is not so, with what was given, and the difference.
     #[track_caller]
-    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "it can be the last word")]
     pub fn then(self, events: impl IntoIterator<Item = A::Event>) -> Self {
         self.accepted();
         let expected: Vec<_> = events.into_iter().collect();

@@ -103,6 +103,7 @@ impl History {
     /// # Panics
     ///
     /// Where an event cannot be decoded, or the handler panics.
+    #[must_use = "nothing is tested until `then`"]
     pub fn handled_by<E, H>(self, mut handler: H) -> Handled
     where
         E: Event,
@@ -126,6 +127,7 @@ impl History {
     /// # Panics
     ///
     /// Where an event cannot be decoded, or the handler panics.
+    #[must_use = "nothing is tested until `then`"]
     pub fn handled_in_transaction<E, H>(self, handler: H) -> Handled
     where
         E: Event,
@@ -180,7 +182,6 @@ impl<M: Debug + PartialEq> Projected<M> {
 
 /// What a handler did. Each `then` fails the test where it is not so, and can be followed by another.
 #[derive(Debug)]
-#[must_use = "nothing is tested until `then`"]
 pub struct Handled {
     store: EventStore<MemoryBackend>,
     before: Position,

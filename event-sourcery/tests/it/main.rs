@@ -12,3 +12,5 @@ mod compile_fail;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod derive;
+#[cfg(feature = "testing")]
+mod testing;

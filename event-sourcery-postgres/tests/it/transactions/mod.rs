@@ -1,5 +1,6 @@
 //! Contract 2.11: appends that join the caller's own transaction, at every isolation level.
 
+mod aggregates;
 mod endings;
 mod held_streams;
 mod losers;
