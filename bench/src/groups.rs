@@ -1,5 +1,6 @@
 //! The groups of figures.
 
+pub mod aggregate;
 pub mod batch;
 pub mod concurrent;
 pub mod in_memory;
@@ -10,7 +11,7 @@ pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 15] = [
+pub const GROUPS: [(&str, &str); 17] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("batch", "100 events in one append"),
@@ -18,6 +19,7 @@ pub const GROUPS: [(&str, &str); 15] = [
     ("memory", "The memory backend, on one core"),
     ("large", "Appending to a store of 10 million events"),
     ("subscribe", "Subscriptions"),
+    ("aggregate", "Aggregates"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
     ("postgres/concurrent", "PostgreSQL: 8 and 32 tasks, one event an append"),
     ("postgres/batch", "PostgreSQL: 100 events in one append"),
@@ -25,5 +27,6 @@ pub const GROUPS: [(&str, &str); 15] = [
     ("postgres/lone", "PostgreSQL: while a caller's transaction sits on another stream"),
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),
+    ("postgres/aggregate", "PostgreSQL: aggregates"),
     ("postgres/driver", "PostgreSQL: what the driver costs"),
 ];

@@ -23,7 +23,7 @@ mod results;
 use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
-use crate::groups::{batch, concurrent, in_memory, large, load, sequential, subscribe};
+use crate::groups::{aggregate, batch, concurrent, in_memory, large, load, sequential, subscribe};
 use crate::machine::Machine;
 use crate::postgres::Server;
 use crate::results::Results;
@@ -69,6 +69,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     in_memory::measure(&mut bench)?;
     runtime.block_on(large::measure(&mut bench))?;
     runtime.block_on(subscribe::sqlite(&mut bench))?;
+    runtime.block_on(aggregate::sqlite(&mut bench))?;
     if let Some(server) = &server {
         runtime.block_on(groups::postgres::measure(&mut bench, server))?;
     }

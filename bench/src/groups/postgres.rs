@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::subscribe;
+use crate::groups::{aggregate, subscribe};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -22,5 +22,6 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     lone::measure(bench, server).await?;
     read::measure(bench, server).await?;
     subscribe::postgres(bench, server).await?;
+    aggregate::postgres(bench, server).await?;
     driver::measure(bench, server).await
 }
