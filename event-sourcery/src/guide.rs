@@ -6,8 +6,16 @@ pub mod defining_events {}
 #[doc = include_str!("../guide/save-and-read-events.md")]
 pub mod save_and_read_events {}
 
+#[doc = include_str!("../guide/event-sourcing.md")]
+pub mod event_sourcing {}
+
 #[doc = include_str!("../guide/snapshots.md")]
 pub mod snapshots {}
+
+// Its code needs the feature `testing`.
+#[cfg_attr(any(feature = "testing", not(doctest)), doc = include_str!("../guide/testing.md"))]
+#[cfg_attr(all(doctest, not(feature = "testing")), doc = "See the feature `testing`.")]
+pub mod testing {}
 
 #[doc = include_str!("../guide/multitenancy.md")]
 pub mod multitenancy {}

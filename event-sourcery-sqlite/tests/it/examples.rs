@@ -1,5 +1,6 @@
 //! The examples, run as their users run them: as programs.
 
+mod bank;
 mod git;
 mod git_history;
 mod git_history_follow;

@@ -1,0 +1,48 @@
+//! The example `bank`: however its transfers meet, and whenever it is killed, no money is made or lost.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::{complaint, example, printed, run};
+
+#[test]
+fn transfers_from_many_tasks_leave_the_sum_as_it_was_and_a_second_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let printed = printed(&run("bank", folder.path(), ["bank.db", "48", "20"]));
+        let lines: Vec<_> = printed.lines().collect();
+        assert_eq!(lines.len(), 10, "{printed}");
+        assert!(!lines[0].starts_with("0 transfers"), "{printed}");
+        assert_eq!(lines[9].split_whitespace().collect::<Vec<_>>(), ["together", "8000.00"], "{printed}");
+    }
+}
+
+/// Between what is paid out in cash and what is paid in again, money is in somebody's pocket: such a run may end with less,
+/// and never with more.
+#[test]
+fn killed_at_any_time_it_has_made_no_money_and_its_balances_are_those_of_the_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        let mut running = Command::new(example("bank"))
+            .current_dir(folder.path())
+            .args(["bank.db", "16", "100000"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(fastrand::u64(20..300)));
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
+    let output = run("bank", folder.path(), ["bank.db", "4", "5"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let together = printed.lines().find_map(|line| line.strip_prefix("together")).unwrap().trim();
+    let together: f64 = together.parse().unwrap();
+    assert!(together > 0.0 && together <= 8000.0, "{printed}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
+}
+
+#[test]
+fn what_is_no_number_is_a_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(complaint(&run("bank", folder.path(), ["bank.db", "many"])).contains("InvalidDigit"));
+}
