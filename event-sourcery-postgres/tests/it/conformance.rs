@@ -4,17 +4,19 @@ use event_sourcery::backend::JoinableBackend as _;
 use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, RawEvent, Result};
 use event_sourcery_postgres::PostgresBackend;
-use postgres_cluster::{Database, Server};
+use postgres_cluster::Server;
+use uuid::Uuid;
 
+/// A store in a schema of its own, in a database that all cases share: to create a database takes longer than most of them.
 struct PostgresFixture {
-    database: Database,
+    schema: String,
 }
 
 impl Fixture for PostgresFixture {
     type Backend = PostgresBackend;
 
     async fn create() -> Self {
-        Self { database: Server::shared().create_database() }
+        Self { schema: format!("case_{}", Uuid::new_v4().simple()) }
     }
 
     async fn connect(&self) -> PostgresBackend {
@@ -22,11 +24,11 @@ impl Fixture for PostgresFixture {
     }
 
     fn address(&self) -> String {
-        self.database.url()
+        self.schema.clone()
     }
 
-    async fn connect_to(address: String) -> PostgresBackend {
-        PostgresBackend::connect(address).await.unwrap()
+    async fn connect_to(schema: String) -> PostgresBackend {
+        PostgresBackend::options(Server::shared().url("postgres")).schema(schema).open().await.unwrap()
     }
 
     async fn transaction(
