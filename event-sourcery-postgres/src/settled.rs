@@ -197,9 +197,11 @@ impl Look {
             return (self.recorded, true);
         }
         let reached = self.reached;
+        // As many as were looked at, and no hole among them: there may be a long way to go yet.
+        let is_run = self.events == LOOK_AT && reached - settled == LOOK_AT;
         let Some(holders) = self.holders else {
             evidence.hole = None;
-            return (reached, self.events == LOOK_AT || drawn > reached);
+            return (reached, drawn > reached);
         };
         let holders: HashSet<String> = holders.into_iter().collect();
         let ceiling = self.visible.max(drawn_before);
@@ -212,7 +214,7 @@ impl Look {
             return (ceiling, true);
         }
         evidence.hole = Some(Hole { ceiling, holders });
-        (reached, false)
+        (reached, is_run)
     }
 }
 
@@ -282,6 +284,17 @@ mod tests {
     #[test]
     fn a_hole_that_nobody_can_fill_is_settled_up_to_the_ceiling() {
         assert_eq!(look(5, 9, Some(&[])).settle(4, &mut evidence()), (9, false));
+    }
+
+    #[test]
+    fn a_long_run_is_settled_at_once_where_nobody_writes_and_run_by_run_where_somebody_does() {
+        let run =
+            |from: i64, holders| Look { events: LOOK_AT, ..look(from + LOOK_AT, 900_000, Some(holders)) };
+        assert_eq!(run(4, &[]).settle(4, &mut evidence()), (900_000, false));
+        let mut evidence = evidence();
+        assert_eq!(run(4, &["3/1"]).settle(4, &mut evidence), (4 + LOOK_AT, true));
+        // Those who wrote then have ended; others write by now.
+        assert_eq!(run(4 + LOOK_AT, &["5/1"]).settle(4 + LOOK_AT, &mut evidence), (900_000, true));
     }
 
     #[test]

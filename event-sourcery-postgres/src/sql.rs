@@ -433,7 +433,7 @@ statements! {
         WHERE stream_id = $1 AND coalesce(category, '') = $2
           AND NOT EXISTS (SELECT FROM {streams} WHERE uuid = $1 AND category = $2)";
     /// How far the events above $1 reach without a hole, of at most $2 that are looked at, and the highest visible one (0: none). Where
-    /// there is a hole, or where positions up to $3 were drawn and are not visible: who may still fill it, those who hold
+    /// there is a hole or are more events, or where positions up to $3 were drawn and are not visible: who may still fill a hole, those who hold
     /// the lock that every insert takes before it draws its position. The locks are read while the statement runs: after
     /// its snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, if this role may know;
     /// what is on record; since when, in microseconds, this connection and this look are there; and whether the server only
@@ -446,7 +446,7 @@ statements! {
             FROM (SELECT e.id, row_number() OVER (ORDER BY e.id) AS number
                   FROM (SELECT id FROM {events} WHERE id > $1 ORDER BY id LIMIT $2) e) e
         ), hole AS MATERIALIZED (
-            SELECT highest > reached OR (events < $2 AND $3 > reached) AS found FROM run
+            SELECT highest > reached OR events = $2 OR $3 > reached AS found FROM run
         )
         SELECT run.events, run.reached,
                coalesce(CASE WHEN run.events < $2 THEN run.visible ELSE (SELECT max(id) FROM {events}) END, 0),

@@ -200,3 +200,18 @@ async fn reading_goes_on_where_the_position_may_be_read_and_not_be_put_on_record
     let recorded = sqlx::query_scalar("SELECT position FROM event_sourcery_settled");
     assert_eq!(recorded.fetch_one(&scene.pool).await.ok(), Some(0_i64), "it could not write it down");
 }
+
+/// As when a store is adopted, or was written by others for long. `position()` is asked for once.
+#[tokio::test]
+async fn a_long_history_that_others_wrote_is_settled_by_the_first_look() {
+    let scene = Scene::new().await;
+    append(&scene.store).await;
+    scene.database.psql(
+        "INSERT INTO event_sourcery_events (uuid, name, data, event_context, created_at, db_stream_id)
+         SELECT gen_random_uuid(), 'Old', '{}', '{}', now(), s.id FROM event_sourcery_streams s, generate_series(1, 120000);
+         DELETE FROM event_sourcery_events WHERE id = 70000",
+    );
+    let another = scene.another_store().await;
+    assert_eq!(settled(&another).await, 120_001);
+    assert_eq!(settled(&scene.store).await, 120_001);
+}
