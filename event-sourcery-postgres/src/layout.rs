@@ -74,7 +74,10 @@ const COLUMNS: [(&str, &[&str]); 13] = [
     ),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_listed", &["only_row", "below"]),
-    ("aggregate_snapshots", &["db_stream_id", "name", "format", "version", "position", "data", "created_at"]),
+    (
+        "aggregate_snapshots",
+        &["db_stream_id", "name", "format", "version", "event_uuid", "data", "created_at"],
+    ),
     ("layout", &["version"]),
 ];
 

@@ -126,10 +126,10 @@ macro_rules! newest_snapshot {
 macro_rules! newest_state {
     () => {
         concat!(
-            "SELECT NULL::bigint AS id, n.version, '00000000-0000-0000-0000-000000000000'::uuid AS uuid, n.name, n.data,
+            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name, n.data,
                     '{}'::jsonb AS event_context, n.created_at, n.format AS schema_version
             FROM {aggregate_snapshots} n
-            JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.id = n.position
+            JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.uuid = n.event_uuid
             WHERE n.db_stream_id = ",
             the_stream!(),
             " AND n.name = $4 AND n.format = $5"
@@ -400,16 +400,22 @@ statements! {
         SELECT $4, $5, $6, $7, $8, $9, s.id, $10 FROM {streams} s
         WHERE ", key_is!("s", "$1", "$2", "$3"), "
           AND $4 BETWEEN 1 AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id)");
-    /// Keeps the state of an aggregate behind the event at version $6 and position $7, unless there is a later one.
+    /// Keeps the state of an aggregate behind the event $7 at version $6, where $9 is at version $8; a later one stays, while
+    /// its event is there. A stream that somebody is deleting is left alone.
     save_state: concat!("
-        INSERT INTO {aggregate_snapshots} AS n (db_stream_id, name, format, version, position, data, created_at)
-        SELECT s.id, $4, $5, e.version, e.id, $8, $9
-        FROM {streams} s JOIN {events} e ON e.db_stream_id = s.id AND e.version = $6 AND e.id = $7
+        INSERT INTO {aggregate_snapshots} AS n (db_stream_id, name, format, version, event_uuid, data, created_at)
+        SELECT s.id, $4, $5, e.version, e.uuid, $10, $11
+        FROM {streams} s JOIN {events} e ON e.db_stream_id = s.id AND e.version = $6 AND e.uuid = $7
         WHERE ", key_is!("s", "$1", "$2", "$3"), "
+          AND ($8::bigint IS NULL OR EXISTS (
+              SELECT FROM {events} m WHERE m.db_stream_id = s.id AND m.version = $8 AND m.uuid = $9))
+        FOR KEY SHARE OF s SKIP LOCKED
         ON CONFLICT (db_stream_id, name, format) DO UPDATE
-        SET version = excluded.version, position = excluded.position, data = excluded.data,
+        SET version = excluded.version, event_uuid = excluded.event_uuid, data = excluded.data,
             created_at = excluded.created_at
-        WHERE n.position < excluded.position");
+        WHERE n.version < excluded.version OR NOT EXISTS (
+            SELECT FROM {events} k
+            WHERE k.db_stream_id = n.db_stream_id AND k.version = n.version AND k.uuid = n.event_uuid)");
     delete_states: "
         DELETE FROM {aggregate_snapshots} WHERE db_stream_id = ANY ($1)";
     /// Locks the row against appends.

@@ -45,7 +45,10 @@ const COLUMNS: [(&str, &[&str]); 12] = [
     ),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_mark", &["block"]),
-    ("aggregate_snapshots", &["db_stream_id", "name", "format", "version", "position", "data", "created_at"]),
+    (
+        "aggregate_snapshots",
+        &["db_stream_id", "name", "format", "version", "event_uuid", "data", "created_at"],
+    ),
     ("layout", &["version"]),
 ];
 

@@ -84,19 +84,22 @@ statements! {
         ORDER BY version DESC, rowid DESC";
     /// The state of an aggregate, while the event is there that it was taken behind.
     state: "
-        SELECT 0, n.version, '00000000000000000000000000000000', n.name, n.data, '{}', n.created_at, n.format
+        SELECT 0, n.version, n.event_uuid, n.name, n.data, '{}', n.created_at, n.format
         FROM {aggregate_snapshots} n
-        JOIN {events} e ON e.id = n.position AND e.db_stream_id = n.db_stream_id AND e.version = n.version
+        JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.uuid = n.event_uuid
         WHERE n.db_stream_id = ?1 AND n.name = ?2 AND n.format = ?3";
-    /// A later one stays.
+    /// Where its events are there, ?5 at version ?4 and ?7 at version ?6. A later one stays, while its event is there.
     save_state: "
-        INSERT INTO {aggregate_snapshots} (db_stream_id, name, format, version, position, data, created_at)
-        SELECT e.db_stream_id, ?2, ?3, e.version, e.id, ?6, ?7 FROM {events} e
-        WHERE e.db_stream_id = ?1 AND e.version = ?4 AND e.id = ?5
+        INSERT INTO {aggregate_snapshots} AS n (db_stream_id, name, format, version, event_uuid, data, created_at)
+        SELECT e.db_stream_id, ?2, ?3, e.version, e.uuid, ?8, ?9 FROM {events} e
+        WHERE e.db_stream_id = ?1 AND e.version = ?4 AND e.uuid = ?5
+          AND (?6 IS NULL OR EXISTS (SELECT 1 FROM {events} WHERE db_stream_id = ?1 AND version = ?6 AND uuid = ?7))
         ON CONFLICT (db_stream_id, name, format) DO UPDATE
-        SET version = excluded.version, position = excluded.position, data = excluded.data,
+        SET version = excluded.version, event_uuid = excluded.event_uuid, data = excluded.data,
             created_at = excluded.created_at
-        WHERE position < excluded.position";
+        WHERE n.version < excluded.version OR NOT EXISTS (
+            SELECT 1 FROM {events} k
+            WHERE k.db_stream_id = n.db_stream_id AND k.version = n.version AND k.uuid = n.event_uuid)";
     delete_states: "
         DELETE FROM {aggregate_snapshots} WHERE db_stream_id = ?1";
     event_of_stream: "

@@ -2,6 +2,7 @@
 
 mod emitting;
 mod execute;
+mod key;
 mod load;
 mod place;
 mod repository;

@@ -30,7 +30,7 @@ pub use self::subscriptions::{
     RenewRequest, SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange,
     SubscriptionId, SubscriptionRecord,
 };
-pub use self::writes::{DeleteRequest, SnapshotRequest, StateRequest};
+pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};
 use crate::error::{Error, Result};
 use crate::position::Position;
 
@@ -77,8 +77,8 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// [`Error::SnapshotVersionMismatch`]; [`Error::DuplicateEvent`] for an id that another snapshot has.
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()>;
 
-    /// Keeps the state of an aggregate, in the place of an older one of its name and format. Does nothing where the event
-    /// that it was taken behind is not there, at its version and position.
+    /// Keeps the state of an aggregate, in the place of an older one of its name and format. Does nothing where the events
+    /// that it names are not there, each at its version with its id.
     ///
     /// # Errors
     ///

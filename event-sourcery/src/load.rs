@@ -143,18 +143,23 @@ pub(crate) struct Page<E> {
 
 impl<E: Event> Page<E> {
     /// `Err` where the snapshot does not fit the type: where to look for an older one, or do without.
-    pub(crate) fn new(stream: &StreamId, loaded: LoadedStream) -> Result<Self, Span> {
-        let LoadedStream { snapshot, events, has_more, first_position: first } = loaded;
-        let last = events.last().filter(|_| has_more).map(|event| (event.position, event.version));
-        let Some(snapshot) = snapshot else { return Ok(Self { snapshot: None, events, last, first }) };
+    pub(crate) fn new(stream: &StreamId, mut loaded: LoadedStream) -> Result<Self, Span> {
+        let Some(snapshot) = loaded.snapshot.take() else { return Ok(Self::of_events(loaded)) };
         let version = snapshot.version.unwrap_or(0);
         match WrappedEvent::decode(stream, &snapshot) {
-            Ok(snapshot) => Ok(Self { snapshot: Some(snapshot), events, last, first }),
+            Ok(snapshot) => Ok(Self { snapshot: Some(snapshot), ..Self::of_events(loaded) }),
             Err(problem) => {
                 tracing::warn!(%stream, version, %problem, "a snapshot does not decode and is passed over");
                 Err(version.checked_sub(1).map_or(Span::Full, from_snapshot::<E>))
             }
         }
+    }
+
+    /// What was loaded, whatever stands in for the events before it.
+    pub(crate) fn of_events(loaded: LoadedStream) -> Self {
+        let LoadedStream { events, has_more, first_position: first, .. } = loaded;
+        let last = events.last().filter(|_| has_more).map(|event| (event.position, event.version));
+        Self { snapshot: None, events, last, first }
     }
 
     /// All of it, or the first error.

@@ -189,8 +189,9 @@ impl Operations<'_> {
         let orphans: Vec<_> =
             known.iter().filter_map(|known| known.holder).map(|Holder { row, .. }| row).collect();
         if !orphans.is_empty() {
-            self.execute(self.sql.delete_snapshots.query().bind(&orphans)).await?;
-            self.execute(self.sql.delete_streams.query().bind(&orphans)).await?;
+            for statement in [&self.sql.delete_snapshots, &self.sql.delete_states, &self.sql.delete_streams] {
+                self.execute(statement.query().bind(&orphans)).await?;
+            }
             known = self.lock(request).await?;
             if check(request, &known).is_err() {
                 return Ok(None);
@@ -202,7 +203,9 @@ impl Operations<'_> {
         let missing = known.iter().zip(&rows).filter(|(known, _)| known.state == StreamState::Missing);
         let empty: Vec<_> = missing.map(|(_, row)| *row).collect();
         if !empty.is_empty() {
-            self.execute(self.sql.delete_snapshots.query().bind(&empty)).await?;
+            for statement in [&self.sql.delete_snapshots, &self.sql.delete_states] {
+                self.execute(statement.query().bind(&empty)).await?;
+            }
         }
         let (rows, required) = rows.split_at(request.streams.len().min(rows.len()));
         let written = self.write(request, rows).await?;

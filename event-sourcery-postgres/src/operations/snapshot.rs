@@ -27,9 +27,11 @@ impl Operations<'_> {
 
     /// Keeps the state of an aggregate, if the event is there that it was taken behind.
     pub(crate) async fn save_state(&mut self, request: &StateRequest) -> Result<()> {
-        let StateRequest { tenant, stream, name, format, version, position, data, created_at } = request;
+        let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at } = request;
         let query = Self::about(&self.sql.save_state, tenant, stream).bind(*name).bind(i32::from(*format));
-        let query = query.bind(stored_version(*version)).bind(position.to_i64());
+        let query = query.bind(stored_version(behind.version)).bind(behind.id);
+        let query = query.bind(made_of.map(|event| stored_version(event.version)));
+        let query = query.bind(made_of.map(|event| event.id));
         let query = query.bind(Jsonb(data)).bind(UtcTimestamp(*created_at));
         match self.execute(query).await {
             Ok(_) => Ok(()),

@@ -3,7 +3,7 @@ CREATE TABLE {aggregate_snapshots} (
     name VARCHAR(255) NOT NULL,
     format INTEGER NOT NULL,
     version INTEGER NOT NULL,
-    position INTEGER NOT NULL,
+    event_uuid CHAR(32) NOT NULL,
     created_at DATETIME NOT NULL,
     data TEXT NOT NULL,
     PRIMARY KEY (db_stream_id, name, format)

@@ -62,7 +62,8 @@ impl Operations<'_> {
         let values = (uuid, stream.name(), category, tenant.as_str(), version);
         self.execute(&self.sql.insert_stream, values)?;
         let id = self.connection.last_insert_rowid();
-        // SQLite may give a deleted stream's number again; the reference leaves its snapshots behind.
+        // SQLite may give a deleted stream's number again; the reference leaves its snapshots behind. States of aggregates do
+        // not count without their events.
         self.execute(&self.sql.delete_snapshots, [id])?;
         Ok(id)
     }
@@ -77,6 +78,7 @@ impl Operations<'_> {
     ) -> Result<i64> {
         if state == StreamState::Missing {
             self.execute(&self.sql.delete_snapshots, [row.id])?;
+            self.execute(&self.sql.delete_states, [row.id])?;
         }
         if !row.named {
             self.claim_name(tenant, stream)?;
@@ -99,6 +101,7 @@ impl Operations<'_> {
         }
         if self.state_of(Some(StreamRow { id, named: true }))? == StreamState::Missing {
             self.execute(&self.sql.delete_snapshots, [id])?;
+            self.execute(&self.sql.delete_states, [id])?;
             self.execute(&self.sql.delete_stream, [id])?;
             return Ok(());
         }

@@ -24,10 +24,12 @@ impl Operations<'_> {
 
     /// Keeps the state of an aggregate, if the event is there that it was taken behind.
     pub(crate) fn save_state(&self, request: &StateRequest) -> Result<()> {
-        let StateRequest { tenant, stream, name, format, version, position, data, created_at } = request;
+        let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at } = request;
         let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
-        let (position, created_at) = (position.to_i64(), time::to_text(*created_at));
-        let values = (row.id, *name, format, version, position, data, created_at);
+        let (made_at, made_of) = made_of.map(|event| (event.version, hex(event.id))).unzip();
+        let created_at = time::to_text(*created_at);
+        let behind = (behind.version, hex(behind.id));
+        let values = (row.id, *name, format, behind.0, behind.1, made_at, made_of, data, created_at);
         self.execute(&self.sql.save_state, values)?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Aggregate;
+use super::key::Key;
 
 /// An aggregate in the hands of a command: it dereferences to the state, and [`emit`](Self::emit) changes it.
 ///
@@ -14,8 +15,8 @@ use super::Aggregate;
 pub struct Emitting<A: Aggregate> {
     state: A,
     emitted: Vec<Emitted<A::Event>>,
-    /// In which the ids of its events are derived; without, each gets an id of its own.
-    namespace: Option<Uuid>,
+    /// From which the ids of its events follow; without, each gets an id of its own.
+    key: Option<Key>,
 }
 
 /// An event that waits to be appended. Its id is its own from the start: an append that is repeated is recognised by it.
@@ -28,17 +29,14 @@ pub(super) struct Emitted<E> {
 
 impl<A: Aggregate> Emitting<A> {
     pub(super) const fn new(state: A) -> Self {
-        Self { state, emitted: Vec::new(), namespace: None }
+        Self { state, emitted: Vec::new(), key: None }
     }
 
     /// Emits an event: applied at once, and appended when the aggregate is saved.
     pub fn emit(&mut self, event: impl Into<A::Event>) {
         let event = event.into();
         self.state.apply(&event);
-        let id = match &self.namespace {
-            Some(namespace) => derived_id(namespace, self.emitted.len()),
-            None => Uuid::now_v7(),
-        };
+        let id = self.key.map_or_else(Uuid::now_v7, |key| key.id(self.emitted.len()));
         self.emitted.push(Emitted { event, id, created_at: now() });
     }
 
@@ -70,8 +68,8 @@ impl<A: Aggregate> Emitting<A> {
         &mut self.state
     }
 
-    pub(super) const fn derive_ids(&mut self, namespace: Uuid) {
-        self.namespace = Some(namespace);
+    pub(super) const fn derive_ids(&mut self, key: Key) {
+        self.key = Some(key);
     }
 
     pub(super) const fn waiting(&self) -> &Vec<Emitted<A::Event>> {
@@ -82,7 +80,7 @@ impl<A: Aggregate> Emitting<A> {
         self.emitted.clear();
     }
 
-    /// What was emitted, by itself.
+    /// The state, and what was emitted.
     #[cfg(feature = "testing")]
     pub(crate) fn into_events(self) -> (A, Vec<A::Event>) {
         (self.state, self.emitted.into_iter().map(|emitted| emitted.event).collect())
@@ -150,11 +148,6 @@ pub fn deciding<A: Aggregate, I: IntoIterator<Item = A::Event>, E>(
         }
         Ok(())
     }
-}
-
-/// The id of the n-th event, from 0, that a command emits under a key.
-pub(super) fn derived_id(namespace: &Uuid, number: usize) -> Uuid {
-    Uuid::new_v5(namespace, number.to_string().as_bytes())
 }
 
 /// The time, as it will be read: in whole microseconds.

@@ -1,14 +1,15 @@
 //! A command on an aggregate: load, decide, append; again where somebody else was faster.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use uuid::Uuid;
 
-use super::load::{At, replayed, stream_of, version_before};
+use super::key::Key;
+use super::load::{At, present, replayed, stream_of, version_of};
 use super::place::Opened;
 use super::repository::Settings;
 use super::{Aggregate, Emitting, WrappedAggregate};
@@ -17,12 +18,8 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::new_event::{Encoded, PendingEvent};
 use crate::retry::Retry;
-use crate::store::Scope;
-use crate::stream_id::{StreamId, TenantId};
+use crate::stream_id::StreamId;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
-
-/// The namespace in which keys of commands become ids.
-const KEYS: Uuid = Uuid::from_u128(0x6f0c_9a34_5d1e_4b7a_8f52_0c41_7be6_d2a9);
 
 /// The pauses before a command runs again.
 const CONFLICT: Retry = Retry {
@@ -53,14 +50,34 @@ pub struct Executed<T> {
 }
 
 /// Why a command came to nothing.
+///
+/// It is an error where the command's own is one, and says what that says.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError<E> {
     /// The command's own error. Nothing was written.
-    #[error("{0}")]
+    #[error(transparent)]
     Rejected(E),
     /// The store's error.
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+impl<E> CommandError<E> {
+    /// Whether trying the same command again can help: see [`Error::is_retryable`]. A rejection stays one.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
+    }
+}
+
+/// A command that is never rejected fails as the store does.
+impl From<CommandError<Infallible>> for Error {
+    fn from(error: CommandError<Infallible>) -> Self {
+        match error {
+            CommandError::Rejected(never) => match never {},
+            CommandError::Store(error) => error,
+        }
+    }
 }
 
 impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
@@ -86,8 +103,10 @@ impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
     /// The ids of its events are derived from the key. Run again, it decides on the state that it decided on the first time,
     /// so that it returns the same value, and its append is recognised as a repeat
     /// ([`repeated`](Appended::repeated)). So it has to emit the same events for the same state: take times and random
-    /// numbers from outside. A key that another command was run with is [`Error::DuplicateEvent`]. A command that emits
-    /// nothing leaves no trace of its key. It costs one look more.
+    /// numbers from outside. A key that a command was run with which emitted other events is [`Error::DuplicateEvent`]. A
+    /// command that emits nothing leaves no trace of its key.
+    ///
+    /// It costs one look more; where it was run before, the history up to there is read.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
@@ -146,25 +165,35 @@ where
     F: FnMut(&mut Emitting<A>) -> Result<T, E>,
 {
     let Execute { mut place, settings, stream, mut command, context, key } = call;
-    let (stream, tenant) = (stream?, &place.scope.tenant);
-    let namespace = key.map(|key| namespace(tenant, &stream, &key));
-    let new = || WrappedAggregate::<A>::new(stream.clone(), tenant.clone(), context.clone());
+    let (stream, tenant) = (stream?, place.scope.tenant.clone());
+    let key = key.map(|key| Key::new(&tenant, &stream, &key));
     let mut failures = 0;
     loop {
-        let (mut aggregate, mut at) = (new(), At::Present);
-        if let Some(namespace) = &namespace {
-            aggregate.aggregate.derive_ids(*namespace);
-            if let Some(before) = version_before(&aggregate, &mut place.on, namespace).await? {
-                at = At::Version(before);
+        let new = || WrappedAggregate::<A>::new(stream.clone(), tenant.clone(), context.clone());
+        let mut aggregate = present(new(), &mut place, &settings).await?;
+        let mut is_repeat = false;
+        if let Some(key) = &key {
+            // After the load: what is not in the stream now was not in the state that was loaded either.
+            if let Some(first) = version_of(&aggregate, &mut place.on, key.id(0)).await? {
+                let before = At::Version(first.saturating_sub(1));
+                aggregate = replayed(new(), &mut place.on, &settings, before).await?;
+                is_repeat = true;
             }
+            aggregate.aggregate.derive_ids(*key);
         }
-        let mut aggregate = replayed(aggregate, &mut place.on, &settings, at).await?;
         let value = command(&mut aggregate.aggregate).map_err(CommandError::Rejected)?;
-        match save(&mut place, &settings, &mut aggregate).await {
+        if let (Some(key), true) = (&key, is_repeat) {
+            key.check_count(&aggregate, &mut place.on).await?;
+        }
+        let saved = save(&mut place, &settings, &mut aggregate).await;
+        match saved {
             Err(Error::Conflict { .. }) if failures < settings.retries => {
                 failures += 1;
                 pause(failures).await;
             }
+            // Somebody ran the command of this key after the look, on what may have been another state: now it is found.
+            Err(Error::DuplicateEvent { .. }) if key.is_some() && !is_repeat => {}
+            Ok(Some(Appended { repeated: true, .. })) if !is_repeat => {}
             saved => return Ok(Executed { value, appended: saved? }),
         }
     }
@@ -183,6 +212,12 @@ pub(super) async fn save<A: Aggregate, On: Reach>(
     settings: &Settings<A>,
     aggregate: &mut WrappedAggregate<A>,
 ) -> Result<Option<Appended>> {
+    if aggregate.tenant_id != place.scope.tenant {
+        let (theirs, ours) = (&aggregate.tenant_id, &place.scope.tenant);
+        let problem =
+            format!("it was loaded for {theirs}, and this handle works for {ours}: save it on its own");
+        return Err(Error::InvalidOption { option: "aggregate", problem });
+    }
     if aggregate.aggregate.waiting().is_empty() {
         return Ok(None);
     }
@@ -191,21 +226,14 @@ pub(super) async fn save<A: Aggregate, On: Reach>(
         PendingEvent::new(&emitted.event, aggregate.context.clone(), emitted.id, emitted.created_at)
     });
     let events = Encoded(encoded.collect::<Result<_>>()?);
-    let scope = Scope { tenant: aggregate.tenant_id.clone(), ..place.scope.clone() };
     let (stream, version) = (aggregate.stream_id.clone(), aggregate.stored_version);
-    let appended = append_to(&mut place.on, &scope, stream, version, events).await?;
+    let made_of = aggregate.last_event;
+    let appended = append_to(&mut place.on, place.scope, stream, version, events).await?;
     aggregate.appended(&appended);
     if let (Some(rule), Some(backend), false) = (&settings.rule, &place.snapshots, appended.repeated) {
-        rule.keep(aggregate, &appended, backend.clone());
+        rule.keep(aggregate, made_of, backend);
     }
     Ok(Some(appended))
-}
-
-/// In which the ids of a command's events are derived: for one tenant, stream and key.
-fn namespace(tenant: &TenantId, stream: &StreamId, key: &str) -> Uuid {
-    let parts = [tenant.as_str(), stream.stored_category(), &stream.uuid().to_string(), key];
-    let parts = parts.map(|part| format!("{}:{part}", part.len()));
-    Uuid::new_v5(&KEYS, parts.concat().as_bytes())
 }
 
 impl<A: Aggregate, On, F> fmt::Debug for Execute<'_, A, On, F> {

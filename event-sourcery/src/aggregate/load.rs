@@ -7,7 +7,6 @@ use std::pin::Pin;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::emitting::derived_id;
 use super::place::Opened;
 use super::repository::Settings;
 use super::{Aggregate, WrappedAggregate};
@@ -66,7 +65,7 @@ impl<'a, A: Aggregate> IntoFuture for LoadAggregate<'a, A, OnStore<'a>> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(present(self))
+        Box::pin(run(self))
     }
 }
 
@@ -75,7 +74,7 @@ impl<'a, A: Aggregate> IntoFuture for LoadAggregate<'a, A, Joined<'a>> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(present(self))
+        Box::pin(run(self))
     }
 }
 
@@ -86,14 +85,30 @@ impl<A: Aggregate> LoadAggregate<'_, A, InTransaction<'_>> {
     ///
     /// As [`Repository::load`](super::Repository::load).
     pub fn run(self) -> Result<WrappedAggregate<A>> {
-        at_once(present(self))
+        at_once(run(self))
     }
 }
 
-async fn present<A: Aggregate, On: Reach>(call: LoadAggregate<'_, A, On>) -> Result<WrappedAggregate<A>> {
+async fn run<A: Aggregate, On: Reach>(call: LoadAggregate<'_, A, On>) -> Result<WrappedAggregate<A>> {
     let LoadAggregate { mut place, settings, stream, context, at } = call;
     let aggregate = WrappedAggregate::new(stream?, place.scope.tenant.clone(), context);
-    replayed(aggregate, &mut place.on, &settings, at).await
+    match at {
+        At::Present => present(aggregate, &mut place, &settings).await,
+        past => replayed(aggregate, &mut place.on, &settings, past).await,
+    }
+}
+
+/// A new aggregate as it is; its state is kept, if it is time.
+pub(super) async fn present<A: Aggregate, On: Reach>(
+    aggregate: WrappedAggregate<A>,
+    place: &mut Opened<'_, On>,
+    settings: &Settings<A>,
+) -> Result<WrappedAggregate<A>> {
+    let mut aggregate = replayed(aggregate, &mut place.on, settings, At::Present).await?;
+    if let (Some(rule), Some(backend)) = (&settings.rule, &place.snapshots) {
+        rule.keep(&mut aggregate, None, backend);
+    }
+    Ok(aggregate)
 }
 
 /// A new aggregate with its history.
@@ -108,9 +123,7 @@ pub(super) async fn replayed<A: Aggregate>(
         Span::FromState { .. } => from_state(&mut aggregate, on, settings, &mut request).await?,
         _ => load(on, &mut request).await?,
     };
-    if page.snapshot.is_some() {
-        aggregate.created_at = first_event_at(&aggregate, on).await?;
-    }
+    let from_snapshot = page.snapshot.as_ref().map(|snapshot| snapshot.version);
     for event in page.each(aggregate.stream_id.clone()) {
         let event = event?;
         if matches!(at, At::Time(time) if event.created_at > time) {
@@ -118,6 +131,9 @@ pub(super) async fn replayed<A: Aggregate>(
         }
         let version = event.version.ok_or_else(|| unversioned(&aggregate.stream_id))?;
         aggregate.replay(&event, version);
+    }
+    if let Some(version) = from_snapshot {
+        tell_times(&mut aggregate, on, version).await?;
     }
     Ok(aggregate)
 }
@@ -130,40 +146,39 @@ async fn from_state<A: Aggregate>(
     request: &mut LoadRequest,
 ) -> Result<Page<A::Event>> {
     let mut loaded = on.load(request).await?;
-    if let (Some(rule), Some(kept)) = (&settings.rule, loaded.snapshot.take())
-        && !rule.restore(&kept, aggregate)
-    {
-        request.span = Span::Full;
-        return load(on, request).await;
-    }
-    match Page::new(&request.stream, loaded) {
-        Ok(page) => Ok(page),
-        Err(without) => {
-            request.span = without;
+    match (&settings.rule, loaded.snapshot.take()) {
+        (Some(rule), Some(kept)) if !rule.restore(&kept, aggregate) => {
+            request.span = Span::Full;
             load(on, request).await
         }
+        _ => Ok(Page::of_events(loaded)),
     }
 }
 
-/// When the first event of a stream happened, which a snapshot stands for.
-async fn first_event_at<A: Aggregate>(
-    aggregate: &WrappedAggregate<A>,
+/// When the first event of the stream happened, and the last one, where a snapshot of this version stands for them.
+async fn tell_times<A: Aggregate>(
+    aggregate: &mut WrappedAggregate<A>,
     on: &mut impl Reach,
-) -> Result<Option<Timestamp>> {
+    snapshot: Option<Version>,
+) -> Result<()> {
     let first = on.load(&request(aggregate, Span::Full, Some(1))).await?;
-    Ok(first.events.first().map(|first| first.created_at))
+    aggregate.created_at = first.events.first().map(|first| first.created_at);
+    if snapshot == Some(aggregate.stored_version) {
+        let last = on.load(&request(aggregate, Span::Last, None)).await?;
+        aggregate.updated_at = last.events.last().map(|last| last.created_at);
+    }
+    Ok(())
 }
 
-/// The version before a command of this key was run; `None` where it never was.
-pub(super) async fn version_before<A: Aggregate>(
+/// Whether the stream has an event of this id: its version.
+pub(super) async fn version_of<A: Aggregate>(
     aggregate: &WrappedAggregate<A>,
     on: &mut impl Reach,
-    namespace: &Uuid,
+    event: Uuid,
 ) -> Result<Option<Version>> {
-    let span = Span::Event(derived_id(namespace, 0));
-    let found = on.load(&request(aggregate, span, None)).await?;
+    let found = on.load(&request(aggregate, Span::Event(event), None)).await?;
     let version = |version: Option<Version>| version.ok_or_else(|| unversioned(&aggregate.stream_id));
-    found.events.first().map(|first| Ok(version(first.version)?.saturating_sub(1))).transpose()
+    found.events.first().map(|found| version(found.version)).transpose()
 }
 
 fn span<A: Aggregate>(settings: &Settings<A>, at: At) -> Span {

@@ -48,9 +48,9 @@ impl<A: Aggregate> Repository<A> {
     /// Keeps the state of an aggregate once so many events were saved since it was last kept, so that a load reads the
     /// kept state and about as many events at most.
     ///
-    /// It is written in a task behind the save, which does not wait for it. Where that fails, it is logged, and the next
-    /// save tries again. A save in a transaction of the caller's keeps nothing. Only the aggregate's loads know of it:
-    /// streams and subscriptions read as before. It needs a tokio runtime to be kept; without, nothing is.
+    /// It is written in a task behind the save, or behind a load that has read so many events. Neither waits for it. Where it
+    /// fails, that is logged, and the next one tries again. In a transaction nothing is kept. Only the aggregate's loads know
+    /// of it: streams and subscriptions read as before. It needs a tokio runtime to be kept; without, nothing is.
     #[must_use]
     pub fn snapshot_every(mut self, events: Version) -> Self
     where
@@ -96,17 +96,20 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// Those of [`EventStore::load_stream`]; [`Error::InvalidOption`](crate::Error::InvalidOption) for an id in another
     /// category, [`Error::ExpectedVersionUsedOnVersionlessStream`](crate::Error::ExpectedVersionUsedOnVersionlessStream) for
-    /// a stream without versions.
+    /// a stream without versions ([`at_version`](LoadAggregate::at_version):
+    /// [`Error::VersionRangeOnVersionlessStream`](crate::Error::VersionRangeOnVersionlessStream)).
     pub fn load<'a>(&'a self, id: &StreamId) -> LoadAggregate<'a, A, OnStore<'a>> {
         self.on(&self.store).load(id)
     }
 
     /// Appends what commands emitted, with the version that was loaded; `None` where nothing was. What is saved waits no
-    /// more: to save again writes nothing. Where the answer was lost, to save again is recognised as a repeat.
+    /// more: to save again writes nothing. Where the answer was lost, to save again, before any other command, is recognised
+    /// as a repeat.
     ///
     /// # Errors
     ///
-    /// Those of [`EventStore::append`]. What waits still waits then.
+    /// Those of [`EventStore::append`], and [`Error::InvalidOption`](crate::Error::InvalidOption) for an aggregate of another
+    /// tenant. What waits still waits then.
     pub async fn save(&self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
         self.on(&self.store).save(aggregate).await
     }
@@ -184,24 +187,24 @@ impl<A: Aggregate> RepositoryOn<'_, A, OnStore<'_>> {
 }
 
 impl<A: Aggregate> RepositoryOn<'_, A, Joined<'_>> {
-    /// See [`Repository::save`].
+    /// See [`Repository::save`]. It takes the aggregate: where the transaction is not committed, load it again.
     ///
     /// # Errors
     ///
     /// As there.
-    pub async fn save(mut self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
-        execute::save(&mut self.place, &self.settings, aggregate).await
+    pub async fn save(mut self, mut aggregate: WrappedAggregate<A>) -> Result<Option<Appended>> {
+        execute::save(&mut self.place, &self.settings, &mut aggregate).await
     }
 }
 
 impl<A: Aggregate> RepositoryOn<'_, A, InTransaction<'_>> {
-    /// See [`Repository::save`].
+    /// See [`Repository::save`]. It takes the aggregate: where the transaction is not committed, load it again.
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn save(mut self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
-        at_once(execute::save(&mut self.place, &self.settings, aggregate))
+    pub fn save(mut self, mut aggregate: WrappedAggregate<A>) -> Result<Option<Appended>> {
+        at_once(execute::save(&mut self.place, &self.settings, &mut aggregate))
     }
 }
 

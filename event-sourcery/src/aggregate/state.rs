@@ -10,8 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::{Aggregate, WrappedAggregate};
-use crate::append::Appended;
-use crate::backend::{Backend, Span, StateRequest, StoredEvent};
+use crate::backend::{Backend, EventAt, Span, StateRequest, StoredEvent};
 use crate::error::{DecodeError, PayloadError};
 use crate::payload;
 use crate::version::Version;
@@ -95,7 +94,8 @@ impl<A: Aggregate> Rule<A> {
         match (self.decode)(&snapshot.data) {
             Ok(kept) => {
                 *into.aggregate.replay() = kept.state;
-                (into.stored_version, into.snapshot_version) = (version, version);
+                (into.stored_version, into.kept_version) = (version, version);
+                into.last_event = Some(EventAt { version, id: snapshot.id });
                 (into.created_at, into.updated_at) = (kept.created_at, kept.updated_at);
                 true
             }
@@ -106,9 +106,16 @@ impl<A: Aggregate> Rule<A> {
         }
     }
 
-    /// Keeps the state if it is time, in a task of its own: whoever saved does not wait for it, and meets no error of it.
-    pub(super) fn keep(&self, saved: &WrappedAggregate<A>, appended: &Appended, backend: Arc<dyn Backend>) {
-        if saved.stored_version - saved.snapshot_version.min(saved.stored_version) < self.every {
+    /// Keeps the state if it is time, in a task of its own: whoever loads or saves does not wait for it, and meets no error
+    /// of it. `made_of` is an event that was there when it was loaded.
+    pub(super) fn keep(
+        &self,
+        aggregate: &mut WrappedAggregate<A>,
+        made_of: Option<EventAt>,
+        backend: &Arc<dyn Backend>,
+    ) {
+        let Some(behind) = aggregate.last_event else { return };
+        if behind.version < aggregate.kept_version.saturating_add(self.every) {
             return;
         }
         let (Ok(runtime), Ok(permit)) =
@@ -116,8 +123,9 @@ impl<A: Aggregate> Rule<A> {
         else {
             return;
         };
-        let kept = Kept { created_at: saved.created_at, updated_at: saved.updated_at, state: saved.state() };
-        let stream = saved.stream_id.clone();
+        let (created_at, updated_at) = (aggregate.created_at, aggregate.updated_at);
+        let kept = Kept { created_at, updated_at, state: aggregate.state() };
+        let stream = aggregate.stream_id.clone();
         let data = match (self.encode)(&kept) {
             Ok(data) => data,
             Err(problem) => {
@@ -126,15 +134,17 @@ impl<A: Aggregate> Rule<A> {
             }
         };
         let request = StateRequest {
-            tenant: saved.tenant_id.clone(),
+            tenant: aggregate.tenant_id.clone(),
             stream: stream.clone(),
             name: self.name,
             format: self.format,
-            version: saved.stored_version,
-            position: appended.position,
+            behind,
+            made_of,
             data,
             created_at: Timestamp::now(),
         };
+        aggregate.kept_version = behind.version;
+        let backend = Arc::clone(backend);
         runtime.spawn(async move {
             if let Err(problem) = backend.save_state(request).await {
                 tracing::warn!(%stream, %problem, "the state of an aggregate was not kept");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Aggregate, Emitting};
 use crate::append::Appended;
+use crate::backend::EventAt;
 use crate::context::Context;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
@@ -22,8 +23,10 @@ pub struct WrappedAggregate<A: Aggregate> {
     pub(super) tenant_id: TenantId,
     pub(super) context: Context,
     pub(super) stored_version: Version,
-    /// The version that a snapshot stands for which it was loaded from.
-    pub(super) snapshot_version: Version,
+    /// The last event that it was loaded with or has appended.
+    pub(super) last_event: Option<EventAt>,
+    /// The version behind which its state is kept, as far as is known.
+    pub(super) kept_version: Version,
     pub(super) created_at: Option<Timestamp>,
     pub(super) updated_at: Option<Timestamp>,
 }
@@ -36,7 +39,8 @@ impl<A: Aggregate> WrappedAggregate<A> {
             tenant_id,
             context,
             stored_version: 0,
-            snapshot_version: 0,
+            last_event: None,
+            kept_version: 0,
             created_at: None,
             updated_at: None,
         }
@@ -134,6 +138,7 @@ impl<A: Aggregate> WrappedAggregate<A> {
     pub(super) fn replay(&mut self, event: &WrappedEvent<A::Event>, version: Version) {
         self.aggregate.replay().apply(&event.event);
         self.stored_version = version;
+        self.last_event = Some(EventAt { version, id: event.uuid });
         self.created_at.get_or_insert(event.created_at);
         self.updated_at = Some(event.created_at);
     }
@@ -145,6 +150,7 @@ impl<A: Aggregate> WrappedAggregate<A> {
         self.created_at = self.created_at.or(first.map(|first| first.created_at));
         self.updated_at = last.map(|last| last.created_at).or(self.updated_at);
         self.stored_version = appended.last_version.unwrap_or(self.version());
+        self.last_event = last.map(|last| EventAt { version: self.stored_version, id: last.id });
         self.aggregate.appended();
     }
 }

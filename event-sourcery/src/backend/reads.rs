@@ -38,7 +38,7 @@ pub enum Span {
     },
     /// All of it, except that the state that an aggregate was last [saved](super::Backend::save_state) with stands in for the
     /// events up to its version. The state counts only if the event that it was taken behind is still there, at its
-    /// version and at its position.
+    /// version, with its id, which is the state's id too.
     FromState {
         /// The name of the state.
         name: &'static str,

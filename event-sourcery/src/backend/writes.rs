@@ -1,11 +1,11 @@
 //! Writes beside appends: deleting, and snapshots.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::append::StreamState;
 use super::records::NewRecord;
 use crate::error::{Error, Result};
-use crate::position::AppendPosition;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 
@@ -52,7 +52,7 @@ impl SnapshotRequest {
 
 /// The state of an aggregate behind one of its events, to be kept as a snapshot that only the aggregate reads.
 ///
-/// One is kept for each stream, name and format: the one behind the highest position.
+/// One is kept for each stream, name and format: the one behind the latest event that is still there.
 #[derive(Debug, Clone)]
 pub struct StateRequest {
     /// Whose stream.
@@ -63,12 +63,22 @@ pub struct StateRequest {
     pub name: &'static str,
     /// The version of its format.
     pub format: u16,
-    /// The version of the last event that it stands for.
-    pub version: Version,
-    /// The position of that event. It tells the stream from one of the same id that was created after it was deleted.
-    pub position: AppendPosition,
+    /// The last event that it stands for.
+    pub behind: EventAt,
+    /// An earlier event that it was made of, if more than one is known: the state counts for no stream without it.
+    pub made_of: Option<EventAt>,
     /// The text of a JSON object.
     pub data: String,
     /// When it was taken.
     pub created_at: Timestamp,
+}
+
+/// An event, by its place in a versioned stream and its id: it tells the stream from one of the same id that was created
+/// after it was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventAt {
+    /// Its version.
+    pub version: Version,
+    /// Its id.
+    pub id: Uuid,
 }

@@ -196,24 +196,104 @@ pub(super) async fn clause_11_2_a_command_takes_effect_once_for_each_key(subject
 pub(super) async fn clause_11_2_a_key_of_another_command_is_refused(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
     let tallies = tallies(&store);
-    tallies.aggregate(&id, Tally::note(1)).idempotency_key("request").await.unwrap();
-    let other = tallies.aggregate(&id, Tally::note(2)).idempotency_key("request").await;
-    assert!(matches!(other, Err(CommandError::Store(Error::DuplicateEvent { .. }))), "{other:?}");
-    assert_eq!(store.numbers(&stream_of(&id)).await, [1]);
+    let keyed = async |numbers: Vec<u64>| {
+        tallies.aggregate(&id, Tally::note_all(numbers)).idempotency_key("request").await
+    };
+    keyed(vec![1, 2]).await.unwrap();
+    // Another event; fewer, or none; more.
+    for other in [vec![2, 2], vec![1], vec![], vec![1, 2, 3]] {
+        let refused = keyed(other.clone()).await;
+        let is_duplicate = matches!(refused, Err(CommandError::Store(Error::DuplicateEvent { .. })));
+        assert!(is_duplicate, "{other:?}: {refused:?}");
+    }
+    assert!(keyed(vec![1, 2]).await.unwrap().appended.unwrap().repeated);
+    assert_eq!(store.numbers(&stream_of(&id)).await, [1, 2]);
 }
 
-pub(super) async fn clause_11_2_of_one_command_twice_at_once_one_takes_effect(subject: Subject) {
+/// The client of a request that is under way asks again: the second one looks for the key, the first one commits, and the
+/// second one decides on what the first one has left.
+pub(super) async fn clause_11_2_of_one_command_twice_at_once_both_return_what_the_first_one_did(
+    subject: Subject,
+) {
     let id = tally("1");
-    for round in 0..10 {
+    let overtaken = |tallies: Repository<Tally>, key: String, others: Option<Repository<Tally>>| {
+        let id = id.clone();
+        async move {
+            let mut others = others;
+            let command = |tally: &mut Emitting<Tally>| {
+                if let Some(others) = others.take() {
+                    let first = async {
+                        let first = others.aggregate(&id, next).idempotency_key(&*key).await;
+                        first.unwrap();
+                        others.aggregate(&id, Tally::note(50)).await.unwrap();
+                    };
+                    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(first));
+                }
+                next(tally)
+            };
+            tallies.aggregate(&id, command).idempotency_key(&*key).await.unwrap()
+        }
+    };
+    for round in 0..3 {
         let (one, other) = (tallies(&subject.store()), tallies(&subject.another_store().await));
-        let (one, other) = tokio::join!(
-            async { one.aggregate(&id, Tally::note(1)).idempotency_key(format!("round {round}")).await },
-            async { other.aggregate(&id, Tally::note(1)).idempotency_key(format!("round {round}")).await },
-        );
-        let [one, other] = [one, other].map(|executed| executed.unwrap().appended.unwrap().repeated);
-        assert_ne!(one, other);
+        let key = format!("round {round}");
+        let before = one.load(&id).await.unwrap().sum;
+        let executed = overtaken(one.retries(0), key, Some(other)).await;
+        assert_eq!(executed.value, 2 * before + 1);
+        assert!(executed.appended.unwrap().repeated);
     }
-    assert_eq!(subject.store().numbers(&stream_of(&id)).await, [1; 10]);
+    assert_eq!(subject.store().numbers(&stream_of(&id)).await, [1, 50, 52, 50, 154, 50]);
+}
+
+/// A command whose event and value depend on the state.
+fn next(tally: &mut Emitting<Tally>) -> Result<u64, TooMuch> {
+    Tally::note(tally.sum + 1)(tally)
+}
+
+pub(super) async fn clause_11_2_of_one_command_many_times_at_once_one_takes_effect(subject: Subject) {
+    let id = tally("1");
+    for round in 0..5 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (tallies, id) = (tallies(&subject.another_store().await), id.clone());
+            let key = format!("round {round}");
+            tasks.spawn(async move { tallies.aggregate(&id, next).idempotency_key(key).await.unwrap() });
+        }
+        let executed = tasks.join_all().await;
+        assert_eq!(executed.iter().filter(|one| !one.appended.unwrap().repeated).count(), 1);
+        assert!(executed.iter().all(|one| one.value == executed[0].value), "{executed:?}");
+    }
+    assert_eq!(subject.store().numbers(&stream_of(&id)).await, [1, 2, 4, 8, 16]);
+}
+
+pub(super) async fn clause_8_11_what_a_command_in_a_handler_emits_carries_the_context(subject: Subject) {
+    let (store, id, ordered) = (subject.store(), tally("1"), super::ledger::ledger("orders"));
+    let correlation = uuid::Uuid::from_u128(7);
+    let context = Context::new().with_correlation_id(correlation);
+    let acme = store.for_tenant(tenant("acme"));
+    acme.append(&ordered, RawEvent::new("Ordered", "{}").unwrap().with_context(context)).await.unwrap();
+    let (tallies, stream) = (tallies(&store), stream_of(&id));
+    let watched = (acme.clone(), stream.clone());
+    let noted = async move {
+        while watched.0.version(&watched.1).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    store
+        .subscribe::<RawEvent>()
+        .event_names(["Ordered"])
+        .durable("tallies")
+        .until(noted)
+        .run(async |recorded, store: crate::EventStore| {
+            let key = recorded.wrapped_event.uuid.to_string();
+            tallies.on(&store).aggregate(&id, Tally::note(1)).idempotency_key(key).await?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let (cause, caused) = (acme.ids(&ordered).await[0], acme.load_stream::<Noted>(&stream).await.unwrap());
+    assert_eq!(caused[0].context.causation_id(), Some(cause));
+    assert_eq!(caused[0].context.correlation_id(), Some(correlation));
 }
 
 pub(super) async fn clause_11_3_the_wrapped_aggregate_tells_what_the_store_knows(subject: Subject) {
@@ -270,11 +350,14 @@ pub(super) async fn clause_11_3_tenants_have_aggregates_of_their_own(subject: Su
     tallies.aggregate(&id, Tally::note(1)).await.unwrap();
     tallies.on(&acme).aggregate(&id, Tally::note(20)).await.unwrap();
     assert_eq!(tallies.load(&id).await.unwrap().sum, 1);
-    let mut of_acme = Repository::<Tally>::new(&acme).load(&id).await.unwrap();
-    assert_eq!((of_acme.sum, of_acme.tenant_id()), (20, acme.tenant_id()));
-    // It is saved where it came from, whoever saves it.
-    of_acme.execute(Tally::note(300)).unwrap();
-    tallies.save(&mut of_acme).await.unwrap();
+    let of_acme = Repository::<Tally>::new(&acme);
+    for (theirs, others) in [(&of_acme, &tallies), (&tallies, &of_acme)] {
+        let mut loaded = theirs.load(&id).await.unwrap();
+        loaded.execute(Tally::note(300)).unwrap();
+        assert_refused!(others.save(&mut loaded).await, Error::InvalidOption { option: "aggregate", .. });
+        theirs.save(&mut loaded).await.unwrap();
+    }
+    assert_eq!(store.numbers(&stream_of(&id)).await, [1, 300]);
     assert_eq!(acme.numbers(&stream_of(&id)).await, [20, 300]);
 }
 
@@ -304,10 +387,16 @@ pub(super) async fn clause_11_3_behind_a_snapshot_it_was_created_with_its_first_
     store.append(&stream, notes([1, 2, 3])).await.unwrap();
     let later = Timestamp::now() + SignedDuration::from_hours(1);
     store.save_snapshot(&stream, 3, Summed { sum: 6 }.with_created_at(later)).await.unwrap();
-    let summary = Repository::<Summary>::new(&store).load(&id).await.unwrap();
+    let summaries = Repository::<Summary>::new(&store);
+    let summary = summaries.load(&id).await.unwrap();
     let events = store.load_stream::<Noted>(&stream).full_history().await.unwrap();
     assert_eq!((summary.sum, summary.applied, summary.stored_version()), (6, 1, 3));
     assert_eq!(summary.created_at(), Some(events[0].created_at));
+    assert_eq!(summary.updated_at(), Some(events[2].created_at));
+    store.append(&stream, noted(4)).expected_version(3).await.unwrap();
+    let summary = summaries.load(&id).await.unwrap();
+    let last = store.load_stream::<Noted>(&stream).versions(4..).await.unwrap()[0].created_at;
+    assert_eq!((summary.created_at(), summary.updated_at()), (Some(events[0].created_at), Some(last)));
 }
 
 pub(super) async fn clause_11_2_an_aggregate_can_be_looked_at_as_it_was(subject: Subject) {

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::ledger::{Noted, Summed, noted, tenant};
+use super::ledger::{Noted, Summed, noted, notes, tenant};
 use super::subject::Subject;
 use super::tally::{Tally, stream_of, tallies, tally};
 use crate::aggregate::{Aggregate, Repository, SnapshotState};
-use crate::backend::{Backend as _, LoadRequest, LoadedStream, Span, StateRequest};
-use crate::position::AppendPosition;
+use crate::backend::{Backend as _, EventAt, LoadRequest, LoadedStream, Span, StateRequest};
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
@@ -59,19 +59,26 @@ async fn kept(subject: &Subject, id: &StreamId, version: Version) -> LoadedStrea
     tokio::time::timeout(patience, kept).await.expect("the state is kept soon after the save")
 }
 
-fn state(id: &StreamId, version: Version, position: AppendPosition, sum: u64) -> StateRequest {
+/// A state behind an event, that says what no history does.
+fn state(id: &StreamId, version: Version, event: Uuid, sum: u64) -> StateRequest {
     StateRequest {
         tenant: TenantId::DEFAULT,
         stream: stream_of(id),
         name: Tally::CATEGORY,
         format: Tally::FORMAT,
-        version,
-        position,
+        behind: EventAt { version, id: event },
+        made_of: None,
         data: format!(
             r#"{{"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T00:00:00Z","state":{{"sum":{sum},"notes":1}}}}"#
         ),
         created_at: Timestamp::now(),
     }
+}
+
+/// A tally with these numbers, and the ids of their events.
+async fn with_numbers(store: &EventStore, id: &StreamId, numbers: &[u64]) -> Vec<Uuid> {
+    store.append(&stream_of(id), notes(numbers.iter().copied())).await.unwrap();
+    store.ids(&stream_of(id)).await
 }
 
 pub(super) async fn clause_11_4_the_state_is_kept_every_n_events(subject: Subject) {
@@ -97,9 +104,9 @@ pub(super) async fn clause_11_4_the_state_is_kept_every_n_events(subject: Subjec
 
 pub(super) async fn clause_11_4_a_load_starts_at_the_kept_state_and_history_is_not_asked(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
-    let appended = store.append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
+    let ids = with_numbers(&store, &id, &[1, 2]).await;
     // Not what the events say, so that it shows.
-    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
     store.append(&stream_of(&id), noted(2)).expected_version(2).await.unwrap();
     let tally = snapshotting(&store).load(&id).await.unwrap();
     assert_eq!((tally.sum, tally.notes, tally.stored_version()), (42, 2, 3));
@@ -113,7 +120,8 @@ pub(super) async fn clause_11_4_only_the_aggregate_sees_it(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
     let stream = stream_of(&id);
     let appended = store.append(&stream, [noted(1), noted(2)]).await.unwrap();
-    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    let ids = store.ids(&stream).await;
+    subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
     assert_eq!(store.numbers(&stream).await, [1, 2]);
     assert_eq!(store.load_stream::<Noted>(&stream).await.unwrap().len(), 2);
     assert_eq!(store.load_stream::<super::ledger::Ledger>(&stream).await.unwrap().len(), 2);
@@ -126,12 +134,12 @@ pub(super) async fn clause_11_4_only_the_aggregate_sees_it(subject: Subject) {
 
 pub(super) async fn clause_11_4_a_state_of_another_format_is_ignored(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
-    let appended = store.append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
-    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    let ids = with_numbers(&store, &id, &[1, 2]).await;
+    subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
     let counts = Repository::<Count>::new(&store).snapshot_every(1);
     assert_eq!(counts.load(&id).await.unwrap().notes, 2);
     // Both are kept, beside each other.
-    let other = StateRequest { format: Count::FORMAT, ..state(&id, 2, appended.position, 0) };
+    let other = StateRequest { format: Count::FORMAT, ..state(&id, 2, ids[1], 0) };
     subject.backend().save_state(other).await.unwrap();
     assert_eq!(counts.load(&id).await.unwrap().notes, 1);
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
@@ -141,8 +149,8 @@ pub(super) async fn clause_11_4_a_state_that_does_not_decode_gives_way_to_histor
     let store = subject.store();
     for (name, data) in [("1", r#"{"state":{"sum":"forty"}}"#), ("2", r#"{"state":[]}"#), ("3", "{}")] {
         let id = tally(name);
-        let appended = store.append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
-        let broken = StateRequest { data: data.to_owned(), ..state(&id, 2, appended.position, 0) };
+        let ids = with_numbers(&store, &id, &[1, 2]).await;
+        let broken = StateRequest { data: data.to_owned(), ..state(&id, 2, ids[1], 0) };
         subject.backend().save_state(broken).await.unwrap();
         assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 3);
     }
@@ -150,41 +158,89 @@ pub(super) async fn clause_11_4_a_state_that_does_not_decode_gives_way_to_histor
 
 pub(super) async fn clause_11_4_a_later_state_stays(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
-    let first = store.append(&stream_of(&id), noted(1)).await.unwrap();
-    let second = store.append(&stream_of(&id), noted(2)).expected_version(1).await.unwrap();
-    subject.backend().save_state(state(&id, 2, second.position, 40)).await.unwrap();
-    subject.backend().save_state(state(&id, 1, first.position, 50)).await.unwrap();
+    let ids = with_numbers(&store, &id, &[1, 2]).await;
+    subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
+    subject.backend().save_state(state(&id, 1, ids[0], 50)).await.unwrap();
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
 }
 
 pub(super) async fn clause_11_4_what_is_left_of_a_deleted_stream_does_not_count(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
     let stream = stream_of(&id);
-    let before = store.append(&stream, [noted(1), noted(2)]).await.unwrap();
-    subject.backend().save_state(state(&id, 2, before.position, 40)).await.unwrap();
+    let before = with_numbers(&store, &id, &[1, 2]).await;
+    subject.backend().save_state(state(&id, 2, before[1], 40)).await.unwrap();
     store.delete_stream(&stream).await.unwrap();
     assert!(snapshotting(&store).load(&id).await.unwrap().is_new());
     // Somebody was late: the events that the state stands for are gone.
-    subject.backend().save_state(state(&id, 2, before.position, 40)).await.unwrap();
-    let anew = store.append(&stream, [noted(5), noted(6), noted(7)]).await.unwrap();
-    subject.backend().save_state(state(&id, 2, before.position, 40)).await.unwrap();
-    // A position that belongs to another version of the stream.
-    subject.backend().save_state(state(&id, 2, anew.position, 40)).await.unwrap();
+    subject.backend().save_state(state(&id, 2, before[1], 40)).await.unwrap();
+    let anew = with_numbers(&store, &id, &[5, 6, 7]).await;
+    subject.backend().save_state(state(&id, 2, before[1], 40)).await.unwrap();
+    // An event of the stream, and not at that version.
+    subject.backend().save_state(state(&id, 2, anew[2], 40)).await.unwrap();
+    // Made of an event that is gone, of one at another version, of one of another stream.
+    let other = with_numbers(&store, &tally("2"), &[1, 2]).await;
+    for (version, event) in [(2, before[1]), (1, anew[1]), (2, other[1])] {
+        let made_of = Some(EventAt { version, id: event });
+        let request = StateRequest { made_of, ..state(&id, 3, anew[2], 40) };
+        subject.backend().save_state(request).await.unwrap();
+    }
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 18);
+    let made_of = Some(EventAt { version: 2, id: anew[1] });
+    subject.backend().save_state(StateRequest { made_of, ..state(&id, 3, anew[2], 40) }).await.unwrap();
+    assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
+}
+
+/// Loaded at version 2; deleted and made anew up to version 2; saved. The save succeeds, by its version. The state that
+/// would be kept is that of no stream.
+pub(super) async fn clause_11_4_the_state_of_a_stream_that_was_exchanged_is_not_kept(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let tallies = tallies(&store).snapshot_every(3);
+    with_numbers(&store, &id, &[100, 200]).await;
+    let mut exchanged = tallies.load(&id).await.unwrap();
+    exchanged.execute(Tally::note(3)).unwrap();
+    store.delete_stream(&stream_of(&id)).await.unwrap();
+    with_numbers(&store, &id, &[1, 2]).await;
+    tallies.save(&mut exchanged).await.unwrap();
+    // A load finds that it is time, and keeps what history says.
+    assert_eq!(tallies.load(&id).await.unwrap().sum, 6);
+    kept(&subject, &id, 3).await;
+    assert_eq!(tallies.load(&id).await.unwrap().sum, 6);
 }
 
 pub(super) async fn clause_11_4_tenants_have_states_of_their_own(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
     let acme = store.for_tenant(tenant("acme"));
-    let ours = store.append(&stream_of(&id), noted(1)).await.unwrap();
-    let theirs = acme.append(&stream_of(&id), noted(2)).await.unwrap();
-    subject.backend().save_state(state(&id, 1, ours.position, 40)).await.unwrap();
+    let (ours, theirs) = (with_numbers(&store, &id, &[1]).await, with_numbers(&acme, &id, &[2]).await);
+    subject.backend().save_state(state(&id, 1, ours[0], 40)).await.unwrap();
     assert_eq!(snapshotting(&acme).load(&id).await.unwrap().sum, 2);
-    let request = StateRequest { tenant: tenant("acme"), ..state(&id, 1, theirs.position, 50) };
+    let request = StateRequest { tenant: tenant("acme"), ..state(&id, 1, theirs[0], 50) };
     subject.backend().save_state(request).await.unwrap();
     assert_eq!(snapshotting(&acme).load(&id).await.unwrap().sum, 50);
     acme.delete_stream(&stream_of(&id)).await.unwrap();
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
+}
+
+pub(super) async fn clause_11_4_a_held_aggregate_is_kept_every_n_events_and_no_more_often(subject: Subject) {
+    let (store, id) = (subject.faulty(), tally("1"));
+    let tallies = Repository::<Tally>::new(&store).snapshot_every(EVERY);
+    let mut held = tallies.load(&id).await.unwrap();
+    let before = store.backend().calls();
+    for number in 1..=2 * EVERY + 5 {
+        held.execute(Tally::note(number)).unwrap();
+        tallies.save(&mut held).await.unwrap();
+    }
+    kept(&subject, &id, 2 * EVERY).await;
+    assert_eq!(store.backend().calls() - before, 2 * EVERY + 5 + 2);
+}
+
+pub(super) async fn clause_11_4_a_load_that_has_read_so_many_events_keeps_the_state_too(subject: Subject) {
+    let (store, id) = (subject.store(), tally("1"));
+    let numbers: Vec<_> = (1..=EVERY).collect();
+    with_numbers(&store, &id, &numbers).await;
+    snapshotting(&store).load(&id).at_version(EVERY).await.unwrap();
+    assert!(loaded(&subject, TenantId::DEFAULT, &id, Tally::FORMAT).await.snapshot.is_none());
+    snapshotting(&store).load(&id).await.unwrap();
+    assert!(kept(&subject, &id, EVERY).await.events.is_empty());
 }
 
 pub(super) async fn clause_11_4_a_state_that_cannot_be_written_fails_no_command(subject: Subject) {
@@ -203,8 +259,8 @@ pub(super) async fn clause_11_4_a_state_that_cannot_be_written_fails_no_command(
 
 pub(super) async fn clause_11_4_a_state_survives_reopening(subject: Subject) {
     let id = tally("1");
-    let appended = subject.store().append(&stream_of(&id), [noted(1), noted(2)]).await.unwrap();
-    subject.backend().save_state(state(&id, 2, appended.position, 40)).await.unwrap();
+    let ids = with_numbers(&subject.store(), &id, &[1, 2]).await;
+    subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
     let subject = subject.reopened().await;
     assert_eq!(snapshotting(&subject.store()).load(&id).await.unwrap().sum, 40);
 }

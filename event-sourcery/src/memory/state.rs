@@ -11,9 +11,9 @@ use super::journal::{Done, Journal};
 use super::log::{self, Log};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
-    AppendRequest, DeleteRequest, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent, Requirement,
-    ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord, StreamAppend,
-    StreamState, Written,
+    AppendRequest, DeleteRequest, EventAt, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent,
+    Requirement, ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord,
+    StreamAppend, StreamState, Written,
 };
 use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
@@ -137,12 +137,18 @@ impl State {
 
     pub(super) fn save_state(&mut self, request: StateRequest) {
         let Some(stream) = self.streams.get_mut(&key(&request.tenant, &request.stream)) else { return };
-        if !stream.holds(&request) {
+        let holds = |at: EventAt| {
+            let place = usize::try_from(at.version).ok().and_then(|version| version.checked_sub(1));
+            let position = place.and_then(|place| stream.positions.get(place));
+            stream.versioned && position.is_some() && self.ids.get(&at.id) == position
+        };
+        if !holds(request.behind) || !request.made_of.is_none_or(holds) {
             return;
         }
+        // Whatever is kept is about events that are there: a deleted stream takes its states with it.
         let same = |state: &&mut StateRequest| state.name == request.name && state.format == request.format;
         match stream.states.iter_mut().find(same) {
-            Some(state) if state.position >= request.position => {}
+            Some(state) if state.behind.version >= request.behind.version => {}
             Some(state) => *state = request,
             None => stream.states.push(request),
         }
@@ -366,19 +372,12 @@ impl Stream {
         Self { key, id, versioned, positions: Vec::new(), snapshots: Vec::new(), states: Vec::new() }
     }
 
-    /// Whether the event is there that a state was taken behind.
-    fn holds(&self, state: &StateRequest) -> bool {
-        let at = usize::try_from(state.version).ok().and_then(|version| version.checked_sub(1));
-        let position = at.and_then(|at| self.positions.get(at));
-        self.versioned && position.is_some_and(|position| position.to_i64() == state.position.to_i64())
-    }
-
     fn state_of(&self, name: &str, format: u16) -> Option<StoredEvent> {
         let is_meant = |state: &&StateRequest| state.name == name && state.format == format;
         self.states.iter().find(is_meant).map(|state| StoredEvent {
             position: Position::START,
-            version: Some(state.version),
-            id: Uuid::nil(),
+            version: Some(state.behind.version),
+            id: state.behind.id,
             name: state.name.into(),
             data: state.data.as_str().into(),
             context: Cow::Borrowed("{}"),

@@ -27,8 +27,9 @@ impl<E: Event> Given<E> {
     {
         let mut aggregate = Emitting::<A>::after(&self.history);
         let result = command(&mut aggregate);
+        // A rejected command leaves neither events nor changed state.
+        let aggregate = if result.is_ok() { aggregate } else { Emitting::after(&self.history) };
         let (state, emitted) = aggregate.into_events();
-        let emitted = if result.is_ok() { emitted } else { Vec::new() };
         Decided { history: self.history, state, emitted, result }
     }
 }
@@ -102,26 +103,22 @@ where
     where
         T: PartialEq,
     {
-        self.accepted();
-        let expected = Ok(value);
-        let as_text = |result: &Result<T, F>| result.as_ref().ok().map(|value| format!("{value:#?}"));
-        if expected.as_ref().ok() != self.result.as_ref().ok() {
-            let (expected, actual) = (as_text(&expected), as_text(&self.result));
-            difference::assert_equal("what the command returned", &self.given(), &expected, &actual);
-        }
+        let actual = self.accepted();
+        difference::assert_equal("what the command returned", &self.given(), &value, actual);
         self
     }
 
-    /// Looks at the state that the emitted events have made.
+    /// Looks at the state that the emitted events have made; where it was rejected, at the state before.
     pub fn then_state(self, look: impl FnOnce(&A)) -> Self {
         look(&self.state);
         self
     }
 
     #[track_caller]
-    fn accepted(&self) {
-        if let Err(error) = &self.result {
-            panic!("the command was rejected: {error:?}\n{}", self.given());
+    fn accepted(&self) -> &T {
+        match &self.result {
+            Ok(value) => value,
+            Err(error) => panic!("the command was rejected: {error:?}\n{}", self.given()),
         }
     }
 

@@ -43,6 +43,7 @@ use crate::wrapped_event::Recorded;
 /// # Panics
 ///
 /// Where the events cannot be appended.
+#[track_caller]
 pub fn history(stream: &StreamId, events: impl IntoEvents + Send) -> History {
     let history = History { store: EventStore::new(MemoryBackend::new()) };
     history.and(stream, events)
@@ -61,6 +62,7 @@ impl History {
     /// # Panics
     ///
     /// Where the events cannot be appended.
+    #[track_caller]
     pub fn and(self, stream: &StreamId, events: impl IntoEvents + Send) -> Self {
         self.and_of(TenantId::DEFAULT, stream, events)
     }
@@ -70,6 +72,7 @@ impl History {
     /// # Panics
     ///
     /// Where the events cannot be appended.
+    #[track_caller]
     pub fn and_of(self, tenant: TenantId, stream: &StreamId, events: impl IntoEvents + Send) -> Self {
         let store = self.store.for_tenant(tenant);
         let appended = in_runtime(async move || {
@@ -200,9 +203,24 @@ impl Handled {
         stream: &StreamId,
         events: impl IntoIterator<Item = E>,
     ) -> Self {
+        self.then_of(&TenantId::DEFAULT, stream, events)
+    }
+
+    /// The same for a stream of a tenant's.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not so, with the difference.
+    #[track_caller]
+    pub fn then_of<E: Event + Debug + PartialEq>(
+        self,
+        tenant: &TenantId,
+        stream: &StreamId,
+        events: impl IntoIterator<Item = E>,
+    ) -> Self {
         self.succeeded();
         let expected: Vec<E> = events.into_iter().collect();
-        let names = |record: &Recorded<RawEvent>| record.stream_id == *stream;
+        let names = |record: &Recorded<RawEvent>| record.stream_id == *stream && record.tenant_id == *tenant;
         let appended: Vec<_> = self.appended().into_iter().filter(names).collect();
         let decoded = appended.iter().map(|record| {
             let raw = &record.wrapped_event.event;

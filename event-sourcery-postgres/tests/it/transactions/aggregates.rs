@@ -52,7 +52,7 @@ async fn a_command_and_the_callers_rows_are_both_kept_or_neither() {
             let mut seen = counters.on(scene.store.within(&mut tx)).load(&id).await.unwrap();
             assert_eq!((seen.count, seen.stored_version()), (1, 1), "it sees what it has written");
             seen.execute(Counter::count).unwrap();
-            counters.on(scene.store.within(&mut tx)).save(&mut seen).await.unwrap();
+            counters.on(scene.store.within(&mut tx)).save(seen).await.unwrap();
             assert!(counters.load(&id).await.unwrap().is_new(), "nobody else does");
             if commit {
                 tx.commit().await.unwrap();

@@ -108,7 +108,7 @@ fn a_handler_works_for_the_events_tenant_and_in_a_transaction() {
             tx.append(&parcel(&item), Packed { item }).run()?;
             Ok(())
         });
-    handled.then(&parcel("milk"), [packed("milk")]).then(&parcel("tea"), [packed("tea")]);
+    handled.then_of(&acme, &parcel("milk"), [packed("milk")]).then(&parcel("tea"), [packed("tea")]);
 }
 
 #[tokio::test]
