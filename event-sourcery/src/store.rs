@@ -302,6 +302,10 @@ impl<B: Backend> EventStore<B> {
         self.for_tenant(event.tenant_id.clone()).caused_by(&event.wrapped_event)
     }
 
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     pub(crate) fn into_scope(self) -> Scope {
         self.scope
     }
