@@ -135,7 +135,11 @@ impl EnumExpansion<'_> {
             Content::Gathered(ty) => Some(self.trace_gathered(ty)),
             Content::CatchAll(_) => None,
         });
-        let traced: Vec<_> = traced.collect();
+        let splits = (!self.splits.is_empty()).then(|| {
+            let names = self.split_names();
+            quote!(forms.split::<Self>(&[#(#names),*]);)
+        });
+        let traced: Vec<_> = traced.chain(splits).collect();
         for_the_schema_lock(self.support, &traced)
     }
 

@@ -9,6 +9,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use self::forms::{current_version, split, upcast};
 pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
+#[cfg(feature = "testing")]
+pub(crate) use self::variant::deserialize_variant;
 pub use self::variant::{decode_variant, encode_variant};
 pub use crate::error::{DecodeError, PayloadError};
 pub use crate::event::{Event, RawEvent};

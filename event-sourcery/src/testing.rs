@@ -4,10 +4,11 @@
 //! [dev-dependencies]
 //! event-sourcery = { version = "0.1", features = ["testing"] }
 //! ```
-
-#![allow(clippy::panic, reason = "this is for tests: a panic is a failed test")]
+//!
+//! [`SchemaLock`] fails a test when a change of your event types could not read what is stored.
 
 mod schema_lock;
 
 #[doc(hidden)]
 pub use self::schema_lock::Forms;
+pub use self::schema_lock::SchemaLock;
