@@ -17,7 +17,7 @@ pub(crate) fn of_struct(
     support: &Support<'_>,
     decode: impl Fn(&TokenStream) -> TokenStream,
 ) -> TokenStream {
-    let traced = trace_own(stored, (!is_empty).then_some(None));
+    let traced = trace_own(stored, (!is_empty).then_some(None), support);
     let forms = for_the_schema_lock(support, &[traced]);
     if stored.steps.is_empty() {
         return forms;
@@ -130,8 +130,8 @@ impl EnumExpansion<'_> {
 
     fn trace(&self) -> TokenStream {
         let traced = self.variants.iter().filter_map(|Variant { content, .. }| match content {
-            Content::Empty(stored) => Some(trace_own(stored, None)),
-            Content::Named { stored, index } => Some(trace_own(stored, Some(Some(*index)))),
+            Content::Empty(stored) => Some(trace_own(stored, None, self.support)),
+            Content::Named { stored, index } => Some(trace_own(stored, Some(Some(*index)), self.support)),
             Content::Gathered(ty) => Some(self.trace_gathered(ty)),
             Content::CatchAll(_) => None,
         });
@@ -176,20 +176,22 @@ fn decode_stored(support: &Support<'_>, body: &TokenStream) -> TokenStream {
 }
 
 /// `variant`: none for an event without fields, and within it the index of a variant, none for a struct.
-fn trace_own(stored: &Stored, variant: Option<Option<u32>>) -> TokenStream {
+fn trace_own(stored: &Stored, variant: Option<Option<u32>>, support: &Support<'_>) -> TokenStream {
     let (names, version) = (&stored.names, version(stored));
-    let trace = match variant {
-        None => quote!(no_fields::<Self>(&[#(#names),*], #version)),
-        Some(None) => quote!(fields::<Self>(&[#(#names),*], #version)),
-        Some(Some(index)) => quote!(variant::<Self>(&[#(#names),*], #version, #index)),
-    };
-    quote!(forms.#trace;)
+    let by_serde = quote!((&#support::ReadBySerde::<Self>::new()));
+    match variant {
+        None => quote!(forms.no_fields::<Self>(&[#(#names),*], #version);),
+        Some(None) => quote!(#by_serde.fields(forms, &[#(#names),*], #version);),
+        Some(Some(index)) => quote!(#by_serde.variant(forms, &[#(#names),*], #version, #index);),
+    }
 }
 
 fn for_the_schema_lock(support: &Support<'_>, traced: &[impl ToTokens]) -> TokenStream {
     quote! {
         #support::for_the_schema_lock! {
             fn forms(forms: &mut #support::Forms) {
+                #[allow(unused_imports, reason = "an enum may have no event of its own")]
+                use #support::{NotTraced as _, Traced as _};
                 #(#traced)*
             }
         }

@@ -16,7 +16,7 @@ pub use crate::error::{DecodeError, PayloadError};
 pub use crate::event::{Event, RawEvent};
 use crate::payload;
 #[cfg(feature = "testing")]
-pub use crate::testing::Forms;
+pub use crate::testing::{Forms, NotTraced, ReadBySerde, Traced};
 pub use crate::upcast::{Split, Upcaster};
 
 /// Keeps what only the schema lock needs, and only while its feature is on.

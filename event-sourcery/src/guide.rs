@@ -3,7 +3,7 @@
 #[doc = include_str!("../guide/defining-events.md")]
 pub mod defining_events {}
 
-// Its code needs the feature `testing` and a folder to write to.
+// Its code needs the feature `testing`.
 #[cfg_attr(any(not(doctest), feature = "testing"), doc = include_str!("../guide/evolving-events.md"))]
 pub mod evolving_events {}
 

@@ -9,6 +9,6 @@
 
 mod schema_lock;
 
-#[doc(hidden)]
-pub use self::schema_lock::Forms;
 pub use self::schema_lock::SchemaLock;
+#[doc(hidden)]
+pub use self::schema_lock::{Forms, NotTraced, ReadBySerde, Traced};

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use self::compare::{Comparison, GivenSample, compare};
 use self::file::LockFile;
 #[doc(hidden)]
-pub use self::forms::Forms;
+pub use self::forms::{Forms, NotTraced, ReadBySerde, Traced};
 use crate::error::DecodeError;
 use crate::event::Event;
 

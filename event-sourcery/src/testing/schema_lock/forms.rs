@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
@@ -61,26 +62,6 @@ impl Forms {
         self.add::<E>(names, schema_version, ShapeOf::NoFields);
     }
 
-    /// A struct with fields.
-    pub fn fields<E: Event + DeserializeOwned>(
-        &mut self,
-        names: &'static [&'static str],
-        schema_version: u32,
-    ) {
-        self.add::<E>(names, schema_version, ShapeOf::Fields(|probe| E::deserialize(probe).map(drop)));
-    }
-
-    /// A variant with named fields; `index` as serde counts.
-    pub fn variant<E: Event + DeserializeOwned>(
-        &mut self,
-        names: &'static [&'static str],
-        schema_version: u32,
-        index: u32,
-    ) {
-        let of = ShapeOf::Variant(|index, probe| deserialize_variant::<E, _>(index, probe).map(drop), index);
-        self.add::<E>(names, schema_version, of);
-    }
-
     /// Former names that are split.
     pub fn split<E: Event>(&mut self, names: &'static [&'static str]) {
         self.splits.extend(names.iter().map(|name| (*name, type_name::<E>())));
@@ -124,3 +105,47 @@ impl Form {
         samples
     }
 }
+
+/// A type that is read through serde. Where it turns out not to be, the derive reports that, and this says nothing: the
+/// second trait takes the calls that the first one's bounds refuse.
+#[derive(Debug)]
+pub struct ReadBySerde<E>(PhantomData<fn() -> E>);
+
+impl<E> ReadBySerde<E> {
+    /// For derived code.
+    #[allow(clippy::new_without_default, reason = "only derived code makes one")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// For what serde reads.
+pub trait Traced {
+    /// A struct with fields.
+    fn fields(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32);
+
+    /// A variant with named fields; `index` as serde counts.
+    fn variant(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32, index: u32);
+}
+
+impl<E: Event + DeserializeOwned> Traced for ReadBySerde<E> {
+    fn fields(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32) {
+        forms.add::<E>(names, schema_version, ShapeOf::Fields(|probe| E::deserialize(probe).map(drop)));
+    }
+
+    fn variant(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32, index: u32) {
+        let of = ShapeOf::Variant(|index, probe| deserialize_variant::<E, _>(index, probe).map(drop), index);
+        forms.add::<E>(names, schema_version, of);
+    }
+}
+
+/// For what serde does not read: it does not compile anyway.
+pub trait NotTraced {
+    /// Nothing.
+    fn fields(&self, _: &mut Forms, _: &'static [&'static str], _: u32) {}
+
+    /// Nothing.
+    fn variant(&self, _: &mut Forms, _: &'static [&'static str], _: u32, _: u32) {}
+}
+
+impl<E> NotTraced for &ReadBySerde<E> {}
