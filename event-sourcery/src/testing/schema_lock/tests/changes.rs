@@ -182,6 +182,24 @@ fn two_types_that_share_an_alias_are_refused() {
 }
 
 #[test]
+fn a_name_that_two_enums_split_is_refused() {
+    #[derive(Event)]
+    #[event(crate = "crate", upcast("Paid" = split))]
+    enum Invoice {
+        Closed,
+    }
+    #[derive(Event)]
+    #[event(crate = "crate", upcast("Paid" = split))]
+    enum Order {
+        Shipped,
+    }
+    let lock = Lock::of::<Invoice>();
+    let message = lock.with::<Invoice>().events::<Order>().run(true).unwrap_err();
+    assert!(message.contains("\"Paid\" is a name of two events"), "{message}");
+    assert!(message.contains("Invoice (split)") && message.contains("Order (split)"), "{message}");
+}
+
+#[test]
 fn a_type_that_two_enums_gather_is_one() {
     #[derive(Event)]
     #[event(crate = "crate")]
