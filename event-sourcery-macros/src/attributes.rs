@@ -9,6 +9,7 @@ use syn::parse::ParseBuffer;
 use syn::{Attribute, Field, Ident, LitStr, Path};
 
 use crate::errors::Errors;
+use crate::upcasts::{self, Split};
 
 /// As many characters as the stores' column for it has.
 const LONGEST_NAME: usize = 200;
@@ -24,9 +25,9 @@ pub(crate) enum Place {
 impl Place {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Struct => &["name", "alias", "crate"],
-            Self::Enum => &["crate"],
-            Self::Variant => &["name", "alias", "catch_all"],
+            Self::Struct => &["name", "alias", "upcast", "crate"],
+            Self::Enum => &["upcast", "crate"],
+            Self::Variant => &["name", "alias", "upcast", "catch_all"],
         }
     }
 
@@ -47,11 +48,22 @@ impl Place {
     }
 }
 
+/// How an event is stored: under which name, after it the former ones, and how older forms become the current one.
+pub(crate) struct Stored {
+    pub(crate) names: Vec<LitStr>,
+    pub(crate) steps: Vec<Path>,
+}
+
 /// All `#[event(..)]` attributes of one type or variant.
 #[derive(Default)]
 pub(crate) struct Attributes {
     pub(crate) name: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
+    /// The functions from each form to the next.
+    pub(crate) steps: Vec<Path>,
+    /// On an enum: the former names that it splits.
+    pub(crate) splits: Vec<Split>,
+    upcast: Option<Path>,
     pub(crate) catch_all: Option<Path>,
     pub(crate) library: Option<Path>,
 }
@@ -78,6 +90,18 @@ impl Attributes {
             }
             "name" => self.name = Some(text(meta, &key)?),
             "alias" => self.aliases.push(text(meta, &key)?),
+            "upcast" if self.upcast.is_some() => {
+                return Err(
+                    meta.error("there is one list of upcasters, in order: put these into the first one")
+                );
+            }
+            "upcast" => {
+                self.upcast = Some(meta.path.clone());
+                match place {
+                    Place::Enum => self.splits = upcasts::splits(meta)?,
+                    Place::Struct | Place::Variant => self.steps = upcasts::steps(meta)?,
+                }
+            }
             "crate" => self.library = Some(path(&text(meta, &key)?)?),
             _ => self.catch_all = Some(meta.path.clone()),
         }
@@ -85,7 +109,7 @@ impl Attributes {
     }
 
     /// The name, which is the identifier unless another is given, and the aliases.
-    pub(crate) fn names(&self, ident: &Ident, errors: &mut Errors) -> Vec<LitStr> {
+    fn names(&self, ident: &Ident, errors: &mut Errors) -> Vec<LitStr> {
         let default = || LitStr::new(&ident.unraw().to_string(), ident.span());
         let name = self.name.clone().unwrap_or_else(default);
         let names: Vec<_> = std::iter::once(name).chain(self.aliases.iter().cloned()).collect();
@@ -95,9 +119,19 @@ impl Attributes {
         names
     }
 
-    /// The names that were written out: those that cannot belong to something that has names of its own.
-    pub(crate) fn written_names(&self) -> impl Iterator<Item = &LitStr> {
-        self.name.iter().chain(&self.aliases)
+    /// The names, and the steps from each form to the next.
+    pub(crate) fn stored(&self, ident: &Ident, errors: &mut Errors) -> Stored {
+        Stored { names: self.names(ident, errors), steps: self.steps.clone() }
+    }
+
+    /// What was written out, and cannot belong to something that has names and forms of its own.
+    pub(crate) fn refuse_names_and_steps(&self, message: &str, errors: &mut Errors) {
+        for name in self.name.iter().chain(&self.aliases) {
+            errors.add(name, message);
+        }
+        if let Some(upcast) = &self.upcast {
+            errors.add(upcast, message);
+        }
     }
 }
 
@@ -112,7 +146,7 @@ fn path(text: &LitStr) -> syn::Result<Path> {
     text.parse_with(Path::parse_mod_style).map_err(|_| refusal())
 }
 
-fn check_limits(name: &LitStr, errors: &mut Errors) {
+pub(crate) fn check_limits(name: &LitStr, errors: &mut Errors) {
     let characters = name.value().chars().count();
     if characters == 0 {
         errors.add(name, "an event's name cannot be empty");

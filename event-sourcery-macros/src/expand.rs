@@ -3,9 +3,11 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Ident, LitStr, Path};
+use syn::{Ident, Path};
 
+use crate::attributes::Stored;
 use crate::expand_enum::EnumExpansion;
+use crate::expand_forms;
 use crate::model::{Declaration, Shape};
 
 /// The implementations for a declaration.
@@ -13,11 +15,11 @@ pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
     let Declaration { ident, library, shape } = declaration;
     let support = Support(library);
     match shape {
-        Shape::Struct { names, is_empty } => {
-            implementation(ident, &support, &of_struct(ident, names, *is_empty, &support))
+        Shape::Struct { stored, is_empty } => {
+            implementation(ident, &support, &of_struct(ident, stored, *is_empty, &support))
         }
-        Shape::Enum(variants) => {
-            let expansion = EnumExpansion { ident, support: &support, variants };
+        Shape::Enum { variants, splits } => {
+            let expansion = EnumExpansion { ident, support: &support, variants, splits };
             let (event, checks) = (implementation(ident, &support, &expansion.items()), expansion.checks());
             let conversions = expansion.conversions();
             quote!(#event #checks #conversions)
@@ -58,10 +60,12 @@ pub(crate) struct Items {
     pub(crate) event_name: TokenStream,
     pub(crate) encode: TokenStream,
     pub(crate) decode: TokenStream,
+    /// What is not as the trait provides it.
+    pub(crate) forms: TokenStream,
 }
 
 fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenStream {
-    let Items { names, catch_all, event_name, encode, decode } = items;
+    let Items { names, catch_all, event_name, encode, decode, forms } = items;
     quote! {
         #[automatically_derived]
         impl #support::Event for #ident {
@@ -79,20 +83,30 @@ fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenS
             fn decode(name: &str, data: &str) -> ::core::result::Result<Self, #support::DecodeError> {
                 #decode
             }
+
+            #forms
         }
     }
 }
 
-fn of_struct(ident: &Ident, names: &[LitStr], is_empty: bool, support: &Support<'_>) -> Items {
+fn of_struct(ident: &Ident, stored: &Stored, is_empty: bool, support: &Support<'_>) -> Items {
+    let names = &stored.names;
     let name = names.first();
     // A serde derive that is missing is reported where the type has its name.
     let (span, at_ident) = (place(ident), support.at(place(ident)));
-    let (encode, decode) = if is_empty {
-        let encode = quote!(::core::result::Result::Ok(#support::encode_empty()));
-        (encode, quote!(#support::decode_empty(data).map(|()| Self {})))
+    let encode = if is_empty {
+        quote!(::core::result::Result::Ok(#support::encode_empty()))
     } else {
-        (quote_spanned!(span=> #at_ident::encode(self)), quote_spanned!(span=> #at_ident::decode(data)))
+        quote_spanned!(span=> #at_ident::encode(self))
     };
+    let decode = |data: &TokenStream| {
+        if is_empty {
+            quote!(#support::decode_empty(#data).map(|()| Self {}))
+        } else {
+            quote_spanned!(span=> #at_ident::decode(#data))
+        }
+    };
+    let decoded = decode(&quote!(data));
     Items {
         names: quote!(&[#(#names),*]),
         catch_all: false,
@@ -100,9 +114,10 @@ fn of_struct(ident: &Ident, names: &[LitStr], is_empty: bool, support: &Support<
         encode,
         decode: quote! {
             match name {
-                #(#names)|* => #decode,
+                #(#names)|* => #decoded,
                 _ => ::core::result::Result::Err(#support::DecodeError::UnknownName),
             }
         },
+        forms: expand_forms::of_struct(stored, is_empty, support, decode),
     }
 }

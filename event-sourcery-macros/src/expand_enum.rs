@@ -2,36 +2,61 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Ident, Type};
+use syn::{Ident, LitStr, Type};
 
 use crate::expand::{Items, Support, place};
 use crate::model::{Content, Variant};
+use crate::upcasts::Split;
 
 pub(crate) struct EnumExpansion<'a> {
     pub(crate) ident: &'a Ident,
     pub(crate) support: &'a Support<'a>,
     pub(crate) variants: &'a [Variant],
+    pub(crate) splits: &'a [Split],
 }
 
 impl EnumExpansion<'_> {
     pub(crate) fn items(&self) -> Items {
         let event_name = self.variants.iter().map(|variant| self.event_name(variant));
         let encode = self.variants.iter().map(|variant| self.encode(variant));
-        let is_catch_all = |variant: &&Variant| matches!(variant.content, Content::CatchAll(_));
-        let catch_all = self.variants.iter().find(is_catch_all);
-        let named = self.variants.iter().filter(|variant| !is_catch_all(variant));
-        let decode = named.chain(catch_all).map(|variant| self.decode(variant));
+        let decode = self.catch_all_last().map(|variant| self.decode(variant));
         let support = self.support;
-        let otherwise = catch_all
-            .is_none()
-            .then(|| quote!(_ => ::core::result::Result::Err(#support::DecodeError::UnknownName),));
+        // The catch-all takes every other name; a name that is split has no current form.
+        let split = self.split_names().next().map(|_| {
+            let names = self.split_names();
+            quote!(#(#names)|* => ::core::result::Result::Err(#support::DecodeError::UnknownName),)
+        });
+        let otherwise = self.otherwise();
         Items {
             names: self.names(),
-            catch_all: catch_all.is_some(),
+            catch_all: self.has_catch_all(),
             event_name: quote!(match self { #(#event_name)* }),
             encode: quote!(match self { #(#encode)* }),
-            decode: quote!(match name { #(#decode)* #otherwise }),
+            decode: quote!(match name { #split #(#decode)* #otherwise }),
+            forms: self.forms(),
         }
+    }
+
+    /// The variants in the order in which a name is looked for.
+    pub(crate) fn catch_all_last(&self) -> impl Iterator<Item = &Variant> {
+        let is_catch_all = |variant: &&Variant| matches!(variant.content, Content::CatchAll(_));
+        let named = self.variants.iter().filter(move |variant| !is_catch_all(variant));
+        named.chain(self.variants.iter().filter(is_catch_all))
+    }
+
+    fn has_catch_all(&self) -> bool {
+        self.variants.iter().any(|variant| matches!(variant.content, Content::CatchAll(_)))
+    }
+
+    pub(crate) fn split_names(&self) -> impl Iterator<Item = &LitStr> {
+        self.splits.iter().map(|split| &split.name)
+    }
+
+    /// The last arm of a match on names.
+    pub(crate) fn otherwise(&self) -> Option<TokenStream> {
+        let support = self.support;
+        (!self.has_catch_all())
+            .then(|| quote!(_ => ::core::result::Result::Err(#support::DecodeError::UnknownName),))
     }
 
     /// A conversion from the type of each gathered event.
@@ -62,6 +87,11 @@ impl EnumExpansion<'_> {
             let (list, variant) = (self.name_list(variant)?, variant.ident.to_string());
             Some(quote!((#variant, #list)))
         });
+        let splits = self.split_names().map(|name| {
+            let owner = format!("upcast({name:?} = ..)", name = name.value());
+            quote!((#owner, &[#name]))
+        });
+        let names = names.chain(splits);
         let (span, support) = (place(self.ident), self.support.at(place(self.ident)));
         let ident = self.ident;
         let total = quote!({ <#ident as #support::Event>::NAMES.len() });
@@ -79,10 +109,12 @@ impl EnumExpansion<'_> {
     fn names(&self) -> TokenStream {
         if self.gathered().next().is_none() {
             let names = self.variants.iter().flat_map(|variant| variant.content.names());
+            let names = names.chain(self.split_names());
             return quote!(&[#(#names),*]);
         }
-        let (support, lists) =
-            (self.support, self.variants.iter().filter_map(|variant| self.name_list(variant)));
+        let (support, split) = (self.support, self.split_names());
+        let lists = self.variants.iter().filter_map(|variant| self.name_list(variant));
+        let lists = lists.chain(std::iter::once(quote!(&[#(#split),*])));
         quote! {{
             const LISTS: &[&[&str]] = &[#(#lists),*];
             &#support::concat::<{ #support::count(LISTS) }>(LISTS)
@@ -92,7 +124,10 @@ impl EnumExpansion<'_> {
     /// The names that a variant decodes, if it says which.
     fn name_list(&self, variant: &Variant) -> Option<TokenStream> {
         match &variant.content {
-            Content::Empty { names } | Content::Named { names, .. } => Some(quote!(&[#(#names),*])),
+            Content::Empty(_) | Content::Named { .. } => {
+                let names = variant.content.names();
+                Some(quote!(&[#(#names),*]))
+            }
             Content::Gathered(ty) => {
                 let event = self.as_event(ty);
                 Some(quote!(#event::NAMES))
@@ -103,8 +138,8 @@ impl EnumExpansion<'_> {
 
     fn event_name(&self, Variant { ident, content }: &Variant) -> TokenStream {
         match content {
-            Content::Empty { names } | Content::Named { names, .. } => {
-                let name = names.first();
+            Content::Empty(stored) | Content::Named { stored, .. } => {
+                let name = stored.names.first();
                 quote!(Self::#ident { .. } => ::std::borrow::Cow::Borrowed(#name),)
             }
             Content::Gathered(ty) | Content::CatchAll(ty) => {
@@ -117,7 +152,7 @@ impl EnumExpansion<'_> {
     fn encode(&self, Variant { ident, content }: &Variant) -> TokenStream {
         let support = self.support;
         match content {
-            Content::Empty { .. } => {
+            Content::Empty(_) => {
                 quote!(Self::#ident { .. } => ::core::result::Result::Ok(#support::encode_empty()),)
             }
             Content::Named { .. } => {
@@ -135,12 +170,8 @@ impl EnumExpansion<'_> {
     fn decode(&self, Variant { ident, content }: &Variant) -> TokenStream {
         let support = self.support;
         match content {
-            Content::Empty { names } => {
-                quote!(#(#names)|* => #support::decode_empty(data).map(|()| Self::#ident {}),)
-            }
-            Content::Named { names, index } => {
-                let (span, support) = (place(self.ident), support.at(place(self.ident)));
-                let decode = quote_spanned!(span=> #support::decode_variant(#index, data));
+            Content::Empty(_) | Content::Named { .. } => {
+                let (names, decode) = (content.names(), self.decode_own(ident, content, &quote!(data)));
                 quote!(#(#names)|* => #decode,)
             }
             Content::Gathered(ty) => {
@@ -162,7 +193,19 @@ impl EnumExpansion<'_> {
         }
     }
 
-    fn as_event(&self, ty: &Type) -> TokenStream {
+    /// A variant that is an event, from its payload in the current form.
+    pub(crate) fn decode_own(&self, ident: &Ident, content: &Content, data: &TokenStream) -> TokenStream {
+        let support = self.support;
+        match content {
+            Content::Named { index, .. } => {
+                let (span, support) = (place(self.ident), support.at(place(self.ident)));
+                quote_spanned!(span=> #support::decode_variant(#index, #data))
+            }
+            _ => quote!(#support::decode_empty(#data).map(|()| Self::#ident {})),
+        }
+    }
+
+    pub(crate) fn as_event(&self, ty: &Type) -> TokenStream {
         let support = self.support.at(place(ty));
         quote_spanned!(place(ty)=> <#ty as #support::Event>)
     }

@@ -4,8 +4,10 @@ mod attributes;
 mod errors;
 mod expand;
 mod expand_enum;
+mod expand_forms;
 mod model;
 mod serde_attributes;
+mod upcasts;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -182,11 +184,67 @@ use syn::{DeriveInput, parse_macro_input};
 /// # Ok::<(), event_sourcery::DecodeError>(())
 /// ```
 ///
+/// # `upcast`
+///
+/// Where a default and an alias are not enough, functions turn the older stored form into the current one, on every read.
+/// On a struct, or on a variant that is an event, it lists the steps in order: the first one turns form 1 into form 2. What
+/// is stored carries the version of its form, which is one more than there are steps.
+///
+/// ```
+/// use event_sourcery::{Event, Source, StoredForm};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// #[event(upcast(euros_to_cents, with_currency))]
+/// struct InvoicePaid {
+///     cents: u64,
+///     currency: String,
+/// }
+///
+/// fn euros_to_cents(event: &mut StoredForm) -> Result<(), Source> {
+///     let euros: u64 = event.read("euros")?;
+///     event.write("cents", euros * 100)
+/// }
+///
+/// fn with_currency(event: &mut StoredForm) -> Result<(), Source> {
+///     event.write("currency", "EUR")
+/// }
+///
+/// let current = InvoicePaid { cents: 700, currency: "EUR".into() };
+/// assert_eq!(InvoicePaid::decode_stored("InvoicePaid", 1, r#"{"euros":7}"#)?, current);
+/// assert_eq!(InvoicePaid::decode_stored("InvoicePaid", 2, r#"{"cents":700}"#)?, current);
+/// assert_eq!(current.schema_version(), 3);
+/// # Ok::<(), event_sourcery::DecodeError>(())
+/// ```
+///
+/// On an enum, it splits a former name: the function picks the event that it has become. The former name is one of the
+/// enum's `NAMES`. Several names may follow each other, and what one is split into, a later one may split again.
+///
+/// ```
+/// use event_sourcery::{Event, Source, StoredForm, Successor};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(upcast("InvoiceClosed" = split_closed))]
+/// enum InvoiceEvent {
+///     InvoicePaid { number: String },
+///     InvoiceVoided { number: String },
+/// }
+///
+/// fn split_closed(event: &mut StoredForm) -> Result<Successor, Source> {
+///     let paid: bool = event.read("paid")?;
+///     Ok(Successor::of(if paid { "InvoicePaid" } else { "InvoiceVoided" }))
+/// }
+///
+/// assert_eq!(InvoiceEvent::NAMES, ["InvoicePaid", "InvoiceVoided", "InvoiceClosed"]);
+/// # Ok::<(), event_sourcery::DecodeError>(())
+/// ```
+///
 /// # What is refused
 ///
 /// While the program compiles: a name that stands for two events, tuple structs and tuple variants of several fields
 /// (a payload is an object, so its fields have names), type and lifetime parameters, a second catch-all, a gathered type
-/// with a catch-all of its own, and serde attributes that would keep a variant from being read back.
+/// with a catch-all of its own, a split name that an event has, and serde attributes that would keep a variant from being read back.
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

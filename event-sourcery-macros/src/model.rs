@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use quote::ToTokens;
 use syn::{Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Path, Type, parse_quote};
 
-use crate::attributes::{Attributes, Place, refuse_on_fields, refuse_repeated};
+use crate::attributes::{Attributes, Place, Stored, refuse_on_fields, refuse_repeated};
 use crate::errors::Errors;
 use crate::serde_attributes::SerdeAttributes;
+use crate::upcasts::{Split, refuse_taken};
 
 /// A type with `#[derive(Event)]`.
 pub(crate) struct Declaration {
@@ -18,8 +19,8 @@ pub(crate) struct Declaration {
 }
 
 pub(crate) enum Shape {
-    Struct { names: Vec<LitStr>, is_empty: bool },
-    Enum(Vec<Variant>),
+    Struct { stored: Stored, is_empty: bool },
+    Enum { variants: Vec<Variant>, splits: Vec<Split> },
 }
 
 pub(crate) struct Variant {
@@ -29,9 +30,9 @@ pub(crate) struct Variant {
 
 pub(crate) enum Content {
     /// No fields.
-    Empty { names: Vec<LitStr> },
+    Empty(Stored),
     /// Named fields; `index` is the variant's place among those that serde deserialises.
-    Named { names: Vec<LitStr>, index: u32 },
+    Named { stored: Stored, index: u32 },
     /// One event of a type of its own.
     Gathered(Type),
     /// The events of all other names.
@@ -50,16 +51,22 @@ impl Declaration {
             );
         }
         let place = if matches!(input.data, Data::Enum(_)) { Place::Enum } else { Place::Struct };
-        let attributes = Attributes::read(&input.attrs, place, &mut errors);
+        let mut attributes = Attributes::read(&input.attrs, place, &mut errors);
         let shape = match &input.data {
             Data::Struct(data) => read_struct(&input.ident, &data.fields, &attributes, &mut errors),
-            Data::Enum(data) => read_enum(input, data, &mut errors),
+            Data::Enum(data) => {
+                let splits = std::mem::take(&mut attributes.splits);
+                let variants = read_enum(input, data, &mut errors);
+                let names = variants.iter().map(|variant| (&variant.ident, variant.content.names()));
+                refuse_taken(&splits, names, &mut errors);
+                Shape::Enum { variants, splits }
+            }
             Data::Union(data) => {
                 errors.add(
                     data.union_token,
                     "an event is a struct with named fields or an enum: write one of these",
                 );
-                Shape::Enum(Vec::new())
+                Shape::Enum { variants: Vec::new(), splits: Vec::new() }
             }
         };
         let library = attributes.library.unwrap_or_else(|| parse_quote!(::event_sourcery));
@@ -78,12 +85,12 @@ fn read_struct(ident: &Ident, fields: &Fields, attributes: &Attributes, errors: 
             .add(unnamed, format!("a payload is a JSON object, so its fields have names: write `{instead}`"));
     }
     refuse_on_fields(fields, errors);
-    let names = attributes.names(ident, errors);
-    refuse_repeated([(ident, names.as_slice())], errors);
-    Shape::Struct { names, is_empty: fields.is_empty() }
+    let stored = attributes.stored(ident, errors);
+    refuse_repeated([(ident, stored.names.as_slice())], errors);
+    Shape::Struct { stored, is_empty: fields.is_empty() }
 }
 
-fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Shape {
+fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Vec<Variant> {
     if data.variants.is_empty() {
         errors.add(
             &input.ident,
@@ -110,7 +117,7 @@ fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Shape
     refuse_second_catch_all(&variants, errors);
     refuse_type_gathered_twice(&variants, errors);
     refuse_repeated(variants.iter().map(|variant| (&variant.ident, variant.content.names())), errors);
-    Shape::Enum(variants)
+    variants
 }
 
 pub(crate) fn has_named_fields(variant: &syn::Variant) -> bool {
@@ -131,11 +138,8 @@ fn read_variant(
     };
     match (&attributes.catch_all, single) {
         (Some(_), Some(field)) => {
-            refuse_names(
-                attributes,
-                "a catch-all keeps the name that each event came with: remove this",
-                errors,
-            );
+            let message = "a catch-all keeps the name and the form that each event came with: remove this";
+            attributes.refuse_names_and_steps(message, errors);
             Some(Content::CatchAll(field.ty.clone()))
         }
         (Some(_), None) => {
@@ -143,18 +147,15 @@ fn read_variant(
             None
         }
         (None, Some(field)) => {
-            refuse_names(
-                attributes,
-                "the event in this variant has its own name: write this on its type",
-                errors,
-            );
+            let message = "the event in this variant has its own name and forms: write this on its type";
+            attributes.refuse_names_and_steps(message, errors);
             Some(Content::Gathered(field.ty.clone()))
         }
         (None, None) if variant.fields.is_empty() && !matches!(variant.fields, Fields::Unnamed(_)) => {
-            Some(Content::Empty { names: attributes.names(ident, errors) })
+            Some(Content::Empty(attributes.stored(ident, errors)))
         }
         (None, None) if has_named_fields(variant) => {
-            Some(Content::Named { names: attributes.names(ident, errors), index })
+            Some(Content::Named { stored: attributes.stored(ident, errors), index })
         }
         (None, None) => {
             errors.add(
@@ -166,12 +167,6 @@ fn read_variant(
             );
             None
         }
-    }
-}
-
-fn refuse_names(attributes: &Attributes, message: &str, errors: &mut Errors) {
-    for name in attributes.written_names() {
-        errors.add(name, message);
     }
 }
 
@@ -200,7 +195,7 @@ impl Content {
     /// The names that are written on the variant itself.
     pub(crate) fn names(&self) -> &[LitStr] {
         match self {
-            Self::Empty { names } | Self::Named { names, .. } => names,
+            Self::Empty(stored) | Self::Named { stored, .. } => &stored.names,
             Self::Gathered(_) | Self::CatchAll(_) => &[],
         }
     }

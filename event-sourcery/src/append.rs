@@ -9,8 +9,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StreamAppend,
-    StreamRequirement, Written,
+    AppendOutcome, AppendRequest, Expectation, NewRecord, PresentEvent, Requirement, StoredEvent,
+    StreamAppend, StreamRequirement, Written,
 };
 use crate::error::{Error, Result};
 use crate::new_event::{Encoded, IntoEvents};
@@ -205,8 +205,8 @@ mod sealed {
     impl Sealed for Vec<super::Appended> {}
 }
 
-/// Whether a stored name and payload are those of a new record, as the caller's type reads them.
-type Repeats = fn(&str, &str, &NewRecord) -> bool;
+/// Whether a stored event is a new record, as the caller's type reads it.
+type Repeats = fn(&StoredEvent, &NewRecord) -> bool;
 
 /// A request, and how to recognise each of its events.
 struct Prepared {
@@ -344,7 +344,7 @@ fn part_written_before(
         let stored = &record.event;
         let same_place = record.tenant == *tenant && record.stream == part.stream;
         let in_order = previous.is_none() || *before == previous;
-        if !same_place || !in_order || !repeats(&stored.name, &stored.data, new) {
+        if !same_place || !in_order || !repeats(stored, new) {
             return Err(Some(new.id));
         }
         previous = Some(new.id);

@@ -1,16 +1,41 @@
 //! What the code that `#[derive(Event)]` generates calls. Not for use by hand: it changes without notice.
 
+mod forms;
 mod names;
 mod variant;
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+pub use self::forms::{current_version, split, upcast};
 pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
+#[cfg(feature = "testing")]
+pub(crate) use self::variant::deserialize_variant;
 pub use self::variant::{decode_variant, encode_variant};
 pub use crate::error::{DecodeError, PayloadError};
 pub use crate::event::{Event, RawEvent};
 use crate::payload;
+#[cfg(feature = "testing")]
+pub use crate::testing::{Forms, NotTraced, ReadBySerde, Traced};
+pub use crate::upcast::{Split, Upcaster};
+
+/// Keeps what only the schema lock needs, and only while its feature is on.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __for_the_schema_lock {
+    ($($items:tt)*) => { $($items)* };
+}
+
+/// Keeps what only the schema lock needs, and only while its feature is on.
+#[cfg(not(feature = "testing"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __for_the_schema_lock {
+    ($($items:tt)*) => {};
+}
+
+pub use crate::__for_the_schema_lock as for_the_schema_lock;
 
 /// What an event with fields has to be, so that a missing derive is reported as what it is.
 #[diagnostic::on_unimplemented(

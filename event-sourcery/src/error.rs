@@ -220,6 +220,25 @@ pub enum Error {
         problem: String,
     },
 
+    /// A stored event in a form that is newer than this program.
+    #[error(
+        "the event {name:?} of the stream {stream}{} is in the form of version {found}, which a newer program wrote, and \
+         this one knows its forms up to version {known}: bring this one up to date",
+        at(*version)
+    )]
+    NewerForm {
+        /// The stored name.
+        name: String,
+        /// The stream.
+        stream: StreamId,
+        /// The event's version, if its stream has versions.
+        version: Option<Version>,
+        /// The schema version that it is stored with.
+        found: u32,
+        /// The newest schema version that the caller's type knows.
+        known: u32,
+    },
+
     /// A snapshot for a version that the stream has not reached, or of a stream that is unknown or has no versions.
     #[error(
         "a snapshot for version {version} of the stream {stream} is refused, because the stream {}: save it for a version \

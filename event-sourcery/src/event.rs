@@ -54,13 +54,46 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// Any [`PayloadError`]: what cannot be read back equal is refused here, before anything is written.
     fn encode(&self) -> Result<String, PayloadError>;
 
-    /// An event from its stored name and payload.
+    /// An event from its stored name and a payload in the current form.
     ///
     /// # Errors
     ///
     /// [`DecodeError::UnknownName`] for a name outside [`NAMES`](Event::NAMES), [`DecodeError::Invalid`] for a payload
     /// that does not fit the type.
     fn decode(name: &str, data: &str) -> Result<Self, DecodeError>;
+
+    /// The version of the form that [`encode`](Event::encode) writes, from 1. It is stored beside the payload.
+    ///
+    /// Derived, it is one more than there are [upcasters](crate::guide::evolving_events).
+    fn schema_version(&self) -> u32 {
+        1
+    }
+
+    /// An event from its stored name and a payload in the form of any version. Every read goes through here.
+    ///
+    /// Derived, it runs the upcasters from that version on; a payload in the current form costs nothing extra. Without
+    /// upcasters there is one form, and its version is 1. A version of 0, which no event of ours carries, counts as 1.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Event::decode); [`DecodeError::NewerForm`] for a version that this type does not know,
+    /// [`DecodeError::UpcastFailed`] where an upcaster fails.
+    fn decode_stored(name: &str, schema_version: u32, data: &str) -> Result<Self, DecodeError> {
+        if schema_version <= 1 {
+            return Self::decode(name, data);
+        }
+        if Self::CATCH_ALL || Self::NAMES.contains(&name) {
+            return Err(DecodeError::NewerForm { found: schema_version, known: 1 });
+        }
+        Err(DecodeError::UnknownName)
+    }
+
+    /// Tells the schema lock which forms this type stores.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    fn forms(forms: &mut crate::testing::Forms) {
+        forms.written_by_hand::<Self>();
+    }
 
     /// This event with a context of its own: correlation id, causation id, components.
     fn with_context(self, context: Context) -> NewEvent<Self> {
@@ -81,23 +114,26 @@ pub trait Event: Sized + Send + Sync + 'static {
 
 /// An event as it is stored: a name and a JSON object, undecoded.
 ///
-/// It is what a catch-all variant holds, and an event type of its own: `load_stream::<RawEvent>` reads any stream.
+/// It is what a catch-all variant holds, and an event type of its own: `load_stream::<RawEvent>` reads any stream. It
+/// keeps the version of its form, so that an event can be copied as it is.
 ///
 /// ```
 /// use event_sourcery::RawEvent;
 ///
 /// let raw = RawEvent::new("invoicing.Paid", r#"{"invoice_number": "1003"}"#)?;
 /// assert_eq!(raw.name(), "invoicing.Paid");
+/// assert_eq!(raw.schema_version(), 1);
 /// # Ok::<(), event_sourcery::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     name: Cow<'static, str>,
+    schema_version: u32,
     data: Box<RawValue>,
 }
 
 impl RawEvent {
-    /// A raw event from its name and the text of a JSON object.
+    /// A raw event from its name and the text of a JSON object, in the form of version 1.
     ///
     /// # Errors
     ///
@@ -109,13 +145,25 @@ impl RawEvent {
         let raw = payload::check(data.into())
             .and_then(|data| RawValue::from_string(data).map_err(PayloadError::from))
             .map_err(|source| Error::InvalidPayload { name: name.to_string(), source })?;
-        Ok(Self { name, data: raw })
+        Ok(Self { name, schema_version: 1, data: raw })
+    }
+
+    /// This event in the form of another version: 1 to 2,147,483,647. Appending refuses others.
+    #[must_use]
+    pub fn with_schema_version(self, schema_version: u32) -> Self {
+        Self { schema_version, ..self }
     }
 
     /// The stored name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The version of the form that the payload is in.
+    #[must_use]
+    pub fn schema_version(&self) -> u32 {
+        self.schema_version
     }
 
     /// The payload as it stands in the store.
@@ -125,10 +173,12 @@ impl RawEvent {
     }
 }
 
-/// Equal names and payloads that are equal as JSON values.
+/// Equal names, equal versions, and payloads that are equal as JSON values.
 impl PartialEq for RawEvent {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && payload::equal_json(self.data.get(), other.data.get())
+        self.name == other.name
+            && self.schema_version == other.schema_version
+            && payload::equal_json(self.data.get(), other.data.get())
     }
 }
 
@@ -145,10 +195,22 @@ impl Event for RawEvent {
     }
 
     fn decode(name: &str, data: &str) -> Result<Self, DecodeError> {
+        Self::decode_stored(name, 1, data)
+    }
+
+    fn schema_version(&self) -> u32 {
+        self.schema_version
+    }
+
+    fn decode_stored(name: &str, schema_version: u32, data: &str) -> Result<Self, DecodeError> {
         payload::expect_object(data)?;
         let data: Box<RawValue> = serde_json::from_str(data)?;
-        Ok(Self { name: Cow::Owned(name.to_owned()), data })
+        Ok(Self { name: Cow::Owned(name.to_owned()), schema_version, data })
     }
+
+    /// None of its own.
+    #[cfg(feature = "testing")]
+    fn forms(_: &mut crate::testing::Forms) {}
 }
 
 /// A boxed event is that event: for the large variant of an enum.
@@ -166,5 +228,18 @@ impl<E: Event> Event for Box<E> {
 
     fn decode(name: &str, data: &str) -> Result<Self, DecodeError> {
         E::decode(name, data).map(Self::new)
+    }
+
+    fn schema_version(&self) -> u32 {
+        E::schema_version(self)
+    }
+
+    fn decode_stored(name: &str, schema_version: u32, data: &str) -> Result<Self, DecodeError> {
+        E::decode_stored(name, schema_version, data).map(Self::new)
+    }
+
+    #[cfg(feature = "testing")]
+    fn forms(forms: &mut crate::testing::Forms) {
+        E::forms(forms);
     }
 }

@@ -3,6 +3,10 @@
 #[doc = include_str!("../guide/defining-events.md")]
 pub mod defining_events {}
 
+// Its code needs the feature `testing`.
+#[cfg_attr(any(not(doctest), feature = "testing"), doc = include_str!("../guide/evolving-events.md"))]
+pub mod evolving_events {}
+
 #[doc = include_str!("../guide/save-and-read-events.md")]
 pub mod save_and_read_events {}
 

@@ -32,7 +32,8 @@
 //!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
 //! - [`subscribe`](EventStore::subscribe) reacts to events as they come: one by one, in batches, or by a
 //!   [durable](Subscribe::durable) handler that resumes where it was. See [*react to events*](guide::react_to_events).
-//! - [`Event`] is what you derive for your types.
+//! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
+//!   [*evolving events*](guide::evolving_events).
 //! - The [`guide`] has a page for each task.
 //! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
 //!   is for those who write another.
@@ -41,6 +42,7 @@
 //!
 //! - `derive` (on by default): `#[derive(Event)]`.
 //! - `conformance`: the contract as tests, for those who write a backend.
+//! - `testing`: what your own tests need: given, when, then, and the lock on what is stored. For `dev-dependencies`.
 
 mod aggregate;
 mod append;
@@ -69,6 +71,8 @@ mod stream_id;
 mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod upcast;
+mod verify;
 mod version;
 mod within;
 mod wrapped_event;
@@ -96,6 +100,8 @@ pub use stream_id::{Category, StreamId, TenantId};
 pub use subscription::{
     Batch, Batches, Durable, HandlerTransaction, Next, Start, Status, Subscribe, Subscription,
 };
+pub use upcast::{Split, StoredForm, Successor, Upcaster};
+pub use verify::{Failure, Verification, Verified, Verify};
 pub use version::Version;
 pub use within::{InTransaction, Joined, OnStore, Within};
 pub use wrapped_event::{Recorded, WrappedEvent};

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::backend::NewRecord;
+use crate::backend::{NewRecord, StoredEvent};
 use crate::context::Context;
-use crate::error::{Error, NameKind, Result};
+use crate::error::{Error, NameKind, PayloadError, Result};
 use crate::event::Event;
 use crate::limits;
 use crate::payload;
@@ -53,6 +53,17 @@ impl<E: Event> NewEvent<E> {
     }
 }
 
+/// The payload and the version of its form.
+fn encode<E: Event>(event: &E) -> Result<(String, u32), PayloadError> {
+    let schema_version = event.schema_version();
+    // The databases' columns are signed.
+    if schema_version == 0 || i32::try_from(schema_version).is_err() {
+        let problem = format!("its schema version is {schema_version}, and they go from 1 to {}", i32::MAX);
+        return Err(PayloadError::NotStorable { problem });
+    }
+    Ok((event.encode()?, schema_version))
+}
+
 /// 0001-01-01T00:00:00Z, the first time that all backends and the reference can hold.
 const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
@@ -66,15 +77,20 @@ fn storable(created_at: Timestamp) -> Result<Timestamp> {
     }
 }
 
-/// Whether a stored payload is what this type would write for the same event: fields are compared as the caller's
-/// type reads them, so that an added field with a default or another order of keys makes no difference.
-fn repeats<E: Event>(stored_name: &str, stored: &str, new: &NewRecord) -> bool {
-    if stored_name == new.name && payload::equal_json(stored, &new.data) {
+/// Whether a stored event is what this type would write for the same event: fields are compared as the caller's type
+/// reads them, so that an older form, an added field with a default or another order of keys makes no difference. Equal
+/// payloads in forms of different versions are different events.
+fn repeats<E: Event>(stored: &StoredEvent, new: &NewRecord) -> bool {
+    let same = |name: &str, schema_version, data: &str| {
+        name == new.name && schema_version == new.schema_version && payload::equal_json(data, &new.data)
+    };
+    if same(&stored.name, stored.schema_version, &stored.data) {
         return true;
     }
-    let Ok(stored) = E::decode(stored_name, stored) else { return false };
-    stored.event_name() == new.name
-        && stored.encode().is_ok_and(|stored| payload::equal_json(&stored, &new.data))
+    let Ok(stored) = E::decode_stored(&stored.name, stored.schema_version, &stored.data) else {
+        return false;
+    };
+    stored.encode().is_ok_and(|data| same(&stored.event_name(), stored.schema_version(), &data))
 }
 
 /// An encoded event, waiting for its context and its append.
@@ -83,8 +99,8 @@ fn repeats<E: Event>(stored_name: &str, stored: &str, new: &NewRecord) -> bool {
 pub struct PendingEvent {
     pub(crate) context: Context,
     pub(crate) record: NewRecord,
-    /// Whether a stored name and payload are this event's, as the caller's type reads them.
-    pub(crate) repeats: fn(&str, &str, &NewRecord) -> bool,
+    /// Whether a stored event is this one, as the caller's type reads it.
+    pub(crate) repeats: fn(&StoredEvent, &NewRecord) -> bool,
 }
 
 impl PendingEvent {
@@ -96,8 +112,8 @@ impl PendingEvent {
     ) -> Result<Self> {
         let name = event.event_name();
         limits::check_name(NameKind::EventName, &name)?;
-        let data = match event.encode() {
-            Ok(data) => data,
+        let (data, schema_version) = match encode(event) {
+            Ok(encoded) => encoded,
             Err(source) => return Err(Error::InvalidPayload { name: name.into_owned(), source }),
         };
         Ok(Self {
@@ -108,7 +124,7 @@ impl PendingEvent {
                 data,
                 context: String::new(),
                 created_at: storable(created_at)?,
-                schema_version: 1,
+                schema_version,
             },
             repeats: repeats::<E>,
         })

@@ -233,6 +233,7 @@ impl<B: Backend> EventStore<B> {
     /// # Errors
     ///
     /// [`Error::UnknownEvent`] for a stored event that `E` does not decode, [`Error::InvalidEvent`] for a corrupt one,
+    /// [`Error::NewerForm`] for one that a newer program wrote,
     /// [`Error::VersionRangeOnVersionlessStream`] for a range of versions where there are none; and the backend's.
     pub fn load_stream<E: Event>(&self, stream: &StreamId) -> LoadStream<OnStore<'_>, E> {
         LoadStream::new(self.on_store(), &self.scope, stream)

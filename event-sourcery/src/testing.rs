@@ -1,8 +1,8 @@
-//! Tests of what you write on events, in the form given, when, then: no store, no runtime, and a readable difference when
-//! one fails.
+//! What your own tests need. Switch the feature `testing` on in `[dev-dependencies]`.
 //!
-//! Switch the feature `testing` on in `[dev-dependencies]`. [`given`] tests the commands of an aggregate, [`history`] tests
-//! projections and handlers. The guide page [*testing*](crate::guide::testing) has examples of each.
+//! [`given`] tests the commands of an aggregate, [`history`] tests projections and handlers, in the form given, when, then:
+//! no store, no runtime, and a readable difference when one fails. The guide page [*testing*](crate::guide::testing) has
+//! examples of each. [`SchemaLock`] fails a test when a change of your event types could not read what is stored.
 //!
 //! ```
 //! use event_sourcery::testing::given;
@@ -44,6 +44,10 @@
 mod difference;
 mod given;
 mod history;
+mod schema_lock;
 
 pub use self::given::{Decided, Given, given};
 pub use self::history::{Handled, History, Projected, history};
+pub use self::schema_lock::SchemaLock;
+#[doc(hidden)]
+pub use self::schema_lock::{Forms, NotTraced, ReadBySerde, Traced};

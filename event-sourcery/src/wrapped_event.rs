@@ -49,13 +49,22 @@ impl<E: Event> WrappedEvent<E> {
             version: stored.version,
             problem,
         };
-        let event = match E::decode(&stored.name, &stored.data) {
+        let event = match E::decode_stored(&stored.name, stored.schema_version, &stored.data) {
             Ok(event) => event,
             Err(DecodeError::UnknownName) => {
                 return Err(Error::UnknownEvent {
                     name: stored.name.to_string(),
                     stream: stream.clone(),
                     version: stored.version,
+                });
+            }
+            Err(DecodeError::NewerForm { found, known }) => {
+                return Err(Error::NewerForm {
+                    name: stored.name.to_string(),
+                    stream: stream.clone(),
+                    version: stored.version,
+                    found,
+                    known,
                 });
             }
             Err(problem) => return Err(invalid(problem.to_string())),

@@ -45,7 +45,7 @@ pub struct StoredEvent {
     pub context: Cow<'static, str>,
     /// When it happened.
     pub created_at: Timestamp,
-    /// The version of the payload's form.
+    /// The version of the payload's form, from 1.
     pub schema_version: u32,
 }
 

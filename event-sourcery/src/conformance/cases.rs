@@ -361,6 +361,31 @@ macro_rules! __for_each_case {
             clause_12_3_a_field_with_a_default_reads_old_events,
             clause_12_3_an_unknown_field_in_old_events_is_ignored,
         }
+        upcasting {
+            clause_12_2_a_stream_reads_every_form_as_the_current_one,
+            clause_12_2_a_paged_read_upcasts,
+            clause_12_2_a_snapshot_in_an_older_form_is_upcast,
+            clause_12_2_a_snapshot_in_a_newer_form_is_passed_over,
+            clause_12_2_a_transaction_reads_the_forms_that_it_and_others_wrote [transactions],
+            clause_12_2_reading_across_streams_upcasts,
+            clause_12_2_a_subscription_upcasts_what_is_there_and_what_comes,
+            clause_12_2_batches_are_upcast,
+            clause_12_2_a_durable_subscription_upcasts,
+            clause_12_2_a_handler_in_a_transaction_is_handed_the_form [transactions],
+            clause_12_2_what_is_appended_carries_the_current_version,
+            clause_12_2_each_stream_of_one_append_keeps_its_forms [several_streams],
+            clause_12_2_a_copy_of_an_event_keeps_its_form,
+            clause_12_2_a_name_that_was_split_is_found_and_read_as_its_successors,
+            clause_12_2_a_repeat_is_recognised_in_an_older_form,
+            clause_12_2_equal_payloads_in_different_forms_are_no_repeat,
+            clause_12_2_a_newer_form_is_an_error_and_never_guessed,
+            clause_12_2_a_version_that_no_store_holds_is_refused,
+            clause_12_2_a_step_that_fails_is_an_error_that_names_it,
+        }
+        verifying {
+            clause_12_2_a_dry_run_finds_what_is_not_decoded_and_changes_nothing,
+            clause_12_2_a_dry_run_reads_more_than_a_page,
+        }
         errors {
             clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do,
             clause_14_1_what_can_be_retried_says_so,

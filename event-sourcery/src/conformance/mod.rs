@@ -115,6 +115,8 @@ mod stopping;
 mod streams;
 mod subscribing;
 mod tenants;
+mod upcasting;
+mod verifying;
 mod watching;
 
 pub use self::faulty::{Fault, FaultyBackend};

@@ -32,9 +32,17 @@ pub fn encode_variant<T: Fields>(event: &T) -> Result<String, PayloadError> {
 pub fn decode_variant<T: Fields>(index: u32, data: &str) -> Result<T, DecodeError> {
     payload::expect_object(data)?;
     let mut fields = serde_json::Deserializer::from_str(data);
-    let event = T::deserialize(Variant { index, fields: &mut fields })?;
+    let event = deserialize_variant(index, &mut fields)?;
     fields.end()?;
     Ok(event)
+}
+
+/// A variant with named fields from the deserialiser of its fields.
+pub(crate) fn deserialize_variant<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    index: u32,
+    fields: D,
+) -> Result<T, D::Error> {
+    T::deserialize(Variant { index, fields })
 }
 
 /// An enum, or the serialiser that one is written to.

@@ -1,5 +1,7 @@
 //! Why a payload cannot be stored, or was not decoded.
 
+use super::Source;
+
 /// Why a payload cannot be stored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,4 +42,23 @@ pub enum DecodeError {
     /// The payload does not fit the type, or is not JSON.
     #[error("{0}")]
     Invalid(#[from] serde_json::Error),
+    /// The payload is in a form that is newer than this program: a newer one wrote it.
+    #[error(
+        "it is in the form of version {found}, which a newer program wrote, and this one knows the forms up to version \
+         {known}: bring this one up to date"
+    )]
+    NewerForm {
+        /// The version of the form that it is in.
+        found: u32,
+        /// The newest version that the type knows.
+        known: u32,
+    },
+    /// An upcaster failed on the older form that the payload is in.
+    #[error("the upcaster from the form of version {from} failed: {problem}")]
+    UpcastFailed {
+        /// The version that it was to turn into the next.
+        from: u32,
+        /// What it failed with.
+        problem: Source,
+    },
 }

@@ -224,7 +224,7 @@ impl Handled {
         let appended: Vec<_> = self.appended().into_iter().filter(names).collect();
         let decoded = appended.iter().map(|record| {
             let raw = &record.wrapped_event.event;
-            E::decode(raw.name(), raw.data().get())
+            E::decode_stored(raw.name(), raw.schema_version(), raw.data().get())
                 .unwrap_or_else(|problem| panic!("it has appended {raw:?} to {stream}: {problem}"))
         });
         let what = format!("what the handler appended to {stream}");

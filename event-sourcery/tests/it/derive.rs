@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 mod gathering;
 mod structs;
+mod upcasting;
 mod variants;
 
 #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]

@@ -1,0 +1,88 @@
+//! The file: for each event the forms that may be stored, with their samples, one line each.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::trace::quoted;
+
+const FORMAT: u32 = 1;
+
+/// What a lock file holds.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct LockFile {
+    format: u32,
+    /// By stored name.
+    pub(super) events: BTreeMap<String, Vec<LockedForm>>,
+}
+
+/// A form that may be stored.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct LockedForm {
+    pub(super) schema_version: u32,
+    pub(super) fields: BTreeMap<String, String>,
+    pub(super) samples: Vec<Box<RawValue>>,
+}
+
+impl Default for LockFile {
+    fn default() -> Self {
+        Self { format: FORMAT, events: BTreeMap::new() }
+    }
+}
+
+impl LockFile {
+    /// `None` where there is no file.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, String> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("it cannot be read: {error}")),
+        };
+        let file: Self =
+            serde_json::from_str(&text).map_err(|error| format!("it is no lock file: {error}"))?;
+        if file.format == FORMAT {
+            Ok(Some(file))
+        } else {
+            Err(format!("it has the format {}, and this version of the library reads {FORMAT}", file.format))
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), String> {
+        std::fs::write(path, self.text()).map_err(|error| format!("it cannot be written: {error}"))
+    }
+
+    fn text(&self) -> String {
+        let events = self.events.iter().map(|(name, forms)| {
+            let forms: Vec<_> = forms.iter().map(LockedForm::text).collect();
+            format!("    {}: [\n{}\n    ]", quoted(name), forms.join(",\n"))
+        });
+        let events: Vec<_> = events.collect();
+        format!("{{\n  \"format\": {FORMAT},\n  \"events\": {{\n{}\n  }}\n}}\n", events.join(",\n"))
+    }
+}
+
+impl LockedForm {
+    fn text(&self) -> String {
+        let mut text = format!("      {{\n        \"schema_version\": {},\n", self.schema_version);
+        let fields = self.fields.iter().map(|(name, kind)| format!("{}: {}", quoted(name), quoted(kind)));
+        let samples = self.samples.iter().map(|sample| sample.get().to_owned());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "        \"fields\": {},", list('{', fields, '}'));
+        let _ = write!(text, "        \"samples\": {}\n      }}", list('[', samples, ']'));
+        text
+    }
+}
+
+/// One line each.
+fn list(open: char, lines: impl Iterator<Item = String>, close: char) -> String {
+    let lines: Vec<_> = lines.map(|line| format!("          {line}")).collect();
+    if lines.is_empty() {
+        format!("{open}{close}")
+    } else {
+        format!("{open}\n{}\n        {close}", lines.join(",\n"))
+    }
+}

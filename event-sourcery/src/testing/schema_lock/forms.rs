@@ -1,0 +1,151 @@
+//! What event types tell about the forms that they store.
+
+use std::any::type_name;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+use super::probe::{Probe, Stop, Target};
+use super::shape::Shape;
+use super::trace::trace;
+use crate::derive_support::deserialize_variant;
+use crate::event::Event;
+
+/// What event types tell about the forms that they store. The derive calls it.
+#[derive(Debug, Default)]
+pub struct Forms {
+    pub(super) found: Vec<Form>,
+    /// Former names that are split, each with the type that splits it.
+    pub(super) splits: Vec<(&'static str, &'static str)>,
+}
+
+/// The current form of one event.
+#[derive(Clone)]
+pub(super) struct Form {
+    /// The type that stores it.
+    pub(super) owner: &'static str,
+    /// Its name, and its former ones.
+    pub(super) names: &'static [&'static str],
+    pub(super) schema_version: u32,
+    shape: ShapeOf,
+    /// Decodes a payload of this form, and encodes it as it would be stored.
+    pub(super) rewrite: fn(&str, &str) -> Result<String, String>,
+}
+
+#[derive(Clone, Copy)]
+enum ShapeOf {
+    Fields(fn(Probe<'_>) -> Result<(), Stop>),
+    Variant(fn(u32, Probe<'_>) -> Result<(), Stop>, u32),
+    NoFields,
+    Untraced,
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}, form {}", self.owner, self.names, self.schema_version)
+    }
+}
+
+#[doc(hidden)]
+impl Forms {
+    /// A type whose `Event` was written by hand: its payloads cannot be traced.
+    pub fn written_by_hand<E: Event>(&mut self) {
+        // Each of its names may stand for a payload of its own.
+        for names in E::NAMES.chunks(1) {
+            self.add::<E>(names, 1, ShapeOf::Untraced);
+        }
+    }
+
+    /// An event without fields.
+    pub fn no_fields<E: Event>(&mut self, names: &'static [&'static str], schema_version: u32) {
+        self.add::<E>(names, schema_version, ShapeOf::NoFields);
+    }
+
+    /// Former names that are split.
+    pub fn split<E: Event>(&mut self, names: &'static [&'static str]) {
+        self.splits.extend(names.iter().map(|name| (*name, type_name::<E>())));
+    }
+
+    fn add<E: Event>(&mut self, names: &'static [&'static str], schema_version: u32, shape: ShapeOf) {
+        let rewrite = |name: &str, data: &str| {
+            let event = E::decode(name, data).map_err(|problem| problem.to_string())?;
+            event.encode().map_err(|problem| problem.to_string())
+        };
+        self.found.push(Form { owner: type_name::<E>(), names, schema_version, shape, rewrite });
+    }
+}
+
+impl Form {
+    /// The name that it is stored under.
+    pub(super) fn name(&self) -> &'static str {
+        self.names.first().copied().unwrap_or_default()
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        let trace_with = |target: Target<'_>| trace(target);
+        match self.shape {
+            ShapeOf::Fields(fields) => trace_with(&|probe| fields(probe)),
+            ShapeOf::Variant(variant, index) => trace_with(&|probe| variant(index, probe)),
+            ShapeOf::NoFields => Shape::Object(Vec::new()),
+            ShapeOf::Untraced => Shape::Untraced,
+        }
+    }
+
+    /// Payloads as this form stores them, made from its shape.
+    pub(super) fn samples(&self, shape: &Shape) -> Vec<String> {
+        let mut samples = Vec::new();
+        for made in shape.samples() {
+            // A type may check more than its fields: what it refuses is no sample.
+            let Ok(stored) = (self.rewrite)(self.name(), &made) else { continue };
+            if !samples.contains(&stored) && (self.rewrite)(self.name(), &stored).is_ok() {
+                samples.push(stored);
+            }
+        }
+        samples
+    }
+}
+
+/// A type that is read through serde. Where it turns out not to be, the derive reports that, and this says nothing: the
+/// second trait takes the calls that the first one's bounds refuse.
+#[derive(Debug)]
+pub struct ReadBySerde<E>(PhantomData<fn() -> E>);
+
+impl<E> ReadBySerde<E> {
+    /// For derived code.
+    #[allow(clippy::new_without_default, reason = "only derived code makes one")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// For what serde reads.
+pub trait Traced {
+    /// A struct with fields.
+    fn fields(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32);
+
+    /// A variant with named fields; `index` as serde counts.
+    fn variant(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32, index: u32);
+}
+
+impl<E: Event + DeserializeOwned> Traced for ReadBySerde<E> {
+    fn fields(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32) {
+        forms.add::<E>(names, schema_version, ShapeOf::Fields(|probe| E::deserialize(probe).map(drop)));
+    }
+
+    fn variant(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32, index: u32) {
+        let of = ShapeOf::Variant(|index, probe| deserialize_variant::<E, _>(index, probe).map(drop), index);
+        forms.add::<E>(names, schema_version, of);
+    }
+}
+
+/// For what serde does not read: it does not compile anyway.
+pub trait NotTraced {
+    /// Nothing.
+    fn fields(&self, _: &mut Forms, _: &'static [&'static str], _: u32) {}
+
+    /// Nothing.
+    fn variant(&self, _: &mut Forms, _: &'static [&'static str], _: u32, _: u32) {}
+}
+
+impl<E> NotTraced for &ReadBySerde<E> {}

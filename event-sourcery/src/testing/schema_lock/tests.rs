@@ -1,0 +1,72 @@
+//! What the lock lets pass and what it refuses, each with a type as it was and as it is.
+
+mod changes;
+mod shapes;
+
+use std::path::PathBuf;
+
+use super::SchemaLock;
+use crate::Event;
+
+/// A lock file of one test.
+struct Lock(PathBuf);
+
+impl Lock {
+    /// The lock of a program with these events.
+    fn of<E: Event>() -> Self {
+        let name = format!("event-sourcery-{}.lock", uuid::Uuid::new_v4());
+        let lock = Self(std::env::temp_dir().join(name));
+        lock.with::<E>().run(true).expect("events that can be traced are locked");
+        lock.with::<E>().run(false).expect("what was locked is as it was");
+        lock
+    }
+
+    fn with<E: Event>(&self) -> SchemaLock {
+        SchemaLock::new(&self.0).events::<E>()
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.0).unwrap()
+    }
+
+    /// Asserts that a change of the types is refused, with or without the wish to update, and what the message says.
+    #[track_caller]
+    fn refuses<E: Event>(&self, says: &[&str]) {
+        let before = self.text();
+        for updates in [false, true] {
+            let message =
+                self.with::<E>().run(updates).expect_err("what is stored could not be read any more");
+            assert!(message.contains("does not allow"), "{message}");
+            for words in says {
+                assert!(message.contains(words), "{words:?} is not in: {message}");
+            }
+        }
+        assert_eq!(self.text(), before);
+    }
+
+    /// Asserts that a change of the types is let pass once the file is updated, and what the message says before.
+    #[track_caller]
+    fn takes<E: Event>(&self, says: &[&str]) {
+        let before = self.text();
+        let message = self.with::<E>().run(false).expect_err("the file does not know the new form");
+        assert!(message.contains("EVENT_SOURCERY_UPDATE_LOCK=1"), "{message}");
+        for words in says {
+            assert!(message.contains(words), "{words:?} is not in: {message}");
+        }
+        assert_eq!(self.text(), before);
+        self.with::<E>().run(true).expect("the new form is added");
+        self.with::<E>().run(false).expect("the file knows the new form");
+    }
+
+    /// Asserts that a change of the types needs no update.
+    #[track_caller]
+    fn is_kept_by<E: Event>(&self) {
+        self.with::<E>().run(false).expect("nothing has changed");
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,243 @@
+//! What is found out about a type.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Lock;
+use crate::Event;
+use crate::testing::SchemaLock;
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(crate = "crate")]
+struct Kinds {
+    flag: bool,
+    small: i8,
+    huge: u128,
+    float: f64,
+    letter: char,
+    nothing: (),
+    pair: (u8, String),
+    array: [u16; 2],
+    list: Vec<Option<i32>>,
+    set: HashSet<String>,
+    map: BTreeMap<String, u8>,
+    numbered: HashMap<u32, bool>,
+    by_suit: BTreeMap<Suit, u8>,
+    value: serde_json::Value,
+    at: jiff::Timestamp,
+    day: jiff::civil::Date,
+    id: uuid::Uuid,
+    address: std::net::IpAddr,
+    percent: Percent,
+    #[serde(with = "as_text")]
+    cents: u64,
+    #[serde(rename = "name", alias = "called", alias = "titled")]
+    title: String,
+    #[serde(skip)]
+    #[expect(dead_code, reason = "it is there to be skipped")]
+    cached: u8,
+    tree: Tree,
+    tagged: Tagged,
+    suit: Suit,
+    shape: Form,
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+enum Suit {
+    Hearts,
+    Spades,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Form {
+    Point,
+    Circle(u8),
+    Line(i8, i8),
+    Box {
+        width: u8,
+        #[serde(default)]
+        depth: Option<u8>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tree {
+    children: Vec<Tree>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Tagged {
+    Cash,
+    Card { last4: String, limit: u32 },
+}
+
+#[derive(Serialize)]
+struct Percent(u8);
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let percent = u8::deserialize(deserializer)?;
+        if percent > 100 { Err(serde::de::Error::custom("more than all")) } else { Ok(Self(percent)) }
+    }
+}
+
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(cents: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(cents)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[test]
+fn every_kind_is_found_out() {
+    let text = Lock::of::<Kinds>().text();
+    for field in [
+        r#""flag": "bool""#,
+        r#""small": "i8""#,
+        r#""huge": "u128""#,
+        r#""float": "f64""#,
+        r#""letter": "char""#,
+        r#""nothing": "null""#,
+        r#""pair": "[u8, text]""#,
+        r#""array": "[u16, u16]""#,
+        r#""list": "[i32 | null, ..]""#,
+        r#""set": "[text, ..]""#,
+        r#""map": "{[text]: u8}""#,
+        r#""numbered": "{[u32]: bool}""#,
+        r#""by_suit": "{[\"Hearts\" | \"Spades\"]: u8}""#,
+        r#""value": "any""#,
+        r#""at": "text like \"2024-02-29T23:59:59.999999Z\"""#,
+        r#""day": "text like \"2024-02-29"#,
+        r#""id": "text like \"0190163d"#,
+        r#""address": "text like \"192.0.2.1\"""#,
+        r#""percent": "u8""#,
+        r#""cents": "text like \"18446744073709551615\"""#,
+        r#""name": "text""#,
+        r#""tree": "{children: [Tree again, ..]}""#,
+        r#""tagged": "{kind: \"cash\"} | {kind: \"card\", last4: text, limit: number}""#,
+        r#""suit": "\"Hearts\" | \"Spades\"""#,
+        r#""shape": "\"Point\" | {Circle: u8} | {Line: [i8, i8]} | {Box: {width: u8, depth?: u8 | null}}""#,
+    ] {
+        assert!(text.contains(field), "{field} is not in {text}");
+    }
+    for absent in ["called", "titled", "cached"] {
+        assert!(!text.contains(absent), "{absent} is in {text}");
+    }
+    for value in [
+        "340282366920938463463374607431768211455",
+        r#""small":-128"#,
+        r#""percent":100"#,
+        r#""limit":4294967295"#,
+    ] {
+        assert!(text.contains(value), "{value} is not in {text}");
+    }
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(crate = "crate")]
+enum Invoice {
+    Issued {
+        number: String,
+        #[serde(flatten)]
+        rest: BTreeMap<String, serde_json::Value>,
+    },
+    #[event(alias = "Settled")]
+    Paid {
+        cents: u8,
+    },
+    Voided,
+}
+
+#[test]
+fn the_variants_of_an_enum_are_events_each_and_flattened_fields_are_found() {
+    let text = Lock::of::<Invoice>().text();
+    for part in
+        [r#""Issued": ["#, r#"{"number":"text"}"#, r#""Paid": ["#, r#"{"cents":255}"#, r#""Voided": ["#]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains("Settled"), "{text}");
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(crate = "crate")]
+struct Guarded {
+    code: Code,
+    note: String,
+}
+
+/// A text that nobody guesses.
+#[derive(Serialize)]
+struct Code(String);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        if code == "open sesame" { Ok(Self(code)) } else { Err(serde::de::Error::custom("not the code")) }
+    }
+}
+
+#[test]
+fn what_cannot_be_traced_is_named_and_takes_samples() {
+    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
+    let message = lock.with::<Guarded>().run(true).unwrap_err();
+    assert!(message.contains("\"Guarded\"") && message.contains("could not be traced at code"), "{message}");
+    assert!(!lock.0.exists());
+
+    let with = |sample: &str| SchemaLock::new(&lock.0).events::<Guarded>().sample("Guarded", 1, sample);
+    let message = with(r#"{"code":"sesame","note":""}"#).run(true).unwrap_err();
+    assert!(message.contains("not the code"), "{message}");
+    with(r#"{"code":"open sesame","note":""}"#).run(true).unwrap();
+    with(r#"{"code":"open sesame","note":""}"#).run(false).unwrap();
+    assert!(lock.text().contains(r#""note": "text""#), "one field hides no other: {}", lock.text());
+}
+
+#[test]
+fn an_event_written_by_hand_asks_for_samples() {
+    struct ByHand;
+    impl Event for ByHand {
+        const NAMES: &'static [&'static str] = &["ByHand"];
+
+        fn event_name(&self) -> std::borrow::Cow<'static, str> {
+            "ByHand".into()
+        }
+
+        fn encode(&self) -> Result<String, crate::PayloadError> {
+            Ok("{}".to_owned())
+        }
+
+        fn decode(_: &str, _: &str) -> Result<Self, crate::DecodeError> {
+            Ok(Self)
+        }
+    }
+    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
+    let message = lock.with::<ByHand>().run(true).unwrap_err();
+    assert!(message.contains("could not be traced: give samples"), "{message}");
+    lock.with::<ByHand>().sample("ByHand", 1, "{}").run(true).unwrap();
+}
+
+#[test]
+fn an_order_of_types_or_variants_makes_no_difference() {
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    enum Turned {
+        Voided,
+        #[event(alias = "Settled")]
+        Paid {
+            cents: u8,
+        },
+        Issued {
+            number: String,
+            #[serde(flatten)]
+            rest: BTreeMap<String, serde_json::Value>,
+        },
+    }
+    Lock::of::<Invoice>().is_kept_by::<Turned>();
+}
