@@ -309,6 +309,20 @@ pub enum Error {
         subscription: String,
     },
 
+    /// An event without a version, handed to a projector: what was missed could not be told.
+    #[error(
+        "the projector {projector:?} cannot project the event at {position}, because the stream {stream} has no versions: \
+         append to it with versions, or handle its events without a projector"
+    )]
+    CannotProjectUnversionedEvent {
+        /// The projector's name.
+        projector: String,
+        /// The stream.
+        stream: StreamId,
+        /// Where the event stands.
+        position: Position,
+    },
+
     /// The disk, or the size that the database may have, is used up.
     #[error("there is no space left to write to: make room, and append again")]
     StorageFull {

@@ -71,6 +71,7 @@
 
 #[macro_use]
 mod cases;
+mod feeding;
 mod fixture;
 #[macro_use]
 mod ledger;
@@ -100,6 +101,7 @@ mod paging;
 mod parked;
 mod payloads;
 mod positions;
+mod projecting;
 mod race;
 mod reacting;
 mod reading;
@@ -115,6 +117,7 @@ mod tenants;
 mod watching;
 
 pub use self::faulty::{Fault, FaultyBackend};
+pub use self::feeding::Feeding;
 pub use self::fixture::Fixture;
 pub use self::reaction::{Reaction, run_in_transaction, run_within};
 #[doc(hidden)]
