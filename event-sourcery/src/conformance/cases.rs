@@ -299,6 +299,14 @@ macro_rules! __for_each_case {
             clause_8_10_two_that_feed_one_projector_apply_each_version_once [transactions],
             clause_5_1_a_deleted_streams_cursors_are_gone_and_others_stay [transactions],
         }
+        reaching {
+            clause_8_10_what_was_waited_for_was_handled,
+            clause_8_10_what_is_not_handled_in_time_is_an_error_that_can_be_retried,
+            clause_8_10_who_waits_for_a_subscription_that_has_never_run_is_told,
+            clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_handled,
+            clause_8_10_other_parts_of_the_subscription_are_not_waited_for,
+            clause_8_10_what_a_subscription_does_not_want_is_not_waited_for,
+        }
         deleting {
             clause_5_1_a_deleted_streams_events_are_gone_from_every_read,
             clause_5_1_the_same_uuid_elsewhere_is_untouched,

@@ -103,6 +103,7 @@ mod payloads;
 mod positions;
 mod projecting;
 mod race;
+mod reaching;
 mod reacting;
 mod reading;
 mod repeats;
