@@ -32,6 +32,8 @@
 //!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
 //! - [`subscribe`](EventStore::subscribe) reacts to events as they come: one by one, in batches, or by a
 //!   [durable](Subscribe::durable) handler that resumes where it was. See [*react to events*](guide::react_to_events).
+//! - [`Projector`] keeps a read model complete, stream by stream, and [`Durable::wait_for`] waits until one shows what was just
+//!   written. See [*read models*](guide::read_models).
 //! - [`Event`] is what you derive for your types.
 //! - The [`guide`] has a page for each task.
 //! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
