@@ -29,7 +29,7 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('even
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -39,6 +39,7 @@ const TABLES: [(&str, &str); 13] = [
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
+    ("projected_streams", include_str!("layout/projected_streams.sql")),
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_listed", include_str!("layout/event_blocks_listed.sql")),
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
@@ -49,7 +50,7 @@ const TABLES: [(&str, &str); 13] = [
 const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 13] = [
+const COLUMNS: [(&str, &[&str]); 14] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -72,6 +73,7 @@ const COLUMNS: [(&str, &[&str]); 13] = [
             "after_position",
         ],
     ),
+    ("projected_streams", &["stream_uuid", "category", "tenant_id", "projector", "version", "position"]),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_listed", &["only_row", "below"]),
     (

@@ -22,6 +22,7 @@
 mod append;
 mod backend;
 mod connections;
+mod cursor_sql;
 mod failure;
 mod holders;
 mod layout;

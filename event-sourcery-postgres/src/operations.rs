@@ -1,6 +1,7 @@
 //! What the store's calls do to the tables, on one connection.
 
 mod append;
+mod cursors;
 mod delete;
 mod directory;
 mod load;

@@ -1,7 +1,7 @@
 //! The tables' names: a schema, which may be called anything, and a prefix, which may not.
 
 /// The tables' names behind the prefix.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "streams",
     "events",
     "snapshots",
@@ -11,6 +11,7 @@ const NAMES: [&str; 13] = [
     "subscription_segments",
     "subscription_members",
     "blocked_streams",
+    "projected_streams",
     "event_blocks",
     "event_blocks_listed",
     "aggregate_snapshots",

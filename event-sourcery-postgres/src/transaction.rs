@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_sourcery::Result;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, DeleteRequest, JoinedTransaction, LoadRequest, LoadedStream,
-    ProgressRequest, SnapshotRequest,
+    AppendOutcome, AppendRequest, Cursor, CursorId, DeleteRequest, HeldCursor, JoinedTransaction,
+    LoadRequest, LoadedStream, ProgressRequest, SnapshotRequest,
 };
+use event_sourcery::{Result, Version};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::failure::{During, Failure};
@@ -110,5 +110,13 @@ impl JoinedTransaction for OnConnection<'_> {
 
     async fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
         self.operations().progress(request).await
+    }
+
+    async fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
+        self.operations().hold_cursor(id, version).await
+    }
+
+    async fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
+        self.operations().move_cursor(id, to).await
     }
 }

@@ -12,7 +12,7 @@ use crate::sql::with_tables;
 const LAYOUT: u32 = 3;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 12] = [
+pub(crate) const TABLES: [(&str, &str); 13] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -21,6 +21,7 @@ pub(crate) const TABLES: [(&str, &str); 12] = [
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
+    ("projected_streams", include_str!("layout/projected_streams.sql")),
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_mark", include_str!("layout/event_blocks_mark.sql")),
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
@@ -28,7 +29,7 @@ pub(crate) const TABLES: [(&str, &str); 12] = [
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 12] = [
+const COLUMNS: [(&str, &[&str]); 13] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -43,6 +44,7 @@ const COLUMNS: [(&str, &[&str]); 12] = [
         "blocked_streams",
         &["stream_uuid", "subscription_tenant_id", "subscription_name", "position", "retry_at"],
     ),
+    ("projected_streams", &["stream_uuid", "category", "tenant_id", "projector", "version", "position"]),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_mark", &["block"]),
     (

@@ -2,6 +2,7 @@
 
 mod append;
 mod backlog;
+mod cursors;
 mod delete;
 mod directory;
 mod load;

@@ -1,10 +1,10 @@
 //! The caller's own rows and events, in one transaction.
 
-use event_sourcery::Result;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, LoadRequest, LoadedStream,
-    ProgressRequest, SnapshotRequest,
+    AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
+    LoadRequest, LoadedStream, ProgressRequest, SnapshotRequest,
 };
+use event_sourcery::{Result, Version};
 use rusqlite::Connection;
 
 use crate::operations::Operations;
@@ -83,5 +83,13 @@ impl BackendTransaction for SqliteTransaction<'_> {
 
     fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
         self.operations().progress(request)
+    }
+
+    fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
+        self.operations().hold_cursor(id, version)
+    }
+
+    fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
+        self.operations().move_cursor(id, to)
     }
 }

@@ -8,6 +8,7 @@
 //! Run the [conformance kit](mod@crate::conformance) on a backend: it tests every clause of the contract by its number.
 
 mod append;
+mod cursors;
 mod reads;
 mod records;
 mod subscriptions;
@@ -23,6 +24,7 @@ pub use self::append::{
     AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamRequirement,
     StreamState, Written,
 };
+pub use self::cursors::{Cursor, CursorId, HeldCursor};
 pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
 pub use self::subscriptions::{
@@ -33,6 +35,7 @@ pub use self::subscriptions::{
 pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::version::Version;
 
 /// What every backend does. Object-safe: [`Arc<dyn Backend>`] is a backend too.
 #[async_trait]
@@ -237,6 +240,25 @@ pub trait BackendTransaction {
     ///
     /// As there.
     fn progress(&mut self, request: &ProgressRequest) -> Result<()>;
+
+    /// Keeps a projector's cursor for this transaction: nobody else moves it, and nobody deletes the stream, until the
+    /// transaction ends. Tells how far the stream was projected, and where the events of the cursor's version and of the
+    /// version asked about stand, all as of one moment.
+    ///
+    /// A projector that has no cursor for a stream of the default tenant begins at the cursor that Event Sourcery for Python
+    /// keeps under its name, where the backend shares its tables; from then on its own counts.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor>;
+
+    /// Moves a cursor that is held.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()>;
 }
 
 /// A backend whose transactions the caller holds: an open one is handed to the calls that are to join it. PostgreSQL works
@@ -310,6 +332,20 @@ pub trait JoinedTransaction: Send {
     ///
     /// As there.
     async fn progress(&mut self, request: &ProgressRequest) -> Result<()>;
+
+    /// See [`BackendTransaction::hold_cursor`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`Error::Unsupported`] at isolation levels at which a transaction may not see the newest events.
+    async fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor>;
+
+    /// See [`BackendTransaction::move_cursor`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()>;
 }
 
 /// What a backend can do beyond the trait. The conformance kit checks what is declared, and prints what is not.

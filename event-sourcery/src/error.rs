@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 pub use self::name::{NameKind, NameProblem};
 pub use self::payload::{DecodeError, PayloadError};
-use crate::position::Position;
+use crate::position::{AppendPosition, Position};
 use crate::stream_id::StreamId;
 use crate::version::Version;
 
@@ -328,6 +328,48 @@ pub enum Error {
         subscription: String,
     },
 
+    /// What was waited for was not handled in time, or waits for an event that failed.
+    #[error(
+        "the subscription {subscription:?} has not handled everything {} up to {position} within {waited:?}; it stands at \
+         {checkpoint}{}: see that it runs, look at what is blocked, or wait longer",
+        of_stream(stream.as_ref()), if *is_blocked { ", and the stream waits for an event that failed" } else { "" }
+    )]
+    NotHandledInTime {
+        /// The subscription's name.
+        subscription: String,
+        /// The stream that was waited for; `None`: all of them.
+        stream: Option<StreamId>,
+        /// Up to where it was to be handled.
+        position: AppendPosition,
+        /// The checkpoint of the stream's part of the subscription, or the one that is furthest behind.
+        checkpoint: Position,
+        /// Whether the stream waits for an event that failed.
+        is_blocked: bool,
+        /// How long the call waited.
+        waited: Duration,
+    },
+
+    /// A durable subscription that has never run, or was removed.
+    #[error("the subscription {subscription:?} has never run: run it, or mind its name and its tenant")]
+    SubscriptionNotFound {
+        /// The subscription's name.
+        subscription: String,
+    },
+
+    /// An event without a version, handed to a projector: what was missed could not be told.
+    #[error(
+        "the projector {projector:?} cannot project the event at {position}, because the stream {stream} has no versions: \
+         append to it with versions, or handle its events without a projector"
+    )]
+    CannotProjectUnversionedEvent {
+        /// The projector's name.
+        projector: String,
+        /// The stream.
+        stream: StreamId,
+        /// Where the event stands.
+        position: Position,
+    },
+
     /// The disk, or the size that the database may have, is used up.
     #[error("there is no space left to write to: make room, and append again")]
     StorageFull {
@@ -417,6 +459,7 @@ impl Error {
                 | Self::Unavailable { .. }
                 | Self::StorageFull { .. }
                 | Self::StreamChangedWhileReading { .. }
+                | Self::NotHandledInTime { .. }
         )
     }
 }
@@ -431,6 +474,10 @@ fn found_or_none(actual: Option<Version>) -> String {
 
 fn at(version: Option<Version>) -> String {
     version.map(|version| format!(" at version {version}")).unwrap_or_default()
+}
+
+fn of_stream(stream: Option<&StreamId>) -> String {
+    stream.map(|stream| format!("of the stream {stream}")).unwrap_or_else(|| "that it wants".to_owned())
 }
 
 fn expectation(expected: Version) -> String {

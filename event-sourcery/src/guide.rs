@@ -34,3 +34,8 @@ pub mod coming_from_python {}
 
 #[doc = include_str!("../guide/react-to-events.md")]
 pub mod react_to_events {}
+
+// Its code needs databases: the crate `pages` of the workspace compiles and runs it.
+#[cfg_attr(not(doctest), doc = include_str!("../guide/read-models.md"))]
+#[cfg_attr(doctest, doc = "See `pages`.")]
+pub mod read_models {}

@@ -32,6 +32,8 @@
 //!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
 //! - [`subscribe`](EventStore::subscribe) reacts to events as they come: one by one, in batches, or by a
 //!   [durable](Subscribe::durable) handler that resumes where it was. See [*react to events*](guide::react_to_events).
+//! - [`Projector`] keeps a read model complete, stream by stream, and [`Durable::wait_for`] waits until one shows what was just
+//!   written. See [*read models*](guide::read_models).
 //! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
 //!   [*evolving events*](guide::evolving_events).
 //! - The [`guide`] has a page for each task.
@@ -63,6 +65,7 @@ mod memory;
 mod new_event;
 mod payload;
 mod position;
+mod projection;
 mod read_all;
 mod retry;
 mod snapshot;
@@ -93,6 +96,7 @@ pub use load::LoadStream;
 pub use memory::{MemoryBackend, MemoryTransaction};
 pub use new_event::{IntoEvent, IntoEvents, NewEvent};
 pub use position::{AppendPosition, Position};
+pub use projection::{Projected, Projection, Projector};
 pub use read_all::ReadAll;
 pub use snapshot::SaveSnapshot;
 pub use store::EventStore;

@@ -15,9 +15,11 @@ const SHOWN_CHARACTERS: usize = 40;
 pub(crate) fn check_name(kind: NameKind, value: &str) -> Result<()> {
     let (characters, bytes) = match kind {
         NameKind::EventName => (EVENT_NAME_CHARACTERS, usize::MAX),
-        NameKind::StreamName | NameKind::Category | NameKind::Tenant | NameKind::Subscription => {
-            (NAME_CHARACTERS, NAME_BYTES)
-        }
+        NameKind::StreamName
+        | NameKind::Category
+        | NameKind::Tenant
+        | NameKind::Subscription
+        | NameKind::Projector => (NAME_CHARACTERS, NAME_BYTES),
     };
     match problem(value, characters, bytes) {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! The README, and the page of the guide whose code needs every backend: compiled and run.
+//! The README, and the pages of the guide whose code needs databases: compiled and run.
 //!
 //! They stand here, because no backend depends on another one.
 
@@ -9,4 +9,7 @@ mod pages {
 
     #[doc = include_str!("../../event-sourcery/guide/integrate-with-your-application.md")]
     struct IntegrateWithYourApplication;
+
+    #[doc = include_str!("../../event-sourcery/guide/read-models.md")]
+    struct ReadModels;
 }

@@ -15,6 +15,7 @@ from uuid import UUID
 import invoicing
 from event_sourcery import NO_VERSIONING, StreamId
 from event_sourcery.event import Context, Recorded, WrappedEvent
+from event_sourcery.read_model import Projector
 from event_sourcery_sqlalchemy import SQLAlchemyBackend, SQLAlchemyConfig, configure_models
 from event_sourcery_sqlalchemy.cursors_dao import SqlAlchemyCursorsDao
 from event_sourcery_sqlalchemy.models.default import DefaultProjectorCursor
@@ -149,9 +150,25 @@ def put_cursor(session: Session, command: Command) -> None:
     cursors.put_at(command["projector"], stream_id(command), command["version"])
 
 
+def project(session: Session, command: Command) -> list[int | None]:
+    """Feeds a projector the event of a version, and tells which versions its read model is given."""
+    store = backend(session, command).event_store
+    given: list[int | None] = []
+    projector = Projector(
+        store,
+        command["projector"],
+        SqlAlchemyCursorsDao(session, DefaultProjectorCursor),
+        lambda wrapped, _stream_id: given.append(wrapped.version),
+    )
+    version, stream = command["version"], stream_id(command)
+    for wrapped in store.load_stream(stream, start=version, stop=version + 1):
+        projector.project(wrapped, stream)
+    return given
+
+
 COMMANDS: dict[str, Callable[[Session, Command], Any]] = {
     command.__name__: command
-    for command in (append, create_all, delete, load, position, publish, put_cursor, snapshot, subscribe)
+    for command in (append, create_all, delete, load, position, project, publish, put_cursor, snapshot, subscribe)
 }
 
 

@@ -31,7 +31,7 @@ pub use self::commands::{Expected, append, event, place, with};
 pub use self::python::Python;
 #[doc(hidden)]
 pub use self::run::run;
-pub use self::shared_database::{Rows, SharedDatabase};
+pub use self::shared_database::{Rows, SharedDatabase, in_a_word};
 pub use self::unreadable::{Unreadable, assert_names, errors_of_reading};
 
 /// Generates a test for each thing that has to hold between the two languages, run on a [`SharedDatabase`], in a module

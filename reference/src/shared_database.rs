@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use event_sourcery::{EventStore, Result, StreamId};
+use event_sourcery::{EventStore, Projected, RawEvent, Recorded, Result, StreamId};
 
 use crate::python::Python;
 use crate::unreadable::Unreadable;
@@ -24,6 +24,9 @@ pub trait SharedDatabase: Send + Sync + 'static {
 
     /// Opens the store in Rust. It may bring the tables up to date, or has to refuse where they are not.
     async fn open(&self, migrate: bool) -> Result<EventStore>;
+
+    /// Feeds a projector, in a transaction of its own; tells what the read model was given: versions, and `anew`.
+    async fn project(&self, projector: &str, recorded: Recorded<RawEvent>) -> Vec<String>;
 
     /// Runs statements by hand, for what neither language can be brought to do.
     fn run(&self, sql: &str);
@@ -80,3 +83,11 @@ pub trait SharedDatabase: Send + Sync + 'static {
 
 /// Rows as texts, by their table, without the columns that we add: equal where all values and their types are.
 pub type Rows = BTreeMap<String, Vec<String>>;
+
+/// What a read model was given, in a word: `anew`, or the version.
+pub fn in_a_word(projected: &Projected<RawEvent>) -> String {
+    match projected {
+        Projected::Anew { .. } => "anew".to_owned(),
+        Projected::Event(recorded) => recorded.wrapped_event.version.unwrap_or_default().to_string(),
+    }
+}

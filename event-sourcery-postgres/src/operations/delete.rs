@@ -23,8 +23,9 @@ impl Operations<'_> {
         let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
         let sql = self.sql;
         let row = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await?;
-        // Whoever does not know of subscriptions may have deleted the stream and left this.
+        // Whoever does not know of subscriptions and cursors of ours may have deleted the stream and left this.
         self.execute(Self::about(&sql.subscriptions.free_deleted, tenant, stream)).await?;
+        self.execute(Self::about(&sql.cursors.forget, tenant, stream)).await?;
         let Some(row) = row else { return Ok(()) };
         let row: i64 = value(&row, 0)?;
         if *drop_outbox {
@@ -37,6 +38,9 @@ impl Operations<'_> {
             self.execute(statement.query().bind([row].as_slice())).await?;
         }
         self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;
+        if tenant.is_default() {
+            self.execute(Self::about(&sql.cursors.outlive, tenant, stream)).await?;
+        }
         Ok(())
     }
 }

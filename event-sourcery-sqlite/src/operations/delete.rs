@@ -12,8 +12,9 @@ impl Operations<'_> {
         self.atomically(|| {
             let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
             let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
-            // Whoever does not know of subscriptions may have deleted the stream and left this.
+            // Whoever does not know of subscriptions and cursors of ours may have deleted the stream and left this.
             self.execute(&self.sql.delete_blocked, (&uuid, category, tenant.as_str()))?;
+            self.execute(&self.sql.forget_cursors, (&uuid, category, tenant.as_str()))?;
             let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
             if *drop_outbox {
                 self.execute(&self.sql.delete_outbox, [row.id])?;
@@ -25,6 +26,9 @@ impl Operations<'_> {
             self.execute(&self.sql.delete_events, [row.id])?;
             self.execute(&self.sql.delete_stream, [row.id])?;
             self.execute(&self.sql.delete_cursors, (&uuid, category))?;
+            if tenant.is_default() {
+                self.execute(&self.sql.outlive_cursors, (&uuid, category))?;
+            }
             Ok(())
         })
     }

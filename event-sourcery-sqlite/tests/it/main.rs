@@ -19,5 +19,6 @@ mod examples;
 mod failures;
 mod group_commit;
 mod python;
+mod rebuilding;
 mod subscriptions;
 mod subscriptions_killed;

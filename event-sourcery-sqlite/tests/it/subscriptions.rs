@@ -113,6 +113,7 @@ async fn a_file_of_layout_1_is_migrated_with_its_events() {
         "subscription_segments",
         "subscription_members",
         "blocked_streams",
+        "projected_streams",
         "event_blocks",
         "event_blocks_mark",
     ] {
@@ -138,6 +139,7 @@ fn back_to_layout_1(connection: &Connection) {
             "DROP TABLE event_sourcery_subscription_segments;
              DROP TABLE event_sourcery_subscription_members;
              DROP TABLE event_sourcery_blocked_streams;
+             DROP TABLE event_sourcery_projected_streams;
              DROP TABLE event_sourcery_event_blocks;
              DROP TABLE event_sourcery_event_blocks_mark;
              UPDATE event_sourcery_layout SET version = 1;",

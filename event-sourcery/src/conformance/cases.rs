@@ -279,6 +279,34 @@ macro_rules! __for_each_case {
             clause_8_11_what_a_handler_appends_carries_the_context_and_tenant_of_its_event,
             clause_8_11_what_a_handler_appends_through_its_transaction_carries_them_too [transactions],
         }
+        projecting {
+            clause_8_10_an_unknown_stream_is_projected_from_its_first_version [transactions],
+            clause_8_10_the_next_version_is_applied [transactions],
+            clause_8_10_missed_versions_are_loaded_and_applied_before [transactions],
+            clause_8_10_many_missed_versions_are_all_applied_in_order [transactions],
+            clause_8_10_versions_that_were_seen_are_ignored [transactions],
+            clause_8_10_an_event_without_a_version_is_refused [transactions],
+            clause_8_10_snapshots_stand_in_for_nothing [transactions],
+            clause_8_10_each_projector_has_cursors_of_its_own [transactions],
+            clause_8_10_cursors_know_tenants_and_categories [transactions],
+            clause_8_10_events_of_other_names_are_passed_over [transactions],
+            clause_8_10_a_deleted_stream_that_is_made_anew_is_projected_anew [transactions],
+            clause_8_10_a_cursor_that_an_older_stream_has_left_counts_for_nothing [transactions],
+            clause_8_10_an_event_of_a_stream_that_is_gone_is_ignored [transactions],
+            clause_8_10_a_read_model_that_fails_leaves_cursor_and_model_as_they_were [transactions],
+            clause_8_10_several_events_may_share_a_transaction [transactions],
+            clause_8_10_cursors_survive_reopening [transactions, durable],
+            clause_8_10_two_that_feed_one_projector_apply_each_version_once [transactions],
+            clause_5_1_a_deleted_streams_cursors_are_gone_and_others_stay [transactions],
+        }
+        reaching {
+            clause_8_10_what_was_waited_for_was_handled,
+            clause_8_10_what_is_not_handled_in_time_is_an_error_that_can_be_retried,
+            clause_8_10_who_waits_for_a_subscription_that_has_never_run_is_told,
+            clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_handled,
+            clause_8_10_other_parts_of_the_subscription_are_not_waited_for,
+            clause_8_10_what_a_subscription_does_not_want_is_not_waited_for,
+        }
         deleting {
             clause_5_1_a_deleted_streams_events_are_gone_from_every_read,
             clause_5_1_the_same_uuid_elsewhere_is_untouched,

@@ -8,7 +8,7 @@ use super::ledger::{Noted, ledger, noted, notes, tenant};
 use super::subject::Subject;
 use crate::context::{Context, ContextComponent};
 use crate::error::Error;
-use crate::position::Position;
+use crate::position::{AppendPosition, Position};
 use crate::stream_id::StreamId;
 use crate::{Event as _, RawEvent};
 
@@ -43,6 +43,14 @@ pub(super) async fn clause_14_1_what_can_be_retried_says_so(_: Subject) {
         Error::Unavailable { source: source() },
         Error::StorageFull { source: source() },
         Error::StreamChangedWhileReading { stream: ledger("1") },
+        Error::NotHandledInTime {
+            subscription: "letters".to_owned(),
+            stream: Some(ledger("1")),
+            position: AppendPosition::from_i64(2),
+            checkpoint: Position::START,
+            is_blocked: true,
+            waited: std::time::Duration::from_secs(5),
+        },
     ];
     assert!(retryable.iter().all(Error::is_retryable));
     let others = [

@@ -71,6 +71,7 @@
 
 #[macro_use]
 mod cases;
+mod feeding;
 mod fixture;
 #[macro_use]
 mod ledger;
@@ -102,7 +103,9 @@ mod paging;
 mod parked;
 mod payloads;
 mod positions;
+mod projecting;
 mod race;
+mod reaching;
 mod reacting;
 mod reading;
 mod repeats;
@@ -120,6 +123,7 @@ mod verifying;
 mod watching;
 
 pub use self::faulty::{Fault, FaultyBackend};
+pub use self::feeding::Feeding;
 pub use self::fixture::Fixture;
 pub use self::reaction::{Reaction, run_in_transaction, run_within};
 #[doc(hidden)]

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 
+use super::feeding::Feeding;
 use crate::backend::{
-    AppendOutcome, AppendRequest, BackendTransaction, DeleteRequest, JoinedTransaction, LoadRequest,
-    LoadedStream, SnapshotRequest, TransactionalBackend,
+    AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
+    JoinedTransaction, LoadRequest, LoadedStream, SnapshotRequest, TransactionalBackend,
 };
 use crate::error::{Error, Result};
+use crate::version::Version;
 
 /// One operation inside a transaction.
 #[derive(Debug)]
@@ -22,6 +24,12 @@ pub enum Step {
     Delete(DeleteRequest),
     /// A snapshot.
     SaveSnapshot(SnapshotRequest),
+    /// A projector's cursor is held, and asked about a version.
+    HoldCursor(CursorId, Version),
+    /// A projector's cursor is moved.
+    MoveCursor(CursorId, Cursor),
+    /// A projector is fed an event.
+    Project(Feeding),
 }
 
 /// What became of a [`Step`] that was not refused.
@@ -31,7 +39,9 @@ pub enum Answer {
     Appended(AppendOutcome),
     /// Of a load.
     Loaded(LoadedStream),
-    /// Of a deletion or a snapshot.
+    /// Of a cursor that is held.
+    Held(HeldCursor),
+    /// Of everything else.
     Done,
 }
 
@@ -104,6 +114,9 @@ fn run_step(transaction: &mut impl BackendTransaction, step: Step) -> Result<Ans
         Step::Load(request) => transaction.load(&request).map(Answer::Loaded),
         Step::Delete(request) => transaction.delete(&request).map(|()| Answer::Done),
         Step::SaveSnapshot(request) => transaction.save_snapshot(&request).map(|()| Answer::Done),
+        Step::HoldCursor(id, version) => transaction.hold_cursor(&id, version).map(Answer::Held),
+        Step::MoveCursor(id, to) => transaction.move_cursor(&id, to).map(|()| Answer::Done),
+        Step::Project(feeding) => feeding.run(transaction).map(|()| Answer::Done),
     }
 }
 
@@ -120,6 +133,9 @@ pub async fn run_joined_steps(
             Step::Load(request) => transaction.load(&request).await.map(Answer::Loaded),
             Step::Delete(request) => transaction.delete(&request).await.map(|()| Answer::Done),
             Step::SaveSnapshot(request) => transaction.save_snapshot(&request).await.map(|()| Answer::Done),
+            Step::HoldCursor(id, version) => transaction.hold_cursor(&id, version).await.map(Answer::Held),
+            Step::MoveCursor(id, to) => transaction.move_cursor(&id, to).await.map(|()| Answer::Done),
+            Step::Project(feeding) => feeding.run_joined(transaction).await.map(|()| Answer::Done),
         });
     }
     answers

@@ -14,6 +14,8 @@ pub enum NameKind {
     EventName,
     /// A durable subscription's name.
     Subscription,
+    /// A projector's name.
+    Projector,
 }
 
 impl std::fmt::Display for NameKind {
@@ -24,6 +26,7 @@ impl std::fmt::Display for NameKind {
             Self::Tenant => "the tenant",
             Self::EventName => "the event name",
             Self::Subscription => "the subscription's name",
+            Self::Projector => "the projector's name",
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::log::Entry;
 use super::state::{State, Stream, StreamKey};
-use crate::backend::{BlockedStream, SubscriptionId, SubscriptionRecord};
+use crate::backend::{BlockedStream, Cursor, CursorId, SubscriptionId, SubscriptionRecord};
 use crate::position::Position;
 
 /// What was done, in order.
@@ -28,6 +28,8 @@ pub(super) enum Done {
     Subscription { id: SubscriptionId, before: Option<SubscriptionRecord> },
     /// A stream was blocked, blocked otherwise, or freed.
     Blocked { id: SubscriptionId, stream: StreamKey, before: Option<BlockedStream> },
+    /// A cursor was put or taken away.
+    Cursor { id: CursorId, before: Option<Cursor> },
 }
 
 impl Journal {

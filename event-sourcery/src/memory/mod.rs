@@ -1,5 +1,6 @@
 //! The backend that needs nothing: for tests, and for what may be forgotten.
 
+mod cursors;
 mod journal;
 mod log;
 mod state;
@@ -14,12 +15,13 @@ use self::journal::Journal;
 use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, TransactionalBackend,
+    Capabilities, Cursor, CursorId, DeleteRequest, Filter, HeldCursor, LoadRequest, LoadedStream,
+    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::version::Version;
 
 /// Keeps everything in memory, for as long as the process lives. Clones share one store.
 ///
@@ -208,5 +210,16 @@ impl BackendTransaction for MemoryTransaction<'_> {
 
     fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
         self.step(|state, journal| state.progress(request, journal))
+    }
+
+    fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
+        Ok(self.state.cursor(id, version))
+    }
+
+    fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
+        self.step(|state, journal| {
+            state.put_cursor(id, Some(to), journal);
+            Ok(())
+        })
     }
 }

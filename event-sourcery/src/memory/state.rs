@@ -11,9 +11,9 @@ use super::journal::{Done, Journal};
 use super::log::{self, Log};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
-    AppendRequest, DeleteRequest, EventAt, Filter, LoadRequest, LoadedStream, NewRecord, PresentEvent,
-    Requirement, ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord,
-    StreamAppend, StreamState, Written,
+    AppendRequest, Cursor, DeleteRequest, EventAt, Filter, LoadRequest, LoadedStream, NewRecord,
+    PresentEvent, Requirement, ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent,
+    StoredRecord, StreamAppend, StreamState, Written,
 };
 use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
@@ -57,6 +57,17 @@ pub(super) struct State {
     /// One copy of each event name.
     event_names: HashSet<Arc<str>>,
     pub(super) subscriptions: Subscriptions,
+    pub(super) cursors: HashMap<StreamKey, HashMap<Arc<str>, Cursor>>,
+}
+
+impl StreamKey {
+    pub(super) const fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    pub(super) const fn stream(&self) -> &StreamId {
+        &self.stream
+    }
 }
 
 impl State {
@@ -104,6 +115,7 @@ impl State {
     pub(super) fn delete(&mut self, request: &DeleteRequest, journal: &mut Journal) {
         let key = key(&request.tenant, &request.stream);
         self.free_everywhere(&key, journal);
+        self.forget_cursors(&key, journal);
         let Some(stream) = self.streams.remove(&key) else { return };
         let mut events = Vec::with_capacity(stream.positions.len());
         for position in &stream.positions {
@@ -198,6 +210,7 @@ impl State {
             Done::Blocked { id, stream, before } => {
                 drop(self.subscriptions.put_blocked(&id, &stream, before));
             }
+            Done::Cursor { id, before } => drop(self.replace_cursor(&id, before)),
             Done::Snapshot { stream } => {
                 let stream = self.streams.get_mut(&stream);
                 if let Some(snapshot) = stream.and_then(|stream| stream.snapshots.pop()) {
@@ -351,6 +364,12 @@ impl State {
             },
         };
         positions.get(range).unwrap_or_default()
+    }
+
+    /// Where the event of a version stands.
+    pub(super) fn position_of(&self, stream: &StreamKey, version: Version) -> Option<Position> {
+        let stream = self.streams.get(stream).filter(|stream| stream.versioned)?;
+        stream.positions.get(usize::try_from(version.checked_sub(1)?).ok()?).copied()
     }
 
     fn event(&self, position: Position) -> Option<&StoredEvent> {

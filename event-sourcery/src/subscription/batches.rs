@@ -71,8 +71,8 @@ impl<E: Event> Batches<E> {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownEvent`] and [`Error::InvalidEvent`], after the events before that one were handed over; then every
-    /// call meets it again. And the backend's, after which a call goes on where it was.
+    /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) and [`Error::InvalidEvent`](crate::Error::InvalidEvent), after the
+    /// events before that one were handed over; then every call meets it again. And the backend's, after which a call goes on where it was.
     pub async fn next(&mut self, longest_wait: Duration) -> Result<Batch<E>> {
         refuse(&self.refused)?;
         let give_up = later(Instant::now(), longest_wait);

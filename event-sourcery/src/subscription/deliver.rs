@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use crate::backend::{Backend, BackendTransaction, JoinableBackend, ProgressRequest, TransactionalBackend};
+use crate::backend::{
+    Backend, BackendTransaction, JoinableBackend, JoinedTransaction, ProgressRequest, TransactionalBackend,
+};
 use crate::error::{Error, Result, Source};
 use crate::event::Event;
 use crate::store::{EventStore, Scope};
@@ -116,6 +118,10 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
     /// What is appended carries the event's correlation id, and its id as causation id.
     pub fn store(&mut self) -> Joined<'_> {
         self.store.within(&mut self.transaction)
+    }
+
+    pub(crate) fn join(&mut self) -> Box<dyn JoinedTransaction + '_> {
+        self.store.backend().join(&mut self.transaction)
     }
 }
 

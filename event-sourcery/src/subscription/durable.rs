@@ -1,5 +1,7 @@
 //! Durable subscriptions: a name, options, and what can be done with what is kept under the name.
 
+mod waiting;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -10,6 +10,7 @@ mod deleting;
 mod drift;
 mod layouts;
 mod names;
+mod projecting;
 mod racing;
 mod reading;
 mod snapshots;
@@ -91,6 +92,14 @@ macro_rules! __for_each_case {
             a_stream_that_python_made_by_uuid_gets_its_name_when_rust_uses_it_with_it,
             a_name_that_rust_gave_stays_when_the_stream_is_used_by_uuid,
             a_name_that_another_uuid_has_is_refused_by_both,
+        }
+        projecting {
+            rust_goes_on_behind_the_cursor_that_python_has_left_and_leaves_it,
+            rust_begins_with_the_next_event_behind_pythons_cursor,
+            pythons_cursors_count_for_the_default_tenant,
+            a_cursor_of_pythons_that_the_stream_has_not_reached_counts_for_nothing,
+            a_stream_that_python_deleted_and_made_anew_is_projected_anew,
+            a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the_stream,
         }
         racing {
             of_two_appends_with_one_expectation_exactly_one_wins,

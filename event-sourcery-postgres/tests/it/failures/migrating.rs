@@ -10,7 +10,7 @@ use postgres_cluster::{Database, Server};
 use crate::process::{once_more_on, store_url};
 use crate::scene::{event, length, open};
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "streams",
     "events",
     "snapshots",
@@ -20,6 +20,7 @@ const TABLES: [&str; 12] = [
     "subscription_segments",
     "subscription_members",
     "blocked_streams",
+    "projected_streams",
     "event_blocks",
     "event_blocks_listed",
     "layout",

@@ -1,8 +1,8 @@
 //! How the backend fails: with an error that says what to do, in bounded time, and nothing half done.
 
+mod earlier_layouts;
 mod foreign_tables;
 mod large;
-mod layout_1;
 mod migrating;
 mod opening;
 mod pool;

@@ -1,9 +1,9 @@
 //! The database that both languages work on.
 
-use event_sourcery::{EventStore, Result};
+use event_sourcery::{EventStore, Projector, RawEvent, Recorded, Result};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Database, Server};
-use reference::{Python, Rows, SharedDatabase, Unreadable};
+use reference::{Python, Rows, SharedDatabase, Unreadable, in_a_word};
 
 /// The tables that the reference makes.
 pub(super) const TABLES: [&str; 5] = [
@@ -69,6 +69,20 @@ impl SharedDatabase for Postgres {
     async fn open(&self, migrate: bool) -> Result<EventStore> {
         let backend = PostgresBackend::options(self.rust_url()).migrate(migrate).open().await?;
         Ok(EventStore::new(backend).erased())
+    }
+
+    async fn project(&self, projector: &str, recorded: Recorded<RawEvent>) -> Vec<String> {
+        let store = EventStore::new(self.backend().await);
+        let mut transaction = store.backend().begin().await.expect("a transaction");
+        let mut projection = Projector::new(projector).expect("a name").project(recorded);
+        let mut given = Vec::new();
+        while let Some(projected) =
+            projection.next_joined(&store, &mut transaction).await.expect("it is projected")
+        {
+            given.push(in_a_word(&projected));
+        }
+        transaction.commit().await.expect("it commits");
+        given
     }
 
     fn run(&self, sql: &str) {

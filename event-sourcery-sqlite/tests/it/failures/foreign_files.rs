@@ -88,7 +88,12 @@ async fn a_database_of_the_callers_own_becomes_a_store_and_keeps_its_tables() {
 
 #[tokio::test]
 async fn tables_of_our_names_that_are_somebody_elses_are_refused_and_left_as_they_are() {
-    for table in ["streams (id, title)", "layout (version, html)", "projector_cursors (film)"] {
+    for table in [
+        "streams (id, title)",
+        "layout (version, html)",
+        "projector_cursors (film)",
+        "projected_streams (stream_uuid, film)",
+    ] {
         let folder = Folder::new();
         let name = table.split(' ').next().unwrap();
         let foreign = rusqlite_at(&folder);

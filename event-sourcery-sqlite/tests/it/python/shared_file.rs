@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use event_sourcery::{EventStore, Result};
+use event_sourcery::{Error, EventStore, Projector, RawEvent, Recorded, Result};
 use event_sourcery_sqlite::SqliteBackend;
 use event_sourcery_sqlite::rusqlite::types::ValueRef;
 use event_sourcery_sqlite::rusqlite::{Connection, Row};
-use reference::{Rows, SharedDatabase, Unreadable};
+use reference::{Rows, SharedDatabase, Unreadable, in_a_word};
 use tempfile::TempDir;
 
 /// The tables that both languages know. The others are ours.
@@ -43,6 +43,19 @@ impl SharedDatabase for SharedFile {
     async fn open(&self, migrate: bool) -> Result<EventStore> {
         let backend = SqliteBackend::options(self.path()).migrate(migrate).open().await?;
         Ok(EventStore::new(backend).erased())
+    }
+
+    async fn project(&self, projector: &str, recorded: Recorded<RawEvent>) -> Vec<String> {
+        let store = EventStore::new(SqliteBackend::open(self.path()).await.expect("the store opens"));
+        let mut projection = Projector::new(projector).expect("a name").project(recorded);
+        let projected = store.transaction::<_, Error, _>(move |tx| {
+            let mut given = Vec::new();
+            while let Some(projected) = projection.next(tx)? {
+                given.push(in_a_word(&projected));
+            }
+            Ok(given)
+        });
+        projected.await.expect("it is projected")
     }
 
     fn run(&self, sql: &str) {

@@ -1,4 +1,4 @@
-//! Stores of the first layout: brought to this one, with others at work on them.
+//! Stores of earlier layouts: brought to this one, with others at work on them.
 
 use event_sourcery::{Error, StreamId};
 use event_sourcery_postgres::PostgresBackend;
@@ -6,18 +6,24 @@ use postgres_cluster::{Database, Server};
 
 use crate::scene::{Scene, event, length, open};
 
-/// What later layouts have added.
-const TAKE_BACK: &str = "
-    DROP TABLE event_sourcery_subscription_segments, event_sourcery_subscription_members,
-               event_sourcery_blocked_streams, event_sourcery_event_blocks, event_sourcery_event_blocks_listed,
-               event_sourcery_aggregate_snapshots;
-    UPDATE event_sourcery_layout SET version = 1";
+/// Takes back what each layout has added, to the one before it.
+const TAKE_BACK: [(i32, &str); 2] = [
+    (2, "DROP TABLE event_sourcery_projected_streams, event_sourcery_aggregate_snapshots"),
+    (
+        1,
+        "DROP TABLE event_sourcery_subscription_segments, event_sourcery_subscription_members,
+                    event_sourcery_blocked_streams, event_sourcery_event_blocks, event_sourcery_event_blocks_listed",
+    ),
+];
 
 /// A store as an earlier version has left it.
-async fn of_layout_1() -> (Scene, StreamId) {
+async fn of_layout(layout: i32) -> (Scene, StreamId) {
     let (scene, stream) = (Scene::new().await, StreamId::random());
     scene.store.append(&stream, event()).await.unwrap();
-    scene.database.psql(TAKE_BACK);
+    for (before, take_back) in TAKE_BACK.iter().filter(|(before, _)| *before >= layout) {
+        scene.database.psql(take_back);
+        scene.database.psql(&format!("UPDATE event_sourcery_layout SET version = {before}"));
+    }
     (scene, stream)
 }
 
@@ -32,16 +38,19 @@ fn schema(database: &Database) -> String {
 }
 
 #[tokio::test]
-async fn a_store_of_layout_1_becomes_what_a_new_one_is_by_opening_it_and_by_hand() {
+async fn a_store_of_an_earlier_layout_becomes_what_a_new_one_is_by_opening_it_and_by_hand() {
     let new = Server::shared().create_database();
     drop(open(&new.url()).await);
-    for by_hand in [false, true] {
-        let (scene, stream) = of_layout_1().await;
+    for (layout, lacks, by_hand) in [
+        (1, "blocked_streams", false),
+        (1, "blocked_streams", true),
+        (2, "projected_streams", false),
+        (2, "projected_streams", true),
+    ] {
+        let (scene, stream) = of_layout(layout).await;
         let options = || PostgresBackend::options(scene.database.url());
         let missing = options().migrate(false).open().await.unwrap_err();
-        assert!(
-            matches!(&missing, Error::MigrationNeeded { problem } if problem.contains("blocked_streams"))
-        );
+        assert!(matches!(&missing, Error::MigrationNeeded { problem } if problem.contains(lacks)));
         let printed = options().migration().await.unwrap();
         assert!(!printed.contains("ALTER TABLE"), "{printed}");
         if by_hand {
@@ -54,18 +63,20 @@ async fn a_store_of_layout_1_becomes_what_a_new_one_is_by_opening_it_and_by_hand
     }
 }
 
-/// No lock is needed on a table of the first layout.
+/// No lock is needed on a table that is there.
 #[tokio::test]
-async fn a_store_of_layout_1_is_migrated_while_a_transaction_is_open_and_others_append() {
-    let (scene, _) = of_layout_1().await;
-    let mut open_one = scene.begin().await;
-    scene.store.within(&mut open_one).append(&StreamId::random(), event()).await.unwrap();
-    let store = open(&scene.database.url()).await;
-    store.append(&StreamId::random(), event()).await.unwrap();
-    scene.store.append(&StreamId::random(), event()).await.unwrap();
-    open_one.commit().await.unwrap();
-    assert_eq!(scene.events().await, 4);
-    assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "3");
+async fn a_store_of_an_earlier_layout_is_migrated_while_a_transaction_is_open_and_others_append() {
+    for layout in [1, 2] {
+        let (scene, _) = of_layout(layout).await;
+        let mut open_one = scene.begin().await;
+        scene.store.within(&mut open_one).append(&StreamId::random(), event()).await.unwrap();
+        let store = open(&scene.database.url()).await;
+        store.append(&StreamId::random(), event()).await.unwrap();
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+        open_one.commit().await.unwrap();
+        assert_eq!(scene.events().await, 4);
+        assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "3");
+    }
 }
 
 #[tokio::test]

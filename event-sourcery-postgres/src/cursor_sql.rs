@@ -1,0 +1,61 @@
+//! The statements about the cursors of projectors. $1 to $3 are a stream's UUID, category and tenant; $4 is the projector.
+
+use crate::sql::{Statement, key_is, statements};
+use crate::tables::Tables;
+
+/// The key of a cursor.
+macro_rules! is_cursor {
+    () => {
+        "p.stream_uuid = $1 AND p.category = $2 AND p.tenant_id = $3 AND p.projector = $4"
+    };
+}
+
+statements! {
+    /// The statements about cursors.
+    CursorSql;
+    /// Locks the stream against deletion, then the cursor, in the order in which a deletion takes them. A stream that was
+    /// deleted while this waited is none, and a cursor that was moved meanwhile is read as it is then. Tells whether there is
+    /// a stream, and a row for the cursor; its version and position; the positions of the events of that version and of $5;
+    /// and at which isolation the transaction runs.
+    hold: concat!("
+        WITH stream AS MATERIALIZED (
+            SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), " FOR KEY SHARE
+        ), cursor AS MATERIALIZED (
+            SELECT p.version, p.position FROM {projected_streams} p
+            WHERE EXISTS (SELECT FROM stream) AND ", is_cursor!(), "
+            FOR NO KEY UPDATE
+        )
+        SELECT stream.id IS NOT NULL, cursor.found, cursor.version, cursor.position,
+               (SELECT e.id FROM {events} e WHERE e.db_stream_id = stream.id AND e.version = cursor.version),
+               (SELECT e.id FROM {events} e WHERE e.db_stream_id = stream.id AND e.version = $5),
+               current_setting('transaction_isolation')
+        FROM (SELECT 1) one
+        LEFT JOIN stream ON true
+        LEFT JOIN (SELECT true AS found, c.version, c.position FROM cursor c) cursor ON true");
+    /// A cursor that begins where the reference's is, or before the first event. The reference's know no tenant: they count
+    /// for the default one. Waits for another transaction that begins it too.
+    begin: concat!("
+        INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
+        SELECT $1, $2, $3, $4, c.version, (
+            SELECT e.id FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
+            WHERE ", key_is!("s", "$1", "$2", "$3"), " AND e.version = c.version)
+        FROM (SELECT max(c.version) AS version FROM {projector_cursors} c
+              WHERE $3 = '' AND c.name = $4 AND c.stream_id = $1 AND coalesce(c.category, '') = $2) c
+        ON CONFLICT DO NOTHING");
+    /// To version $5 and position $6.
+    move_to: "
+        INSERT INTO {projected_streams} AS p (stream_uuid, category, tenant_id, projector, version, position)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (stream_uuid, category, tenant_id, projector)
+        DO UPDATE SET version = excluded.version, position = excluded.position";
+    /// A stream that is deleted is followed by no projector.
+    forget: "
+        DELETE FROM {projected_streams} WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3";
+    /// Of a deleted stream of the default tenant: where the reference's cursors stay, because another tenant has a stream of
+    /// that id, ours tell that they count no more.
+    outlive: "
+        INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
+        SELECT DISTINCT $1, $2, $3, c.name, NULL::bigint, NULL::bigint FROM {projector_cursors} c
+        WHERE c.stream_id = $1 AND coalesce(c.category, '') = $2
+        ON CONFLICT DO NOTHING";
+}

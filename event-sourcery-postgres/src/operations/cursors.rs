@@ -1,0 +1,78 @@
+//! The cursors of projectors, in the caller's transaction.
+
+use event_sourcery::backend::{Cursor, CursorId, HeldCursor};
+use event_sourcery::{Error, Position, Result, Version};
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+
+use super::Operations;
+use crate::failure::Failure;
+use crate::rows::value;
+use crate::sql::Statement;
+use crate::values::stored_version;
+
+/// What was found of a cursor.
+struct Found {
+    has_stream: bool,
+    has_row: bool,
+    held: HeldCursor,
+    isolation: String,
+}
+
+impl Operations<'_> {
+    /// Holds a cursor, which is begun where there is none. Two transactions may begin one cursor: the second waits until the
+    /// first has ended, and then holds what the first has left.
+    pub(crate) async fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
+        let mut found = self.find_cursor(id, version).await?;
+        if found.isolation != "read committed" {
+            let operation = "projecting in a transaction that is not READ COMMITTED";
+            return Err(Error::Unsupported { backend: "postgres", operation });
+        }
+        if found.has_stream && !found.has_row {
+            let begin = about(&self.sql.cursors.begin, id);
+            self.execute(begin).await.map_err(|failure| self.failed(failure))?;
+            found = self.find_cursor(id, version).await?;
+        }
+        Ok(found.held)
+    }
+
+    pub(crate) async fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
+        let query = about(&self.sql.cursors.move_to, id);
+        let query = query.bind(stored_version(to.version)).bind(to.position.to_i64());
+        self.execute(query).await.map(drop).map_err(|failure| self.failed(failure))
+    }
+
+    async fn find_cursor(&mut self, id: &CursorId, version: Version) -> Result<Found> {
+        let query = about(&self.sql.cursors.hold, id).bind(stored_version(version));
+        let found = async {
+            let row = self.row(query).await?.ok_or(sqlx::Error::RowNotFound)?;
+            Ok(Found::read(&row)?)
+        };
+        found.await.map_err(|failure: Failure| self.failed(failure))
+    }
+}
+
+impl Found {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let (version, position): (Option<i64>, Option<i64>) = (value(row, 2)?, value(row, 3)?);
+        let position = position.map_or(Position::START, Position::from_i64);
+        let version = version.and_then(|version| u64::try_from(version).ok());
+        let held = HeldCursor {
+            cursor: version.map(|version| Cursor { version, position }),
+            at_cursor: value::<Option<i64>>(row, 4)?.map(Position::from_i64),
+            at_version: value::<Option<i64>>(row, 5)?.map(Position::from_i64),
+        };
+        Ok(Self {
+            has_stream: value(row, 0)?,
+            has_row: value::<Option<bool>>(row, 1)?.is_some(),
+            held,
+            isolation: value(row, 6)?,
+        })
+    }
+}
+
+/// A statement of ours with a cursor's key bound.
+fn about<'q>(statement: &Statement, id: &'q CursorId) -> Query<'q, Postgres, PgArguments> {
+    Operations::about(statement, &id.tenant, &id.stream).bind(&*id.projector)
+}

@@ -1,0 +1,9 @@
+CREATE TABLE {projected_streams} (
+    stream_uuid CHAR(32) NOT NULL,
+    category VARCHAR(255) NOT NULL,
+    tenant_id VARCHAR(255) NOT NULL,
+    projector VARCHAR(255) NOT NULL,
+    version BIGINT,
+    position INTEGER,
+    PRIMARY KEY (stream_uuid, category, tenant_id, projector)
+) WITHOUT ROWID;

@@ -1,0 +1,60 @@
+//! The cursors of projectors.
+
+use event_sourcery::backend::{Cursor, CursorId, HeldCursor};
+use event_sourcery::{Position, Result, Version};
+
+use super::{Operations, StreamRow};
+use crate::rows::hex;
+
+impl Operations<'_> {
+    /// The cursor, and where the events of its version and of another one stand. There is one writer: whoever is in its
+    /// transaction holds every cursor.
+    pub(crate) fn hold_cursor(&self, id: &CursorId, version: Version) -> Result<HeldCursor> {
+        let Some(row) = self.find_stream(&id.tenant, &id.stream)? else { return Ok(HeldCursor::default()) };
+        let cursor = match self.cursor(id)? {
+            Some(cursor) => cursor,
+            None => {
+                let (uuid, category, tenant, projector) = key(id);
+                self.execute(&self.sql.begin_cursor, (uuid, category, tenant, projector, row.id))?;
+                self.cursor(id)?.flatten()
+            }
+        };
+        let at_cursor = match cursor {
+            Some(cursor) => self.position_of(row, cursor.version)?,
+            None => None,
+        };
+        Ok(HeldCursor { cursor, at_cursor, at_version: self.position_of(row, version)? })
+    }
+
+    pub(crate) fn move_cursor(&self, id: &CursorId, to: Cursor) -> Result<()> {
+        let (uuid, category, tenant, projector) = key(id);
+        let (version, position) = (stored(to.version), to.position.to_i64());
+        let values = (uuid, category, tenant, projector, version, position);
+        self.execute(&self.sql.move_cursor, values).map(drop)
+    }
+
+    /// The cursor, if there is a row for it, and it tells one.
+    fn cursor(&self, id: &CursorId) -> Result<Option<Option<Cursor>>> {
+        self.first(&self.sql.cursor, key(id), |row| {
+            let (version, position): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok(version.and_then(|version| u64::try_from(version).ok()).map(|version| Cursor {
+                version,
+                position: position.map_or(Position::START, Position::from_i64),
+            }))
+        })
+    }
+
+    fn position_of(&self, stream: StreamRow, version: Version) -> Result<Option<Position>> {
+        let values = (stream.id, stored(version));
+        self.first(&self.sql.position_of_version, values, |row| row.get(0).map(Position::from_i64))
+    }
+}
+
+fn key(id: &CursorId) -> (String, &str, &str, &str) {
+    (hex(id.stream.uuid()), id.stream.stored_category(), id.tenant.as_str(), &id.projector)
+}
+
+/// A version as SQLite holds it; no stream is longer.
+fn stored(version: Version) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}

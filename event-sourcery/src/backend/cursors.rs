@@ -1,0 +1,39 @@
+//! How far read models have followed a stream: the cursors of [projectors](crate::Projector).
+
+use std::sync::Arc;
+
+use crate::position::Position;
+use crate::stream_id::{StreamId, TenantId};
+use crate::version::Version;
+
+/// Which cursor: a projector has one for each stream that it follows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CursorId {
+    /// The projector's name.
+    pub projector: Arc<str>,
+    /// Whose stream.
+    pub tenant: TenantId,
+    /// The stream.
+    pub stream: StreamId,
+}
+
+/// How far a stream was projected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The version that was projected last.
+    pub version: Version,
+    /// Where its event stood. It tells the stream from one of the same id that was made after this one was deleted.
+    /// [`Position::START`] where that is not known, because the event was gone when the cursor was taken over.
+    pub position: Position,
+}
+
+/// A cursor that nobody else moves until the transaction ends, and what the stream is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldCursor {
+    /// The cursor; `None` where nothing of the stream was projected.
+    pub cursor: Option<Cursor>,
+    /// Where the event stands that has the cursor's version now; `None` where there is none.
+    pub at_cursor: Option<Position>,
+    /// Where the event stands that has the version asked about; `None` where there is none.
+    pub at_version: Option<Position>,
+}

@@ -1,0 +1,133 @@
+//! A read model that is kept in the store itself, so that each backend feeds it in a transaction by its own means.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::ledger::Noted;
+use crate::backend::{
+    AppendRequest, BackendTransaction, Expectation, JoinedTransaction, NewRecord, StreamAppend,
+};
+use crate::enricher::Enrichers;
+use crate::error::{Error, Result};
+use crate::event::{Event, RawEvent};
+use crate::projection::{Projected, Projector};
+use crate::store::Scope;
+use crate::stream_id::{StreamId, TenantId};
+use crate::within::Within;
+use crate::wrapped_event::{Recorded, WrappedEvent};
+
+/// An event that a projector is fed, as the conformance kit tells it; see [`Step::Project`](super::Step::Project).
+#[derive(Clone)]
+pub struct Feeding {
+    pub(super) projector: &'static str,
+    pub(super) recorded: Recorded<RawEvent>,
+    /// What the read model decodes: every event, or notes alone.
+    pub(super) decodes: Decodes,
+    /// The read model fails on this.
+    pub(super) fails_on: Option<&'static str>,
+}
+
+/// What a read model decodes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decodes {
+    Everything,
+    Notes,
+}
+
+impl fmt::Debug for Feeding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feeding").field("recorded", &self.recorded).finish_non_exhaustive()
+    }
+}
+
+/// The stream in which a read model of a stream is kept: an event for each thing that it was handed.
+pub(super) fn model_of(projector: &str, tenant: &TenantId, stream: &StreamId) -> StreamId {
+    StreamId::from_name(format!(
+        "{projector} of {stream} in {:?} of {:?}",
+        stream.category(),
+        tenant.as_str()
+    ))
+    .unwrap()
+}
+
+impl Feeding {
+    pub(super) fn run(&self, transaction: &mut impl BackendTransaction) -> Result<()> {
+        match self.decodes {
+            Decodes::Everything => self.run_as::<RawEvent>(transaction),
+            Decodes::Notes => self.run_as::<Noted>(transaction),
+        }
+    }
+
+    pub(super) async fn run_joined(&self, transaction: &mut dyn JoinedTransaction) -> Result<()> {
+        match self.decodes {
+            Decodes::Everything => self.run_joined_as::<RawEvent>(transaction).await,
+            Decodes::Notes => self.run_joined_as::<Noted>(transaction).await,
+        }
+    }
+
+    fn run_as<E: Event>(&self, transaction: &mut impl BackendTransaction) -> Result<()> {
+        let scope = Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None };
+        let mut within = Within::new(transaction, &scope);
+        let mut projection = Projector::new(self.projector)?.project(self.fed::<E>());
+        while let Some(projected) = projection.next(&mut within)? {
+            within.append_request(&self.entry(&projected)?)?;
+        }
+        Ok(())
+    }
+
+    async fn run_joined_as<E: Event>(&self, transaction: &mut dyn JoinedTransaction) -> Result<()> {
+        let mut projection = Projector::new(self.projector)?.project(self.fed::<E>());
+        while let Some(projected) = projection.next_in(transaction).await? {
+            let entry = self.entry(&projected)?;
+            transaction.append(&entry).await?;
+        }
+        Ok(())
+    }
+
+    fn fed<E: Event>(&self) -> Recorded<E> {
+        let Recorded { wrapped_event, stream_id, tenant_id, position } = self.recorded.clone();
+        let WrappedEvent { event, version, uuid, created_at, context } = wrapped_event;
+        let event = E::decode(event.name(), event.data().get()).unwrap();
+        let wrapped_event = WrappedEvent { event, version, uuid, created_at, context };
+        Recorded { wrapped_event, stream_id, tenant_id, position }
+    }
+
+    /// What the read model writes about something.
+    fn entry<E: Event>(&self, projected: &Projected<E>) -> Result<AppendRequest> {
+        let Recorded { stream_id, tenant_id, .. } = &self.recorded;
+        let text = match projected {
+            Projected::Anew { stream_id: told, tenant_id: whose } => {
+                assert_eq!((told, whose), (stream_id, tenant_id));
+                "anew".to_owned()
+            }
+            Projected::Event(recorded) => {
+                assert_eq!((&recorded.stream_id, &recorded.tenant_id), (stream_id, tenant_id));
+                let data = recorded.wrapped_event.event.encode().unwrap();
+                let noted = serde_json::from_str::<Noted>(&data).map(|noted| noted.number.to_string());
+                noted.unwrap_or_else(|_| recorded.wrapped_event.event.event_name().into_owned())
+            }
+        };
+        if self.fails_on.is_some_and(|fails_on| fails_on == text) {
+            let source = "the read model fails, as it was told to".into();
+            return Err(Error::Backend { backend: "conformance", source });
+        }
+        let record = NewRecord {
+            id: Uuid::now_v7(),
+            name: "projected".into(),
+            data: serde_json::json!({ "text": text }).to_string(),
+            context: "{}".to_owned(),
+            created_at: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
+            schema_version: 1,
+        };
+        let stream = model_of(self.projector, tenant_id, stream_id);
+        let part = StreamAppend { stream, expectation: Expectation::NoVersioning, events: vec![record] };
+        Ok(AppendRequest::new(TenantId::DEFAULT, vec![part]))
+    }
+}
+
+impl<T: BackendTransaction> Within<'_, T> {
+    fn append_request(&mut self, request: &AppendRequest) -> Result<()> {
+        BackendTransaction::append(&mut **self, request).map(drop)
+    }
+}

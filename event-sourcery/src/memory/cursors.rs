@@ -1,0 +1,44 @@
+//! The cursors of projectors, for as long as the process lives.
+
+use super::journal::{Done, Journal};
+use super::state::{State, StreamKey, key};
+use crate::backend::{Cursor, CursorId, HeldCursor};
+use crate::version::Version;
+
+impl State {
+    pub(super) fn cursor(&self, id: &CursorId, version: Version) -> HeldCursor {
+        let stream = key(&id.tenant, &id.stream);
+        let cursor = self.cursors.get(&stream).and_then(|cursors| cursors.get(&id.projector)).copied();
+        HeldCursor {
+            cursor,
+            at_cursor: cursor.and_then(|cursor| self.position_of(&stream, cursor.version)),
+            at_version: self.position_of(&stream, version),
+        }
+    }
+
+    /// Puts a cursor, or takes it away.
+    pub(super) fn put_cursor(&mut self, id: &CursorId, to: Option<Cursor>, journal: &mut Journal) {
+        let before = self.replace_cursor(id, to);
+        journal.note(Done::Cursor { id: id.clone(), before });
+    }
+
+    /// Puts a cursor, and gives what was there.
+    pub(super) fn replace_cursor(&mut self, id: &CursorId, to: Option<Cursor>) -> Option<Cursor> {
+        let cursors = self.cursors.entry(key(&id.tenant, &id.stream)).or_default();
+        match to {
+            Some(cursor) => cursors.insert(id.projector.clone(), cursor),
+            None => cursors.remove(&id.projector),
+        }
+    }
+
+    /// No projector follows a stream that is gone.
+    pub(super) fn forget_cursors(&mut self, stream: &StreamKey, journal: &mut Journal) {
+        let projectors: Vec<_> =
+            self.cursors.get(stream).into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        for projector in projectors {
+            let (tenant, stream) = (stream.tenant().clone(), stream.stream().clone());
+            self.put_cursor(&CursorId { projector, tenant, stream }, None, journal);
+        }
+        self.cursors.remove(stream);
+    }
+}

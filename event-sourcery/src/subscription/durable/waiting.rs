@@ -1,0 +1,259 @@
+//! Waiting until a durable subscription has handled something: to read one's own writes, and to know a rebuilt read model
+//! complete.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Durable, PAGE};
+use crate::backend::{
+    Backend, BlockedRequest, BlockedStream, Filter, MOST_SEGMENTS, ScanRequest, Segments, SubscriptionId,
+};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::position::{AppendPosition, Position};
+use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::refuse;
+
+/// The pause after the first look, and the longest one: each is twice as long as the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
+
+/// What was found at one look.
+struct Look {
+    /// The checkpoint that is furthest behind.
+    checkpoint: Position,
+    /// Whether there is, or may be, something behind a checkpoint that is not handled.
+    is_behind: bool,
+    /// What waits for a failed event, as far as nothing is behind.
+    blocked: Vec<BlockedStream>,
+}
+
+impl<B: Backend, E: Event> Durable<B, E> {
+    /// Waits until what this subscription wants of a stream was handled up to a position that an append has returned, so that
+    /// a read model shows what was just written.
+    ///
+    /// It looks at once, and then after pauses of 1 to 25 ms. Only the stream's own part of the subscription counts, and what
+    /// the subscription does not want is not waited for: ask with the filter that it runs with. On the default handle the
+    /// stream may be any tenant's; on a tenant's, it is that tenant's.
+    ///
+    /// Each look costs a read of the checkpoints, and where they are behind, one of the settled position and one for the events
+    /// in between. How long it takes follows the subscription: its handler, and the batch that its events share.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotHandledInTime`], also where the stream waits for an event that failed; [`Error::SubscriptionNotFound`] where
+    /// the subscription has never run; [`Error::InvalidName`], [`Error::InvalidOption`]; and the backend's.
+    ///
+    /// ```
+    /// # use std::sync::{Arc, Mutex};
+    /// # use std::time::Duration;
+    /// # use event_sourcery::{Durable, EventStore, MemoryBackend, RawEvent, StreamId};
+    /// fn totals(store: &EventStore<MemoryBackend>) -> Durable<MemoryBackend, RawEvent> {
+    ///     store.subscribe::<RawEvent>().event_names(["Paid"]).durable("totals")
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// # let payments = Arc::new(Mutex::new(0));
+    /// # let counted = payments.clone();
+    /// # let handler = async move |_, _| { *counted.lock().unwrap() += 1; Ok(()) };
+    /// # let running = tokio::spawn(totals(&store).run(handler));
+    /// # while totals(&store).status().await?.is_none() { tokio::task::yield_now().await }
+    /// let stream = StreamId::from_name("invoices/1003")?;
+    /// let appended = store.append(&stream, RawEvent::new("Paid", "{}")?).await?;
+    ///
+    /// totals(&store).wait_for(&stream, appended.position, Duration::from_secs(5)).await?;
+    /// assert_eq!(*payments.lock().unwrap(), 1);
+    /// # running.abort();
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub async fn wait_for(
+        &self,
+        stream: &StreamId,
+        position: AppendPosition,
+        at_most: Duration,
+    ) -> Result<()> {
+        let (id, since) = (self.watched()?, Instant::now());
+        let mut pause = PAUSES.0;
+        loop {
+            let look = self.look(&id, Some(stream), position).await?;
+            let is_blocked = !look.blocked.is_empty();
+            if !look.is_behind && !is_blocked {
+                return Ok(());
+            }
+            let waited = since.elapsed();
+            if waited >= at_most {
+                return Err(Error::NotHandledInTime {
+                    subscription: id.name.to_string(),
+                    stream: Some(stream.clone()),
+                    position,
+                    checkpoint: look.checkpoint,
+                    is_blocked,
+                    waited,
+                });
+            }
+            sleep(pause.min(at_most - waited)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Waits until everything that this subscription wants up to a position was handled, or waits for a failed event; tells
+    /// what waits, so that nothing means that all of it was handled. With no time to wait, it looks once.
+    ///
+    /// It is for a read model that is built anew: wait until it has come to [`EventStore::position`](crate::EventStore::position),
+    /// then let it take the place of the old one. It looks at the times [`wait_for`](Self::wait_for) does, at all parts of the
+    /// subscription.
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait_for`](Self::wait_for), except that a blocked stream is no error.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// # store.append(&StreamId::random(), RawEvent::new("Paid", "{}")?).await?;
+    /// # let totals = || store.subscribe::<RawEvent>().durable("totals 2");
+    /// # let running = tokio::spawn(totals().run(async |_, _| Ok(())));
+    /// # while totals().status().await?.is_none() { tokio::task::yield_now().await }
+    /// let waiting = totals().wait_for_everything(store.position().await?, Duration::from_secs(5)).await?;
+    /// assert!(waiting.is_empty());
+    /// # running.abort();
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub async fn wait_for_everything(
+        &self,
+        up_to: Position,
+        at_most: Duration,
+    ) -> Result<Vec<BlockedStream>> {
+        let (id, since) = (self.watched()?, Instant::now());
+        let position = AppendPosition::from_i64(up_to.to_i64());
+        let mut pause = PAUSES.0;
+        loop {
+            let look = self.look(&id, None, position).await?;
+            if !look.is_behind {
+                return Ok(look.blocked);
+            }
+            let waited = since.elapsed();
+            if waited >= at_most {
+                return Err(Error::NotHandledInTime {
+                    subscription: id.name.to_string(),
+                    stream: None,
+                    position,
+                    checkpoint: look.checkpoint,
+                    is_blocked: false,
+                    waited,
+                });
+            }
+            sleep(pause.min(at_most - waited)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    fn watched(&self) -> Result<SubscriptionId> {
+        refuse(&self.of.refused)?;
+        self.id()
+    }
+
+    /// Looks how far the part of a stream has come, or all parts. Checkpoints first, blocked streams after them: who passes an
+    /// event that failed writes both at once.
+    async fn look(&self, id: &SubscriptionId, stream: Option<&StreamId>, to: AppendPosition) -> Result<Look> {
+        let found = self.of.store.backend().subscription(id.clone()).await?;
+        let record =
+            found.ok_or_else(|| Error::SubscriptionNotFound { subscription: id.name.to_string() })?;
+        let of = u16::try_from(record.segments.len()).unwrap_or(MOST_SEGMENTS);
+        let only = stream.map(|stream| Segments::number_of(stream.uuid(), of));
+        let mut checkpoints: BTreeMap<Position, Vec<u16>> = BTreeMap::new();
+        for (number, segment) in (0..).zip(&record.segments) {
+            if only.is_none_or(|only| only == number) {
+                checkpoints.entry(segment.position).or_default().push(number);
+            }
+        }
+        let checkpoint = checkpoints.keys().next().copied().unwrap_or(Position::START);
+        let is_behind = self.is_behind(&checkpoints, of, to).await?;
+        let blocked = if is_behind { Vec::new() } else { self.blocked_before(id, stream, of, to).await? };
+        Ok(Look { checkpoint, is_behind, blocked })
+    }
+
+    /// Whether there is something to handle between a checkpoint and a position. The checkpoint of a part that has nothing to do
+    /// is written only now and then: so the events in between decide.
+    async fn is_behind(
+        &self,
+        checkpoints: &BTreeMap<Position, Vec<u16>>,
+        of: u16,
+        to: AppendPosition,
+    ) -> Result<bool> {
+        let behind = checkpoints.iter().filter(|(position, _)| !to.is_covered_by(**position));
+        let behind: Vec<_> = behind.collect();
+        let backend = self.of.store.backend();
+        if behind.is_empty() {
+            return Ok(false);
+        }
+        if !to.is_covered_by(backend.position().await?) {
+            return Ok(true);
+        }
+        for (after, numbers) in behind {
+            let segments = Segments::new(of, numbers.iter().copied());
+            let segments = (!segments.are_all()).then_some(segments);
+            let filter = Filter { segments, ..self.of.filter.clone() };
+            let up_to = Some(Position::from_i64(to.to_i64()));
+            let page = backend.scan(ScanRequest { after: *after, up_to, filter, limit: 1 }).await?;
+            if !page.records.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The streams, or this one, whose handling waits for an event up to a position.
+    async fn blocked_before(
+        &self,
+        id: &SubscriptionId,
+        stream: Option<&StreamId>,
+        of: u16,
+        to: AppendPosition,
+    ) -> Result<Vec<BlockedStream>> {
+        let segment = stream.map(|stream| Segments::new(of, [Segments::number_of(stream.uuid(), of)]));
+        let mut request = BlockedRequest {
+            subscription: id.clone(),
+            segments: segment,
+            due: false,
+            after: Position::START,
+            limit: PAGE,
+        };
+        let mut all = Vec::new();
+        loop {
+            let page = self.of.store.backend().blocked_streams(request.clone()).await?;
+            let last = page.last().filter(|_| page.len() == PAGE).map(|last| last.position);
+            let waits = |blocked: &BlockedStream| {
+                blocked.position.to_i64() <= to.to_i64()
+                    && !to.is_covered_by(blocked.after)
+                    && stream.is_none_or(|stream| *stream == blocked.stream)
+            };
+            all.extend(page.into_iter().filter(waits));
+            match last.filter(|last| last.to_i64() <= to.to_i64()) {
+                Some(last) => request.after = last,
+                None => break,
+            }
+        }
+        if stream.is_some() && !all.is_empty() {
+            let tenant = self.tenant_at(to).await?;
+            all.retain(|blocked| Some(&blocked.tenant) == tenant.as_ref());
+        }
+        Ok(all)
+    }
+
+    /// Whose event stands at a position: several tenants may have a stream of one id. `None` where it was deleted.
+    async fn tenant_at(&self, position: AppendPosition) -> Result<Option<TenantId>> {
+        let own = self.of.store.tenant_id();
+        if let Some(tenant) = self.of.filter.tenant.as_ref().or((!own.is_default()).then_some(own)) {
+            return Ok(Some(tenant.clone()));
+        }
+        let (at, before) = (Position::from_i64(position.to_i64()), Position::from_i64(position.to_i64() - 1));
+        let request = ScanRequest { after: before, up_to: Some(at), filter: Filter::default(), limit: 1 };
+        let page = self.of.store.backend().scan(request).await?;
+        Ok(page.records.into_iter().next().map(|record| record.tenant))
+    }
+}

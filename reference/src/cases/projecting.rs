@@ -1,0 +1,139 @@
+//! Read models: a projector in Rust goes on where one in Python has stopped.
+
+use event_sourcery::{EventStore, Position, RawEvent, Recorded, StreamId, TenantId, Version};
+use serde_json::json;
+
+use crate::invoicing::paid;
+use crate::run::Database;
+use crate::{Expected, Python, append, event, place, with};
+
+const REVENUE: &str = "revenue";
+
+fn streams() -> [StreamId; 2] {
+    let named = StreamId::from_name("invoices/1003").unwrap();
+    [named.clone(), named.in_category("invoices").unwrap()]
+}
+
+/// The event of a version, as a subscription hands it over.
+async fn recorded(store: &EventStore, stream: &StreamId, version: Version) -> Recorded<RawEvent> {
+    loop {
+        let mut events = store.read_all::<RawEvent>().after(Position::START).stream();
+        while let Some(recorded) = events.try_next().await.unwrap() {
+            let is_wanted = recorded.stream_id == *stream && recorded.tenant_id == *store.tenant_id();
+            if is_wanted && recorded.wrapped_event.version == Some(version) {
+                return recorded;
+            }
+        }
+    }
+}
+
+/// What the read model in Rust is given.
+async fn projected(
+    database: &Database,
+    store: &EventStore,
+    stream: &StreamId,
+    version: Version,
+) -> Vec<String> {
+    database.project(REVENUE, recorded(store, stream, version).await).await
+}
+
+/// What the read model in Python is given.
+fn projected_in_python(python: &mut Python, stream: &StreamId, version: Version) -> Vec<Version> {
+    let project = json!({"do": "project", "stream": place(stream), "projector": REVENUE, "version": version});
+    serde_json::from_value(python.told(&project)).unwrap()
+}
+
+fn cursors(database: &Database) -> Vec<String> {
+    database.rows().remove("event_sourcery_projector_cursors").unwrap()
+}
+
+pub(super) async fn rust_goes_on_behind_the_cursor_that_python_has_left_and_leaves_it(database: Database) {
+    let (mut python, rust) = database.both().await;
+    for stream in streams() {
+        python.create(&stream, &["1", "2", "3"].map(|number| event(&paid(number))));
+        assert_eq!(projected_in_python(&mut python, &stream, 3), [1, 2, 3]);
+        python.append(&stream, Expected::Version(3), &["4", "5"].map(|number| event(&paid(number)))).unwrap();
+        let before = cursors(&database);
+
+        assert!(projected(&database, &rust, &stream, 2).await.is_empty(), "seen by Python");
+        assert_eq!(projected(&database, &rust, &stream, 5).await, ["4", "5"]);
+        assert!(projected(&database, &rust, &stream, 5).await.is_empty());
+
+        assert_eq!(cursors(&database), before, "Python's cursors are Python's");
+        assert_eq!(projected_in_python(&mut python, &stream, 4), [4]);
+        assert!(projected(&database, &rust, &stream, 5).await.is_empty(), "from then on Rust's own counts");
+    }
+}
+
+pub(super) async fn rust_begins_with_the_next_event_behind_pythons_cursor(database: Database) {
+    let (mut python, rust) = database.both().await;
+    for stream in streams() {
+        python.create(&stream, &["1", "2", "3"].map(|number| event(&paid(number))));
+        projected_in_python(&mut python, &stream, 2);
+        assert_eq!(projected(&database, &rust, &stream, 3).await, ["3"]);
+    }
+}
+
+pub(super) async fn pythons_cursors_count_for_the_default_tenant(database: Database) {
+    let (mut python, rust) = database.both().await;
+    let acme = rust.for_tenant(TenantId::new("acme").unwrap());
+    for stream in streams() {
+        let create = append(&stream, Expected::Version(0), &[event(&paid("1")), event(&paid("2"))]);
+        python.told(&with(create, "tenant", "acme"));
+        python
+            .told(&json!({"do": "put_cursor", "stream": place(&stream), "projector": REVENUE, "version": 1}));
+        assert_eq!(projected(&database, &acme, &stream, 2).await, ["anew", "1", "2"]);
+    }
+}
+
+pub(super) async fn a_cursor_of_pythons_that_the_stream_has_not_reached_counts_for_nothing(
+    database: Database,
+) {
+    let (mut python, rust) = database.both().await;
+    for stream in streams() {
+        rust.append(&stream, [paid("1"), paid("2"), paid("3")]).await.unwrap();
+        python
+            .told(&json!({"do": "put_cursor", "stream": place(&stream), "projector": REVENUE, "version": 9}));
+        assert_eq!(projected(&database, &rust, &stream, 2).await, ["anew", "1", "2"]);
+        assert_eq!(projected(&database, &rust, &stream, 3).await, ["3"]);
+    }
+}
+
+pub(super) async fn a_stream_that_python_deleted_and_made_anew_is_projected_anew(database: Database) {
+    let (mut python, rust) = database.both().await;
+    for stream in streams() {
+        for (old, new, fed) in [(3, 1, 1), (3, 3, 3), (2, 5, 5), (3, 5, 2)] {
+            let payments = |count: u32| (0..count).map(|_| event(&paid("any"))).collect::<Vec<_>>();
+            python.create(&stream, &payments(old));
+            projected(&database, &rust, &stream, u64::from(old)).await;
+            python.delete(&stream);
+            python.create(&stream, &payments(new));
+
+            let versions: Vec<_> = (1..=fed).map(|version: u64| version.to_string()).collect();
+            let handed = projected(&database, &rust, &stream, fed).await;
+            assert_eq!((handed[0].as_str(), &handed[1..]), ("anew", &versions[..]), "{old}, {new}, {fed}");
+            rust.delete_stream(&stream).await.unwrap();
+        }
+    }
+}
+
+/// The reference's cursors know no tenant: they stay as long as another tenant has a stream of that id.
+pub(super) async fn a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the_stream(database: Database) {
+    let (mut python, rust) = database.both().await;
+    let acme = rust.for_tenant(TenantId::new("acme").unwrap());
+    for stream in streams() {
+        acme.append(&stream, paid("other")).await.unwrap();
+        python.create(&stream, &["1", "2", "3"].map(|number| event(&paid(number))));
+        projected_in_python(&mut python, &stream, 3);
+        let before = cursors(&database);
+
+        rust.delete_stream(&stream).await.unwrap();
+
+        assert_eq!(cursors(&database), before);
+        rust.append(&stream, [paid("1"), paid("2"), paid("3"), paid("4")]).await.unwrap();
+        assert_eq!(projected(&database, &rust, &stream, 2).await, ["anew", "1", "2"]);
+        acme.delete_stream(&stream).await.unwrap();
+        rust.delete_stream(&stream).await.unwrap();
+        assert!(cursors(&database).is_empty());
+    }
+}
