@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum AccountEvent {
     Opened { owner: String },
     Deposited { cents: u64 },
-    Withdrawn { cents: u64 },
     Sent { to: Uuid, cents: u64 },
     Received { from: Uuid, cents: u64 },
 }
@@ -39,7 +38,7 @@ impl Aggregate for Account {
         match event {
             AccountEvent::Opened { owner } => self.owner = Some(owner.clone()),
             AccountEvent::Deposited { cents } | AccountEvent::Received { cents, .. } => self.balance += cents,
-            AccountEvent::Withdrawn { cents } | AccountEvent::Sent { cents, .. } => self.balance -= cents,
+            AccountEvent::Sent { cents, .. } => self.balance -= cents,
         }
     }
 }
@@ -63,17 +62,11 @@ impl Account {
         Ok(())
     }
 
-    /// Withdraws, and tells what is left.
-    pub(crate) fn withdraw(account: &mut Emitting<Self>, cents: u64) -> Result<u64, Refused> {
-        account.is_to_give(cents)?;
-        account.emit(AccountEvent::Withdrawn { cents });
-        Ok(account.balance)
-    }
-
-    pub(crate) fn send(account: &mut Emitting<Self>, to: Uuid, cents: u64) -> Result<(), Refused> {
+    /// Sends to another account, and tells what is left.
+    pub(crate) fn send(account: &mut Emitting<Self>, to: Uuid, cents: u64) -> Result<u64, Refused> {
         account.is_to_give(cents)?;
         account.emit(AccountEvent::Sent { to, cents });
-        Ok(())
+        Ok(account.balance)
     }
 
     pub(crate) fn receive(account: &mut Emitting<Self>, from: Uuid, cents: u64) -> Result<(), Refused> {
@@ -100,7 +93,7 @@ impl Account {
 mod tests {
     use event_sourcery::testing::given;
 
-    use super::AccountEvent::{Deposited, Opened, Received, Sent, Withdrawn};
+    use super::AccountEvent::{Deposited, Opened, Received, Sent};
     use super::*;
 
     const OTHER: Uuid = Uuid::from_u128(7);
@@ -116,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paid_in_can_be_withdrawn() {
+    fn what_is_paid_in_can_be_sent() {
         given([opened(), Deposited { cents: 500 }])
-            .when(|account| Account::withdraw(account, 300))
-            .then([Withdrawn { cents: 300 }])
+            .when(|account| Account::send(account, OTHER, 300))
+            .then([Sent { to: OTHER, cents: 300 }])
             .then_value(200);
     }
 
@@ -127,7 +120,7 @@ mod tests {
     fn no_account_gives_more_than_it_has() {
         let history = || [opened(), Deposited { cents: 500 }, Sent { to: OTHER, cents: 100 }];
         let not_enough = |wanted| Refused::NotEnough { balance: 400, wanted };
-        given(history()).when(|account| Account::withdraw(account, 401)).then_error(not_enough(401));
+        given(history()).when(|account| Account::send(account, OTHER, 401)).then_error(not_enough(401));
         given(history()).when(|account| Account::send(account, OTHER, 500)).then_error(not_enough(500));
         given(history())
             .when(|account| Account::send(account, OTHER, 400))
@@ -145,13 +138,13 @@ mod tests {
     #[test]
     fn nothing_goes_in_or_out_of_an_account_that_is_not_open() {
         given([]).when(|account| Account::deposit(account, 1)).then_error(Refused::NotOpen);
-        given([]).when(|account| Account::withdraw(account, 1)).then_error(Refused::NotOpen);
+        given([]).when(|account| Account::send(account, OTHER, 1)).then_error(Refused::NotOpen);
         given([]).when(|account| Account::receive(account, OTHER, 1)).then_error(Refused::NotOpen);
     }
 
     #[test]
     fn nothing_is_no_amount() {
         given([opened()]).when(|account| Account::deposit(account, 0)).then_error(Refused::Nothing);
-        given([opened()]).when(|account| Account::withdraw(account, 0)).then_error(Refused::Nothing);
+        given([opened()]).when(|account| Account::send(account, OTHER, 0)).then_error(Refused::Nothing);
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use event_sourcery::{Category, EventStore, Recorded, Source};
 use event_sourcery_sqlite::SqliteBackend;
 
-use crate::Failure;
-use crate::account::AccountEvent;
+use super::Failure;
+use super::account::AccountEvent;
+
+/// How long a balance may take at most, at a time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// By how many cents an event changes a balance.
 pub(crate) fn change(event: &AccountEvent) -> i64 {
@@ -14,7 +17,7 @@ pub(crate) fn change(event: &AccountEvent) -> i64 {
     match event {
         AccountEvent::Opened { .. } => 0,
         AccountEvent::Deposited { cents } | AccountEvent::Received { cents, .. } => signed(*cents),
-        AccountEvent::Withdrawn { cents } | AccountEvent::Sent { cents, .. } => -signed(*cents),
+        AccountEvent::Sent { cents, .. } => -signed(*cents),
     }
 }
 
@@ -26,13 +29,11 @@ pub(crate) async fn up_to_date(store: &EventStore<SqliteBackend>) -> Result<Vec<
         let accounts = Category::new("accounts").map(|accounts| store.subscribe().category(accounts));
         accounts.map(|accounts| accounts.durable("balances"))
     };
-    let watched = balances()?;
+    let (watched, settled) = (balances()?, store.position().await?);
     let caught_up = async move {
-        loop {
-            match watched.status().await {
-                Ok(Some(status)) if status.events_behind == 0 => return,
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
+        // Until the subscription has run for the first time there is nothing to wait for.
+        while watched.wait_for_everything(settled, PATIENCE).await.is_err() {
+            tokio::task::yield_now().await;
         }
     };
     balances()?
@@ -71,7 +72,7 @@ mod tests {
         let by_account = |model: &mut BTreeMap<Uuid, i64>, recorded: &Recorded<AccountEvent>| {
             *model.entry(recorded.stream_id.uuid()).or_default() += change(&recorded.wrapped_event.event);
         };
-        history(&one, [AccountEvent::Deposited { cents: 100 }, AccountEvent::Withdrawn { cents: 30 }])
+        history(&one, AccountEvent::Deposited { cents: 70 })
             .and(&one, AccountEvent::Sent { to: other.uuid(), cents: 50 })
             .and(&other, AccountEvent::Received { from: one.uuid(), cents: 50 })
             .projected(BTreeMap::new(), by_account)

@@ -13,7 +13,7 @@ pub(crate) struct Bank {
 
 impl Bank {
     pub(crate) fn new(store: &EventStore<SqliteBackend>) -> Self {
-        Self { store: store.clone(), accounts: Repository::new(store).snapshot_every(100).retries(100) }
+        Self { store: store.clone(), accounts: Repository::new(store).snapshot_every(100) }
     }
 
     /// Opens an account that has been paid something into, unless it is open already.
@@ -53,19 +53,6 @@ impl Bank {
                 Ok(())
             })
             .await
-    }
-
-    /// Pays something out in cash, and tells how much: nothing where there is not as much.
-    pub(crate) async fn pay_out(&self, id: &StreamId, cents: u64) -> Result<u64, CommandError<Refused>> {
-        match self.accounts.aggregate(id, |account| Account::withdraw(account, cents)).await {
-            Ok(_) => Ok(cents),
-            Err(CommandError::Rejected(Refused::NotEnough { .. })) => Ok(0),
-            Err(other) => Err(other),
-        }
-    }
-
-    pub(crate) async fn pay_in(&self, id: &StreamId, cents: u64) -> Result<(), CommandError<Refused>> {
-        self.accounts.aggregate(id, |account| Account::deposit(account, cents)).await.map(drop)
     }
 
     pub(crate) async fn balance(&self, id: &StreamId) -> Result<u64, Error> {

@@ -13,6 +13,7 @@ mod held_writer;
 mod process;
 mod survived;
 
+mod aggregates;
 mod conformance;
 mod crashes;
 mod examples;

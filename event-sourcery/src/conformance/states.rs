@@ -136,7 +136,7 @@ pub(super) async fn clause_11_4_a_state_of_another_format_is_ignored(subject: Su
     let (store, id) = (subject.store(), tally("1"));
     let ids = with_numbers(&store, &id, &[1, 2]).await;
     subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
-    let counts = Repository::<Count>::new(&store).snapshot_every(1);
+    let counts = Repository::<Count>::new(&store).snapshot_every(EVERY);
     assert_eq!(counts.load(&id).await.unwrap().notes, 2);
     // Both are kept, beside each other.
     let other = StateRequest { format: Count::FORMAT, ..state(&id, 2, ids[1], 0) };

@@ -1,6 +1,10 @@
 //! Aggregates in the caller's transaction.
 
-use event_sourcery::{Aggregate, CommandError, Emitting, Error, Event, Repository, SnapshotState, StreamId};
+use event_sourcery::backend::{Backend as _, EventAt, StateRequest};
+use event_sourcery::jiff::Timestamp;
+use event_sourcery::{
+    Aggregate, CommandError, Emitting, Error, Event, Repository, SnapshotState, StreamId, TenantId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::LEVELS;
@@ -111,4 +115,41 @@ async fn a_conflict_is_decided_again_where_the_transaction_can_see_what_was_comm
             );
         }
     }
+}
+
+/// T deletes the counter; the state of a save before is written; T commits. Written, nothing could reach the state any more,
+/// and nothing would delete it.
+#[tokio::test]
+async fn no_state_is_kept_of_a_stream_that_is_being_deleted() {
+    let scene = Scene::new().await;
+    let (counters, id) = (Repository::<Counter>::new(&scene.store), StreamId::random());
+    let stream = id.clone().in_category(Counter::CATEGORY).unwrap();
+    counters.aggregate(&id, Counter::count).await.unwrap();
+    let event = scene.store.load_stream::<CounterEvent>(&stream).await.unwrap()[0].uuid;
+    let state = || StateRequest {
+        tenant: TenantId::DEFAULT,
+        stream: stream.clone(),
+        name: Counter::CATEGORY,
+        format: Counter::FORMAT,
+        behind: EventAt { version: 1, id: event },
+        made_of: None,
+        data: r#"{"state":{"count":1}}"#.to_owned(),
+        created_at: Timestamp::now(),
+    };
+    let mut tx = scene.begin().await;
+    scene.store.within(&mut tx).delete_stream(&stream).await.unwrap();
+    scene.store.backend().save_state(state()).await.unwrap();
+    tx.commit().await.unwrap();
+    let states = "SELECT count(*) FROM event_sourcery_aggregate_snapshots";
+    assert_eq!(scene.number(states).await, 0);
+
+    // While somebody appends it is.
+    counters.aggregate(&id, Counter::count).await.unwrap();
+    let event = scene.store.load_stream::<CounterEvent>(&stream).await.unwrap()[0].uuid;
+    let mut tx = scene.begin().await;
+    counters.on(scene.store.within(&mut tx)).aggregate(&id, Counter::count).await.unwrap();
+    let behind = EventAt { version: 1, id: event };
+    scene.store.backend().save_state(StateRequest { behind, ..state() }).await.unwrap();
+    assert_eq!(scene.number(states).await, 1);
+    tx.rollback().await.unwrap();
 }

@@ -15,10 +15,10 @@ use event_sourcery_sqlite::rusqlite::Connection;
 use tempfile::TempDir;
 
 /// A folder for one store.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
@@ -26,12 +26,12 @@ impl Folder {
         self.0.path().join("events.db")
     }
 
-    async fn store(&self) -> EventStore<SqliteBackend> {
+    pub(crate) async fn store(&self) -> EventStore<SqliteBackend> {
         EventStore::new(SqliteBackend::open(self.path()).await.unwrap())
     }
 
     /// A connection that is not the store's.
-    fn foreign_connection(&self) -> Connection {
+    pub(crate) fn foreign_connection(&self) -> Connection {
         Connection::open(self.path()).unwrap()
     }
 }
