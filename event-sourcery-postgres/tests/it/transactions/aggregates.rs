@@ -47,7 +47,8 @@ impl Counter {
 async fn a_command_and_the_callers_rows_are_both_kept_or_neither() {
     for level in LEVELS {
         let scene = Scene::new().await.with_own_table().await;
-        let (counters, id) = (Repository::<Counter>::new(&scene.store).snapshot_every(1), StreamId::random());
+        let (history, id) = (Repository::<Counter>::new(&scene.store), StreamId::random());
+        let counters = history.clone().snapshot_every(1);
         for commit in [false, true] {
             let mut tx = scene.begin_at(level).await;
             insert_invoice(&mut tx, "1003").await;
@@ -57,12 +58,12 @@ async fn a_command_and_the_callers_rows_are_both_kept_or_neither() {
             assert_eq!((seen.count, seen.stored_version()), (1, 1), "it sees what it has written");
             seen.execute(Counter::count).unwrap();
             counters.on(scene.store.within(&mut tx)).save(seen).await.unwrap();
-            assert!(counters.load(&id).await.unwrap().is_new(), "nobody else does");
+            assert!(history.load(&id).await.unwrap().is_new(), "nobody else does");
             if commit {
                 tx.commit().await.unwrap();
             }
         }
-        assert_eq!(counters.load(&id).await.unwrap().count, 2, "{level}");
+        assert_eq!(history.load(&id).await.unwrap().count, 2, "{level}");
         assert_eq!(scene.number("SELECT count(*) FROM invoices").await, 1);
         // What may never be committed is not kept as a state.
         assert_eq!(scene.number("SELECT count(*) FROM event_sourcery_aggregate_snapshots").await, 0);
