@@ -20,6 +20,7 @@
 //! ```
 
 mod append;
+mod append_sql;
 mod backend;
 mod connections;
 mod cursor_sql;

@@ -140,7 +140,7 @@ struct Holder {
 }
 
 impl Known {
-    /// Reads a row of [`Sql::states`].
+    /// Reads a row of [`AppendSql::states`](crate::append_sql::AppendSql::states).
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let last: Option<i32> = value(row, 3)?;
         let state = match (last, value(row, 4)?) {

@@ -88,7 +88,7 @@ impl Operations<'_> {
                 places.push(place);
             }
         }
-        let query = self.sql.append_batch.query();
+        let query = self.sql.append.append_batch.query();
         let query =
             query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
         let query = query.bind(event_members).bind(places);
@@ -162,8 +162,10 @@ impl Operations<'_> {
 
     /// Those of the events that are in the store already.
     async fn present(&mut self, ids: &[Uuid]) -> Result<Vec<PresentEvent>> {
-        let rows =
-            self.rows(self.sql.present.query().bind(ids)).await.map_err(|failure| self.failed(failure))?;
+        let rows = self
+            .rows(self.sql.append.present.query().bind(ids))
+            .await
+            .map_err(|failure| self.failed(failure))?;
         let mut reader = EventReader::default();
         let present = rows.iter().map(|row| {
             let previous = value(row, 12).map_err(|error| self.failed(error))?;
@@ -175,7 +177,7 @@ impl Operations<'_> {
     /// What is known of the request's streams, and behind them of those that it requires something of.
     async fn states(&mut self, request: &AppendRequest, ids: &[Uuid]) -> Result<Vec<Known>, Failure> {
         let Keys { uuids, categories, names } = Keys::of(request);
-        let query = self.sql.states.query();
+        let query = self.sql.append.states.query();
         let query = query.bind(uuids).bind(categories).bind(request.tenant.as_str()).bind(names).bind(ids);
         let rows = self.rows(query).await?;
         Ok(rows.iter().map(Known::read).collect::<Result<Vec<_>, _>>()?)
@@ -222,9 +224,9 @@ impl Operations<'_> {
     async fn lock(&mut self, request: &AppendRequest) -> Result<Vec<Known>, Failure> {
         let Keys { uuids, categories, names } = Keys::of(request);
         let tenant = request.tenant.as_str();
-        let insert = self.sql.insert_streams.query();
+        let insert = self.sql.append.insert_streams.query();
         self.execute(insert.bind(uuids.clone()).bind(categories.clone()).bind(tenant).bind(names)).await?;
-        let lock = self.sql.lock_streams.query();
+        let lock = self.sql.append.lock_streams.query();
         let locked = self.rows(lock.bind(uuids).bind(categories).bind(tenant)).await?;
         let locked: Vec<i64> = locked.iter().map(|row| value(row, 0)).collect::<Result<_, _>>()?;
         // In a statement of its own: it has to see what those wrote whose locks had to be waited for. A row that was made
@@ -250,7 +252,7 @@ impl Operations<'_> {
             }
         }
         let events = EventColumns::of(request.streams.iter().flat_map(|part| &part.events));
-        let query = self.sql.write.query().bind(rows).bind(versions).bind(names);
+        let query = self.sql.append.write.query().bind(rows).bind(versions).bind(names);
         let query = events.bind(query.bind(event_rows).bind(event_versions));
         let answer = self.rows(query).await?;
         let positions: Vec<(i64, i64)> = answer
@@ -281,9 +283,9 @@ async fn append_at_once(
 ) -> Appended {
     let StreamAppend { stream, expectation, events } = part;
     let (one, several) = match expectation {
-        Expectation::Version(0) => (&sql.create_one, &sql.create),
-        Expectation::Version(_) => (&sql.extend_one, &sql.extend),
-        Expectation::NoVersioning => (&sql.extend_or_create_one, &sql.extend_or_create),
+        Expectation::Version(0) => (&sql.append.create_one, &sql.append.create),
+        Expectation::Version(_) => (&sql.append.extend_one, &sql.append.extend),
+        Expectation::NoVersioning => (&sql.append.extend_or_create_one, &sql.append.extend_or_create),
     };
     let statement = if events.len() == 1 { one } else { several };
     let first = first_version(*expectation).map(stored_version);

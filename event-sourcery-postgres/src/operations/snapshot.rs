@@ -57,7 +57,7 @@ impl Operations<'_> {
     /// Why the stream does not take the snapshot.
     async fn snapshot_refused(&mut self, request: &SnapshotRequest) -> Error {
         let SnapshotRequest { tenant, stream, .. } = request;
-        let query = self.sql.states.query().bind([stream.uuid()].as_slice());
+        let query = self.sql.append.states.query().bind([stream.uuid()].as_slice());
         let query = query.bind([stream.stored_category()].as_slice()).bind(tenant.as_str());
         let rows = match self.rows(query.bind([None::<&str>].as_slice()).bind(Vec::<uuid::Uuid>::new())).await
         {

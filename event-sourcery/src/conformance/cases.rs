@@ -352,10 +352,6 @@ macro_rules! __for_each_case {
             clause_11_2_a_command_that_meets_a_conflict_decides_again,
             clause_11_2_the_retries_are_bounded_and_can_be_left_out,
             clause_11_2_commands_at_once_all_take_effect_on_what_they_have_seen,
-            clause_11_2_a_command_takes_effect_once_for_each_key,
-            clause_11_2_a_key_of_another_command_is_refused,
-            clause_11_2_of_one_command_twice_at_once_both_return_what_the_first_one_did,
-            clause_11_2_of_one_command_many_times_at_once_one_takes_effect,
             clause_8_11_what_a_command_in_a_handler_emits_carries_the_context,
             clause_11_3_the_wrapped_aggregate_tells_what_the_store_knows,
             clause_11_3_the_context_is_that_of_everything_emitted,
@@ -365,6 +361,12 @@ macro_rules! __for_each_case {
             clause_11_2_an_aggregate_can_be_looked_at_as_it_was,
             clause_11_2_a_stream_without_versions_is_no_aggregate,
             clause_11_2_an_event_of_another_type_is_an_error,
+        }
+        command_keys {
+            clause_11_2_a_command_takes_effect_once_for_each_key,
+            clause_11_2_a_key_of_another_command_is_refused,
+            clause_11_2_of_one_command_twice_at_once_both_return_what_the_first_one_did,
+            clause_11_2_of_one_command_many_times_at_once_one_takes_effect,
         }
         states {
             clause_11_4_the_state_is_kept_every_n_events,

@@ -86,6 +86,7 @@ mod worker;
 mod aggregates;
 mod appending;
 mod batches;
+mod command_keys;
 mod contexts;
 mod deleting;
 mod durability;

@@ -1,0 +1,194 @@
+//! The statements of appends.
+
+use crate::sql::{Statement, event, key_is, statements};
+use crate::tables::Tables;
+
+/// The rest of an append to one stream, `stream`, whose first version is $6 or null: the events, in their order. Positions
+/// are drawn after the stream is locked, and only if there is a stream.
+macro_rules! insert_events {
+    () => {
+        ", event AS (
+            INSERT INTO {events}
+                (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+            SELECT $6::bigint + e.number - 1, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
+            FROM stream
+            CROSS JOIN unnest($7::uuid[], $8::text[], $9::jsonb[], $10::jsonb[], $11::timestamp[], $12::int[])
+                WITH ORDINALITY AS e (uuid, name, data, context, created_at, schema_version, number)
+            ORDER BY e.number
+            RETURNING id
+        )
+        SELECT max(id) FROM event"
+    };
+}
+
+/// The rest of an append of one event: without arrays, which cost a tenth of a short append.
+macro_rules! insert_event {
+    () => {
+        "INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+         SELECT stream.version, $7, $8, $9, $10, $11, stream.id, $12 FROM stream
+         RETURNING id"
+    };
+}
+
+/// The stream of [`AppendSql::create`].
+macro_rules! created {
+    () => {
+        "WITH stream AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT DO NOTHING RETURNING id, version
+        ) "
+    };
+}
+
+/// The stream of [`AppendSql::extend`].
+macro_rules! extended {
+    () => {
+        concat!(
+            "WITH stream AS (
+            UPDATE {streams} s SET version = $5, name = coalesce(s.name, $4)
+            WHERE ",
+            key_is!("s", "$1", "$2", "$3"),
+            " AND s.version = $6 - 1
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) = $6 - 1
+            RETURNING s.id, s.version
+        )"
+        )
+    };
+}
+
+/// The stream of [`AppendSql::extend_or_create`].
+macro_rules! extended_or_created {
+    () => {
+        concat!(
+            "WITH existing AS (
+            UPDATE {streams} s SET version = NULL, name = coalesce(s.name, $4)
+            WHERE ",
+            key_is!("s", "$1", "$2", "$3"),
+            " AND s.version IS NULL
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NULL
+            RETURNING s.id, s.version
+        ), created AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version)
+            SELECT $1, $2, $3, $4, $5::bigint WHERE NOT EXISTS (SELECT FROM existing)
+            ON CONFLICT DO NOTHING RETURNING id, version
+        ), stream AS (
+            SELECT id, version FROM existing UNION ALL SELECT id, version FROM created
+        )"
+        )
+    };
+}
+
+statements! {
+    /// The statements of appends.
+    AppendSql;
+    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
+    /// first event; $7 to $12: the events' values. Nothing where the stream or the name exists.
+    create: concat!(created!(), insert_events!());
+    /// [`create`](Self::create) with one event.
+    create_one: concat!(created!(), insert_event!());
+    /// Appends to a versioned stream whose row and last event are at the version before $6. Nothing where they are not.
+    extend: concat!(extended!(), insert_events!());
+    /// [`extend`](Self::extend) with one event.
+    extend_one: concat!(extended!(), insert_event!());
+    /// Appends to a stream without versions, or creates it: $5 and $6 are null. The row is locked, so that the events of
+    /// one append stay next to each other. Nothing where the stream has versions, or somebody else is creating it.
+    extend_or_create: concat!(extended_or_created!(), insert_events!());
+    /// [`extend_or_create`](Self::extend_or_create) with one event.
+    extend_or_create_one: concat!(extended_or_created!(), insert_event!());
+    /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
+    /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
+    /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another
+    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. Answers with
+    /// the members that were written, by their number.
+    append_batch: concat!("
+        WITH patience AS MATERIALIZED (
+            SELECT set_config('lock_timeout', $15::text, true)
+        ), member AS MATERIALIZED (
+            SELECT m.* FROM patience, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+                WITH ORDINALITY AS m (uuid, category, tenant_id, name, expected, version, number)
+        ), locked AS MATERIALIZED (
+            SELECT m.number, m.name, m.version, s.id
+            FROM member m CROSS JOIN LATERAL (
+                SELECT s.id, s.version FROM {streams} s
+                WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), "
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) s
+            WHERE m.expected IS DISTINCT FROM 0 AND s.version IS NOT DISTINCT FROM m.expected
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NOT DISTINCT FROM m.expected
+        ), extended AS (
+            UPDATE {streams} s SET version = l.version, name = coalesce(s.name, l.name)
+            FROM locked l WHERE s.id = l.id
+            RETURNING l.number, s.id
+        ), created AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version)
+            SELECT m.uuid, m.category, m.tenant_id, m.name, m.version FROM member m WHERE m.expected = 0
+            ORDER BY m.uuid, m.category, m.tenant_id
+            ON CONFLICT DO NOTHING RETURNING id, uuid, category, tenant_id
+        ), stream AS (
+            SELECT number, id FROM extended
+            UNION ALL
+            SELECT m.number, c.id FROM created c JOIN member m USING (uuid, category, tenant_id)
+        ), event AS (
+            INSERT INTO {events}
+                (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+            SELECT m.expected + e.place, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
+            FROM unnest($7::bigint[], $8::bigint[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[],
+                        $13::timestamp[], $14::int[])
+                WITH ORDINALITY AS e (member, place, uuid, name, data, context, created_at, schema_version, number)
+            JOIN stream ON stream.number = e.member
+            JOIN member m ON m.number = e.member
+            ORDER BY e.number
+            RETURNING id, db_stream_id
+        )
+        SELECT stream.number, max(event.id) FROM stream JOIN event ON event.db_stream_id = stream.id
+        GROUP BY stream.number");
+    /// What streams are, in the order asked: number of the row, its version, whether it has a name; the last version and
+    /// whether there are events; who else has the name that the stream is to have: its number, UUID, and whether it has
+    /// events; and whether any of the events of $5 is there, in whatever stream.
+    states: concat!("
+        SELECT s.id, s.version, s.name IS NOT NULL,
+               (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id),
+               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id),
+               h.id, h.uuid, EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = h.id),
+               EXISTS (SELECT FROM {events} e WHERE e.uuid = ANY ($5))
+        FROM unnest($1::uuid[], $2::text[], $4::text[]) WITH ORDINALITY AS k (uuid, category, name, number)
+        LEFT JOIN {streams} s ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
+        LEFT JOIN {streams} h
+            ON h.name = k.name AND h.category = k.category AND h.tenant_id = $3 AND h.uuid <> k.uuid
+        ORDER BY k.number");
+    /// Makes rows for streams that have none, in one order for all, so that no two calls wait for each other.
+    insert_streams: "
+        INSERT INTO {streams} (uuid, category, tenant_id, name, version)
+        SELECT k.uuid, k.category, $3, k.name, 0
+        FROM unnest($1::uuid[], $2::text[], $4::text[]) AS k (uuid, category, name)
+        ORDER BY k.uuid, k.category
+        ON CONFLICT DO NOTHING";
+    /// Locks the rows of streams, in one order for all.
+    lock_streams: concat!("
+        SELECT s.id FROM {streams} s
+        JOIN unnest($1::uuid[], $2::text[]) AS k (uuid, category)
+            ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
+        ORDER BY s.uuid, s.category FOR NO KEY UPDATE OF s");
+    /// Gives streams ($1: numbers) their versions and names, which also mends rows that disagree with their events, and
+    /// stores events: $4 to $11 are an event's stream, version and values.
+    write: "
+        WITH stream AS (
+            UPDATE {streams} s SET version = m.version, name = coalesce(s.name, m.name)
+            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m (id, version, name) WHERE s.id = m.id
+        )
+        INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        SELECT e.version, e.uuid, e.name, e.data, e.context, e.created_at, e.stream, e.schema_version
+        FROM unnest($4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[], $10::timestamp[],
+                    $11::int[])
+            WITH ORDINALITY AS e (stream, version, uuid, name, data, context, created_at, schema_version, number)
+        ORDER BY e.number
+        RETURNING id, db_stream_id";
+    /// The events of these ids, each with its stream and the id of the event before it in its stream.
+    present: concat!("
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id, coalesce(
+            (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version < e.version
+             ORDER BY p.version DESC LIMIT 1),
+            (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version IS NULL AND p.id < e.id
+             ORDER BY p.id DESC LIMIT 1))
+        FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = ANY ($1)");
+}
