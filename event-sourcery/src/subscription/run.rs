@@ -480,21 +480,23 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 streams: vec![change],
             };
             let freed = || StreamProgress::Free(blocked.at(), key.0.clone(), key.1.clone());
-            let (next, is_last) = self.next_two(&blocked, held.position).await?;
-            let Some(record) = next else {
-                self.plan.backend.progress(progress(freed())).await?;
-                session.blocked.remove(&key);
-                return Ok(());
+            let (record, is_last) = match self.next_of(&blocked, held.position).await? {
+                NextOf::Event { record, is_last } => (record, is_last),
+                NextOf::Unwanted(position) => {
+                    let behind = blocked.behind(position);
+                    let change = StreamProgress::Change(blocked.at(), behind.clone());
+                    self.plan.backend.progress(progress(change)).await?;
+                    blocked = behind;
+                    continue;
+                }
+                NextOf::Nothing => {
+                    self.plan.backend.progress(progress(freed())).await?;
+                    session.blocked.remove(&key);
+                    return Ok(());
+                }
             };
             let position = record.event.position;
-            let behind = BlockedStream {
-                after: position,
-                position,
-                attempts: 0,
-                error: String::new(),
-                retry_at: Some(blocked.since),
-                ..blocked.clone()
-            };
+            let behind = blocked.behind(position);
             let change = if is_last { freed() } else { StreamProgress::Change(blocked.at(), behind.clone()) };
             let (error, pause) = match Recorded::<E>::decode(&record) {
                 Err(error) => (whole(&error), None),
@@ -527,49 +529,55 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         Ok(())
     }
 
-    /// The next event of a blocked stream, up to a position, and whether it is the last one.
-    async fn next_two(
-        &self,
-        blocked: &BlockedStream,
-        up_to: Position,
-    ) -> Result<(Option<StoredRecord>, bool)> {
-        let BlockedStream { tenant, stream, position, .. } = blocked;
-        let (mut after, mut found) = (*position, None);
-        if blocked.after < *position {
-            found = self.event_at(*position, tenant, stream).await?;
-        }
+    /// What comes next in a blocked stream, up to a position.
+    async fn next_of(&self, blocked: &BlockedStream, up_to: Position) -> Result<NextOf> {
+        let BlockedStream { tenant, stream, after, position, .. } = blocked;
+        let passes = |name: &str| self.plan.filter.passes(tenant, stream, name);
+        let failed = self.event_at(*position, tenant, stream).await?;
+        // What is gone tells nothing of where its stream goes on.
+        let mut span = if failed.is_some() { Span::After(*position) } else { Span::Full };
+        let mut found = failed.filter(|failed| after < position && passes(&failed.event.name));
         loop {
             let (tenant, stream) = (tenant.clone(), stream.clone());
-            let request = LoadRequest { tenant, stream, span: Span::After(after), limit: Some(RETRIED) };
-            let page = self.plan.backend.load(request).await?;
+            let page =
+                self.plan.backend.load(LoadRequest { tenant, stream, span, limit: Some(PAGE) }).await?;
+            if matches!(span, Span::After(anchor) if page.first_position.is_some_and(|first| first > anchor))
+            {
+                // It was deleted meanwhile, and made anew.
+                (span, found) = (Span::Full, None);
+                continue;
+            }
+            let last = page.events.last().map(|last| last.position).filter(|_| page.has_more);
             for event in page.events {
-                after = event.position;
-                if after > up_to {
-                    return Ok((found, true));
+                if event.position > up_to {
+                    return Ok(NextOf::last(found));
                 }
-                let (tenant, stream) = (&blocked.tenant, &blocked.stream);
-                if !self.plan.filter.passes(tenant, stream, &event.name) {
+                if event.position <= *after || !passes(&event.name) {
                     continue;
                 }
-                if found.is_some() {
-                    return Ok((found, false));
+                if let Some(found) = found {
+                    return Ok(NextOf::Event { record: found, is_last: false });
                 }
-                found = Some(StoredRecord { stream: stream.clone(), tenant: tenant.clone(), event });
+                let (tenant, stream) = (blocked.tenant.clone(), blocked.stream.clone());
+                found = Some(StoredRecord { stream, tenant, event });
             }
-            if !page.has_more {
-                return Ok((found, true));
+            match (last, found) {
+                (None, found) => return Ok(NextOf::last(found)),
+                (Some(_), Some(record)) => return Ok(NextOf::Event { record, is_last: false }),
+                (Some(last), None) if last > *after => return Ok(NextOf::Unwanted(last)),
+                (Some(last), None) => (span, found) = (Span::After(last), None),
             }
         }
     }
 
-    /// The event of a stream at a position, if it is still there and wanted.
+    /// The event of a stream at a position, if it is still there.
     async fn event_at(
         &self,
         position: Position,
         tenant: &TenantId,
         stream: &StreamId,
     ) -> Result<Option<StoredRecord>> {
-        let filter = Filter { tenant: Some(tenant.clone()), ..self.plan.filter.clone() };
+        let filter = Filter { tenant: Some(tenant.clone()), ..Filter::default() };
         let after = Position::from_i64(position.to_i64() - 1);
         let page =
             self.plan.backend.scan(ScanRequest { after, up_to: Some(position), filter, limit: 1 }).await?;
@@ -627,7 +635,29 @@ impl Plan {
     }
 }
 
+/// What comes next in a blocked stream.
+enum NextOf {
+    /// An event, and whether nothing is known to follow it.
+    Event { record: StoredRecord, is_last: bool },
+    /// Nothing that is wanted up to here, where one of its events stands. There are more behind.
+    Unwanted(Position),
+    /// Nothing.
+    Nothing,
+}
+
+impl NextOf {
+    fn last(found: Option<StoredRecord>) -> Self {
+        found.map_or(Self::Nothing, |record| Self::Event { record, is_last: true })
+    }
+}
+
 impl BlockedStream {
+    /// The stream once everything up to an event of it is handled, while those behind it still wait.
+    fn behind(&self, position: Position) -> Self {
+        let (error, retry_at) = (String::new(), Some(self.since));
+        Self { after: position, position, attempts: 0, error, retry_at, ..self.clone() }
+    }
+
     /// How often the event at this position has failed, once it fails again.
     fn attempts_at(&self, position: Position) -> u32 {
         if self.position == position { self.attempts.saturating_add(1) } else { 1 }
