@@ -75,10 +75,12 @@ statements! {
         )
         SELECT count(*) = cardinality($3) FROM held";
     /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know. A row, unless the
-    /// stream was blocked already; one that is gone, or goes before the row is there, is not blocked.
+    /// stream was blocked already; one whose event at $9 is gone, or goes before the row is there, is not blocked.
     block: concat!("
         WITH stream AS MATERIALIZED (
-            SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), " FOR KEY SHARE
+            SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), "
+              AND EXISTS (SELECT FROM {events} e WHERE e.id = $9 AND e.db_stream_id = s.id)
+            FOR KEY SHARE OF s
         ), blocked AS (
             INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
                 segment, stream_name, after_position, position, attempts, error, retry_at, since)

@@ -27,6 +27,7 @@ pub use self::append::{
 pub use self::cursors::{Cursor, CursorId, HeldCursor};
 pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
+pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{
     Backlog, BlockedAt, BlockedRequest, BlockedStream, Lease, MOST_SEGMENTS, Member, ProgressRequest,
     RenewRequest, SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange,

@@ -48,7 +48,7 @@ impl Operations<'_> {
             position: Position::from_i64(position),
         });
         match progress {
-            StreamProgress::Block(_) if self.find_stream(tenant, stream)?.is_none() => Ok(()),
+            StreamProgress::Block(blocked) if !self.has_event(blocked)? => Ok(()),
             StreamProgress::Block(blocked) if blocked_at.is_none() => self.block(subscription, blocked),
             StreamProgress::Change(was, blocked) if blocked_at == Some(*was) => {
                 self.block(subscription, blocked)
@@ -59,6 +59,13 @@ impl Operations<'_> {
             StreamProgress::Waits(..) if blocked_at.is_some() => Ok(()),
             _ => Err(lost(subscription)),
         }
+    }
+
+    /// Whether the event that a stream is blocked by is there, in this stream.
+    fn has_event(&self, blocked: &BlockedStream) -> Result<bool> {
+        let Some(row) = self.find_stream(&blocked.tenant, &blocked.stream)? else { return Ok(false) };
+        let at = (blocked.position.to_i64(), row.id);
+        Ok(self.first(&self.sql.version_at, at, |_| Ok(()))?.is_some())
     }
 
     fn block(&self, subscription: &SubscriptionId, blocked: &BlockedStream) -> Result<()> {

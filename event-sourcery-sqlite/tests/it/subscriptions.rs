@@ -31,7 +31,7 @@ fn event() -> RawEvent {
     RawEvent::new("Happened", "{}").unwrap()
 }
 
-/// Makes a stream: none that does not exist is blocked.
+/// Makes a stream with an event, at the next position: no stream is blocked by what is not there.
 async fn make(backend: &SqliteBackend, stream: &StreamId) {
     EventStore::new(backend.clone()).append(stream, event()).await.unwrap();
 }
@@ -181,11 +181,11 @@ async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_ot
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
     let lease = subscribe(&backend).await;
     let named = StreamId::from_name("invoices/1003").unwrap().in_category("invoices").unwrap();
-    make(&backend, &named).await;
-    let due = blocked(&named, 5);
-    let parked = BlockedStream { retry_at: None, ..blocked(&new_stream(&backend).await, 3) };
+    let parked = BlockedStream { retry_at: None, ..blocked(&new_stream(&backend).await, 1) };
     let later = "2999-01-01T00:00:00Z".parse().unwrap();
-    let later = BlockedStream { retry_at: Some(later), ..blocked(&new_stream(&backend).await, 4) };
+    let later = BlockedStream { retry_at: Some(later), ..blocked(&new_stream(&backend).await, 2) };
+    make(&backend, &named).await;
+    let due = blocked(&named, 3);
     let all = [&due, &parked, &later].map(|blocked| StreamProgress::Block(blocked.clone()));
     backend.progress(progress(lease, 5, all)).await.unwrap();
 
@@ -197,7 +197,7 @@ async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_ot
     let change = || progress(lease, 6, [StreamProgress::Change(due.at(), again.clone())]);
     backend.progress(change()).await.unwrap();
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&again));
-    assert!(is_lost(&backend.progress(change()).await), "it is not the event at 5 any more");
+    assert!(is_lost(&backend.progress(change()).await), "it is not the event at 3 any more");
     backend.change_subscription(billing(), SubscriptionChange::Reset { position: at(1) }).await.unwrap();
     assert_eq!(waiting(&backend, false).await, []);
 }
@@ -242,12 +242,12 @@ async fn deleting_a_stream_frees_what_is_left_of_one_whose_row_is_gone() {
     let backend = SqliteBackend::open(&path).await.unwrap();
     let lease = subscribe(&backend).await;
     let streams = [new_stream(&backend).await, new_stream(&backend).await];
-    let all = streams.each_ref().map(|stream| StreamProgress::Block(blocked(stream, 1)));
+    let all = [blocked(&streams[0], 1), blocked(&streams[1], 2)].map(StreamProgress::Block);
     backend.progress(progress(lease, 2, all)).await.unwrap();
     let others = Connection::open(&path).unwrap();
     others.execute_batch("DELETE FROM event_sourcery_events; DELETE FROM event_sourcery_streams;").unwrap();
     EventStore::new(backend.clone()).delete_stream(&streams[0]).await.unwrap();
-    assert_eq!(waiting(&backend, false).await, [blocked(&streams[1], 1)]);
+    assert_eq!(waiting(&backend, false).await, [blocked(&streams[1], 2)]);
 }
 
 #[tokio::test]
@@ -257,11 +257,11 @@ async fn progress_inside_a_closure_is_rolled_back_with_it() {
     let lease = subscribe(&backend).await;
     let (stream, other) = (new_stream(&backend).await, new_stream(&backend).await);
     for keep in [false, true] {
-        let request = progress(lease, 9, [StreamProgress::Block(blocked(&stream, 9))]);
+        let request = progress(lease, 9, [StreamProgress::Block(blocked(&stream, 1))]);
         let newer = Lease { token: lease.token + 1, ..lease };
         let lost = ProgressRequest { leases: vec![newer], ..request.clone() };
         let half =
-            progress(lease, 9, [StreamProgress::Block(blocked(&other, 8)), request.streams[0].clone()]);
+            progress(lease, 9, [StreamProgress::Block(blocked(&other, 2)), request.streams[0].clone()]);
         let ended = backend
             .transaction::<(), Error, _>(move |transaction| {
                 assert!(is_lost(&transaction.progress(&lost)));
@@ -288,12 +288,12 @@ async fn progress_that_is_refused_in_a_group_is_refused_alone() {
     let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
     let frees = |blocked: BlockedStream| StreamProgress::Free(blocked.at(), blocked.tenant, blocked.stream);
     let requests = [
-        progress(lease, 4, [block(&stream, 4)]),
+        progress(lease, 4, [block(&stream, 1)]),
         ProgressRequest {
             leases: vec![lease, Lease { token: lease.token - 1, ..lease }],
-            ..progress(lease, 6, [block(&half, 6)])
+            ..progress(lease, 6, [block(&half, 2)])
         },
-        progress(lease, 7, [block(&half, 7), frees(blocked(&free, 1))]),
+        progress(lease, 7, [block(&half, 2), frees(blocked(&free, 1))]),
         progress(lease, 8, [StreamProgress::Waits(TenantId::DEFAULT, stream.clone())]),
         progress(lease, 9, [StreamProgress::Waits(TenantId::DEFAULT, free.clone())]),
         progress(lease, 5, []),

@@ -54,7 +54,8 @@ pub enum Span {
         /// The version after the last.
         stop: Version,
     },
-    /// The events after this one: how a long stream is read in pages.
+    /// The events after this one: how a long stream is read in pages. Nothing where the stream has no event at this
+    /// position: it was deleted, and [`first_position`](LoadedStream::first_position) tells whether it was made anew.
     After(Position),
     /// The last event alone.
     Last,

@@ -327,7 +327,8 @@ pub struct ProgressRequest {
 /// not what it says.
 #[derive(Debug, Clone)]
 pub enum StreamProgress {
-    /// A stream that was free is blocked. One that was deleted meanwhile stays free.
+    /// A stream that was free is blocked by the event at its position. Where that event is not, or no longer, in this stream
+    /// of this tenant, the stream stays free: it was deleted meanwhile, and perhaps made anew.
     Block(BlockedStream),
     /// A stream that was blocked there is blocked otherwise.
     Change(BlockedAt, BlockedStream),
@@ -413,7 +414,7 @@ pub struct Backlog {
 }
 
 /// A time that much later, as far as there is one.
-fn later(now: Timestamp, by: Duration) -> Timestamp {
+pub(crate) fn later(now: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }

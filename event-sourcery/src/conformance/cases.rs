@@ -151,6 +151,7 @@ macro_rules! __for_each_case {
             clause_3_5_a_stream_deleted_while_it_is_read_is_an_error,
             clause_3_5_a_stream_created_anew_while_it_is_read_is_an_error,
             clause_3_5_a_backend_cuts_pages_of_any_size,
+            clause_3_5_behind_an_event_that_is_not_the_streams_there_is_nothing,
         }
         contexts {
             clause_3_6_unknown_root_keys_of_a_context_are_kept_and_written_back,
@@ -241,6 +242,8 @@ macro_rules! __for_each_case {
             clause_5_1_a_deleted_streams_parked_events_are_gone,
             clause_5_1_what_was_deleted_while_it_was_parked_is_not_waited_for,
             clause_5_1_a_stream_that_is_deleted_during_an_attempt_leaves_nothing_blocked,
+            clause_5_1_what_is_made_anew_during_an_attempt_does_not_wait_for_the_event_that_is_gone,
+            clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goes_on_without_it,
         }
         exactly_once {
             clause_8_6_each_event_takes_effect_once [transactions],
@@ -267,6 +270,7 @@ macro_rules! __for_each_case {
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
             clause_5_1_a_stream_that_is_gone_is_not_blocked,
+            clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_the_old_one,
         }
         stopping {
             clause_8_9_a_stop_finishes_the_event_in_hand_and_no_event_comes_twice,

@@ -51,25 +51,31 @@ async fn checkpoints(store: &EventStore) -> Vec<Position> {
     record.segments.iter().map(|segment| segment.position).collect()
 }
 
-/// A stream that exists: no other is blocked.
-async fn existing(store: &EventStore, stream: StreamId) -> StreamId {
-    store.append(&stream, noted(1)).await.unwrap();
-    stream
+/// A stream with an event, blocked by it: no other is blocked.
+async fn failing(store: &EventStore, stream: StreamId) -> BlockedStream {
+    let appended = store.append(&stream, noted(1)).no_versioning().await.unwrap();
+    let records = store.records(appended.position).await;
+    let position = records.last().unwrap().position;
+    blocked(&stream, position)
 }
 
-fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
+fn blocked(stream: &StreamId, position: Position) -> BlockedStream {
     let since = jiff::Timestamp::from_second(1_700_000_000).unwrap();
     BlockedStream {
         tenant: TenantId::DEFAULT,
         stream: stream.clone(),
         segment: 1,
-        after: at(position - 1),
-        position: at(position),
+        after: at(position.to_i64() - 1),
+        position,
         attempts: 1,
         error: "it failed".to_owned(),
         retry_at: None,
         since,
     }
+}
+
+fn block(blocked: &BlockedStream) -> StreamProgress {
+    StreamProgress::Block(blocked.clone())
 }
 
 async fn blocked_streams(store: &EventStore) -> Vec<BlockedStream> {
@@ -120,30 +126,31 @@ pub(super) async fn clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint(subje
 pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject: Subject) {
     let store = subject.store();
     let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
-    let (first, second) = (existing(&store, ledger("1")).await, existing(&store, ledger("2")).await);
-    let free = existing(&store, ledger("3")).await;
-    let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
+    let (first, second) = (failing(&store, ledger("1")).await, failing(&store, ledger("2")).await);
+    let free = failing(&store, ledger("3")).await.stream;
     let waits = |stream: &StreamId| StreamProgress::Waits(TenantId::DEFAULT, stream.clone());
     let frees =
         |was: BlockedAt, stream: &StreamId| StreamProgress::Free(was, TenantId::DEFAULT, stream.clone());
-    let at_5 = blocked(&first, 5).at();
-    // When the event at 4 was left out and the next one had not failed yet; once that one is left out, too.
-    let [before, later] = [BlockedAt { position: at(4), ..at_5 }, BlockedAt { after: at(5), ..at_5 }];
-    store.backend().progress(progress(&leases, 5, vec![block(&first, 5)])).await.unwrap();
-    let again = StreamProgress::Change(at_5, BlockedStream { attempts: 2, ..blocked(&first, 5) });
+    let was = first.at();
+    // When the event before it was left out and it had not failed yet; once it is left out, too.
+    let [before, later] =
+        [BlockedAt { position: was.after, ..was }, BlockedAt { after: was.position, ..was }];
+    store.backend().progress(progress(&leases, 5, vec![block(&first)])).await.unwrap();
+    let again = BlockedStream { attempts: 2, ..first.clone() };
+    let change = |was: BlockedAt| StreamProgress::Change(was, again.clone());
     let refused: [Vec<StreamProgress>; 8] = [
-        vec![block(&second, 6), block(&first, 6)],
-        vec![block(&second, 6), waits(&free)],
-        vec![again.clone(), frees(before, &first)],
-        vec![again.clone(), frees(later, &first)],
-        vec![block(&second, 6), StreamProgress::Change(before, blocked(&first, 6))],
-        vec![block(&second, 6), StreamProgress::Change(later, blocked(&first, 6))],
-        vec![waits(&first), frees(at_5, &free)],
+        vec![block(&second), block(&again)],
+        vec![block(&second), waits(&free)],
+        vec![change(was), frees(before, &first.stream)],
+        vec![change(was), frees(later, &first.stream)],
+        vec![block(&second), change(before)],
+        vec![block(&second), change(later)],
+        vec![waits(&first.stream), frees(was, &free)],
         // It is another tenant's, and another category's.
         vec![
-            block(&second, 6),
-            StreamProgress::Waits(TenantId::new("acme").unwrap(), first.clone()),
-            waits(&first.clone().in_category("red").unwrap()),
+            block(&second),
+            StreamProgress::Waits(TenantId::new("acme").unwrap(), first.stream.clone()),
+            waits(&first.stream.clone().in_category("red").unwrap()),
         ],
     ];
     for streams in refused {
@@ -151,40 +158,55 @@ pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject
         let answer = store.backend().progress(progress(&leases, 9, streams)).await;
         assert!(matches!(answer, Err(Error::LeaseLost { .. })), "{told}: {answer:?}");
         assert_eq!(checkpoints(&store).await, [at(5); 4], "{told}");
-        assert_eq!(blocked_streams(&store).await, [blocked(&first, 5)], "{told}");
+        assert_eq!(blocked_streams(&store).await, std::slice::from_ref(&first), "{told}");
     }
-    let taken = vec![again, block(&second, 8)];
+    let taken = vec![change(was), block(&second)];
     store.backend().progress(progress(&leases, 9, taken)).await.unwrap();
     assert_eq!(checkpoints(&store).await, [at(9); 4]);
-    let expected = [BlockedStream { attempts: 2, ..blocked(&first, 5) }, blocked(&second, 8)];
-    assert_eq!(blocked_streams(&store).await, expected);
-    let taken = vec![frees(at_5, &first), waits(&second)];
+    assert_eq!(blocked_streams(&store).await, [again, second.clone()]);
+    let taken = vec![frees(was, &first.stream), waits(&second.stream)];
     store.backend().progress(progress(&leases, 10, taken)).await.unwrap();
-    assert_eq!(blocked_streams(&store).await, [blocked(&second, 8)]);
+    assert_eq!(blocked_streams(&store).await, [second]);
 }
 
 pub(super) async fn clause_5_1_a_stream_that_is_gone_is_not_blocked(subject: Subject) {
     let store = subject.store();
     let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
-    let gone = existing(&store, ledger("1")).await;
+    let gone = failing(&store, ledger("1")).await;
     // Its namesakes do not make it exist.
-    let namesake = existing(&store, gone.clone().in_category("red").unwrap()).await;
+    let namesake = failing(&store, ledger("1").in_category("red").unwrap()).await;
     let acme = store.for_tenant(TenantId::new("acme").unwrap());
-    existing(&acme, gone.clone()).await;
-    store.backend().delete(delete_request(&gone)).await.unwrap();
-    let block = |stream: &StreamId, position| StreamProgress::Block(blocked(stream, position));
-    let streams = vec![block(&gone, 5), block(&namesake, 6), block(&ledger("never there"), 7)];
+    acme.append(&gone.stream, noted(1)).await.unwrap();
+    store.backend().delete(delete_request(&gone.stream)).await.unwrap();
+    let never_there = blocked(&ledger("never there"), namesake.position);
+    let streams = vec![block(&gone), block(&namesake), block(&never_there)];
     // Whoever was at it goes on, as though it had never failed.
     store.backend().progress(progress(&leases, 9, streams)).await.unwrap();
     assert_eq!(checkpoints(&store).await, [at(9); 4]);
-    assert_eq!(blocked_streams(&store).await, [blocked(&namesake, 6)]);
-    let waits = StreamProgress::Waits(TenantId::DEFAULT, gone.clone());
+    assert_eq!(blocked_streams(&store).await, std::slice::from_ref(&namesake));
+    let waits = StreamProgress::Waits(TenantId::DEFAULT, gone.stream.clone());
     assert_lost(store.backend().progress(progress(&leases, 10, vec![waits])).await);
-    // Made anew, it can be blocked as any other.
-    existing(&store, gone.clone()).await;
-    assert_eq!(blocked_streams(&store).await, [blocked(&namesake, 6)]);
-    store.backend().progress(progress(&leases, 10, vec![block(&gone, 8)])).await.unwrap();
-    assert_eq!(blocked_streams(&store).await, [blocked(&namesake, 6), blocked(&gone, 8)]);
+}
+
+pub(super) async fn clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_the_old_one(
+    subject: Subject,
+) {
+    let store = subject.store();
+    let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
+    let gone = failing(&store, ledger("1")).await;
+    let other = failing(&store, ledger("2")).await;
+    store.backend().delete(delete_request(&gone.stream)).await.unwrap();
+    let anew = failing(&store, ledger("1")).await;
+    // Neither by another stream's event.
+    for position in [gone.position, other.position] {
+        let streams = vec![block(&blocked(&gone.stream, position))];
+        store.backend().progress(progress(&leases, 9, streams)).await.unwrap();
+        assert_eq!(blocked_streams(&store).await, []);
+    }
+    let waits = StreamProgress::Waits(TenantId::DEFAULT, gone.stream.clone());
+    assert_lost(store.backend().progress(progress(&leases, 10, vec![waits])).await);
+    store.backend().progress(progress(&leases, 10, vec![block(&anew)])).await.unwrap();
+    assert_eq!(blocked_streams(&store).await, [anew]);
 }
 
 pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(

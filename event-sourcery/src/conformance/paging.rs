@@ -151,6 +151,37 @@ pub(super) async fn clause_3_5_a_backend_cuts_pages_of_any_size(subject: Subject
     }
 }
 
+pub(super) async fn clause_3_5_behind_an_event_that_is_not_the_streams_there_is_nothing(subject: Subject) {
+    let (store, stream, other) = (subject.store(), ledger("1"), ledger("2"));
+    let behind = async |position: Position| {
+        let (span, limit) = (Span::After(position), Some(10));
+        let request = LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit };
+        let page = subject.backend().load(request).await.unwrap();
+        (page.events.len(), page.has_more, page.first_position)
+    };
+    for versioned in [true, false] {
+        let append = async |stream: &StreamId, count| {
+            let append = store.append(stream, notes(1..=count));
+            let appended = if versioned { append.await } else { append.no_versioning().await };
+            store.records(appended.unwrap().position).await
+        };
+        let gone = append(&stream, 3).await.pop().unwrap().position;
+        assert_eq!(behind(gone).await.0, 0);
+        let others = append(&other, 1).await.pop().unwrap().position;
+        store.delete_stream(&stream).await.unwrap();
+        assert_eq!(behind(gone).await, (0, false, None));
+        let all = append(&stream, 2).await;
+        let [.., first, last] = all.as_slice() else { panic!("two events were appended") };
+        for position in [gone, others, Position::START] {
+            assert_eq!(behind(position).await, (0, false, Some(first.position)), "{position}");
+        }
+        assert_eq!(behind(first.position).await, (1, false, Some(first.position)));
+        assert_eq!(behind(last.position).await.0, 0);
+        store.delete_stream(&stream).await.unwrap();
+        store.delete_stream(&other).await.unwrap();
+    }
+}
+
 pub(super) async fn clause_3_5_the_events_before_a_bad_one_are_handed_over(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
     store.with_ledger(&stream, 2).await;

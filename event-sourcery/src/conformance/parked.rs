@@ -7,8 +7,11 @@ use tokio::sync::Semaphore;
 use super::ledger::{ledger, noted, notes};
 use super::running::{Handled, Running, Settings, assert_not_blocked, eventually, letters};
 use super::subject::Subject;
+use crate::backend::{
+    BlockedStream, ProgressRequest, StreamProgress, SubscriptionBackend as _, SubscriptionId,
+};
 use crate::store::EventStore;
-use crate::stream_id::StreamId;
+use crate::stream_id::{StreamId, TenantId};
 
 /// A run that has parked the second of four events, and fails on it until it is told to do otherwise.
 async fn with_parked(store: &EventStore, stream: &StreamId, handled: &Handled) -> Running {
@@ -181,4 +184,59 @@ pub(super) async fn clause_5_1_a_stream_that_is_deleted_during_an_attempt_leaves
         assert_eq!(handled.of(&stream)[2 + failed_before..], [11, 12]);
         store.delete_stream(&stream).await.unwrap();
     }
+}
+
+pub(super) async fn clause_5_1_what_is_made_anew_during_an_attempt_does_not_wait_for_the_event_that_is_gone(
+    subject: Subject,
+) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    for failed_before in [0, 1] {
+        let handled = Handled::default();
+        let (run, permits) = at_last_attempt(&store, &stream, &handled, failed_before, false).await;
+        store.delete_stream(&stream).await.unwrap();
+        store.append(&stream, notes([11, 12])).await.unwrap();
+        permits.add_permits(1);
+        handled.reach(4 + failed_before).await;
+        store.append(&stream, noted(13)).expected_version(2).await.unwrap();
+        handled.reach(5 + failed_before).await;
+        assert!(letters(&store).blocked().await.unwrap().is_empty());
+        run.stop().await;
+        assert_eq!(handled.of(&stream)[2 + failed_before..], [11, 12, 13]);
+        store.delete_stream(&stream).await.unwrap();
+    }
+}
+
+/// Whoever does not know of subscriptions deletes a stream and leaves that it is blocked.
+pub(super) async fn clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goes_on_without_it(
+    subject: Subject,
+) {
+    let (store, stream, handled) = (subject.store(), ledger("1"), Handled::default());
+    let gone = ledger("gone");
+    let appended = store.append(&gone, noted(0)).await.unwrap();
+    let position = store.records(appended.position).await.remove(0).position;
+    store.delete_stream(&gone).await.unwrap();
+    store.append(&stream, notes(1..=40)).await.unwrap();
+    let settings = Settings { attempts: 1, ..Settings::default() };
+    let run = Running::planned(settings.of(store.subscribe()), &handled, |_, _| Err("as always".into()));
+    eventually("it is parked", async || !letters(&store).parked().await.unwrap().is_empty()).await;
+    store.append(&ledger("other"), noted(99)).await.unwrap();
+    eventually("the checkpoint is behind what waits", async || {
+        letters(&store).blocked().await.unwrap().len() == 2
+    })
+    .await;
+    run.stop().await;
+    handled.forget();
+
+    let parked = letters(&store).parked().await.unwrap().remove(0);
+    let (after, retry_at) = (crate::Position::START, Some(parked.since));
+    let left_behind = BlockedStream { after, position, attempts: 0, retry_at, ..parked.clone() };
+    let left_behind = StreamProgress::Change(parked.at(), left_behind);
+    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let request =
+        ProgressRequest { subscription: id, leases: Vec::new(), position: None, streams: vec![left_behind] };
+    store.backend().progress(request).await.unwrap();
+    let run = Running::noting(letters(&store), &handled);
+    handled.reach(40).await;
+    run.stop().await;
+    assert_eq!(handled.of(&stream), (1..=40).collect::<Vec<_>>());
 }

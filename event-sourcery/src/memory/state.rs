@@ -71,8 +71,9 @@ impl StreamKey {
 }
 
 impl State {
-    pub(super) fn has_stream(&self, key: &StreamKey) -> bool {
-        self.streams.contains_key(key)
+    /// Whether the event at a position is there, in this stream.
+    pub(super) fn has_event(&self, key: &StreamKey, position: Position) -> bool {
+        self.log.get(position).is_some_and(|entry| *entry.stream == *key)
     }
 
     pub(super) fn position(&self) -> Position {
@@ -356,7 +357,10 @@ impl State {
             Span::Full => 0..positions.len(),
             Span::FromSnapshot { .. } | Span::FromState { .. } => at(snapshot_version)..positions.len(),
             Span::Versions { start, stop } => at(start.saturating_sub(1))..at(stop.saturating_sub(1)),
-            Span::After(position) => positions.partition_point(|other| *other <= position)..positions.len(),
+            Span::After(position) => match positions.binary_search(&position) {
+                Ok(at) => at + 1..positions.len(),
+                Err(_) => 0..0,
+            },
             Span::Last => positions.len().saturating_sub(1)..positions.len(),
             Span::Event(id) => match self.ids.get(&id).map(|position| (*position, place(*position))) {
                 Some((position, at)) if positions.get(at) == Some(&position) => at..at + 1,

@@ -105,7 +105,7 @@ impl State {
             let blocked = self.subscriptions.blocked.get(id).and_then(|streams| streams.get(&stream));
             let at = blocked.map(BlockedStream::at);
             match progress {
-                StreamProgress::Block(_) if !self.has_stream(&stream) => {}
+                StreamProgress::Block(blocked) if !self.has_event(&stream, blocked.position) => {}
                 StreamProgress::Block(blocked) if at.is_none() => {
                     self.put_blocked(id, stream, Some(blocked.clone()), journal);
                 }

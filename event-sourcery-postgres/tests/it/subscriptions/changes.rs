@@ -125,8 +125,8 @@ async fn a_reset_and_a_removal_free_the_blocked_streams_of_this_subscription_onl
         other.backend = subscription.backend.clone();
         other.id.name = "other".into();
         let stream = subscription.new_stream().await;
-        subscription.streams(&leases, vec![StreamProgress::Block(blocked(&stream, 4))]).await.unwrap();
-        other.streams(&[], vec![StreamProgress::Block(blocked(&stream, 5))]).await.unwrap();
+        subscription.streams(&leases, vec![StreamProgress::Block(blocked(&stream, 1))]).await.unwrap();
+        other.streams(&[], vec![StreamProgress::Block(blocked(&stream, 1))]).await.unwrap();
         subscription.change(change).await;
         assert_eq!((subscription.blocked().await.len(), other.blocked().await.len()), (0, 1));
     }

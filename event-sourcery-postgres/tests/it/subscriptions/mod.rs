@@ -47,7 +47,7 @@ impl Subscription {
         (subscription, leases)
     }
 
-    /// Makes a stream: none that does not exist is blocked.
+    /// Makes a stream with an event, at the next position: no stream is blocked by what is not there.
     async fn make(&self, stream: &StreamId) {
         self.scene.store.append(stream, event()).await.unwrap();
     }

@@ -1,0 +1,161 @@
+//! Handing events over: what is kept of it, and what is blocked.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Runner;
+use super::blocked::LOOK;
+use super::session::{Key, Load, Session, Taken};
+use crate::backend::{
+    self, BlockedStream, Lease, ProgressRequest, StoredRecord, StreamProgress, SubscriptionId,
+};
+use crate::error::Result;
+use crate::event::Event;
+use crate::position::Position;
+use crate::subscription::deliver::{Deliver, Delivered};
+use crate::subscription::later;
+
+impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
+    /// Hands over some of what is pending.
+    pub(super) async fn handle(&mut self, session: &mut Session) -> Result<()> {
+        let size = session.sizes.pop_front().unwrap_or(self.plan.batch);
+        let Load { taken, events, undecodable } = session.take(size);
+        let handed = Arc::new(Handed::new(self.plan.id.clone(), &taken));
+        if events.is_empty() {
+            if !taken.is_empty() {
+                self.plan.backend.progress(handed.progress(taken.len())).await?;
+                session.consumed(&taken);
+            }
+            match undecodable {
+                Some((record, error)) if taken.is_empty() => {
+                    self.block(session, &[], &record, 1, error, None).await?
+                }
+                Some((record, _)) => session.pending.push_front(record),
+                None => {}
+            }
+            session.pass_page();
+            return Ok(());
+        }
+        if let Some((record, _)) = undecodable {
+            session.pending.push_front(record);
+        }
+        let delivered = {
+            let handed = Arc::clone(&handed);
+            self.deliver(session, events, move |kept| handed.progress(handed.items(kept))).await?
+        };
+        self.failures = 0;
+        let Delivered { kept, failed } = delivered;
+        let consumed = if kept == 0 { 0 } else { handed.items(kept) };
+        let (done, rest) = taken.split_at(consumed.min(taken.len()));
+        session.consumed(done);
+        if let Some((at, error)) = failed {
+            if at > kept {
+                // Those before it by themselves, then it alone: only then it is the one that failed.
+                session.sizes = VecDeque::from([at - kept, 1]);
+            } else if let Some(place) = rest.iter().position(|item| item.is_handled) {
+                let (before, failing) = rest.split_at(place);
+                if let Some((failing, behind)) = failing.split_first() {
+                    session.put_back(behind);
+                    let pause = self.plan.retry.pause(1);
+                    self.block(session, before, &failing.record, 1, error, pause).await?;
+                    session.pass_page();
+                    return Ok(());
+                }
+            }
+        }
+        session.put_back(rest);
+        session.pass_page();
+        Ok(())
+    }
+
+    /// Blocks the stream of an event that failed; `before` are events in front of it that wait.
+    async fn block(
+        &self,
+        session: &mut Session,
+        before: &[Taken],
+        record: &Arc<StoredRecord>,
+        attempts: u32,
+        error: String,
+        pause: Option<Duration>,
+    ) -> Result<()> {
+        let Some(held) = session.held_of(record) else { return Ok(()) };
+        let (position, now) = (record.event.position, session.now());
+        let blocked = BlockedStream {
+            tenant: record.tenant.clone(),
+            stream: record.stream.clone(),
+            segment: held.lease.segment,
+            after: held.position,
+            position,
+            attempts,
+            error,
+            retry_at: pause.map(|pause| backend::later(now, pause)),
+            since: now,
+        };
+        self.tell(&blocked, record);
+        let mut progress = Handed::new(self.plan.id.clone(), before).progress(before.len());
+        progress.leases.retain(|lease| *lease != held.lease);
+        progress.leases.push(held.lease);
+        progress.position = Some(position);
+        progress.streams.push(StreamProgress::Block(blocked));
+        self.plan.backend.progress(progress).await?;
+        session.consumed(before);
+        session.reach(held.lease.segment, position);
+        session.blocked.insert((record.tenant.clone(), record.stream.clone()));
+        session.look_at = session.look_at.min(later(Instant::now(), pause.unwrap_or(LOOK)));
+        Ok(())
+    }
+
+    pub(super) fn tell(&self, blocked: &BlockedStream, record: &StoredRecord) {
+        let BlockedStream { stream, position, attempts, error, retry_at, .. } = blocked;
+        let (subscription, event) = (&*self.plan.id.name, &*record.event.name);
+        match retry_at {
+            Some(_) => {
+                tracing::warn!(subscription, event, %stream, %position, attempts, error, "handling an event failed");
+            }
+            None => {
+                tracing::error!(subscription, event, %stream, %position, attempts, error, "an event is parked");
+            }
+        }
+    }
+}
+
+/// What was handed over, as the progress that it makes.
+struct Handed {
+    subscription: SubscriptionId,
+    items: Vec<(Position, Lease, Option<Key>)>,
+}
+
+impl Handed {
+    fn new(subscription: SubscriptionId, taken: &[Taken]) -> Self {
+        let item = |taken: &Taken| {
+            let record = &taken.record;
+            let waits = (!taken.is_handled).then(|| (record.tenant.clone(), record.stream.clone()));
+            (record.event.position, taken.lease, waits)
+        };
+        Self { subscription, items: taken.iter().map(item).collect() }
+    }
+
+    /// How many items are done once so many events are handled: those that wait behind the last of them too.
+    fn items(&self, handled: usize) -> usize {
+        let mut events = self.items.iter().enumerate().filter(|(_, (.., waits))| waits.is_none());
+        events.nth(handled).map_or(self.items.len(), |(next, _)| next)
+    }
+
+    /// The progress of the first items. That streams wait is checked with it: one that was deleted meanwhile, and made
+    /// anew, does not.
+    fn progress(&self, items: usize) -> ProgressRequest {
+        let done = self.items.get(..items).unwrap_or(&self.items);
+        let leases: BTreeSet<Lease> = done.iter().map(|(_, lease, _)| *lease).collect();
+        let waiting: HashSet<&Key> = done.iter().filter_map(|(.., waits)| waits.as_ref()).collect();
+        let waits = |(tenant, stream): &Key| StreamProgress::Waits(tenant.clone(), stream.clone());
+        ProgressRequest {
+            subscription: self.subscription.clone(),
+            leases: leases.into_iter().collect(),
+            position: done.last().map(|(position, ..)| *position),
+            streams: waiting.into_iter().map(waits).collect(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The leases: asked for, renewed while a handler is at work, and given up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::session::{Held, Session};
+use super::{Plan, Runner};
+use crate::backend::{Filter, Lease, RenewRequest, Segments, SubscriptionChange, SubscriptionRecord};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::position::Position;
+use crate::subscription::deliver::Deliver;
+use crate::subscription::durable::Start;
+use crate::subscription::feed::Feed;
+use crate::subscription::later;
+
+/// How many segments a subscription has that was not told.
+const SEGMENTS: u16 = 8;
+
+impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
+    /// Leases are renewed three times before they end.
+    pub(super) fn renew_at(&self, session: &Session) -> Instant {
+        later(session.asked, self.plan.lease / 3)
+    }
+
+    async fn ask(
+        &self,
+        reached: Vec<(Lease, Position)>,
+        share: bool,
+    ) -> Result<(SubscriptionRecord, Instant)> {
+        let Plan { id, segments, lease, backend, .. } = &self.plan;
+        let create = self.plan.create();
+        let asked = Instant::now();
+        let request = RenewRequest { member: self.member, create, lasting: *lease, reached, share };
+        let record = backend.change_subscription(id.clone(), SubscriptionChange::Renew(request)).await?;
+        let record = record.ok_or_else(|| self.lost())?;
+        let found = record.segments.len();
+        if let Some(wanted) = segments.filter(|wanted| usize::from(*wanted) != found) {
+            let problem = format!(
+                "the subscription {:?} has {found} segments, and {wanted} were asked for: their count is fixed when it \
+                 first runs; remove it to begin anew",
+                id.name
+            );
+            return Err(Error::InvalidOption { option: "segments", problem });
+        }
+        Ok((record, asked))
+    }
+
+    /// Takes a share of the work, and finds out where it stands.
+    pub(super) async fn join(&self, reached: Vec<(Lease, Position)>) -> Result<Session> {
+        let (record, asked) = self.ask(reached, true).await?;
+        self.begin(&record, asked).await
+    }
+
+    async fn begin(&self, record: &SubscriptionRecord, asked: Instant) -> Result<Session> {
+        let held: BTreeMap<_, _> = record
+            .leases_of(self.member)
+            .map(|(lease, position)| (lease.segment, Held { lease, position }))
+            .collect();
+        let of = u16::try_from(record.segments.len()).unwrap_or(SEGMENTS);
+        let segments = Segments::new(of, held.keys().copied());
+        let filter =
+            Filter { segments: (!segments.are_all()).then_some(segments), ..self.plan.filter.clone() };
+        let from = held.values().map(|held| held.position).min().unwrap_or(Position::START);
+        // After the leases were given: nobody else can block streams in these segments from here on.
+        let blocked = self.blocked(segments).await?;
+        Ok(Session {
+            of,
+            held,
+            asked,
+            clock: self.clock(record),
+            blocked,
+            look_at: asked,
+            feed: Feed::new(Arc::clone(&self.plan.backend), Arc::clone(&self.plan.tail), filter, from),
+            pending: VecDeque::new(),
+            sizes: VecDeque::new(),
+        })
+    }
+
+    /// The store's clock when the leases were given.
+    fn clock(&self, record: &SubscriptionRecord) -> Timestamp {
+        let until = record.members.iter().find(|member| member.id == self.member).map(|member| member.until);
+        let lease = SignedDuration::try_from(self.plan.lease).unwrap_or(SignedDuration::MAX);
+        until.and_then(|until| until.checked_sub(lease).ok()).unwrap_or_else(Timestamp::now)
+    }
+
+    /// Renews the leases, gives up or takes on segments, and begins anew with others.
+    pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
+        let (record, asked) = self.ask(session.reached(), true).await?;
+        let same = record.leases_of(self.member).map(|(lease, _)| lease);
+        if same.eq(session.held.values().map(|held| held.lease)) {
+            (session.asked, session.clock) = (asked, self.clock(&record));
+            return Ok(session);
+        }
+        self.begin(&record, asked).await
+    }
+
+    /// Saves the checkpoints and lets others take over.
+    pub(super) async fn leave(&self, reached: Vec<(Lease, Position)>) -> Result<()> {
+        let change = SubscriptionChange::Leave { member: self.member, reached };
+        self.plan.backend.change_subscription(self.plan.id.clone(), change).await?;
+        Ok(())
+    }
+
+    pub(super) fn lost(&self) -> Error {
+        Error::LeaseLost { subscription: self.plan.id.name.to_string() }
+    }
+}
+
+impl Plan {
+    /// With how many segments, and where, the subscription begins if it is new.
+    pub(super) fn create(&self) -> (u16, Position) {
+        let start = match self.start {
+            Start::After(position) => position,
+            Start::Beginning | Start::Now => Position::START,
+        };
+        (self.segments.unwrap_or(SEGMENTS), start)
+    }
+
+    /// Keeps what is held, and takes nothing on, as long as a handler is at work.
+    pub(super) async fn keep_leases(&self, member: Uuid, asked: &Mutex<Instant>) -> Infallible {
+        let at = || *asked.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            sleep_until(later(at(), self.lease / 3)).await;
+            let now = Instant::now();
+            let create = self.create();
+            let (reached, lasting) = (Vec::new(), self.lease);
+            let change =
+                SubscriptionChange::Renew(RenewRequest { member, create, lasting, reached, share: false });
+            if let Err(error) = self.backend.change_subscription(self.id.clone(), change).await {
+                tracing::warn!(subscription = &*self.id.name, %error, "leases could not be renewed");
+            }
+            *asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a member knows while its leases stay the same.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::backend::{self, Lease, Segments, StoredRecord};
+use crate::event::Event;
+use crate::position::Position;
+use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::deliver::whole;
+use crate::subscription::feed::Feed;
+use crate::wrapped_event::Recorded;
+
+/// What a runner knows while its leases stay the same.
+pub(super) struct Session {
+    /// How many segments there are.
+    pub(super) of: u16,
+    pub(super) held: BTreeMap<u16, Held>,
+    /// When the leases were last asked for.
+    pub(super) asked: Instant,
+    /// The store's clock then.
+    pub(super) clock: Timestamp,
+    /// Streams of these segments that may be blocked, and others that were: nobody else blocks them.
+    pub(super) blocked: HashSet<Key>,
+    /// When to look for blocked streams that are due.
+    pub(super) look_at: Instant,
+    pub(super) feed: Feed,
+    /// What was read and is not handled.
+    pub(super) pending: VecDeque<Arc<StoredRecord>>,
+    /// How many to take next, after a failure.
+    pub(super) sizes: VecDeque<usize>,
+}
+
+/// A stream and whose it is.
+pub(super) type Key = (TenantId, StreamId);
+
+/// A segment that is ours.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    /// How far it is handled, or waits for a blocked stream. The checkpoint may be further back.
+    pub(super) position: Position,
+}
+
+/// An event that was taken from what is pending.
+#[derive(Clone)]
+pub(super) struct Taken {
+    pub(super) record: Arc<StoredRecord>,
+    pub(super) lease: Lease,
+    /// Whether it is to be handled; otherwise it waits for a blocked stream.
+    pub(super) is_handled: bool,
+}
+
+/// What was taken to be handed over.
+pub(super) struct Load<E> {
+    pub(super) taken: Vec<Taken>,
+    pub(super) events: Vec<Recorded<E>>,
+    /// The event that ended it, because it cannot be decoded.
+    pub(super) undecodable: Option<(Arc<StoredRecord>, String)>,
+}
+
+impl Session {
+    pub(super) fn held_of(&self, record: &StoredRecord) -> Option<Held> {
+        self.held.get(&Segments::number_of(record.stream.uuid(), self.of)).copied()
+    }
+
+    /// The store's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        backend::later(self.clock, self.asked.elapsed())
+    }
+
+    pub(super) fn reached(&self) -> Vec<(Lease, Position)> {
+        self.held.values().map(|held| (held.lease, held.position)).collect()
+    }
+
+    pub(super) fn reach(&mut self, segment: u16, position: Position) {
+        if let Some(held) = self.held.get_mut(&segment) {
+            held.position = held.position.max(position);
+        }
+    }
+
+    /// Nothing up to here is left to be handled, in any segment.
+    pub(super) fn pass(&mut self, position: Position) {
+        for held in self.held.values_mut() {
+            held.position = held.position.max(position);
+        }
+    }
+
+    /// Once nothing is pending, all that was read is passed.
+    pub(super) fn pass_page(&mut self) {
+        if self.pending.is_empty() {
+            self.pass(self.feed.cursor());
+        }
+    }
+
+    /// Takes events to hand over, and those between them that have to wait.
+    pub(super) fn take<E: Event>(&mut self, most: usize) -> Load<E> {
+        let mut load = Load { taken: Vec::new(), events: Vec::new(), undecodable: None };
+        while load.events.len() < most {
+            let Some(record) = self.pending.pop_front() else { break };
+            let Some(held) = self.held_of(&record).filter(|held| held.position < record.event.position)
+            else {
+                continue;
+            };
+            let is_handled = !self.blocked.contains(&(record.tenant.clone(), record.stream.clone()));
+            if is_handled {
+                match Recorded::decode(&record) {
+                    Ok(event) => load.events.push(event),
+                    Err(error) => {
+                        load.undecodable = Some((record, whole(&error)));
+                        break;
+                    }
+                }
+            }
+            load.taken.push(Taken { record, lease: held.lease, is_handled });
+        }
+        load
+    }
+
+    pub(super) fn put_back(&mut self, taken: &[Taken]) {
+        for item in taken.iter().rev() {
+            self.pending.push_front(Arc::clone(&item.record));
+        }
+    }
+
+    /// Progress that was kept.
+    pub(super) fn consumed(&mut self, taken: &[Taken]) {
+        let Some(last) = taken.last() else { return };
+        let segments: BTreeSet<u16> = taken.iter().map(|item| item.lease.segment).collect();
+        for segment in segments {
+            self.reach(segment, last.record.event.position);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The newest events themselves, as many as are kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::backend::{Filter, ScanPage, StoredRecord};
+use crate::position::Position;
+use crate::subscription::feed::Page;
+
+/// How many events are kept, for subscribers that are a little behind.
+pub(super) const KEPT: usize = 8_192;
+
+/// How many bytes of payload and context they may have, however few they are.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// All events of the store above a position, up to another.
+#[derive(Debug)]
+pub(super) struct Window {
+    records: VecDeque<Arc<StoredRecord>>,
+    bytes: usize,
+    from: Position,
+    pub(super) to: Position,
+    /// Whether there was more when it was read.
+    has_more: bool,
+}
+
+impl Window {
+    pub(super) const fn at(position: Position) -> Self {
+        Self { records: VecDeque::new(), bytes: 0, from: position, to: position, has_more: false }
+    }
+
+    /// At most `limit` events above a position that pass a filter; `None` where they are not kept here.
+    pub(super) fn page(&self, after: Position, filter: &Filter, limit: usize) -> Option<Page> {
+        if after < self.from || after >= self.to {
+            return None;
+        }
+        let first = self.records.partition_point(|record| record.event.position <= after);
+        let passes =
+            |record: &&Arc<StoredRecord>| filter.passes(&record.tenant, &record.stream, &record.event.name);
+        let mut wanted = self.records.range(first..).filter(passes);
+        let records: Vec<_> = wanted.by_ref().take(limit).cloned().collect();
+        let is_cut = wanted.next().is_some();
+        let next = match records.last() {
+            Some(last) if is_cut => last.event.position,
+            _ => self.to,
+        };
+        Some(Page { records, next, at_end: !is_cut && !self.has_more })
+    }
+
+    pub(super) fn extend(&mut self, page: ScanPage) {
+        self.bytes += page.records.iter().map(size).sum::<usize>();
+        self.records.extend(page.records.into_iter().map(Arc::new));
+        (self.to, self.has_more) = (page.next, page.has_more);
+        while self.records.len() > KEPT || self.bytes > KEPT_BYTES {
+            let Some(oldest) = self.records.pop_front() else { break };
+            self.bytes -= size(&oldest);
+            self.from = oldest.event.position;
+        }
+    }
+}
+
+fn size(record: &StoredRecord) -> usize {
+    record.event.data.len() + record.event.context.len()
+}
