@@ -38,9 +38,8 @@ async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
     scene.until_all_is_handled().await;
     last.into_iter().for_each(super::Worker::stop);
 
-    let takeovers: i64 = scene.record().await.unwrap().segments.iter().map(|segment| segment.token).sum();
     println!(
-        "{} kills, {takeovers} times a segment was taken over, {} effects, {} of them after the last kill",
+        "{} kills, {} effects, {} of them after the last kill",
         kills(),
         effects(&read_model),
         effects(&read_model) - at_the_last_kill
