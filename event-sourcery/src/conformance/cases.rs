@@ -269,6 +269,7 @@ macro_rules! __for_each_case {
             clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
+            clause_8_7_a_member_that_is_not_heard_of_again_does_not_count,
             clause_5_1_a_stream_that_is_gone_is_not_blocked,
             clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_the_old_one,
         }

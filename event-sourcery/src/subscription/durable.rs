@@ -227,7 +227,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let age = |oldest: Timestamp| Duration::try_from(now.duration_since(oldest));
         Ok(Some(Status {
             position: distinct.first().copied().unwrap_or(Position::START),
-            members: record.members.iter().filter(|member| member.until > now).count(),
+            members: record.members.len(),
             events_behind: behind.events,
             behind: behind.oldest.and_then(|oldest| age(oldest).ok()).unwrap_or_default(),
         }))
