@@ -6,7 +6,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres};
 
-use crate::operations::DirectorySql;
+use crate::operations::{DirectorySql, ScanSql};
 use crate::scans::Scans;
 use crate::subscription_sql::SubscriptionSql;
 use crate::tables::Tables;
@@ -240,7 +240,7 @@ macro_rules! extended_or_created {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with scans: Scans, directory: DirectorySql, subscriptions: SubscriptionSql;
+    Sql with scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql;
     /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
     /// first event; $7 to $12: the events' values. Nothing where the stream or the name exists.
     create: concat!(created!(), insert_events!());

@@ -172,6 +172,7 @@ macro_rules! __for_each_case {
             clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any_size,
             clause_4_2_a_scan_beyond_the_end_stays_where_it_is,
             clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out,
+            clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_the_end,
             clause_4_2_read_all_sees_what_its_type_decodes,
             clause_4_2_read_all_reads_more_than_a_page,
         }
