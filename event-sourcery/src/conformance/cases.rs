@@ -231,6 +231,8 @@ macro_rules! __for_each_case {
             clause_8_8_a_panic_is_a_failure,
             clause_8_8_an_event_that_does_not_decode_is_parked_at_once_and_not_skipped,
             clause_8_8_attempts_and_waiting_survive_a_restart,
+            clause_8_8_a_parked_event_keeps_nobody_busy,
+            clause_8_8_events_that_nobody_wants_are_passed_over_behind_a_failed_one,
             clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_free [several_streams],
             clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
         }

@@ -130,8 +130,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { lease: lasting, ..self }
     }
 
-    /// How many events are handled together at most before their progress is kept: 64 without. With a transaction, they
-    /// share one; where it fails, each is tried again by itself.
+    /// How many events are handled together at most before their progress is kept: 64 without, and 8,192 at most. With a
+    /// transaction, they share one; where it fails, each is tried again by itself.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
     }
