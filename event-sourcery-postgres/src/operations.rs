@@ -22,6 +22,7 @@ use sqlx::{PgConnection, Postgres};
 pub(crate) use self::append::is_simple;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
+pub(crate) use self::scan::ScanSql;
 use crate::failure::{During, Failure};
 use crate::rows::value;
 use crate::sql::{Sql, Statement};

@@ -19,18 +19,30 @@ macro_rules! blocked_is_key {
     };
 }
 
+/// Blocked streams above $3, in the segments $4 or in all.
+macro_rules! blocked_where {
+    () => {
+        "
+        SELECT b.stream_uuid, b.stream_name, b.category, b.tenant_id, b.segment, b.after_position, b.position, b.attempts,
+               b.error, b.retry_at, b.since
+        FROM {blocked_streams} b
+        WHERE b.subscription_tenant_id = $1 AND b.subscription_name = $2 AND b.position > $3
+          AND ($4::int[] IS NULL OR b.segment = ANY ($4))"
+    };
+}
+
 statements! {
     /// The statements about durable subscriptions.
     SubscriptionSql;
     /// One change of a subscription at a time. The subscription need not exist.
     lock_subscription: "
         SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), {subscription_segments as text}, $1, $2), 0))";
-    /// Segments: number, position, token, member, leased until. Members: the last two.
+    /// Segments: number, position, token, member, leased until. Members that count: the last two.
     subscription: concat!("
         SELECT s.segment, s.position, s.token, s.member, s.leased_until
         FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
-        UNION ALL ", members!());
-    /// The same, the segments locked against those who write checkpoints, and then the time, alone.
+        UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'");
+    /// All members, the segments locked against those who write checkpoints, and then the time, alone.
     subscription_to_change: concat!("
         WITH segment AS MATERIALIZED (
             SELECT s.segment, s.position, s.token, s.member, s.leased_until
@@ -99,15 +111,13 @@ statements! {
         DELETE FROM {blocked_streams} WHERE ", blocked_is_key!(), " AND after_position = $6 AND position = $7");
     keep_blocked: concat!("
         SELECT FROM {blocked_streams} WHERE ", blocked_is_key!(), " FOR KEY SHARE");
-    /// Those above $3, in the segments $4 or in all, due or any ($5), at most $6.
-    blocked_streams: "
-        SELECT b.stream_uuid, b.stream_name, b.category, b.tenant_id, b.segment, b.after_position, b.position, b.attempts,
-               b.error, b.retry_at, b.since
-        FROM {blocked_streams} b
-        WHERE b.subscription_tenant_id = $1 AND b.subscription_name = $2 AND b.position > $3
-          AND ($4::int[] IS NULL OR b.segment = ANY ($4))
-          AND (NOT $5 OR b.retry_at <= now() AT TIME ZONE 'UTC')
-        ORDER BY b.position LIMIT $6";
+    /// Those above $3, in the segments $4 or in all, at most $5.
+    blocked_streams: concat!(blocked_where!(), "
+        ORDER BY b.position LIMIT $5");
+    /// The same, of those that are due.
+    due_streams: concat!(blocked_where!(), "
+          AND b.retry_at <= now() AT TIME ZONE 'UTC'
+        ORDER BY b.position LIMIT $5");
     /// A stream that is deleted is blocked for no subscription. $1 to $3: its UUID, category, tenant.
     free_deleted: "
         DELETE FROM {blocked_streams} WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3";

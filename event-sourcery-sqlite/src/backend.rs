@@ -12,6 +12,7 @@ use event_sourcery::backend::{
     SubscriptionRecord, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result};
+use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
 
 use crate::operations::{Found, Operations, Search, Stretch};
@@ -150,7 +151,8 @@ impl Backend for SqliteBackend {
 #[async_trait]
 impl SubscriptionBackend for SqliteBackend {
     async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        self.readers.read(move |operations| operations.subscription(&id)).await
+        let record = self.readers.read(move |operations| operations.subscription(&id)).await?;
+        Ok(record.map(|record| record.as_of(Timestamp::now())))
     }
 
     async fn change_subscription(

@@ -71,6 +71,8 @@ statements! {
         FROM {events} WHERE db_stream_id = ?1 ORDER BY version DESC, id DESC LIMIT 1";
     version_at: "
         SELECT version FROM {events} WHERE id = ?1 AND db_stream_id = ?2";
+    next_event: "
+        SELECT id FROM {events} WHERE id > ?1 ORDER BY id LIMIT 1";
     first_event: "
         SELECT id FROM {events} WHERE db_stream_id = ?1 ORDER BY version, id LIMIT 1";
     /// The newest first. A snapshot above the stream's version, or older than its first event, was left over by a

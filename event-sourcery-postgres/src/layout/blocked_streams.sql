@@ -22,3 +22,6 @@ CREATE TABLE {blocked_streams} (
 
 CREATE INDEX ix_{prefix}blocked_streams_position
 ON {blocked_streams} (subscription_tenant_id, subscription_name, position);
+
+CREATE INDEX ix_{prefix}blocked_streams_retry_at
+ON {blocked_streams} (subscription_tenant_id, subscription_name, retry_at) WHERE retry_at IS NOT NULL;

@@ -97,8 +97,10 @@ impl Operations<'_> {
     pub(crate) async fn blocked_streams(&mut self, request: &BlockedRequest) -> Result<Vec<BlockedStream>> {
         let BlockedRequest { subscription, segments, due, after, limit } = request;
         let segments: Option<Vec<i32>> = segments.map(|segments| segments.numbers().map(i32::from).collect());
-        let query = of_subscription(&self.sql.subscriptions.blocked_streams, subscription);
-        let query = query.bind(after.to_i64()).bind(segments).bind(*due);
+        let sql = &self.sql.subscriptions;
+        let statement = if *due { &sql.due_streams } else { &sql.blocked_streams };
+        let query = of_subscription(statement, subscription);
+        let query = query.bind(after.to_i64()).bind(segments);
         let query = query.bind(i64::try_from(*limit).unwrap_or(i64::MAX));
         let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
         rows.iter().map(blocked).collect::<Result<_, _>>().map_err(|error| self.failed(error))

@@ -46,7 +46,7 @@ impl Search<Count> {
     /// Counts what is above a position, up to what is settled.
     pub(crate) fn for_backlog(after: Position, filter: Filter) -> Self {
         let count = Count { segments: filter.segments, backlog: Backlog::default() };
-        Self::new(filter, after, None, 0, count)
+        Self::new(filter, (after, None), 0, None, count)
     }
 
     /// The backlog, once the search is at its end.

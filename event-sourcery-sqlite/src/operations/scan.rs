@@ -7,7 +7,7 @@ use event_sourcery::{Position, Result};
 use rusqlite::Row;
 
 use super::Operations;
-use super::search::{Found, Search};
+use super::search::{Found, PATIENCE, Search};
 use crate::rows::{self, EventReader};
 use crate::sql::Sql;
 
@@ -58,13 +58,18 @@ impl Search<Page> {
         let (reader, records, segments) = (EventReader::default(), Vec::new(), filter.segments);
         let page = Page { after, segments, limit, reader, records, has_more: false };
         let near = i64::try_from(limit.saturating_mul(NEAR)).unwrap_or(i64::MAX);
-        Self::new(filter, after, up_to, near, page)
+        Self::new(filter, (after, up_to), near, Some(PATIENCE), page)
     }
 
     /// The page, once the search is at its end.
     pub(crate) fn page(self) -> ScanPage {
-        let Page { after, records, has_more, .. } = self.found;
-        let last = records.last().filter(|_| has_more).map(|last| last.event.position);
-        ScanPage { next: last.or(self.end).map_or(after, |next| next.max(after)), records, has_more }
+        let (reached, is_cut, end) = (self.reached(), self.is_cut, self.end);
+        let Page { after, records, has_more: is_full, .. } = self.found;
+        let next = match records.last() {
+            Some(last) if is_full => Some(last.event.position),
+            _ if is_cut => Some(reached),
+            _ => end,
+        };
+        ScanPage { next: next.map_or(after, |next| next.max(after)), records, has_more: is_full || is_cut }
     }
 }

@@ -5,6 +5,7 @@ mod tests;
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use event_sourcery::backend::Filter;
 use event_sourcery::{Position, Result};
@@ -17,6 +18,12 @@ use crate::sql::Sql;
 
 /// How many blocks the directory is asked about at once.
 const ASKED_AT_ONCE: i64 = 256;
+
+/// How many positions are looked at before a page looks at the time.
+const FAR: i64 = 16_384;
+
+/// How long a page looks for events before it is handed over as it is.
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How many names are compared one by one. More are looked up, which costs each event more than half as much again.
 const FEW_NAMES: usize = 8;
@@ -48,12 +55,23 @@ pub(crate) struct Search<F> {
     pub(super) end: Option<Position>,
     /// How many positions are looked at one after the other, before the directory is asked.
     near: i64,
+    /// How long it may take, from when it begins, before it is cut off; `None`: as long as it takes.
+    patience: Option<Duration>,
+    until: Option<Instant>,
+    /// Whether it has ended before the end, because it has looked at enough.
+    pub(super) is_cut: bool,
     lists: bool,
     pub(super) found: F,
 }
 
 impl<F: Found> Search<F> {
-    pub(super) fn new(filter: Filter, after: Position, end: Option<Position>, near: i64, found: F) -> Self {
+    pub(super) fn new(
+        filter: Filter,
+        (after, end): (Position, Option<Position>),
+        near: i64,
+        patience: Option<Duration>,
+        found: F,
+    ) -> Self {
         let (mut conditions, mut values) = (String::new(), Vec::new());
         if let Some(tenant) = &filter.tenant {
             conditions.push_str(" AND s.tenant_id = ?");
@@ -69,11 +87,35 @@ impl<F: Found> Search<F> {
             conditions.push_str(condition);
             values.extend(named);
         }
-        Self { conditions, values, names, after: after.to_i64(), end, near, lists: true, found }
+        Self {
+            conditions,
+            values,
+            names,
+            after: after.to_i64(),
+            end,
+            near,
+            patience,
+            until: None,
+            is_cut: false,
+            lists: true,
+            found,
+        }
     }
 
-    /// Goes on in a read transaction: to its end, or to a stretch that the directory lacks.
+    /// Everything up to here was looked at.
+    pub(super) fn reached(&self) -> Position {
+        Position::from_i64(self.after)
+    }
+
+    /// Whether it is to be cut off here: it has taken long enough.
+    fn is_over(&mut self) -> bool {
+        self.is_cut = self.until.is_some_and(|until| Instant::now() >= until);
+        self.is_cut
+    }
+
+    /// Goes on in a read transaction: to its end, or to a stretch that the directory lacks, or to where it is cut off.
     pub(crate) fn go_on(&mut self, operations: Operations<'_>) -> Result<Option<Stretch>> {
+        self.until = self.until.or_else(|| Some(Instant::now() + self.patience?));
         let end = match self.end {
             Some(end) => end,
             None => operations.position()?,
@@ -91,7 +133,7 @@ impl<F: Found> Search<F> {
                 return Ok(None);
             }
             if self.lists && operations.lacks(rest)? {
-                return Ok(Some(rest));
+                return Ok(Some(rest).filter(|_| !self.is_over()));
             }
         }
         self.look_through(operations, rest).map(|_| None)
@@ -107,6 +149,9 @@ impl<F: Found> Search<F> {
         let names = self.names.clone().unwrap_or_default();
         let mark = if rest.is_empty() { 0 } else { operations.first_unlisted()? };
         while !rest.is_empty() && rest.blocks().0 < mark {
+            if self.is_over() {
+                return Ok(Break(()));
+            }
             let end = mark.min(rest.blocks().0 + ASKED_AT_ONCE);
             let asked = rest.cut_off(end * BLOCK - 1);
             for part in operations.listed(&names, asked)? {
@@ -123,11 +168,31 @@ impl<F: Found> Search<F> {
         format!("{}{} ORDER BY e.id", F::sql(sql), self.conditions)
     }
 
-    /// Looks at every event of a stretch.
-    fn look_through(&mut self, operations: Operations<'_>, stretch: Stretch) -> Result<ControlFlow<()>> {
-        if stretch.is_empty() {
-            return Ok(Continue(()));
+    /// Looks at every event of a stretch, unless it takes too long.
+    fn look_through(&mut self, operations: Operations<'_>, mut rest: Stretch) -> Result<ControlFlow<()>> {
+        while !rest.is_empty() {
+            let far = if self.until.is_some() { FAR } else { i64::MAX };
+            let part = rest.cut_off(rest.after.saturating_add(far));
+            if self.look_at_all(operations, part)?.is_break() {
+                return Ok(Break(()));
+            }
+            if rest.is_empty() {
+                break;
+            }
+            // Whatever lies between: a store may begin at any position, and have holes of any length.
+            let next =
+                operations.first(&operations.sql.next_event, [rest.after], |row| row.get::<_, i64>(0))?;
+            rest.cut_off(next.map_or(rest.end, |next| next - 1));
+            self.after = rest.after;
+            if !rest.is_empty() && self.is_over() {
+                return Ok(Break(()));
+            }
         }
+        Ok(Continue(()))
+    }
+
+    /// Looks at every event of a stretch.
+    fn look_at_all(&mut self, operations: Operations<'_>, stretch: Stretch) -> Result<ControlFlow<()>> {
         let mut statement = operations.statement(&self.text(operations.sql))?;
         let positions = [stretch.after, stretch.end].map(Value::from);
         let values = positions.into_iter().chain(self.values.iter().cloned().map(Value::from));

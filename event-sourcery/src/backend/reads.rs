@@ -96,7 +96,7 @@ pub struct ScanRequest {
     pub up_to: Option<Position>,
     /// Only these events.
     pub filter: Filter,
-    /// At most so many events; at least 1.
+    /// At most so many events; at least 1. A page may hold fewer of them, and say that there are more.
     pub limit: usize,
 }
 
@@ -126,12 +126,16 @@ impl Filter {
 }
 
 /// A page of a scan.
+///
+/// A page takes a bounded time: it may end after a long stretch with fewer events than were asked for, or none, and say that
+/// there are more, whether or not one of them passes the filter. It moves on all the same, so that whoever reads page after
+/// page comes to the end, keeps what he has passed, and can do something else in between.
 #[derive(Debug)]
 pub struct ScanPage {
     /// The events, in position order.
     pub records: Vec<StoredRecord>,
-    /// Where to read on from: at or above the last event, and settled.
+    /// Where to read on from: at or above the last event, and settled. Above where the request began, if there are more.
     pub next: Position,
-    /// Whether the limit cut off events.
+    /// Whether there may be more, because the limit, or the bound on the time, cut them off.
     pub has_more: bool,
 }

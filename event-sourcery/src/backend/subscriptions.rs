@@ -23,7 +23,8 @@ pub const MOST_SEGMENTS: u16 = 64;
 /// What a backend keeps for durable subscriptions.
 #[async_trait]
 pub trait SubscriptionBackend {
-    /// A subscription as it stands; `None` where there is none of that name.
+    /// A subscription as it stands, [without members](SubscriptionRecord::as_of) that do not count any more by the store's
+    /// clock; `None` where there is none of that name.
     ///
     /// # Errors
     ///
@@ -218,6 +219,13 @@ impl RenewRequest {
 }
 
 impl SubscriptionRecord {
+    /// The same at this time, by the store's clock: without the members that were not heard of again.
+    #[must_use]
+    pub fn as_of(mut self, now: Timestamp) -> Self {
+        self.members.retain(|member| member.until > now);
+        self
+    }
+
     /// The leases of a member.
     pub fn leases_of(&self, member: Uuid) -> impl Iterator<Item = (Lease, Position)> {
         let numbered = (0..).zip(&self.segments).filter(move |(_, segment)| segment.member == Some(member));

@@ -172,6 +172,7 @@ macro_rules! __for_each_case {
             clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any_size,
             clause_4_2_a_scan_beyond_the_end_stays_where_it_is,
             clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out,
+            clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_the_end,
             clause_4_2_read_all_sees_what_its_type_decodes,
             clause_4_2_read_all_reads_more_than_a_page,
         }
@@ -230,6 +231,8 @@ macro_rules! __for_each_case {
             clause_8_8_a_panic_is_a_failure,
             clause_8_8_an_event_that_does_not_decode_is_parked_at_once_and_not_skipped,
             clause_8_8_attempts_and_waiting_survive_a_restart,
+            clause_8_8_a_parked_event_keeps_nobody_busy,
+            clause_8_8_events_that_nobody_wants_are_passed_over_behind_a_failed_one,
             clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_free [several_streams],
             clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
         }
@@ -269,6 +272,7 @@ macro_rules! __for_each_case {
             clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
+            clause_8_7_a_member_that_is_not_heard_of_again_does_not_count,
             clause_5_1_a_stream_that_is_gone_is_not_blocked,
             clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_the_old_one,
         }

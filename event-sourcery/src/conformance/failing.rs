@@ -9,7 +9,7 @@ use super::running::{Handled, Running, SOON, Settings, assert_not_blocked, event
 use super::subject::Subject;
 use super::subscribing::append_undecodable;
 use crate::backend::Expectation;
-use crate::{Event, StreamId};
+use crate::{Event, RawEvent, StreamId};
 
 pub(super) async fn clause_8_8_a_failed_event_is_tried_again_and_its_stream_waits(subject: Subject) {
     let (store, failing, other) = (subject.store(), ledger("failing"), ledger("other"));
@@ -177,7 +177,7 @@ pub(super) async fn clause_8_8_an_event_that_does_not_decode_is_parked_at_once_a
 pub(super) async fn clause_8_8_attempts_and_waiting_survive_a_restart(subject: Subject) {
     let (store, failing, other) = (subject.store(), ledger("failing"), ledger("other"));
     let slow = Settings {
-        pauses: (Duration::from_millis(60), Duration::from_millis(60)),
+        pauses: (Duration::from_millis(400), Duration::from_millis(400)),
         attempts: 4,
         ..Settings::default()
     };
@@ -207,6 +207,44 @@ pub(super) async fn clause_8_8_attempts_and_waiting_survive_a_restart(subject: S
     handled.reach(8).await;
     run.stop().await;
     assert_eq!(handled.of(&failing), [1; 4], "what is parked waits for somebody");
+}
+
+pub(super) async fn clause_8_8_a_parked_event_keeps_nobody_busy(subject: Subject) {
+    let store = subject.faulty();
+    store.append(&ledger("1"), notes(1..=3)).await.unwrap();
+    let durable = || Settings { attempts: 1, ..Settings::default() }.of(store.subscribe::<Noted>());
+    let run = tokio::spawn(durable().run(async |_, _| Err("as always".into())));
+    eventually("it is parked", async || durable().parked().await.unwrap().len() == 1).await;
+    let (calls, scans) = (store.backend().calls(), store.backend().scans());
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let (calls, scans) = (store.backend().calls() - calls, store.backend().scans() - scans);
+    run.abort();
+    // Besides a look for one that is asked for again every half second, the lease is renewed.
+    assert!(calls <= 12 && scans <= 3, "{calls} calls, {scans} of them reads, while there was nothing to do");
+}
+
+pub(super) async fn clause_8_8_events_that_nobody_wants_are_passed_over_behind_a_failed_one(
+    subject: Subject,
+) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let unwanted = || (0..600).map(|_| RawEvent::new("crossed out", "{}").unwrap()).collect::<Vec<_>>();
+    store.append(&stream, noted(1)).no_versioning().await.unwrap();
+    for number in [2, 3] {
+        store.append(&stream, unwanted()).no_versioning().await.unwrap();
+        store.append(&stream, noted(number)).no_versioning().await.unwrap();
+    }
+    store.append(&stream, unwanted()).no_versioning().await.unwrap();
+    store.append(&ledger("other"), noted(9)).await.unwrap();
+    let handled = Handled::default();
+    let settings = Settings { pauses: (Duration::from_millis(100), SOON), ..Settings::default() };
+    let run = Running::planned(settings.of(store.subscribe()), &handled, |item, before| match item.number {
+        1 | 3 if before == 0 => Err("the first time".into()),
+        _ => Ok(()),
+    });
+    handled.reach(6).await;
+    eventually("the stream is free", async || letters(&store).blocked().await.unwrap().is_empty()).await;
+    run.stop().await;
+    assert_eq!(handled.of(&stream), [1, 1, 2, 3, 3]);
 }
 
 pub(super) async fn clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_free(subject: Subject) {

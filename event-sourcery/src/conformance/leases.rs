@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::ledger::{delete_request, ledger, noted};
+use super::running::eventually;
 use super::subject::Subject;
 use crate::backend::{
     BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
@@ -207,6 +208,17 @@ pub(super) async fn clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_
     assert_lost(store.backend().progress(progress(&leases, 10, vec![waits])).await);
     store.backend().progress(progress(&leases, 10, vec![block(&anew)])).await.unwrap();
     assert_eq!(blocked_streams(&store).await, [anew]);
+}
+
+pub(super) async fn clause_8_7_a_member_that_is_not_heard_of_again_does_not_count(subject: Subject) {
+    let store = subject.store();
+    let (member, lasting) = (Uuid::from_u128(1), Duration::from_millis(1));
+    let request = RenewRequest { member, create: (4, at(0)), lasting, reached: Vec::new(), share: true };
+    store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap();
+    let members = async || store.backend().subscription(id()).await.unwrap().unwrap().members;
+    eventually("it counts no more", async || members().await.is_empty()).await;
+    renew(&store, Uuid::from_u128(2), Vec::new()).await;
+    assert_eq!(members().await.iter().map(|member| member.id).collect::<Vec<_>>(), [Uuid::from_u128(2)]);
 }
 
 pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::ledger::{category, ledger, noted, notes, number, scan_request, tenant};
 use super::subject::Subject;
 use crate::RawEvent;
-use crate::backend::{Backend as _, Filter, ScanRequest, StoredRecord};
+use crate::backend::{Backend as _, Filter, ScanRequest, Segments, StoredRecord};
 use crate::error::Error;
 use crate::position::{AppendPosition, Position};
 use crate::store::EventStore;
@@ -150,6 +150,34 @@ pub(super) async fn clause_4_2_a_scan_beyond_the_end_stays_where_it_is(subject: 
     let page = subject.backend().scan(scan_request(beyond, 10)).await.unwrap();
     assert!(page.records.is_empty() && !page.has_more);
     assert_eq!(page.next, beyond, "a reader's position never goes back");
+}
+
+pub(super) async fn clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_the_end(subject: Subject) {
+    let store = subject.store();
+    let last = store.with_ledger(&ledger("1"), 300).await;
+    store.settled(last.position).await;
+    let only = Filter::default;
+    let nothing = [
+        Filter { category: Some(category("grey")), ..only() },
+        Filter { tenant: Some(tenant("nobody")), ..only() },
+        Filter { names: Some([Arc::from("unheard of")].into()), ..only() },
+        Filter { names: Some([].into()), ..only() },
+        Filter { segments: Some(Segments::new(4, [])), ..only() },
+    ];
+    for filter in nothing {
+        let mut after = Position::START;
+        loop {
+            let request = ScanRequest { after, up_to: None, filter: filter.clone(), limit: 1 };
+            let page = subject.backend().scan(request).await.unwrap();
+            assert!(page.records.is_empty());
+            assert!(page.next > after || !page.has_more && page.next == after, "a page moves on: {page:?}");
+            after = page.next;
+            if !page.has_more {
+                break;
+            }
+        }
+        assert!(last.position.is_covered_by(after), "it comes to the end: {filter:?}");
+    }
 }
 
 pub(super) async fn clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out(subject: Subject) {

@@ -9,6 +9,7 @@ mod subscriptions;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use self::journal::Journal;
@@ -119,7 +120,7 @@ impl Backend for MemoryBackend {
 #[async_trait]
 impl SubscriptionBackend for MemoryBackend {
     async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        Ok(self.state().subscriptions.find(&id).cloned())
+        Ok(self.state().subscriptions.find(&id).cloned().map(|record| record.as_of(Timestamp::now())))
     }
 
     async fn change_subscription(

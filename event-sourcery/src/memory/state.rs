@@ -20,6 +20,9 @@ use crate::position::{AppendPosition, Position};
 use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
 
+/// How many positions a page looks at before it is handed over as it is: the lock is held meanwhile.
+const FAR: i64 = 65_536;
+
 /// A stream of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct StreamKey {
@@ -169,17 +172,19 @@ impl State {
 
     pub(super) fn scan(&self, request: &ScanRequest) -> ScanPage {
         let bound = request.up_to.unwrap_or_else(|| self.position());
-        let within = |entry: &&log::Entry| entry.event.position <= bound;
+        let far = Position::from_i64(request.after.max(Position::START).to_i64().saturating_add(FAR));
+        let reached = bound.min(far);
+        let within = |entry: &&log::Entry| entry.event.position <= reached;
         let wanted = |entry: &&log::Entry| passes(&request.filter, entry);
         let mut entries = self.log.after(request.after).take_while(within).filter(wanted);
         let page = entries.by_ref().take(request.limit);
         let records: Vec<_> = page.map(|entry| self.record(entry)).collect();
-        let has_more = entries.next().is_some();
+        let is_full = entries.next().is_some();
         let next = match records.last() {
-            Some(last) if has_more => last.event.position,
-            _ => bound.max(request.after),
+            Some(last) if is_full => last.event.position,
+            _ => reached.max(request.after),
         };
-        ScanPage { records, next, has_more }
+        ScanPage { records, next, has_more: is_full || reached < bound }
     }
 
     /// The events above a position that pass a filter.

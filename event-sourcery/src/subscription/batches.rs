@@ -65,7 +65,8 @@ impl<E: Event> Batches<E> {
     }
 
     /// The next batch: what is there, at once. Only where there is nothing it waits for an event, at most so long, and
-    /// then gives a batch without events.
+    /// then gives a batch without events. So it does where it takes longer to find an event that passes the filter: then it
+    /// has not caught up, and the next call goes on from there.
     ///
     /// Dropping the future loses nothing: the next call goes on.
     ///
@@ -86,14 +87,17 @@ impl<E: Event> Batches<E> {
             if self.pending.len() >= self.most || is_enough {
                 return self.hand_over();
             }
-            if !self.at_end {
-                continue;
-            }
             let until = match self.full_by {
                 _ if self.pending.is_empty() => give_up,
                 Some(full_by) => full_by,
                 None => *self.full_by.insert(later(Instant::now(), self.fill_within)),
             };
+            if !self.at_end {
+                if Instant::now() >= until {
+                    return self.hand_over();
+                }
+                continue;
+            }
             if timeout_at(until, self.feed.wait()).await.is_err() {
                 return self.hand_over();
             }

@@ -151,6 +151,7 @@ where
         progress: Progress,
         budget: Budget,
     ) -> Result<Delivered> {
+        let begun = Instant::now();
         let transaction = self.store.backend().begin_handling(self.idle).await?;
         let mut transaction = HandlerTransaction { store: self.store.clone(), transaction };
         let mut handled = 0;
@@ -171,6 +172,8 @@ where
         };
         match kept.await {
             Ok(()) => Ok(Delivered { kept: handled, failed: None }),
+            // It was not the handler's pause that the database has ended the connection for.
+            Err(error @ Error::Unavailable { .. }) if begun.elapsed() < self.idle => Err(error),
             Err(error) => blamed(error, handled),
         }
     }
@@ -235,11 +238,19 @@ where
 
 /// A transaction that could not be kept, because of what the handler has done in it, or left undone: an error that it has
 /// hidden, a constraint that is checked at the commit, a pause that the database does not bear. The last event is to
-/// blame; where it is the store that is away, that cannot be put on record either, and nothing comes of it.
+/// blame; where it is the store that is away, that cannot be put on record either, and nothing comes of it. Not where
+/// others were in the way: it would have gone well without them.
 fn blamed(error: Error, handled: usize) -> Result<Delivered> {
-    match (error, handled.checked_sub(1)) {
-        (error @ (Error::LeaseLost { .. } | Error::OutcomeUnknown { .. }), _) | (error, None) => Err(error),
-        (error, Some(last)) => Ok(Delivered { kept: 0, failed: Some((last, whole(&error))) }),
+    let is_the_handlers = !matches!(
+        error,
+        Error::LeaseLost { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::SerializationFailure { .. }
+            | Error::Busy { .. }
+    );
+    match handled.checked_sub(1).filter(|_| is_the_handlers) {
+        Some(last) => Ok(Delivered { kept: 0, failed: Some((last, whole(&error))) }),
+        None => Err(error),
     }
 }
 
@@ -269,4 +280,25 @@ fn panicked(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|text| &**text));
     format!("the handler panicked: {}", text.unwrap_or("without a text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_are_to_blame_for_is_no_failure_of_the_handler() {
+        let others = [
+            Error::LeaseLost { subscription: "letters".to_owned() },
+            Error::OutcomeUnknown { source: "lost".into() },
+            Error::SerializationFailure { source: "a deadlock".into() },
+            Error::Busy { waited: Duration::from_secs(1) },
+        ];
+        for error in others {
+            assert!(blamed(error, 3).is_err());
+        }
+        let own = || Error::Backend { backend: "postgres", source: "a deferred constraint".into() };
+        assert_eq!(blamed(own(), 3).unwrap().failed.unwrap().0, 2);
+        assert!(blamed(own(), 0).is_err(), "no event was handled");
+    }
 }

@@ -132,8 +132,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { lease: lasting, ..self }
     }
 
-    /// How many events are handled together at most before their progress is kept: 64 without. With a transaction, they
-    /// share one; where it fails, each is tried again by itself.
+    /// How many events are handled together at most before their progress is kept: 64 without, and 8,192 at most. With a
+    /// transaction, they share one; where it fails, each is tried again by itself.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
     }
@@ -229,7 +229,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let age = |oldest: Timestamp| Duration::try_from(now.duration_since(oldest));
         Ok(Some(Status {
             position: distinct.first().copied().unwrap_or(Position::START),
-            members: record.members.iter().filter(|member| member.until > now).count(),
+            members: record.members.len(),
             events_behind: behind.events,
             behind: behind.oldest.and_then(|oldest| age(oldest).ok()).unwrap_or_default(),
         }))

@@ -90,9 +90,12 @@ impl Feed {
                 last?
             }
         };
-        // What was read ahead tells what was the end then.
-        let at_end = !page.has_more
-            && (!is_old || self.backend.scan(request(page.next, &self.filter, 1)).await?.records.is_empty());
+        let mut at_end = !page.has_more;
+        if at_end && is_old {
+            // What was read ahead tells what was the end then.
+            let behind = self.backend.scan(request(page.next, &self.filter, 1)).await?;
+            at_end = behind.records.is_empty() && !behind.has_more;
+        }
         let records = page.records.into_iter().map(Arc::new).collect();
         Ok(Page { records, next: page.next, at_end })
     }

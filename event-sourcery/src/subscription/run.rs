@@ -35,6 +35,9 @@ use crate::wrapped_event::Recorded;
 /// How many events are read at once.
 const PAGE: usize = 256;
 
+/// How many at most, however many are to be handled together.
+const MOST: usize = 8_192;
+
 /// How long events are handed over before their progress is kept, if there are enough of them.
 const KEEP_AFTER: Duration = Duration::from_millis(200);
 
@@ -71,8 +74,15 @@ pub(super) async fn run<E: Event, D: Deliver<E>>(plan: Plan, until: Until, deliv
         }
         pending::<Infallible>().await
     };
-    let runner =
-        Runner { plan, deliver, stop: &stop, member: Uuid::new_v4(), failures: 0, event: PhantomData };
+    let runner = Runner {
+        plan,
+        deliver,
+        stop: &stop,
+        member: Uuid::new_v4(),
+        has_begun: false,
+        failures: 0,
+        event: PhantomData,
+    };
     match select(pin!(runner.run()), pin!(stopping)).await {
         Either::Left((ended, _)) => ended,
         Either::Right((never, _)) => match never {},
@@ -83,6 +93,8 @@ struct Runner<'r, E, D> {
     deliver: D,
     stop: &'r Stop,
     member: Uuid,
+    /// Whether it has ever taken its share.
+    has_begun: bool,
     /// How often in a row it had to start again.
     failures: u32,
     event: PhantomData<fn() -> E>,
@@ -97,7 +109,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 Err(Error::LeaseLost { .. }) if self.stop.is_requested() => {
                     return self.leave(Vec::new()).await;
                 }
-                Err(error) if passes(&error) && !self.stop.is_requested() => {
+                Err(error) if self.passes(&error) && !self.stop.is_requested() => {
                     self.failures = self.failures.saturating_add(1);
                     let pause = OUTAGE.pause_without_end(self.failures);
                     let subscription = &*self.plan.id.name;
@@ -118,6 +130,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         // Now is when it runs first, however often it has to start again.
         self.plan.start = Start::After(self.plan.start.position(&*self.plan.backend).await?);
         let mut session = self.join(Vec::new()).await?;
+        self.has_begun = true;
         loop {
             if self.stop.is_requested() {
                 return self.leave(session.reached()).await;
@@ -140,18 +153,31 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// Reads on, or waits until there is something to read.
     async fn read(&mut self, session: &mut Session) -> Result<()> {
-        let page = session.feed.read(PAGE).await?;
-        session.pending = page.records.into();
+        if session.at_end {
+            let renew_at = self.renew_at(session);
+            let until = if session.blocked.is_empty() { renew_at } else { renew_at.min(session.look_at) };
+            if self.stop.wait(until, session.feed.wait()).await.is_none() {
+                return Ok(());
+            }
+            session.at_end = false;
+        }
+        let limit = PAGE.max(self.plan.batch.min(MOST));
+        let read = self.while_leased(session.asked, session.feed.read(limit)).await?;
+        let Some(page) = read else { return Ok(()) };
+        (session.pending, session.at_end) = (page.records.into(), page.at_end);
         if session.pending.is_empty() {
             session.pass(page.next);
             self.failures = 0;
-            if page.at_end {
-                let due = if session.blocked.is_empty() { self.renew_at(session) } else { session.look_at };
-                let until = due.min(self.renew_at(session));
-                self.stop.wait(until, session.feed.wait()).await;
-            }
         }
         Ok(())
+    }
+
+    /// Whether it can go on after an error, by starting again from what the store says. A store that could be written before
+    /// is read-only while a standby takes over.
+    fn passes(&self, error: &Error) -> bool {
+        error.is_retryable()
+            || matches!(error, Error::OutcomeUnknown { .. } | Error::LeaseLost { .. })
+            || self.has_begun && matches!(error, Error::ReadOnly { .. })
     }
 
     /// Hands events over, and renews the leases as long as it takes.
@@ -171,9 +197,4 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             Either::Right((never, _)) => match never {},
         }
     }
-}
-
-/// Whether the loop can go on after an error, by starting again from what the store says.
-fn passes(error: &Error) -> bool {
-    error.is_retryable() || matches!(error, Error::OutcomeUnknown { .. } | Error::LeaseLost { .. })
 }

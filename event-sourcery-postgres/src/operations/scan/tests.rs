@@ -3,6 +3,7 @@
 mod directory;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_sourcery::backend::{Filter, Segments, StoredRecord};
 use event_sourcery::{Category, Position, StreamId, TenantId};
@@ -47,7 +48,7 @@ impl Scene {
     async fn page(&mut self, after: i64, up_to: i64, filter: &Filter, limit: usize) -> Vec<StoredRecord> {
         let (after, up_to) = (Position::from_i64(after), Position::from_i64(up_to));
         let mut operations = Operations::alone(&mut self.connection, &self.sql);
-        let rows = operations.page(after, up_to, filter, limit).await.unwrap();
+        let rows = operations.page(after, up_to, filter, limit, Duration::MAX).await.unwrap().rows;
         let mut reader = EventReader::default();
         rows.iter().map(|row| reader.record(row).unwrap()).collect()
     }
@@ -174,6 +175,47 @@ async fn no_page_looks_at_more_than_it_has_to() {
                 let plan = scene.plan(&along[0], "force_custom_plan", all).await;
                 assert!(!plan.contains("Sort"), "{filter:?}:\n{plan}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_takes_long_is_cut_off_and_the_next_one_goes_on() {
+    const END: i64 = 11_000_000;
+    let mut scene = Scene::with_events(3_000).await;
+    scene.database.psql(&format!(
+        "UPDATE event_sourcery_events SET id = id * 333 + 10000000;
+         INSERT INTO event_sourcery_events (id, uuid, name, data, event_context, created_at, db_stream_id)
+         OVERRIDING SYSTEM VALUE VALUES ({END}, gen_random_uuid(), 'Rare', '{{}}', '{{}}', '2024-05-01', 1);
+         UPDATE event_sourcery_settled SET position = {END}"
+    ));
+    let elsewhere = Some(Category::new("nowhere").unwrap());
+    for (category, named, found) in [
+        (None, None, 3_001),
+        (elsewhere.clone(), None, 0),
+        (None, names(&["Rare"]), 1),
+        (None, names(&["Odd", "None"]), 300),
+        (elsewhere, names(&["Odd", "Common"]), 0),
+    ] {
+        let filter = {
+            let mut filter = Filter::default();
+            (filter.category, filter.names) = (category, named);
+            filter
+        };
+        for patience in [Duration::ZERO, Duration::from_millis(2), Duration::MAX] {
+            let (mut after, mut pages, mut read) = (0, 0, 0);
+            while after < END {
+                let mut operations = Operations::alone(&mut scene.connection, &scene.sql);
+                let (above, up_to) = (Position::from_i64(after), Position::from_i64(END));
+                let page = operations.page(above, up_to, &filter, 5_000, patience).await.unwrap();
+                assert!(page.up_to > after && page.up_to <= END, "{after} {}", page.up_to);
+                (after, pages, read) = (page.up_to, pages + 1, read + page.rows.len());
+            }
+            assert_eq!(read, found, "{filter:?}");
+            assert!(
+                (pages == 1) == (patience == Duration::MAX) || patience > Duration::ZERO,
+                "{pages}: {filter:?}"
+            );
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A handler's transaction: ended by the server where it freezes, and never taken for committed where it is not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_sourcery::backend::{Backend as _, JoinableBackend as _};
-use event_sourcery::{Error, StreamId};
+use event_sourcery::{Error, RawEvent, StreamId};
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 
 use super::Subscription;
@@ -51,6 +53,44 @@ async fn a_handler_that_keeps_a_failed_statement_to_itself_does_not_make_progres
     drop(handling);
     assert_eq!(subscription.positions().await, [0]);
     assert_eq!(length(&subscription.scene.store, &stream).await, 0);
+}
+
+/// As a standby is, while it waits to be promoted.
+#[tokio::test]
+async fn a_store_that_cannot_be_written_for_a_while_is_waited_for() {
+    let scene = crate::scene::Scene::new().await;
+    let (store, handled) = (scene.store.clone(), Arc::new(AtomicUsize::new(0)));
+    let noting = Arc::clone(&handled);
+    let durable = store.subscribe::<RawEvent>().durable("invoices").lease(Duration::from_millis(300));
+    let run = tokio::spawn(durable.run(async move |_, _| {
+        noting.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }));
+    let is_handled = async |count| until(async || handled.load(Ordering::SeqCst) >= count).await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    is_handled(1).await;
+    let set_read_only = |read_only| {
+        scene.database.psql(&format!(
+            "BEGIN READ WRITE;
+             ALTER DATABASE {} SET default_transaction_read_only = {read_only};
+             COMMIT;
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            scene.database.name()
+        ));
+    };
+
+    set_read_only("on");
+    let refused = async || store.append(&StreamId::random(), event()).await;
+    until(async || matches!(refused().await, Err(Error::ReadOnly { .. }))).await;
+    // Longer than its lease.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(!run.is_finished());
+    set_read_only("off");
+
+    until(async || store.append(&StreamId::random(), event()).await.is_ok()).await;
+    is_handled(2).await;
+    run.abort();
 }
 
 #[tokio::test]

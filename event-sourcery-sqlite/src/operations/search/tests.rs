@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_sourcery::backend::{Backend as _, Segments, StoredRecord, SubscriptionBackend as _};
+use event_sourcery::backend::{Backend as _, ScanPage, Segments, StoredRecord, SubscriptionBackend as _};
 use event_sourcery::{Category, EventStore, RawEvent, StreamId, TenantId};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -98,8 +98,24 @@ impl File {
     }
 
     async fn all(&self) -> Vec<StoredRecord> {
-        let search = Search::for_page(Position::START, None, Filter::default(), usize::MAX);
-        self.backend.search(search).await.unwrap().page().records
+        self.pages(Filter::default(), Duration::MAX).await.into_iter().flat_map(|page| page.records).collect()
+    }
+
+    /// Page after page, to the end.
+    async fn pages(&self, filter: Filter, patience: Duration) -> Vec<ScanPage> {
+        let (mut pages, mut after) = (Vec::new(), Position::START);
+        loop {
+            let mut search = Search::for_page(after, None, filter.clone(), 10_000);
+            search.patience = Some(patience).filter(|patience| *patience < Duration::MAX);
+            let page = self.backend.search(search).await.unwrap().page();
+            assert!(page.next > after || !page.has_more);
+            let has_more = page.has_more;
+            after = page.next;
+            pages.push(page);
+            if !has_more {
+                return pages;
+            }
+        }
     }
 }
 
@@ -150,7 +166,7 @@ async fn compare(file: &File, all: &[StoredRecord]) {
         all.iter().filter(inside).collect()
     };
 
-    let search = Search::for_page(after, up_to, filter.clone(), limit);
+    let search = Search { patience: None, ..Search::for_page(after, up_to, filter.clone(), limit) };
     let page = file.backend.search(search).await.unwrap().page();
 
     let expected = passing(end);
@@ -216,6 +232,44 @@ async fn a_few_missing_blocks_are_not_listed_and_more_are() {
 }
 
 #[tokio::test]
+async fn a_page_that_takes_long_is_cut_off_and_the_next_one_goes_on() {
+    let file = File::filled().await;
+    file.scatter(300 * BLOCK);
+    let moved = "UPDATE event_sourcery_events SET id = id + 10000000 WHERE id > 100000";
+    file.sql.execute_batch(moved).unwrap();
+    file.sql.execute("UPDATE sqlite_sequence SET seq = seq + 10000000", []).unwrap();
+    let all = file.all().await;
+    let mut elsewhere = Filter::default();
+    elsewhere.category = Some(Category::new("nowhere").unwrap());
+    let mut both = named(&["Rare", "Dense"]);
+    both.category.clone_from(&elsewhere.category);
+    let mut some = Filter::default();
+    some.tenant = Some(TenantId::new("acme").unwrap());
+    for (filter, at_least) in [
+        (named(&["None"]), 1),
+        (elsewhere, 10),
+        (both, 5),
+        (some, 10),
+        (named(&["Rare"]), 1),
+        (named(&[]), 1),
+    ] {
+        for patience in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
+            file.cut_back_to(fastrand::choice([0, 90, i64::MAX]).unwrap());
+            let pages = file.pages(filter.clone(), patience).await;
+            let count = pages.len();
+            assert!(
+                patience > Duration::ZERO || (at_least..500).contains(&count),
+                "{count} pages: {filter:?}"
+            );
+            let found: Vec<_> = pages.iter().flat_map(|page| &page.records).collect();
+            let passes =
+                |record: &&StoredRecord| filter.passes(&record.tenant, &record.stream, &record.event.name);
+            assert_eq!(positions(found), positions(all.iter().filter(passes)), "{filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn blocks_with_very_many_names_are_listed_in_smaller_parts() {
     let file = File::filled().await;
     file.sql.execute("UPDATE event_sourcery_events SET name = 'No' || id WHERE name <> 'Rare'", []).unwrap();
@@ -259,7 +313,7 @@ async fn a_directory_built_by_two_handles_while_both_append_lacks_nothing() {
                 found.extend(positions(&page.records));
                 after = page.next;
                 let all = Search::for_page(Position::START, Some(after), named(&["Rare"]), usize::MAX / 16);
-                let again = backend.search(Search { near: 0, ..all }).await.unwrap().page();
+                let again = backend.search(Search { near: 0, patience: None, ..all }).await.unwrap().page();
                 assert_eq!(positions(&again.records), found);
             }
             found
@@ -290,7 +344,7 @@ async fn a_store_that_cannot_be_written_is_searched_all_the_same() {
     for block in [0, 20] {
         for backend in [&read_only, &busy] {
             let search = Search::for_page(Position::START, None, named(&["Rare"]), expected.len());
-            let page = backend.search(Search { near: 0, ..search }).await.unwrap().page();
+            let page = backend.search(Search { near: 0, patience: None, ..search }).await.unwrap().page();
             assert_eq!(positions(&page.records), expected);
             let backlog = backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
             assert_eq!(backlog.events, expected.len() as u64);

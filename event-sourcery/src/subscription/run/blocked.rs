@@ -1,11 +1,11 @@
 //! Streams that wait for a failed event, tried again when it is time.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::HashMap;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::session::{Key, Session};
+use super::session::{Held, Key, Session};
 use super::{PAGE, Runner};
 use crate::backend::{
     self, BlockedRequest, BlockedStream, Filter, LoadRequest, ProgressRequest, ScanRequest, Segments, Span,
@@ -18,14 +18,11 @@ use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::deliver::{Deliver, whole};
 use crate::wrapped_event::Recorded;
 
-/// How often is looked, at least, for blocked streams that somebody has asked to be tried again.
-pub(super) const LOOK: Duration = Duration::from_millis(500);
-
 /// How many blocked streams, or events of one of them, are tried before reading on.
 const RETRIED: usize = 16;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
-    pub(super) async fn blocked(&self, segments: Segments) -> Result<HashSet<Key>> {
+    pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Option<Timestamp>>> {
         let (subscription, limit) = (self.plan.id.clone(), PAGE);
         let mut request = BlockedRequest {
             subscription,
@@ -34,11 +31,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             after: Position::START,
             limit,
         };
-        let mut all = HashSet::new();
+        let mut all = HashMap::new();
         loop {
             let page = self.plan.backend.blocked_streams(request.clone()).await?;
             let last = page.last().filter(|_| page.len() == limit).map(|last| last.position);
-            all.extend(page.into_iter().map(|blocked| (blocked.tenant, blocked.stream)));
+            all.extend(page.into_iter().map(|blocked| ((blocked.tenant, blocked.stream), blocked.retry_at)));
             match last {
                 Some(last) => request.after = last,
                 None => return Ok(all),
@@ -59,82 +56,93 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             limit: RETRIED,
         };
         let due = self.plan.backend.blocked_streams(request).await?;
-        session.look_at = Instant::now();
-        if due.len() < RETRIED {
-            session.look_at += self.plan.retry.first_pause.clamp(Duration::from_millis(10), LOOK);
-        }
+        let mut is_done = due.len() < RETRIED;
         for blocked in due {
-            if self.stop.is_requested() || Instant::now() >= self.renew_at(session) {
-                return Ok(());
-            }
-            self.retry(session, blocked).await?;
+            is_done &= self.retry(session, blocked).await?;
+        }
+        if is_done {
+            session.look_at = session.next_look();
         }
         Ok(())
     }
 
-    /// Goes on with a blocked stream: its failed event, and those behind it.
-    async fn retry(&mut self, session: &mut Session, mut blocked: BlockedStream) -> Result<()> {
+    /// Goes on with a blocked stream: its failed event, and those behind it. Whether nothing of it is to be done at once.
+    async fn retry(&mut self, session: &mut Session, mut blocked: BlockedStream) -> Result<bool> {
         for _ in 0..RETRIED {
-            if self.stop.is_requested() {
-                return Ok(());
+            if self.stop.is_requested() || Instant::now() >= self.renew_at(session) {
+                return Ok(false);
             }
-            let Some(held) = session.held.get(&blocked.segment).copied() else { return Ok(()) };
-            let key = (blocked.tenant.clone(), blocked.stream.clone());
-            let id = self.plan.id.clone();
-            let progress = |change| ProgressRequest {
-                subscription: id.clone(),
-                leases: vec![held.lease],
-                position: Some(held.position),
-                streams: vec![change],
-            };
-            let freed = || StreamProgress::Free(blocked.at(), key.0.clone(), key.1.clone());
-            let (record, is_last) = match self.next_of(&blocked, held.position).await? {
-                NextOf::Event { record, is_last } => (record, is_last),
-                NextOf::Unwanted(position) => {
-                    let behind = blocked.behind(position);
-                    let change = StreamProgress::Change(blocked.at(), behind.clone());
-                    self.plan.backend.progress(progress(change)).await?;
-                    blocked = behind;
-                    continue;
-                }
-                NextOf::Nothing => {
-                    self.plan.backend.progress(progress(freed())).await?;
-                    session.blocked.remove(&key);
-                    return Ok(());
-                }
-            };
-            let position = record.event.position;
-            let behind = blocked.behind(position);
-            let change = if is_last { freed() } else { StreamProgress::Change(blocked.at(), behind.clone()) };
-            let (error, pause) = match Recorded::<E>::decode(&record) {
-                Err(error) => (whole(&error), None),
-                Ok(event) => {
-                    let kept = progress(change);
-                    let delivered = self.deliver(session, vec![event], move |_| kept.clone()).await?;
-                    let Some((_, error)) = delivered.failed else {
-                        if is_last {
-                            session.blocked.remove(&key);
-                            return Ok(());
-                        }
-                        blocked = behind;
-                        continue;
-                    };
-                    (error, self.plan.retry.pause(blocked.attempts_at(position)))
-                }
-            };
-            let failed = BlockedStream {
-                position,
-                attempts: blocked.attempts_at(position),
-                error,
-                retry_at: pause.map(|pause| backend::later(session.now(), pause)),
-                ..blocked.clone()
-            };
-            self.tell(&failed, &record);
-            let change = StreamProgress::Change(blocked.at(), failed);
-            return self.plan.backend.progress(progress(change)).await;
+            match self.retry_next(session, &blocked).await? {
+                Some(behind) => blocked = behind,
+                None => return Ok(true),
+            }
         }
-        session.look_at = Instant::now();
-        Ok(())
+        Ok(false)
+    }
+
+    /// Tries what comes next in a blocked stream. What the stream is blocked by then, if it goes on at once.
+    async fn retry_next(
+        &mut self,
+        session: &mut Session,
+        blocked: &BlockedStream,
+    ) -> Result<Option<BlockedStream>> {
+        let Some(held) = session.held.get(&blocked.segment).copied() else { return Ok(None) };
+        let next = self.next_of(blocked, held.position);
+        let Some(next) = self.while_leased(session.asked, next).await? else { return Ok(None) };
+        let (record, is_last) = match next {
+            NextOf::Event { record, is_last } => (record, is_last),
+            NextOf::Unwanted(position) => {
+                return self.change(session, held, blocked, Some(blocked.behind(position))).await;
+            }
+            NextOf::Nothing => return self.change(session, held, blocked, None).await,
+        };
+        let position = record.event.position;
+        let (error, pause) = match Recorded::<E>::decode(&record) {
+            Err(error) => (whole(&error), None),
+            Ok(event) => {
+                let behind = (!is_last).then(|| blocked.behind(position));
+                let kept = self.progress_of(held, blocked, behind.clone());
+                let delivered = self.deliver(session, vec![event], move |_| kept.clone()).await?;
+                let Some((_, error)) = delivered.failed else {
+                    session.note(blocked, behind.as_ref());
+                    return Ok(behind);
+                };
+                (error, self.plan.retry.pause(blocked.attempts_at(position)))
+            }
+        };
+        let failed = BlockedStream {
+            position,
+            attempts: blocked.attempts_at(position),
+            error,
+            retry_at: pause.map(|pause| backend::later(session.now(), pause)),
+            ..blocked.clone()
+        };
+        self.tell(&failed, &record);
+        self.change(session, held, blocked, Some(failed)).await?;
+        Ok(None)
+    }
+
+    /// Keeps what a stream is blocked by now; `None`: it is free.
+    async fn change(
+        &self,
+        session: &mut Session,
+        held: Held,
+        was: &BlockedStream,
+        to: Option<BlockedStream>,
+    ) -> Result<Option<BlockedStream>> {
+        self.plan.backend.progress(self.progress_of(held, was, to.clone())).await?;
+        session.note(was, to.as_ref());
+        Ok(to)
+    }
+
+    fn progress_of(&self, held: Held, was: &BlockedStream, to: Option<BlockedStream>) -> ProgressRequest {
+        let freed = || StreamProgress::Free(was.at(), was.tenant.clone(), was.stream.clone());
+        ProgressRequest {
+            subscription: self.plan.id.clone(),
+            leases: vec![held.lease],
+            position: Some(held.position),
+            streams: vec![to.map_or_else(freed, |to| StreamProgress::Change(was.at(), to))],
+        }
     }
 
     /// What comes next in a blocked stream, up to a position.

@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Runner;
-use super::blocked::LOOK;
-use super::session::{Key, Load, Session, Taken};
+use super::session::{Key, LOOK, Load, Session, Taken};
 use crate::backend::{
     self, BlockedStream, Lease, ProgressRequest, StoredRecord, StreamProgress, SubscriptionId,
 };
@@ -99,11 +98,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         progress.leases.retain(|lease| *lease != held.lease);
         progress.leases.push(held.lease);
         progress.position = Some(position);
-        progress.streams.push(StreamProgress::Block(blocked));
+        progress.streams.push(StreamProgress::Block(blocked.clone()));
         self.plan.backend.progress(progress).await?;
         session.consumed(before);
         session.reach(held.lease.segment, position);
-        session.blocked.insert((record.tenant.clone(), record.stream.clone()));
+        session.note(&blocked, Some(&blocked));
         session.look_at = session.look_at.min(later(Instant::now(), pause.unwrap_or(LOOK)));
         Ok(())
     }

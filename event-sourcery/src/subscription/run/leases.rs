@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -68,7 +70,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             Filter { segments: (!segments.are_all()).then_some(segments), ..self.plan.filter.clone() };
         let from = held.values().map(|held| held.position).min().unwrap_or(Position::START);
         // After the leases were given: nobody else can block streams in these segments from here on.
-        let blocked = self.blocked(segments).await?;
+        let blocked = self.while_leased(asked, self.blocked(segments)).await?.unwrap_or_default();
         Ok(Session {
             of,
             held,
@@ -77,6 +79,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             blocked,
             look_at: asked,
             feed: Feed::new(Arc::clone(&self.plan.backend), Arc::clone(&self.plan.tail), filter, from),
+            at_end: false,
             pending: VecDeque::new(),
             sizes: VecDeque::new(),
         })
@@ -107,6 +110,22 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         Ok(())
     }
 
+    /// Reads something, however long it takes: the leases are kept meanwhile. `None` where it is to stop.
+    pub(super) async fn while_leased<T>(
+        &self,
+        asked: Instant,
+        reading: impl Future<Output = Result<T>>,
+    ) -> Result<Option<T>> {
+        let asked = Mutex::new(asked);
+        let leased = async {
+            match select(pin!(reading), pin!(self.plan.keep_leases(self.member, &asked))).await {
+                Either::Left((read, _)) => read,
+                Either::Right((never, _)) => match never {},
+            }
+        };
+        self.stop.or(leased).await.transpose()
+    }
+
     pub(super) fn lost(&self) -> Error {
         Error::LeaseLost { subscription: self.plan.id.name.to_string() }
     }
@@ -122,7 +141,7 @@ impl Plan {
         (self.segments.unwrap_or(SEGMENTS), start)
     }
 
-    /// Keeps what is held, and takes nothing on, as long as a handler is at work.
+    /// Keeps what is held, and takes nothing on, as long as a handler, or a read, is at work.
     pub(super) async fn keep_leases(&self, member: Uuid, asked: &Mutex<Instant>) -> Infallible {
         let at = || *asked.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

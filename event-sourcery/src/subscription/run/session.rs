@@ -1,18 +1,28 @@
 //! What a member knows while its leases stay the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::backend::{self, Lease, Segments, StoredRecord};
+use crate::backend::{self, BlockedStream, Lease, Segments, StoredRecord};
 use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::deliver::whole;
 use crate::subscription::feed::Feed;
 use crate::wrapped_event::Recorded;
+
+/// How often is looked, at least, for blocked streams that somebody has asked to be tried again.
+pub(super) const LOOK: Duration = Duration::from_millis(500);
+
+/// How soon is looked again for one that should be due by now: the clock here may be ahead of the store's.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// After so long, one that should be due is taken to be gone, or parked.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 
 /// What a runner knows while its leases stay the same.
 pub(super) struct Session {
@@ -23,11 +33,14 @@ pub(super) struct Session {
     pub(super) asked: Instant,
     /// The store's clock then.
     pub(super) clock: Timestamp,
-    /// Streams of these segments that may be blocked, and others that were: nobody else blocks them.
-    pub(super) blocked: HashSet<Key>,
+    /// Streams of these segments that may be blocked, and others that were: nobody else blocks them. When they are tried
+    /// again, by the store's clock, as far as is known.
+    pub(super) blocked: HashMap<Key, Option<Timestamp>>,
     /// When to look for blocked streams that are due.
     pub(super) look_at: Instant,
     pub(super) feed: Feed,
+    /// Whether there was nothing more behind what is pending.
+    pub(super) at_end: bool,
     /// What was read and is not handled.
     pub(super) pending: VecDeque<Arc<StoredRecord>>,
     /// How many to take next, after a failure.
@@ -72,6 +85,27 @@ impl Session {
         backend::later(self.clock, self.asked.elapsed())
     }
 
+    /// Notes what a stream is blocked by now; `None`: it is free.
+    pub(super) fn note(&mut self, was: &BlockedStream, to: Option<&BlockedStream>) {
+        let key = (was.tenant.clone(), was.stream.clone());
+        match to {
+            Some(to) => drop(self.blocked.insert(key, to.retry_at)),
+            None => drop(self.blocked.remove(&key)),
+        }
+    }
+
+    /// When to look again for blocked streams, once those that were due have been tried: when the next one is, or for one
+    /// that somebody asks for.
+    pub(super) fn next_look(&self) -> Instant {
+        let now = self.now();
+        let expected = self.blocked.values().flatten().filter(|at| backend::later(**at, GIVEN_UP) > now);
+        let pause = expected.min().map(|at| match Duration::try_from(at.duration_since(now)) {
+            Ok(left) if !left.is_zero() => left,
+            _ => LOOK_AGAIN,
+        });
+        Instant::now() + pause.unwrap_or(LOOK).min(LOOK)
+    }
+
     pub(super) fn reached(&self) -> Vec<(Lease, Position)> {
         self.held.values().map(|held| (held.lease, held.position)).collect()
     }
@@ -105,7 +139,7 @@ impl Session {
             else {
                 continue;
             };
-            let is_handled = !self.blocked.contains(&(record.tenant.clone(), record.stream.clone()));
+            let is_handled = !self.blocked.contains_key(&(record.tenant.clone(), record.stream.clone()));
             if is_handled {
                 match Recorded::decode(&record) {
                     Ok(event) => load.events.push(event),

@@ -28,11 +28,16 @@ impl Stop {
 
     /// Waits for something until a time, but not beyond the request to stop. `None` where it did not come.
     pub(super) async fn wait<T>(&self, until: Instant, waiting: impl Future<Output = T>) -> Option<T> {
+        self.or(timeout_at(until, waiting)).await?.ok()
+    }
+
+    /// Waits for something, but not beyond the request to stop.
+    pub(super) async fn or<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
         if self.is_requested() {
             return None;
         }
-        match select(pin!(timeout_at(until, waiting)), pin!(self.told.notified())).await {
-            Either::Left((waited, _)) => waited.ok(),
+        match select(pin!(waiting), pin!(self.told.notified())).await {
+            Either::Left((waited, _)) => Some(waited),
             Either::Right(_) => None,
         }
     }
