@@ -1,7 +1,7 @@
 //! Deleting.
 
-use event_sourcery::Result;
 use event_sourcery::backend::DeleteRequest;
+use event_sourcery::{Result, StreamId};
 
 use super::Operations;
 use crate::failure::Failure;
@@ -22,13 +22,22 @@ impl Operations<'_> {
     async fn delete_under_lock(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
         let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
         let sql = self.sql;
-        let row = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await?;
-        // Whoever does not know of subscriptions and cursors of ours may have deleted the stream and left this.
+        if let Some(row) = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await? {
+            self.delete_rows(value(&row, 0)?, stream, *drop_outbox).await?;
+        }
+        // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
         self.execute(Self::about(&sql.subscriptions.free_deleted, tenant, stream)).await?;
         self.execute(Self::about(&sql.cursors.forget, tenant, stream)).await?;
-        let Some(row) = row else { return Ok(()) };
-        let row: i64 = value(&row, 0)?;
-        if *drop_outbox {
+        self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;
+        if tenant.is_default() {
+            self.execute(Self::about(&sql.cursors.outlive, tenant, stream)).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_rows(&mut self, row: i64, stream: &StreamId, drop_outbox: bool) -> Result<(), Failure> {
+        let sql = self.sql;
+        if drop_outbox {
             self.execute(sql.delete_outbox.query().bind(row)).await?;
         } else if let Some(category) = stream.category() {
             self.execute(sql.keep_category_in_outbox.query().bind(row).bind(category.as_str())).await?;
@@ -36,10 +45,6 @@ impl Operations<'_> {
         let statements = [&sql.delete_snapshots, &sql.delete_states, &sql.delete_events, &sql.delete_streams];
         for statement in statements {
             self.execute(statement.query().bind([row].as_slice())).await?;
-        }
-        self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;
-        if tenant.is_default() {
-            self.execute(Self::about(&sql.cursors.outlive, tenant, stream)).await?;
         }
         Ok(())
     }

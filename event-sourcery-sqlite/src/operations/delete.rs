@@ -1,9 +1,9 @@
 //! Deleting.
 
-use event_sourcery::Result;
 use event_sourcery::backend::DeleteRequest;
+use event_sourcery::{Result, StreamId};
 
-use super::Operations;
+use super::{Operations, StreamRow};
 use crate::rows::hex;
 
 impl Operations<'_> {
@@ -12,24 +12,30 @@ impl Operations<'_> {
         self.atomically(|| {
             let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
             let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
-            // Whoever does not know of subscriptions and cursors of ours may have deleted the stream and left this.
+            if let Some(row) = self.find_stream(tenant, stream)? {
+                self.delete_rows(row, stream, *drop_outbox)?;
+            }
+            // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
             self.execute(&self.sql.delete_blocked, (&uuid, category, tenant.as_str()))?;
             self.execute(&self.sql.forget_cursors, (&uuid, category, tenant.as_str()))?;
-            let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
-            if *drop_outbox {
-                self.execute(&self.sql.delete_outbox, [row.id])?;
-            } else if let Some(category) = stream.category() {
-                self.execute(&self.sql.keep_category_in_outbox, (row.id, category.as_str()))?;
-            }
-            self.execute(&self.sql.delete_snapshots, [row.id])?;
-            self.execute(&self.sql.delete_states, [row.id])?;
-            self.execute(&self.sql.delete_events, [row.id])?;
-            self.execute(&self.sql.delete_stream, [row.id])?;
             self.execute(&self.sql.delete_cursors, (&uuid, category))?;
             if tenant.is_default() {
                 self.execute(&self.sql.outlive_cursors, (&uuid, category))?;
             }
             Ok(())
         })
+    }
+
+    fn delete_rows(&self, row: StreamRow, stream: &StreamId, drop_outbox: bool) -> Result<()> {
+        if drop_outbox {
+            self.execute(&self.sql.delete_outbox, [row.id])?;
+        } else if let Some(category) = stream.category() {
+            self.execute(&self.sql.keep_category_in_outbox, (row.id, category.as_str()))?;
+        }
+        self.execute(&self.sql.delete_snapshots, [row.id])?;
+        self.execute(&self.sql.delete_states, [row.id])?;
+        self.execute(&self.sql.delete_events, [row.id])?;
+        self.execute(&self.sql.delete_stream, [row.id])?;
+        Ok(())
     }
 }

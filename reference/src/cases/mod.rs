@@ -100,6 +100,7 @@ macro_rules! __for_each_case {
             a_cursor_of_pythons_that_the_stream_has_not_reached_counts_for_nothing,
             a_stream_that_python_deleted_and_made_anew_is_projected_anew,
             a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the_stream,
+            a_cursor_of_pythons_counts_no_more_however_often_rust_deletes_the_stream,
         }
         racing {
             of_two_appends_with_one_expectation_exactly_one_wins,

@@ -137,3 +137,40 @@ pub(super) async fn a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the
         assert!(cursors(&database).is_empty());
     }
 }
+
+/// A deletion that finds no stream leaves no cursor either: the reference's neither, which would count again for a new stream.
+pub(super) async fn a_cursor_of_pythons_counts_no_more_however_often_rust_deletes_the_stream(
+    database: Database,
+) {
+    let (mut python, rust) = database.both().await;
+    let acme = rust.for_tenant(TenantId::new("acme").unwrap());
+    let five = ["1", "2", "3", "4", "5"];
+    for stream in streams() {
+        for (has_namesake, is_deleted_by_python) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
+            python.create(&stream, &["1", "2", "3"].map(|number| event(&paid(number))));
+            projected_in_python(&mut python, &stream, 3);
+            assert!(projected(&database, &rust, &stream, 3).await.is_empty());
+            if is_deleted_by_python {
+                python.delete(&stream);
+            }
+            if has_namesake {
+                acme.append(&stream, paid("other")).await.unwrap();
+            }
+            for _ in 0..3 {
+                rust.delete_stream(&stream).await.unwrap();
+                assert_eq!(cursors(&database).is_empty(), !has_namesake);
+            }
+            if has_namesake {
+                python.delete(&stream);
+            }
+
+            rust.append(&stream, five.map(paid)).await.unwrap();
+            let handed = projected(&database, &rust, &stream, 5).await;
+            assert_eq!((handed[0].as_str(), &handed[1..]), ("anew", &five.map(str::to_owned)[..]));
+            rust.delete_stream(&stream).await.unwrap();
+            assert!(cursors(&database).is_empty());
+        }
+    }
+}
