@@ -91,9 +91,9 @@ impl EnumExpansion<'_> {
         let splits = self.splits.iter().map(|Split { name, function }| quote!((#name, #function)));
         Some(quote! {
             #(#names)|* => {
-                const SPLITS: &[(&str, #support::Split)] = &[#(#splits),*];
+                let splits: &[(&str, #support::Split)] = &[#(#splits),*];
                 let (name, schema_version, data) =
-                    #support::split(name, schema_version, data, SPLITS, <Self as #support::Event>::NAMES)?;
+                    #support::split(name, schema_version, data, splits, <Self as #support::Event>::NAMES)?;
                 <Self as #support::Event>::decode_stored(&name, schema_version, &data)
             }
         })
@@ -157,8 +157,9 @@ fn version(stored: &Stored) -> LitInt {
 fn upcast(stored: &Stored, support: &Support<'_>, decode: &TokenStream) -> TokenStream {
     let steps = &stored.steps;
     quote! {{
-        const STEPS: &[#support::Upcaster] = &[#(#steps),*];
-        let data = #support::upcast(name, schema_version, data, STEPS)?;
+        // Not a constant, in which `Self` would mean nothing.
+        let steps: &[#support::Upcaster] = &[#(#steps),*];
+        let data = #support::upcast(name, schema_version, data, steps)?;
         #decode
     }}
 }

@@ -296,7 +296,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// Starts again from there: what follows is handled anew, whether it was handled or not. What was parked before comes again
     /// only if it lies behind that position. Whoever runs the subscription goes on from there too. Does nothing where it has
-    /// never run.
+    /// never run. The cursors of a [`Projector`](crate::Projector) stay.
     ///
     /// # Errors
     ///

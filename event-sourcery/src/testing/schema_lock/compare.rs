@@ -129,11 +129,14 @@ impl Comparison {
         let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
         let mut samples = form.samples(&shape);
         let of_this_form = |(of, version, _): &&GivenSample| of == name && *version == schema_version;
-        samples.extend(given.iter().filter(of_this_form).map(|(_, _, sample)| sample.clone()));
+        let given: Vec<_> = given.iter().filter(of_this_form).collect();
+        samples.extend(given.iter().map(|(_, _, sample)| sample.clone()));
         let samples: Vec<Box<RawValue>> =
             samples.into_iter().filter_map(|sample| RawValue::from_string(sample).ok()).collect();
-        if samples.is_empty() {
-            let (name, places) = (name.to_owned(), shape.untraced());
+        let places = shape.untraced();
+        // A list of what cannot be traced is sampled as an empty one, which says nothing of its items.
+        if samples.is_empty() || (given.is_empty() && !places.is_empty()) {
+            let name = name.to_owned();
             self.findings.push(Finding::Untraced { name, owner: form.owner, places });
             return;
         }

@@ -252,3 +252,22 @@ fn an_event_written_by_hand_has_one_form() {
     ));
     assert!(matches!(ByHand::decode_stored("Other", 2, "{}"), Err(DecodeError::UnknownName)));
 }
+
+/// A step may be an associated function, as serde's attributes may name one.
+#[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+#[event(upcast(Self::to_cents))]
+struct Refunded {
+    cents: u64,
+}
+
+impl Refunded {
+    fn to_cents(event: &mut StoredForm) -> Result<(), Source> {
+        euros_to_cents(event)
+    }
+}
+
+#[test]
+fn a_step_may_be_an_associated_function() {
+    let old = Refunded::decode_stored("Refunded", 1, r#"{"euros":3}"#).unwrap();
+    assert_eq!(old, Refunded { cents: 300 });
+}

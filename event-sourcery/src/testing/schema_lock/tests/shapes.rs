@@ -241,3 +241,27 @@ fn an_order_of_types_or_variants_makes_no_difference() {
     }
     Lock::of::<Invoice>().is_kept_by::<Turned>();
 }
+
+/// An empty list of them, or none, would say nothing of what they look like.
+#[test]
+fn what_cannot_be_traced_asks_for_samples_wherever_it_stands() {
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Line {
+        Item { sku: String, pieces: u32 },
+        Discount { percent: u8 },
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Ordered {
+        lines: Vec<Line>,
+    }
+
+    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
+    let message = lock.with::<Ordered>().run(true).unwrap_err();
+    assert!(message.contains("could not be traced at lines"), "{message}");
+    let sample = r#"{"lines":[{"sku":"1","pieces":2},{"percent":3}]}"#;
+    lock.with::<Ordered>().sample("Ordered", 1, sample).run(true).unwrap();
+    assert!(lock.text().contains("percent"), "{}", lock.text());
+}
