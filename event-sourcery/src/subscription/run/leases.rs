@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::session::{Held, Session};
-use super::{Plan, Runner};
+use super::{OUTAGE, Plan, Runner};
 use crate::backend::{Filter, Lease, RenewRequest, Segments, SubscriptionChange, SubscriptionRecord};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -23,6 +23,9 @@ use crate::subscription::later;
 
 /// How many segments a subscription has that was not told.
 const SEGMENTS: u16 = 8;
+
+/// How often leaving is tried again, which takes a few tenths of a second.
+const LEAVING: u32 = 4;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Leases are renewed three times before they end.
@@ -103,11 +106,21 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         self.begin(&record, asked).await
     }
 
-    /// Saves the checkpoints and lets others take over.
+    /// Saves the checkpoints and lets others take over. A connection from before an outage may be the first that is used for
+    /// long: it is tried again a few times, and takes effect once.
     pub(super) async fn leave(&self, reached: Vec<(Lease, Position)>) -> Result<()> {
         let change = SubscriptionChange::Leave { member: self.member, reached };
-        self.plan.backend.change_subscription(self.plan.id.clone(), change).await?;
-        Ok(())
+        let mut failures = 0;
+        loop {
+            let left = self.plan.backend.change_subscription(self.plan.id.clone(), change.clone()).await;
+            match left {
+                Err(error) if self.passes(&error) && failures < LEAVING => {
+                    failures += 1;
+                    sleep(OUTAGE.pause_without_end(failures)).await;
+                }
+                left => return left.map(drop),
+            }
+        }
     }
 
     /// Reads something, however long it takes: the leases are kept meanwhile. `None` where it is to stop.
