@@ -72,7 +72,7 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
     }
 
     /// Only events of these stored names, out of those that `E` decodes. An event that was renamed is stored under both names:
-    /// give all of them, such as those of `NAMES`. A typed subscription has the names of its type already; this is for [`RawEvent`](crate::RawEvent) and other types with a catch-all.
+    /// give all of them, as `InvoicePaid::NAMES.iter().copied()` does. A typed subscription has the names of its type already; this is for [`RawEvent`](crate::RawEvent) and other types with a catch-all.
     pub fn event_names<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         let wanted = names.into_iter().filter(|name| E::CATCH_ALL || E::NAMES.contains(name));
         self.filter.names = Some(wanted.map(Arc::from).collect());
