@@ -17,7 +17,7 @@ use crate::position::Position;
 const PAGE: usize = 512;
 
 /// The least time between two reads: what is committed meanwhile is read together. A lone event does not wait.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(8);
 
 /// How often the task shows that it goes on, and looks whether anybody waits.
 const BEAT: Duration = Duration::from_millis(250);
