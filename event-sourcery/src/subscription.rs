@@ -1,6 +1,7 @@
 //! Subscriptions: events as they come, from a position on, without a gap.
 
 mod batches;
+mod blocked;
 mod deliver;
 mod durable;
 mod feed;

@@ -1,5 +1,6 @@
 //! Durable subscriptions: a name, options, and what can be done with what is kept under the name.
 
+mod care;
 mod waiting;
 
 use std::fmt;
@@ -8,15 +9,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
 use super::run::{self, Plan};
 use super::{Subscribe, refuse};
-use crate::backend::{
-    Backend, Backlog, BlockedRequest, BlockedStream, Filter, JoinableBackend, MOST_SEGMENTS, ProgressRequest,
-    Segments, StreamProgress, SubscriptionChange, SubscriptionId, TransactionalBackend,
-};
+use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, SubscriptionId, TransactionalBackend};
 use crate::error::{Error, NameKind, Result, Source};
 use crate::event::Event;
 use crate::limits;
@@ -25,9 +21,6 @@ use crate::retry::Retry;
 use crate::store::EventStore;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
-
-/// How many blocked streams are listed at once.
-const PAGE: usize = 256;
 
 /// A subscription of a name, whose checkpoint is kept in the store; see [`Subscribe::durable`].
 ///
@@ -200,140 +193,6 @@ impl<B: Backend, E: Event> Durable<B, E> {
             guarded(async { handler(event, store).await }).await
         };
         run::run(plan, until, AtLeastOnce { store, handler }).await
-    }
-
-    /// Where it stands; `None` where it has never run.
-    ///
-    /// # Errors
-    ///
-    /// The backend's.
-    pub async fn status(&self) -> Result<Option<Status>> {
-        refuse(&self.of.refused)?;
-        let backend = self.of.store.backend();
-        let Some(record) = backend.subscription(self.id()?).await? else { return Ok(None) };
-        let positions: Vec<Position> = record.segments.iter().map(|segment| segment.position).collect();
-        let mut distinct = positions.clone();
-        distinct.sort();
-        distinct.dedup();
-        let mut behind = Backlog::default();
-        for position in &distinct {
-            let here = (0..).zip(&positions).filter(|(_, of_segment)| *of_segment == position);
-            let of = u16::try_from(positions.len()).unwrap_or(MOST_SEGMENTS);
-            let segments = Segments::new(of, here.map(|(number, _)| number));
-            let segments = (!segments.are_all()).then_some(segments);
-            let backlog = backend.backlog(*position, Filter { segments, ..self.of.filter.clone() }).await?;
-            behind.events += backlog.events;
-            behind.oldest = [behind.oldest, backlog.oldest].into_iter().flatten().min();
-        }
-        let now = Timestamp::now();
-        let age = |oldest: Timestamp| Duration::try_from(now.duration_since(oldest));
-        Ok(Some(Status {
-            position: distinct.first().copied().unwrap_or(Position::START),
-            members: record.members.len(),
-            events_behind: behind.events,
-            behind: behind.oldest.and_then(|oldest| age(oldest).ok()).unwrap_or_default(),
-        }))
-    }
-
-    /// The events that were given up after the last attempt, or could not be decoded: of each stream the first, which the others
-    /// wait behind. In position order, each with its error.
-    ///
-    /// # Errors
-    ///
-    /// The backend's.
-    pub async fn parked(&self) -> Result<Vec<BlockedStream>> {
-        let mut blocked = self.blocked().await?;
-        blocked.retain(|stream| stream.retry_at.is_none());
-        Ok(blocked)
-    }
-
-    /// Every stream that waits for a failed event, parked or to be tried again, in the order of those events.
-    ///
-    /// # Errors
-    ///
-    /// The backend's.
-    pub async fn blocked(&self) -> Result<Vec<BlockedStream>> {
-        let mut request = BlockedRequest {
-            subscription: self.id()?,
-            segments: None,
-            due: false,
-            after: Position::START,
-            limit: PAGE,
-        };
-        let mut all = Vec::new();
-        loop {
-            let page = self.of.store.backend().blocked_streams(request.clone()).await?;
-            let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
-                all.extend(page);
-                return Ok(all);
-            };
-            request.after = last.position;
-            all.extend(page);
-        }
-    }
-
-    /// Tries a failed event again, soon, with all its attempts before it: by whoever runs the subscription.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotBlocked`] where the stream is not blocked by this event any more, or the event was left out; and the
-    /// backend's.
-    pub async fn replay(&self, failed: &BlockedStream) -> Result<()> {
-        let again = BlockedStream { attempts: 0, retry_at: Some(failed.since), ..failed.clone() };
-        self.change(failed, again).await
-    }
-
-    /// Leaves a failed event out, for good, and goes on with those behind it in its stream.
-    ///
-    /// # Errors
-    ///
-    /// As for [`replay`](Self::replay).
-    pub async fn skip(&self, failed: &BlockedStream) -> Result<()> {
-        let (attempts, retry_at) = (0, Some(failed.since));
-        let behind = BlockedStream { after: failed.position, attempts, retry_at, ..failed.clone() };
-        self.change(failed, behind).await
-    }
-
-    /// Starts again from there: what follows is handled anew, whether it was handled or not. What was parked before comes again
-    /// only if it lies behind that position. Whoever runs the subscription goes on from there too. Does nothing where it has
-    /// never run. The cursors of a [`Projector`](crate::Projector) stay.
-    ///
-    /// # Errors
-    ///
-    /// The backend's.
-    pub async fn reset(&self, start: Start) -> Result<()> {
-        let position = start.position(self.of.store.backend()).await?;
-        let change = SubscriptionChange::Reset { position };
-        self.of.store.backend().change_subscription(self.id()?, change).await?;
-        Ok(())
-    }
-
-    /// Forgets the subscription, with its checkpoint and its parked events. Stop it first: a process that still runs it makes it
-    /// anew, at its own [`start`](Self::start).
-    ///
-    /// # Errors
-    ///
-    /// The backend's.
-    pub async fn remove(&self) -> Result<()> {
-        self.of.store.backend().change_subscription(self.id()?, SubscriptionChange::Remove).await?;
-        Ok(())
-    }
-
-    async fn change(&self, failed: &BlockedStream, to: BlockedStream) -> Result<()> {
-        let request = ProgressRequest {
-            subscription: self.id()?,
-            leases: Vec::new(),
-            position: None,
-            streams: vec![StreamProgress::Change(failed.at(), to)],
-        };
-        match self.of.store.backend().progress(request).await {
-            Err(Error::LeaseLost { subscription }) => Err(Error::NotBlocked {
-                subscription,
-                stream: failed.stream.clone(),
-                position: failed.position,
-            }),
-            changed => changed,
-        }
     }
 
     fn id(&self) -> Result<SubscriptionId> {

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Durable, PAGE};
+use super::Durable;
 use crate::backend::{
-    Backend, BlockedRequest, BlockedStream, Filter, MOST_SEGMENTS, ScanRequest, Segments, SubscriptionId,
+    Backend, BlockedStream, Filter, MOST_SEGMENTS, ScanRequest, Segments, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::{AppendPosition, Position};
 use crate::stream_id::{StreamId, TenantId};
-use crate::subscription::refuse;
+use crate::subscription::{blocked, refuse};
 
 /// The pause after the first look, and the longest one: each is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
@@ -25,7 +25,7 @@ struct Look {
     checkpoint: Position,
     /// Whether there is, or may be, something behind a checkpoint that is not handled.
     is_behind: bool,
-    /// What waits for a failed event, as far as nothing is behind.
+    /// What waits for a failed event.
     blocked: Vec<BlockedStream>,
 }
 
@@ -74,28 +74,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         position: AppendPosition,
         at_most: Duration,
     ) -> Result<()> {
-        let (id, since) = (self.watched()?, Instant::now());
-        let mut pause = PAUSES.0;
-        loop {
-            let look = self.look(&id, Some(stream), position).await?;
-            let is_blocked = !look.blocked.is_empty();
-            if !look.is_behind && !is_blocked {
-                return Ok(());
-            }
-            let waited = since.elapsed();
-            if waited >= at_most {
-                return Err(Error::NotHandledInTime {
-                    subscription: id.name.to_string(),
-                    stream: Some(stream.clone()),
-                    position,
-                    checkpoint: look.checkpoint,
-                    is_blocked,
-                    waited,
-                });
-            }
-            sleep(pause.min(at_most - waited)).await;
-            pause = (pause * 2).min(PAUSES.1);
-        }
+        self.wait(Some(stream), position, at_most).await.map(drop)
     }
 
     /// Waits until everything that this subscription wants up to a position was handled, or waits for a failed event; tells
@@ -128,22 +107,33 @@ impl<B: Backend, E: Event> Durable<B, E> {
         up_to: Position,
         at_most: Duration,
     ) -> Result<Vec<BlockedStream>> {
-        let (id, since) = (self.watched()?, Instant::now());
-        let position = AppendPosition::from_i64(up_to.to_i64());
+        self.wait(None, AppendPosition::from_i64(up_to.to_i64()), at_most).await
+    }
+
+    /// Looks until a stream, which then waits for nothing, or everything is handled; tells what waits.
+    async fn wait(
+        &self,
+        stream: Option<&StreamId>,
+        position: AppendPosition,
+        at_most: Duration,
+    ) -> Result<Vec<BlockedStream>> {
+        refuse(&self.of.refused)?;
+        let (id, since) = (self.id()?, Instant::now());
         let mut pause = PAUSES.0;
         loop {
-            let look = self.look(&id, None, position).await?;
-            if !look.is_behind {
+            let look = self.look(&id, stream, position).await?;
+            let is_blocked = stream.is_some() && !look.blocked.is_empty();
+            if !look.is_behind && !is_blocked {
                 return Ok(look.blocked);
             }
             let waited = since.elapsed();
             if waited >= at_most {
                 return Err(Error::NotHandledInTime {
                     subscription: id.name.to_string(),
-                    stream: None,
+                    stream: stream.cloned(),
                     position,
                     checkpoint: look.checkpoint,
-                    is_blocked: false,
+                    is_blocked,
                     waited,
                 });
             }
@@ -152,17 +142,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
         }
     }
 
-    fn watched(&self) -> Result<SubscriptionId> {
-        refuse(&self.of.refused)?;
-        self.id()
-    }
-
     /// Looks how far the part of a stream has come, or all parts. Checkpoints first, blocked streams after them: who passes an
-    /// event that failed writes both at once.
+    /// event that failed writes both at once. A reset takes back the one and frees the other: so the tokens are looked at again.
     async fn look(&self, id: &SubscriptionId, stream: Option<&StreamId>, to: AppendPosition) -> Result<Look> {
-        let found = self.of.store.backend().subscription(id.clone()).await?;
-        let record =
-            found.ok_or_else(|| Error::SubscriptionNotFound { subscription: id.name.to_string() })?;
+        let record = self.record(id).await?;
         let of = u16::try_from(record.segments.len()).unwrap_or(MOST_SEGMENTS);
         let only = stream.map(|stream| Segments::number_of(stream.uuid(), of));
         let mut checkpoints: BTreeMap<Position, Vec<u16>> = BTreeMap::new();
@@ -172,9 +155,18 @@ impl<B: Backend, E: Event> Durable<B, E> {
             }
         }
         let checkpoint = checkpoints.keys().next().copied().unwrap_or(Position::START);
-        let is_behind = self.is_behind(&checkpoints, of, to).await?;
-        let blocked = if is_behind { Vec::new() } else { self.blocked_before(id, stream, of, to).await? };
+        let mut is_behind = self.is_behind(&checkpoints, of, to).await?;
+        let segments = only.map(|only| Segments::new(of, [only]));
+        let blocked = self.blocked_before(id, stream, segments, to).await?;
+        if !is_behind {
+            is_behind = tokens(&self.record(id).await?).ne(tokens(&record));
+        }
         Ok(Look { checkpoint, is_behind, blocked })
+    }
+
+    async fn record(&self, id: &SubscriptionId) -> Result<SubscriptionRecord> {
+        let found = self.of.store.backend().subscription(id.clone()).await?;
+        found.ok_or_else(|| Error::SubscriptionNotFound { subscription: id.name.to_string() })
     }
 
     /// Whether there is something to handle between a checkpoint and a position. The checkpoint of a part that has nothing to do
@@ -199,48 +191,40 @@ impl<B: Backend, E: Event> Durable<B, E> {
             let segments = (!segments.are_all()).then_some(segments);
             let filter = Filter { segments, ..self.of.filter.clone() };
             let up_to = Some(Position::from_i64(to.to_i64()));
-            let page = backend.scan(ScanRequest { after: *after, up_to, filter, limit: 1 }).await?;
-            if !page.records.is_empty() {
-                return Ok(true);
+            let mut request = ScanRequest { after: *after, up_to, filter, limit: 1 };
+            loop {
+                let page = backend.scan(request.clone()).await?;
+                if !page.records.is_empty() {
+                    return Ok(true);
+                }
+                if !page.has_more {
+                    break;
+                }
+                request.after = page.next;
             }
         }
         Ok(false)
     }
 
-    /// The streams, or this one, whose handling waits for an event up to a position.
+    /// The streams of these segments, or this one, whose handling waits for an event up to a position.
     async fn blocked_before(
         &self,
         id: &SubscriptionId,
         stream: Option<&StreamId>,
-        of: u16,
+        segments: Option<Segments>,
         to: AppendPosition,
     ) -> Result<Vec<BlockedStream>> {
-        let segment = stream.map(|stream| Segments::new(of, [Segments::number_of(stream.uuid(), of)]));
-        let mut request = BlockedRequest {
-            subscription: id.clone(),
-            segments: segment,
-            due: false,
-            after: Position::START,
-            limit: PAGE,
-        };
-        let mut all = Vec::new();
-        loop {
-            let page = self.of.store.backend().blocked_streams(request.clone()).await?;
-            let last = page.last().filter(|_| page.len() == PAGE).map(|last| last.position);
-            let waits = |blocked: &BlockedStream| {
-                blocked.position.to_i64() <= to.to_i64()
-                    && !to.is_covered_by(blocked.after)
-                    && stream.is_none_or(|stream| *stream == blocked.stream)
-            };
-            all.extend(page.into_iter().filter(waits));
-            match last.filter(|last| last.to_i64() <= to.to_i64()) {
-                Some(last) => request.after = last,
-                None => break,
-            }
-        }
-        if stream.is_some() && !all.is_empty() {
-            let tenant = self.tenant_at(to).await?;
-            all.retain(|blocked| Some(&blocked.tenant) == tenant.as_ref());
+        let mut all = blocked::all(self.of.store.backend(), id.clone(), segments).await?;
+        all.retain(|blocked| {
+            blocked.position.to_i64() <= to.to_i64()
+                && !to.is_covered_by(blocked.after)
+                && stream.is_none_or(|stream| *stream == blocked.stream)
+        });
+        if stream.is_some()
+            && !all.is_empty()
+            && let Some(tenant) = self.tenant_at(to).await?
+        {
+            all.retain(|blocked| blocked.tenant == tenant);
         }
         Ok(all)
     }
@@ -255,5 +239,32 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let request = ScanRequest { after: before, up_to: Some(at), filter: Filter::default(), limit: 1 };
         let page = self.of.store.backend().scan(request).await?;
         Ok(page.records.into_iter().next().map(|record| record.tenant))
+    }
+}
+
+fn tokens(record: &SubscriptionRecord) -> impl Iterator<Item = i64> {
+    record.segments.iter().map(|segment| segment.token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventStore, MemoryBackend, RawEvent};
+
+    /// More events that are not wanted lie before it than a backend looks at for one page.
+    #[tokio::test]
+    async fn a_page_without_events_is_not_the_end() {
+        let (store, stream) = (EventStore::new(MemoryBackend::new()), StreamId::random());
+        let totals = || store.subscribe::<RawEvent>().event_names(["Paid"]).durable("totals");
+        totals().until(std::future::ready(())).run(async |_, _| Ok(())).await.unwrap();
+        let unwanted = |_| RawEvent::new("Seen", "{}").unwrap();
+        for _ in 0..70 {
+            store.append(&StreamId::random(), (0..1_000).map(unwanted).collect::<Vec<_>>()).await.unwrap();
+        }
+        let paid = store.append(&stream, RawEvent::new("Paid", "{}").unwrap()).await.unwrap();
+        let waited = totals().wait_for(&stream, paid.position, Duration::ZERO).await;
+        assert!(matches!(waited, Err(Error::NotHandledInTime { .. })), "{waited:?}");
+        let waited = totals().wait_for_everything(store.position().await.unwrap(), Duration::ZERO).await;
+        assert!(matches!(waited, Err(Error::NotHandledInTime { .. })), "{waited:?}");
     }
 }

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::blocked;
 use crate::subscription::deliver::{Deliver, whole};
 use crate::wrapped_event::Recorded;
 
@@ -23,24 +24,8 @@ const RETRIED: usize = 16;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Option<Timestamp>>> {
-        let (subscription, limit) = (self.plan.id.clone(), PAGE);
-        let mut request = BlockedRequest {
-            subscription,
-            segments: Some(segments),
-            due: false,
-            after: Position::START,
-            limit,
-        };
-        let mut all = HashMap::new();
-        loop {
-            let page = self.plan.backend.blocked_streams(request.clone()).await?;
-            let last = page.last().filter(|_| page.len() == limit).map(|last| last.position);
-            all.extend(page.into_iter().map(|blocked| ((blocked.tenant, blocked.stream), blocked.retry_at)));
-            match last {
-                Some(last) => request.after = last,
-                None => return Ok(all),
-            }
-        }
+        let all = blocked::all(&*self.plan.backend, self.plan.id.clone(), Some(segments)).await?;
+        Ok(all.into_iter().map(|blocked| ((blocked.tenant, blocked.stream), blocked.retry_at)).collect())
     }
 
     /// Tries again what has waited long enough.
