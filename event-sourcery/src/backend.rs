@@ -9,6 +9,7 @@
 
 mod append;
 mod cursors;
+mod progress;
 mod reads;
 mod records;
 mod subscriptions;
@@ -25,13 +26,15 @@ pub use self::append::{
     StreamState, Written,
 };
 pub use self::cursors::{Cursor, CursorId, HeldCursor};
+pub use self::progress::{
+    Backlog, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
+};
 pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
 pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{
-    Backlog, BlockedAt, BlockedRequest, BlockedStream, Lease, MOST_SEGMENTS, Member, ProgressRequest,
-    RenewRequest, SegmentRecord, Segments, StreamProgress, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord,
+    Lease, MOST_SEGMENTS, Member, RenewRequest, SegmentRecord, Segments, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};
 use crate::error::{Error, Result};

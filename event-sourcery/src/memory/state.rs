@@ -1,5 +1,7 @@
 //! The events, the streams, and the indexes over them.
 
+mod reads;
+
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,17 +13,13 @@ use super::journal::{Done, Journal};
 use super::log::{self, Log};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
-    AppendRequest, Cursor, DeleteRequest, EventAt, Filter, LoadRequest, LoadedStream, NewRecord,
-    PresentEvent, Requirement, ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent,
-    StoredRecord, StreamAppend, StreamState, Written,
+    AppendRequest, Cursor, DeleteRequest, EventAt, NewRecord, PresentEvent, Requirement, SnapshotRequest,
+    StateRequest, StoredEvent, StoredRecord, StreamAppend, StreamState, Written,
 };
 use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
 use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
-
-/// How many positions a page looks at before it is handed over as it is: the lock is held meanwhile.
-const FAR: i64 = 65_536;
 
 /// A stream of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -97,25 +95,6 @@ impl State {
         request.event_ids().filter_map(|id| self.present(id)).collect()
     }
 
-    pub(super) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
-        let Some(stream) = self.streams.get(&key(&request.tenant, &request.stream)) else {
-            return Ok(LoadedStream::default());
-        };
-        if matches!(request.span, Span::Versions { .. }) && !stream.versioned {
-            return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
-        }
-        let snapshot = self.snapshot_for(stream, request.span);
-        let snapshot_version = snapshot.as_ref().and_then(|snapshot| snapshot.version).unwrap_or(0);
-        let wanted = self.wanted(stream, request.span, snapshot_version);
-        let limit = request.limit.unwrap_or(usize::MAX);
-        Ok(LoadedStream {
-            snapshot,
-            events: wanted.iter().take(limit).filter_map(|at| self.event(*at).cloned()).collect(),
-            has_more: wanted.len() > limit,
-            first_position: request.limit.and(stream.positions.first().copied()),
-        })
-    }
-
     pub(super) fn delete(&mut self, request: &DeleteRequest, journal: &mut Journal) {
         let key = key(&request.tenant, &request.stream);
         self.free_everywhere(&key, journal);
@@ -168,32 +147,6 @@ impl State {
             Some(state) => *state = request,
             None => stream.states.push(request),
         }
-    }
-
-    pub(super) fn scan(&self, request: &ScanRequest) -> ScanPage {
-        let bound = request.up_to.unwrap_or_else(|| self.position());
-        let far = Position::from_i64(request.after.max(Position::START).to_i64().saturating_add(FAR));
-        let reached = bound.min(far);
-        let within = |entry: &&log::Entry| entry.event.position <= reached;
-        let wanted = |entry: &&log::Entry| passes(&request.filter, entry);
-        let mut entries = self.log.after(request.after).take_while(within).filter(wanted);
-        let page = entries.by_ref().take(request.limit);
-        let records: Vec<_> = page.map(|entry| self.record(entry)).collect();
-        let is_full = entries.next().is_some();
-        let next = match records.last() {
-            Some(last) if is_full => last.event.position,
-            _ => reached.max(request.after),
-        };
-        ScanPage { records, next, has_more: is_full || reached < bound }
-    }
-
-    /// The events above a position that pass a filter.
-    pub(super) fn events_after<'s>(
-        &'s self,
-        after: Position,
-        filter: &'s Filter,
-    ) -> impl Iterator<Item = &'s StoredEvent> {
-        self.log.after(after).filter(|entry| passes(filter, entry)).map(|entry| &entry.event)
     }
 
     /// Takes back one thing; things are taken back in reverse order.
@@ -333,48 +286,6 @@ impl State {
         Some(PresentEvent { record: self.record(entry), previous })
     }
 
-    /// What stands in for the first events of the stream.
-    fn snapshot_for(&self, stream: &Stream, span: Span) -> Option<StoredEvent> {
-        match span {
-            Span::FromSnapshot { names, up_to } => self.snapshot(stream, names, up_to),
-            Span::FromState { name, format } => stream.state_of(name, format),
-            _ => None,
-        }
-    }
-
-    /// The newest snapshot of these names that the stream has reached, and that is no older than its first event.
-    fn snapshot(&self, stream: &Stream, names: &[&str], up_to: Version) -> Option<StoredEvent> {
-        let first = self.event(*stream.positions.first()?)?;
-        let wanted = |snapshot: &&StoredEvent| {
-            names.contains(&&*snapshot.name)
-                && snapshot.version.is_some_and(|version| version <= up_to)
-                && snapshot.created_at >= first.created_at
-        };
-        stream.snapshots.iter().filter(wanted).max_by_key(|snapshot| snapshot.version).cloned()
-    }
-
-    /// The part of the stream's positions that a span covers.
-    fn wanted<'s>(&self, stream: &'s Stream, span: Span, snapshot_version: Version) -> &'s [Position] {
-        let positions = stream.positions.as_slice();
-        let at = |version: Version| usize::try_from(version).unwrap_or(usize::MAX).min(positions.len());
-        let place = |position: Position| positions.partition_point(|other| *other < position);
-        let range = match span {
-            Span::Full => 0..positions.len(),
-            Span::FromSnapshot { .. } | Span::FromState { .. } => at(snapshot_version)..positions.len(),
-            Span::Versions { start, stop } => at(start.saturating_sub(1))..at(stop.saturating_sub(1)),
-            Span::After(position) => match positions.binary_search(&position) {
-                Ok(at) => at + 1..positions.len(),
-                Err(_) => 0..0,
-            },
-            Span::Last => positions.len().saturating_sub(1)..positions.len(),
-            Span::Event(id) => match self.ids.get(&id).map(|position| (*position, place(*position))) {
-                Some((position, at)) if positions.get(at) == Some(&position) => at..at + 1,
-                _ => 0..0,
-            },
-        };
-        positions.get(range).unwrap_or_default()
-    }
-
     /// Where the event of a version stands.
     pub(super) fn position_of(&self, stream: &StreamKey, version: Version) -> Option<Position> {
         let stream = self.streams.get(stream).filter(|stream| stream.versioned)?;
@@ -456,8 +367,4 @@ pub(super) fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
 
 fn stored_name(tenant: &TenantId, stream: &StreamId) -> Option<Name> {
     Some((tenant.clone(), stream.category().cloned(), stream.shared_name()?))
-}
-
-fn passes(filter: &Filter, entry: &log::Entry) -> bool {
-    filter.passes(&entry.stream.tenant, &entry.stream.stream, &entry.event.name)
 }
