@@ -156,7 +156,7 @@ impl SchemaLock {
             ));
         }
         for addition in additions {
-            locked.events.entry(addition.name).or_default().push(addition.form);
+            locked.events.entry(addition.name).or_default().extend(addition.form);
         }
         locked.write(&self.path).map_err(failed)
     }

@@ -9,6 +9,7 @@ use super::Registered;
 use super::file::{LockFile, LockedForm};
 use super::forms::{Form, Forms};
 use crate::error::DecodeError;
+use crate::payload;
 
 /// Something that must not be.
 #[derive(Debug)]
@@ -39,11 +40,12 @@ pub(super) enum Finding {
     },
 }
 
-/// A form that is not in the file.
+/// A form that is not in the file, or a name that only reads what others have written: one that no type reads any more is
+/// found by it.
 #[derive(Debug)]
 pub(super) struct Addition {
     pub(super) name: String,
-    pub(super) form: LockedForm,
+    pub(super) form: Option<LockedForm>,
     /// The fields of the form before it, of the same event.
     before: Option<BTreeMap<String, String>>,
 }
@@ -72,6 +74,7 @@ pub(super) fn compare(locked: &LockFile, types: &[Registered], given: &[GivenSam
             comparison.look_for_additions(locked, form, given);
         }
     }
+    comparison.look_for_former_names(locked, types);
     comparison
 }
 
@@ -141,11 +144,31 @@ impl Comparison {
             return;
         }
         let (fields, known) = (shape.fields(), locked.events.get(name));
-        let is_known = |known: &LockedForm| known.schema_version == schema_version && known.fields == fields;
+        let has = |known: &LockedForm, given: &str| {
+            known.samples.iter().any(|sample| payload::equal_json(sample.get(), given))
+        };
+        let is_known = |known: &LockedForm| {
+            let is_this_form = known.schema_version == schema_version && known.fields == fields;
+            is_this_form && given.iter().all(|(_, _, sample)| has(known, sample))
+        };
         if !known.is_some_and(|forms| forms.iter().any(is_known)) {
             let before = known.and_then(|forms| forms.last()).map(|form| form.fields.clone());
-            let form = LockedForm { schema_version, fields, samples };
+            let form = Some(LockedForm { schema_version, fields, samples });
             self.additions.push(Addition { name: name.to_owned(), form, before });
+        }
+    }
+
+    /// Aliases, and names that were split.
+    fn look_for_former_names(&mut self, locked: &LockFile, types: &[Registered]) {
+        for name in types.iter().flat_map(|registered| registered.names) {
+            let is_added = self.additions.iter().any(|addition| addition.name == *name);
+            let is_untraced = self
+                .findings
+                .iter()
+                .any(|finding| matches!(finding, Finding::Untraced { name: of, .. } if of == name));
+            if !locked.events.contains_key(*name) && !is_added && !is_untraced {
+                self.additions.push(Addition { name: (*name).to_owned(), form: None, before: None });
+            }
         }
     }
 }
@@ -217,7 +240,10 @@ fn remedy(problem: &DecodeError) -> &'static str {
 
 impl fmt::Display for Addition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, LockedForm { schema_version, fields, .. }) = (&self.name, &self.form);
+        let name = &self.name;
+        let Some(LockedForm { schema_version, fields, .. }) = &self.form else {
+            return write!(f, "{name:?}: a former name, which is still read");
+        };
         let Some(before) = &self.before else {
             return write!(f, "{name:?}, form {schema_version}: new");
         };

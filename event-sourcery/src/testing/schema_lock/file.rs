@@ -58,6 +58,9 @@ impl LockFile {
     fn text(&self) -> String {
         let events = self.events.iter().map(|(name, forms)| {
             let forms: Vec<_> = forms.iter().map(LockedForm::text).collect();
+            if forms.is_empty() {
+                return format!("    {}: []", quoted(name));
+            }
             format!("    {}: [\n{}\n    ]", quoted(name), forms.join(",\n"))
         });
         let events: Vec<_> = events.collect();
