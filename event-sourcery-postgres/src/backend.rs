@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
-    DeleteRequest, Filter, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream, ProgressRequest,
-    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord,
+    DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
+    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
@@ -287,6 +287,13 @@ impl Backend for PostgresBackend {
         let mut connection = self.database.acquire().await?;
         let saved = Operations::alone(&mut connection, &self.database.sql).save_state(&request).await;
         connection.keep_after(saved)
+    }
+
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
+        let mut connection = self.database.acquire().await?;
+        let forgotten =
+            Operations::alone(&mut connection, &self.database.sql).forget_projector(&request).await;
+        connection.keep_after(forgotten)
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

@@ -9,7 +9,7 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Cursor, CursorId, DeleteRequest, HeldCursor, JoinedTransaction,
     LoadRequest, LoadedStream, ProgressRequest, SnapshotRequest,
 };
-use event_sourcery::{Result, Version};
+use event_sourcery::{Position, Result};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::failure::{During, Failure};
@@ -112,8 +112,8 @@ impl JoinedTransaction for OnConnection<'_> {
         self.operations().progress(request).await
     }
 
-    async fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
-        self.operations().hold_cursor(id, version).await
+    async fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {
+        self.operations().hold_cursor(id, position).await
     }
 
     async fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
-    DeleteRequest, Filter, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
+    DeleteRequest, Filter, ForgetRequest, LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
     SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
     SubscriptionRecord, TransactionalBackend,
 };
@@ -123,6 +123,10 @@ impl Backend for SqliteBackend {
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
         self.writer.write(move |operations| operations.save_state(&request)).await
+    }
+
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
+        self.writer.write(move |operations| operations.forget_projector(&request)).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

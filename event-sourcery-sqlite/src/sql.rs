@@ -140,17 +140,20 @@ statements! {
         SELECT version, position FROM {projected_streams}
         WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3 AND projector = ?4";
     /// A cursor that begins where the reference's is, or before the first event; ?5: the stream's number. The reference's know
-    /// no tenant: they count for the default one.
+    /// no tenant: they count for the default one, unless another has a stream of that id.
     begin_cursor: "
         INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
         SELECT ?1, ?2, ?3, ?4, c.version, (SELECT id FROM {events} WHERE db_stream_id = ?5 AND version = c.version)
         FROM (SELECT max(version) AS version FROM {projector_cursors}
-              WHERE ?3 = '' AND name = ?4 AND stream_id = ?1 AND coalesce(category, '') = ?2) c";
+              WHERE ?3 = '' AND name = ?4 AND stream_id = ?1 AND coalesce(category, '') = ?2
+                AND NOT EXISTS (SELECT 1 FROM {streams} WHERE uuid = ?1 AND category = ?2 AND tenant_id <> '')) c";
     move_cursor: "
         INSERT OR REPLACE INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     position_of_version: "
         SELECT id FROM {events} WHERE db_stream_id = ?1 AND version = ?2";
+    version_at_position: "
+        SELECT version FROM {events} WHERE id = ?1 AND db_stream_id = ?2";
     forget_cursors: "
         DELETE FROM {projected_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
     /// Of a deleted stream of the default tenant: where the reference's cursors stay, because another tenant has a stream of
@@ -159,6 +162,14 @@ statements! {
         INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
         SELECT DISTINCT ?1, ?2, '', name, NULL, NULL FROM {projector_cursors}
         WHERE stream_id = ?1 AND coalesce(category, '') = ?2";
+    /// ?2: the tenant, or NULL for everybody.
+    forget_projector: "
+        DELETE FROM {projected_streams} WHERE projector = ?1 AND (?2 IS NULL OR tenant_id = ?2)";
+    /// Of a projector that was forgotten: the reference's cursors stay, and ours tell that they count no more.
+    outlive_projector: "
+        INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
+        SELECT DISTINCT stream_id, coalesce(category, ''), '', name, NULL, NULL FROM {projector_cursors}
+        WHERE name = ?1";
     /// The beginning: the conditions of a search follow. The events come first: their order is the answer's.
     scan: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,

@@ -4,7 +4,7 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
     LoadRequest, LoadedStream, ProgressRequest, SnapshotRequest,
 };
-use event_sourcery::{Result, Version};
+use event_sourcery::{Position, Result};
 use rusqlite::Connection;
 
 use crate::operations::Operations;
@@ -85,8 +85,8 @@ impl BackendTransaction for SqliteTransaction<'_> {
         self.operations().progress(request)
     }
 
-    fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
-        self.operations().hold_cursor(id, version)
+    fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {
+        self.operations().hold_cursor(id, position)
     }
 
     fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {

@@ -25,7 +25,7 @@ pub use self::append::{
     AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamRequirement,
     StreamState, Written,
 };
-pub use self::cursors::{Cursor, CursorId, HeldCursor};
+pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::progress::{
     Backlog, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
 };
@@ -39,7 +39,6 @@ pub use self::subscriptions::{
 pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::version::Version;
 
 /// What every backend does. Object-safe: [`Arc<dyn Backend>`] is a backend too.
 #[async_trait]
@@ -91,6 +90,14 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// The backend's own.
     async fn save_state(&self, request: StateRequest) -> Result<()>;
+
+    /// Forgets cursors of a projector. Those that Event Sourcery for Python keeps under its name stay, and are not begun at any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()>;
 
     /// Reads across streams, in position order, up to the settled position.
     ///
@@ -144,6 +151,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
         (**self).save_state(request).await
+    }
+
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
+        (**self).forget_projector(request).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
@@ -246,16 +257,17 @@ pub trait BackendTransaction {
     fn progress(&mut self, request: &ProgressRequest) -> Result<()>;
 
     /// Keeps a projector's cursor for this transaction: nobody else moves it, and nobody deletes the stream, until the
-    /// transaction ends. Tells how far the stream was projected, and where the events of the cursor's version and of the
-    /// version asked about stand, all as of one moment.
+    /// transaction ends. Tells how far the stream was projected, where the event of the cursor's version stands now, and the
+    /// version of the stream's event at a position, all as of one moment.
     ///
     /// A projector that has no cursor for a stream of the default tenant begins at the cursor that Event Sourcery for Python
-    /// keeps under its name, where the backend shares its tables; from then on its own counts.
+    /// keeps under its name, where the backend shares its tables, and no other tenant has a stream of that id: the cursor may
+    /// be about that one. From then on its own counts.
     ///
     /// # Errors
     ///
     /// The backend's own.
-    fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor>;
+    fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor>;
 
     /// Moves a cursor that is held.
     ///
@@ -342,7 +354,7 @@ pub trait JoinedTransaction: Send {
     /// # Errors
     ///
     /// As there, and [`Error::Unsupported`] at isolation levels at which a transaction may not see the newest events.
-    async fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor>;
+    async fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor>;
 
     /// See [`BackendTransaction::move_cursor`].
     ///

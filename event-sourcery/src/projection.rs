@@ -6,7 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::catch_up::{Ask, Feeding};
-use crate::backend::{BackendTransaction, JoinableBackend, JoinedTransaction};
+use crate::backend::{
+    Backend, BackendTransaction, BlockedStream, ForgetRequest, JoinableBackend, JoinedTransaction,
+};
 use crate::error::{NameKind, Result};
 use crate::event::Event;
 use crate::limits;
@@ -31,7 +33,8 @@ use crate::wrapped_event::Recorded;
 /// cursors in the same transaction, and leaves those of other tenants.
 ///
 /// A projector that has no cursor of its own for a stream of the default tenant goes on behind the cursor that a projector
-/// of this name has in Event Sourcery for Python, on the databases that both share. The cursor in Python stays as it is.
+/// of this name has in Event Sourcery for Python, on the databases that both share. The cursor in Python stays as it is. It
+/// knows no tenant: where another tenant has a stream of the same id, it does not count, and the stream begins anew.
 ///
 /// The guide page [*read models*](crate::guide::read_models) tells when it helps, and has the same for PostgreSQL.
 ///
@@ -117,6 +120,33 @@ impl Projector {
     pub fn project<E: Event>(&self, recorded: Recorded<E>) -> Projection<E> {
         Projection { feeding: Feeding::new(Arc::clone(&self.name), recorded) }
     }
+
+    /// Leaves an event out, for good: one that the read model cannot take, or that cannot be decoded. The projection gives what
+    /// was missed before it, and not the event; then the cursor moves past it. Without that, the event is loaded as a missed one
+    /// with the next of its stream, and fails again.
+    ///
+    /// Read it to its end, then [`skip`](crate::Durable::skip) the event in the subscription. It does no harm to do so again:
+    /// what was passed over already gives nothing, and so does a stream that was deleted meanwhile.
+    pub fn pass_over<E: Event>(&self, failed: &BlockedStream) -> Projection<E> {
+        Projection { feeding: Feeding::past(Arc::clone(&self.name), failed) }
+    }
+
+    /// Forgets what was projected: every stream begins anew with its next event. Cursors of Event Sourcery for Python stay, and
+    /// are not gone on behind any more. With a tenant's handle, only that tenant's streams.
+    ///
+    /// To build a read model anew in its place, empty its tables, forget the projector, then
+    /// [`reset`](crate::Durable::reset) its subscription to the beginning, in this order; the subscription may run all the
+    /// while.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SerializationFailure`](crate::Error::SerializationFailure) where the database ends it in favour of a transaction
+    /// that projects several streams: try again. And the backend's.
+    pub async fn forget<B: Backend>(&self, store: &EventStore<B>) -> Result<()> {
+        let whose = store.tenant_id();
+        let tenant = (!whose.is_default()).then(|| whose.clone());
+        store.backend().forget_projector(ForgetRequest { projector: Arc::clone(&self.name), tenant }).await
+    }
 }
 
 /// What an event means to a read model, one thing after the other; see [`Projector::project`].
@@ -150,8 +180,8 @@ impl<E: Event> Projection<E> {
     pub fn next<T: BackendTransaction>(&mut self, tx: &mut Within<'_, T>) -> Result<Option<Projected<E>>> {
         loop {
             match self.feeding.ask()? {
-                Ask::Hold(id, version) => {
-                    let held = tx.hold_cursor(id, version)?;
+                Ask::Hold(id, position) => {
+                    let held = tx.hold_cursor(id, position)?;
                     self.feeding.held(held);
                 }
                 Ask::Load(request) => {
@@ -208,8 +238,8 @@ impl<E: Event> Projection<E> {
     ) -> Result<Option<Projected<E>>> {
         loop {
             match self.feeding.ask()? {
-                Ask::Hold(id, version) => {
-                    let held = transaction.hold_cursor(id, version).await?;
+                Ask::Hold(id, position) => {
+                    let held = transaction.hold_cursor(id, position).await?;
                     self.feeding.held(held);
                 }
                 Ask::Load(request) => {

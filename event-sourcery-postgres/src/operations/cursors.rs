@@ -1,7 +1,7 @@
 //! The cursors of projectors, in the caller's transaction.
 
-use event_sourcery::backend::{Cursor, CursorId, HeldCursor};
-use event_sourcery::{Error, Position, Result, Version};
+use event_sourcery::backend::{Cursor, CursorId, ForgetRequest, HeldCursor};
+use event_sourcery::{Error, Position, Result, TenantId, Version};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -23,8 +23,8 @@ struct Found {
 impl Operations<'_> {
     /// Holds a cursor, which is begun where there is none. Two transactions may begin one cursor: the second waits until the
     /// first has ended, and then holds what the first has left.
-    pub(crate) async fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
-        let mut found = self.find_cursor(id, version).await?;
+    pub(crate) async fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {
+        let mut found = self.find_cursor(id, position).await?;
         if found.isolation != "read committed" {
             let operation = "projecting in a transaction that is not READ COMMITTED";
             return Err(Error::Unsupported { backend: "postgres", operation });
@@ -32,7 +32,7 @@ impl Operations<'_> {
         if found.has_stream && !found.has_row {
             let begin = about(&self.sql.cursors.begin, id);
             self.execute(begin).await.map_err(|failure| self.failed(failure))?;
-            found = self.find_cursor(id, version).await?;
+            found = self.find_cursor(id, position).await?;
         }
         Ok(found.held)
     }
@@ -43,8 +43,29 @@ impl Operations<'_> {
         self.execute(query).await.map(drop).map_err(|failure| self.failed(failure))
     }
 
-    async fn find_cursor(&mut self, id: &CursorId, version: Version) -> Result<Found> {
-        let query = about(&self.sql.cursors.hold, id).bind(stored_version(version));
+    /// Forgets a projector. What it began meanwhile, it began before the first event.
+    pub(crate) async fn forget_projector(&mut self, request: &ForgetRequest) -> Result<()> {
+        self.try_forget_projector(request).await.map_err(|failure| self.failed_committing(failure))
+    }
+
+    async fn try_forget_projector(&mut self, request: &ForgetRequest) -> Result<(), Failure> {
+        self.begin().await?;
+        let forgotten = self.forget_rows(request).await.map(Some);
+        self.end(forgotten).await.map(drop)
+    }
+
+    async fn forget_rows(&mut self, request: &ForgetRequest) -> Result<(), Failure> {
+        let (sql, projector) = (&self.sql.cursors, &*request.projector);
+        let tenant = request.tenant.as_ref().map(TenantId::as_str);
+        self.execute(sql.forget_projector.query().bind(projector).bind(tenant)).await?;
+        if tenant.is_none() {
+            self.execute(sql.outlive_projector.query().bind(projector)).await?;
+        }
+        Ok(())
+    }
+
+    async fn find_cursor(&mut self, id: &CursorId, position: Position) -> Result<Found> {
+        let query = about(&self.sql.cursors.hold, id).bind(position.to_i64());
         let found = async {
             let row = self.row(query).await?.ok_or(sqlx::Error::RowNotFound)?;
             Ok(Found::read(&row)?)
@@ -57,11 +78,11 @@ impl Found {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let (version, position): (Option<i64>, Option<i64>) = (value(row, 2)?, value(row, 3)?);
         let position = position.map_or(Position::START, Position::from_i64);
-        let version = version.and_then(|version| u64::try_from(version).ok());
+        let read_version = |version: Option<i64>| version.and_then(|version| Version::try_from(version).ok());
         let held = HeldCursor {
-            cursor: version.map(|version| Cursor { version, position }),
+            cursor: read_version(version).map(|version| Cursor { version, position }),
             at_cursor: value::<Option<i64>>(row, 4)?.map(Position::from_i64),
-            at_version: value::<Option<i64>>(row, 5)?.map(Position::from_i64),
+            version: read_version(value(row, 5)?),
         };
         Ok(Self {
             has_stream: value(row, 0)?,

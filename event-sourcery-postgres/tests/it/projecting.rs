@@ -174,6 +174,55 @@ async fn a_projection_that_waits_for_a_deletion_finds_nothing_to_project() {
     }
 }
 
+/// It does not see a cursor that is begun meanwhile, and needs not: the stream began anew.
+#[tokio::test]
+async fn a_projector_is_forgotten_once_those_who_move_its_cursors_have_ended() {
+    for is_tracked in [true, false] {
+        let scene = scene().await;
+        let (_, events) = with_stream(&scene, 4).await;
+        if is_tracked {
+            projecting(&scene, &events[0]).await.unwrap();
+        }
+        let mut open = scene.begin().await;
+        project(&scene.store, &mut open, &events[1]).await.unwrap();
+        let store = scene.store.clone();
+        let forgetting = tokio::spawn(async move { projector().forget(&store).await });
+        if is_tracked {
+            scene.until_waiting(1).await;
+        } else {
+            forgetting.await.unwrap().unwrap();
+            open.commit().await.unwrap();
+            assert_eq!((scene.model().await, scene.cursors().await), ("1 2".to_owned(), 1));
+            continue;
+        }
+        open.commit().await.unwrap();
+        forgetting.await.unwrap().unwrap();
+        assert_eq!((scene.model().await, scene.cursors().await), ("1 2".to_owned(), 0));
+        projecting(&scene, &events[2]).await.unwrap();
+        assert_eq!(scene.model().await, "1 2 3");
+    }
+}
+
+/// It is begun behind Python's cursor, and not committed, when the projector is forgotten: it counts no more either.
+#[tokio::test]
+async fn a_cursor_that_is_begun_behind_pythons_meanwhile_is_forgotten_too() {
+    let scene = scene().await;
+    let (stream, events) = with_stream(&scene, 4).await;
+    let put = "INSERT INTO event_sourcery_projector_cursors (name, stream_id, category, version)
+               VALUES ('model', $1, '', 2)";
+    sqlx::query(put).bind(stream.uuid()).execute(&scene.pool).await.unwrap();
+    let mut open = scene.begin().await;
+    project(&scene.store, &mut open, &events[2]).await.unwrap();
+    let store = scene.store.clone();
+    let forgetting = tokio::spawn(async move { projector().forget(&store).await });
+    scene.until_waiting(1).await;
+    open.commit().await.unwrap();
+    forgetting.await.unwrap().unwrap();
+    assert_eq!(scene.model().await, "3");
+    projecting(&scene, &events[3]).await.unwrap();
+    assert_eq!(scene.model().await, "1 2 3 4");
+}
+
 #[tokio::test]
 async fn a_transaction_that_may_not_see_the_event_is_refused() {
     let scene = scene().await;

@@ -1,15 +1,15 @@
 //! The cursors of projectors.
 
-use event_sourcery::backend::{Cursor, CursorId, HeldCursor};
-use event_sourcery::{Position, Result, Version};
+use event_sourcery::backend::{Cursor, CursorId, ForgetRequest, HeldCursor};
+use event_sourcery::{Position, Result, TenantId, Version};
 
 use super::{Operations, StreamRow};
 use crate::rows::hex;
 
 impl Operations<'_> {
-    /// The cursor, and where the events of its version and of another one stand. There is one writer: whoever is in its
-    /// transaction holds every cursor.
-    pub(crate) fn hold_cursor(&self, id: &CursorId, version: Version) -> Result<HeldCursor> {
+    /// The cursor, where the event of its version stands, and the version of another one. There is one writer: whoever is in
+    /// its transaction holds every cursor.
+    pub(crate) fn hold_cursor(&self, id: &CursorId, position: Position) -> Result<HeldCursor> {
         let Some(row) = self.find_stream(&id.tenant, &id.stream)? else { return Ok(HeldCursor::default()) };
         let cursor = match self.cursor(id)? {
             Some(cursor) => cursor,
@@ -23,7 +23,7 @@ impl Operations<'_> {
             Some(cursor) => self.position_of(row, cursor.version)?,
             None => None,
         };
-        Ok(HeldCursor { cursor, at_cursor, at_version: self.position_of(row, version)? })
+        Ok(HeldCursor { cursor, at_cursor, version: self.version_at(row, position)? })
     }
 
     pub(crate) fn move_cursor(&self, id: &CursorId, to: Cursor) -> Result<()> {
@@ -31,6 +31,18 @@ impl Operations<'_> {
         let (version, position) = (stored(to.version), to.position.to_i64());
         let values = (uuid, category, tenant, projector, version, position);
         self.execute(&self.sql.move_cursor, values).map(drop)
+    }
+
+    pub(crate) fn forget_projector(&self, request: &ForgetRequest) -> Result<()> {
+        let ForgetRequest { projector, tenant } = request;
+        self.atomically(|| {
+            let tenant = tenant.as_ref().map(TenantId::as_str);
+            self.execute(&self.sql.forget_projector, (&**projector, tenant))?;
+            if tenant.is_none() {
+                self.execute(&self.sql.outlive_projector, [&**projector])?;
+            }
+            Ok(())
+        })
     }
 
     /// The cursor, if there is a row for it, and it tells one.
@@ -47,6 +59,11 @@ impl Operations<'_> {
     fn position_of(&self, stream: StreamRow, version: Version) -> Result<Option<Position>> {
         let values = (stream.id, stored(version));
         self.first(&self.sql.position_of_version, values, |row| row.get(0).map(Position::from_i64))
+    }
+
+    fn version_at(&self, row: StreamRow, position: Position) -> Result<Option<Version>> {
+        let values = (position.to_i64(), row.id);
+        self.first(&self.sql.version_at_position, values, |row| row.get(0)).map(Option::flatten)
     }
 }
 

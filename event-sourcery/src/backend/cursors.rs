@@ -34,6 +34,15 @@ pub struct HeldCursor {
     pub cursor: Option<Cursor>,
     /// Where the event stands that has the cursor's version now; `None` where there is none.
     pub at_cursor: Option<Position>,
-    /// Where the event stands that has the version asked about; `None` where there is none.
-    pub at_version: Option<Position>,
+    /// The version of the event at the position asked about; `None` where the stream has no such event.
+    pub version: Option<Version>,
+}
+
+/// Which cursors a projector gives up.
+#[derive(Debug, Clone)]
+pub struct ForgetRequest {
+    /// The projector's name.
+    pub projector: Arc<str>,
+    /// Only those of this tenant's streams; `None`: of everybody's.
+    pub tenant: Option<TenantId>,
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
-    DeleteRequest, Filter, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream, ProgressRequest,
-    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
+    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -165,6 +165,10 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
         self.call(self.inner.save_state(request)).await
+    }
+
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
+        self.call(self.inner.forget_projector(request)).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {

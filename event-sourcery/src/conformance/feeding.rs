@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use super::ledger::Noted;
 use crate::backend::{
-    AppendRequest, BackendTransaction, Expectation, JoinedTransaction, NewRecord, StreamAppend,
+    AppendRequest, BackendTransaction, BlockedStream, Expectation, JoinedTransaction, NewRecord, StreamAppend,
 };
 use crate::enricher::Enrichers;
 use crate::error::{Error, Result};
 use crate::event::{Event, RawEvent};
-use crate::projection::{Projected, Projector};
+use crate::position::Position;
+use crate::projection::{Projected, Projection, Projector};
 use crate::store::Scope;
 use crate::stream_id::{StreamId, TenantId};
 use crate::within::Within;
@@ -24,6 +25,8 @@ pub struct Feeding {
     pub(super) recorded: Recorded<RawEvent>,
     /// What the read model decodes: every event, or notes alone.
     pub(super) decodes: Decodes,
+    /// Whether it is passed over.
+    pub(super) is_past: bool,
     /// The read model fails on this.
     pub(super) fails_on: Option<&'static str>,
 }
@@ -69,7 +72,7 @@ impl Feeding {
     fn run_as<E: Event>(&self, transaction: &mut impl BackendTransaction) -> Result<()> {
         let scope = Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None };
         let mut within = Within::new(transaction, &scope);
-        let mut projection = Projector::new(self.projector)?.project(self.fed::<E>());
+        let mut projection = self.projection::<E>()?;
         while let Some(projected) = projection.next(&mut within)? {
             within.append_request(&self.entry(&projected)?)?;
         }
@@ -77,12 +80,31 @@ impl Feeding {
     }
 
     async fn run_joined_as<E: Event>(&self, transaction: &mut dyn JoinedTransaction) -> Result<()> {
-        let mut projection = Projector::new(self.projector)?.project(self.fed::<E>());
+        let mut projection = self.projection::<E>()?;
         while let Some(projected) = projection.next_in(transaction).await? {
             let entry = self.entry(&projected)?;
             transaction.append(&entry).await?;
         }
         Ok(())
+    }
+
+    fn projection<E: Event>(&self) -> Result<Projection<E>> {
+        let projector = Projector::new(self.projector)?;
+        if !self.is_past {
+            return Ok(projector.project(self.fed()));
+        }
+        let Recorded { stream_id, tenant_id, position, .. } = self.recorded.clone();
+        Ok(projector.pass_over(&BlockedStream {
+            tenant: tenant_id,
+            stream: stream_id,
+            segment: 0,
+            after: Position::START,
+            position,
+            attempts: 1,
+            error: String::new(),
+            retry_at: None,
+            since: jiff::Timestamp::UNIX_EPOCH,
+        }))
     }
 
     fn fed<E: Event>(&self) -> Recorded<E> {

@@ -11,7 +11,7 @@ use crate::backend::{
     JoinedTransaction, LoadRequest, LoadedStream, SnapshotRequest, TransactionalBackend,
 };
 use crate::error::{Error, Result};
-use crate::version::Version;
+use crate::position::Position;
 
 /// One operation inside a transaction.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub enum Step {
     Delete(DeleteRequest),
     /// A snapshot.
     SaveSnapshot(SnapshotRequest),
-    /// A projector's cursor is held, and asked about a version.
-    HoldCursor(CursorId, Version),
+    /// A projector's cursor is held, and asked about a position.
+    HoldCursor(CursorId, Position),
     /// A projector's cursor is moved.
     MoveCursor(CursorId, Cursor),
     /// A projector is fed an event.
@@ -114,7 +114,7 @@ fn run_step(transaction: &mut impl BackendTransaction, step: Step) -> Result<Ans
         Step::Load(request) => transaction.load(&request).map(Answer::Loaded),
         Step::Delete(request) => transaction.delete(&request).map(|()| Answer::Done),
         Step::SaveSnapshot(request) => transaction.save_snapshot(&request).map(|()| Answer::Done),
-        Step::HoldCursor(id, version) => transaction.hold_cursor(&id, version).map(Answer::Held),
+        Step::HoldCursor(id, position) => transaction.hold_cursor(&id, position).map(Answer::Held),
         Step::MoveCursor(id, to) => transaction.move_cursor(&id, to).map(|()| Answer::Done),
         Step::Project(feeding) => feeding.run(transaction).map(|()| Answer::Done),
     }
@@ -133,7 +133,7 @@ pub async fn run_joined_steps(
             Step::Load(request) => transaction.load(&request).await.map(Answer::Loaded),
             Step::Delete(request) => transaction.delete(&request).await.map(|()| Answer::Done),
             Step::SaveSnapshot(request) => transaction.save_snapshot(&request).await.map(|()| Answer::Done),
-            Step::HoldCursor(id, version) => transaction.hold_cursor(&id, version).await.map(Answer::Held),
+            Step::HoldCursor(id, position) => transaction.hold_cursor(&id, position).await.map(Answer::Held),
             Step::MoveCursor(id, to) => transaction.move_cursor(&id, to).await.map(|()| Answer::Done),
             Step::Project(feeding) => feeding.run_joined(transaction).await.map(|()| Answer::Done),
         });

@@ -2,17 +2,17 @@
 
 use super::journal::{Done, Journal};
 use super::state::{State, StreamKey, key};
-use crate::backend::{Cursor, CursorId, HeldCursor};
-use crate::version::Version;
+use crate::backend::{Cursor, CursorId, ForgetRequest, HeldCursor};
+use crate::position::Position;
 
 impl State {
-    pub(super) fn cursor(&self, id: &CursorId, version: Version) -> HeldCursor {
+    pub(super) fn cursor(&self, id: &CursorId, position: Position) -> HeldCursor {
         let stream = key(&id.tenant, &id.stream);
         let cursor = self.cursors.get(&stream).and_then(|cursors| cursors.get(&id.projector)).copied();
         HeldCursor {
             cursor,
             at_cursor: cursor.and_then(|cursor| self.position_of(&stream, cursor.version)),
-            at_version: self.position_of(&stream, version),
+            version: self.version_at(&stream, position),
         }
     }
 
@@ -28,6 +28,14 @@ impl State {
         match to {
             Some(cursor) => cursors.insert(id.projector.clone(), cursor),
             None => cursors.remove(&id.projector),
+        }
+    }
+
+    pub(super) fn forget_projector(&mut self, request: &ForgetRequest) {
+        let meant =
+            |stream: &StreamKey| request.tenant.as_ref().is_none_or(|tenant| tenant == stream.tenant());
+        for (_, cursors) in self.cursors.iter_mut().filter(|(stream, _)| meant(stream)) {
+            cursors.remove(&request.projector);
         }
     }
 

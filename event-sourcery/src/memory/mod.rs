@@ -16,13 +16,12 @@ use self::journal::Journal;
 use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BlockedRequest, BlockedStream,
-    Capabilities, Cursor, CursorId, DeleteRequest, Filter, HeldCursor, LoadRequest, LoadedStream,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, HeldCursor, LoadRequest,
+    LoadedStream, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
     SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::version::Version;
 
 /// Keeps everything in memory, for as long as the process lives. Clones share one store.
 ///
@@ -93,6 +92,11 @@ impl Backend for MemoryBackend {
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
         self.state().save_state(request);
+        Ok(())
+    }
+
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
+        self.state().forget_projector(&request);
         Ok(())
     }
 
@@ -213,8 +217,8 @@ impl BackendTransaction for MemoryTransaction<'_> {
         self.step(|state, journal| state.progress(request, journal))
     }
 
-    fn hold_cursor(&mut self, id: &CursorId, version: Version) -> Result<HeldCursor> {
-        Ok(self.state.cursor(id, version))
+    fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {
+        Ok(self.state.cursor(id, position))
     }
 
     fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {

@@ -292,6 +292,11 @@ impl State {
         stream.positions.get(usize::try_from(version.checked_sub(1)?).ok()?).copied()
     }
 
+    /// The version of the stream's event at a position.
+    pub(super) fn version_at(&self, stream: &StreamKey, position: Position) -> Option<Version> {
+        self.log.get(position).filter(|entry| *entry.stream == *stream)?.event.version
+    }
+
     fn event(&self, position: Position) -> Option<&StoredEvent> {
         self.log.get(position).map(|entry| &entry.event)
     }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Projected;
-use crate::backend::{Cursor, CursorId, HeldCursor, LoadRequest, LoadedStream, Span, StoredRecord};
+use crate::backend::{
+    BlockedStream, Cursor, CursorId, HeldCursor, LoadRequest, LoadedStream, Span, StoredRecord,
+};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
@@ -14,12 +16,15 @@ use crate::wrapped_event::Recorded;
 /// How many missed events are in memory at once.
 const PAGE: usize = 512;
 
-/// An event on its way into a read model. It asks for what it needs to know, and is told.
+/// The version that a stream begins with.
+const FIRST: Version = 1;
+
+/// An event on its way into a read model, or past it. It asks for what it needs to know, and is told.
 pub(super) struct Feeding<E> {
     id: CursorId,
+    /// Where the event stands.
     position: Position,
-    version: Option<Version>,
-    /// The event; `None` once it was handed on, or if it is not to be.
+    /// The event; `None` once it was handed on, or where it is passed over.
     fed: Option<Recorded<E>>,
     stage: Stage,
     /// What to hand on next.
@@ -30,17 +35,17 @@ pub(super) struct Feeding<E> {
 enum Stage {
     /// The cursor is not known.
     Begins,
-    /// There may be missed events.
-    CatchesUp(LoadRequest),
-    /// Nothing is missed before the event.
-    CaughtUp,
+    /// There may be missed events before the one of this version.
+    CatchesUp(Version, LoadRequest),
+    /// Nothing is missed before it.
+    CaughtUp(Version),
     /// Nothing is left to be done.
     Done,
 }
 
 /// What is needed to go on.
 pub(super) enum Ask<'f, E> {
-    Hold(&'f CursorId, Version),
+    Hold(&'f CursorId, Position),
     Load(&'f LoadRequest),
     Move(&'f CursorId, Cursor),
     /// Nothing: hand this on. `None` is the end.
@@ -50,68 +55,66 @@ pub(super) enum Ask<'f, E> {
 impl<E: Event> Feeding<E> {
     pub(super) fn new(projector: Arc<str>, recorded: Recorded<E>) -> Self {
         let (tenant, stream) = (recorded.tenant_id.clone(), recorded.stream_id.clone());
-        Self {
-            id: CursorId { projector, tenant, stream },
-            position: recorded.position,
-            version: recorded.wrapped_event.version,
-            fed: Some(recorded),
-            stage: Stage::Begins,
-            pending: VecDeque::new(),
-        }
+        let (id, position) = (CursorId { projector, tenant, stream }, recorded.position);
+        Self { id, position, fed: Some(recorded), stage: Stage::Begins, pending: VecDeque::new() }
+    }
+
+    pub(super) fn past(projector: Arc<str>, failed: &BlockedStream) -> Self {
+        let BlockedStream { tenant, stream, position, .. } = failed.clone();
+        let id = CursorId { projector, tenant, stream };
+        Self { id, position, fed: None, stage: Stage::Begins, pending: VecDeque::new() }
     }
 
     pub(super) fn ask(&mut self) -> Result<Ask<'_, E>> {
-        let Some(version) = self.version else {
+        if self.fed.as_ref().is_some_and(|fed| fed.wrapped_event.version.is_none()) {
             return Err(Error::CannotProjectUnversionedEvent {
                 projector: self.id.projector.to_string(),
                 stream: self.id.stream.clone(),
                 position: self.position,
             });
-        };
+        }
         if let Some(next) = self.pending.pop_front() {
             return Ok(Ask::Hand(Some(next)));
         }
         Ok(match &self.stage {
-            Stage::Begins => Ask::Hold(&self.id, version),
-            Stage::CatchesUp(request) => Ask::Load(request),
-            Stage::CaughtUp => match self.fed.take() {
+            Stage::Begins => Ask::Hold(&self.id, self.position),
+            Stage::CatchesUp(_, request) => Ask::Load(request),
+            Stage::CaughtUp(version) => match self.fed.take() {
                 Some(fed) => Ask::Hand(Some(Projected::Event(fed))),
-                None => Ask::Move(&self.id, Cursor { version, position: self.position }),
+                None => Ask::Move(&self.id, Cursor { version: *version, position: self.position }),
             },
             Stage::Done => Ask::Hand(None),
         })
     }
 
     pub(super) fn held(&mut self, held: HeldCursor) {
-        let Some(version) = self.version else { return };
-        self.stage = match decide(held, Cursor { version, position: self.position }) {
+        self.stage = match decide(held, self.position) {
             Verdict::Ignore => Stage::Done,
-            Verdict::Anew => {
+            Verdict::Anew { up_to } => {
                 let (stream_id, tenant_id) = (self.id.stream.clone(), self.id.tenant.clone());
                 self.pending.push_back(Projected::Anew { stream_id, tenant_id });
-                // Streams begin at 1: before that, nothing is looked for.
-                if version <= 1 { Stage::CaughtUp } else { self.missed(0, version) }
+                self.missed(FIRST, up_to)
             }
-            Verdict::From(start) if start < version => self.missed(start, version),
-            Verdict::From(_) => Stage::CaughtUp,
+            Verdict::From { next, up_to } => self.missed(next, up_to),
         };
     }
 
-    fn missed(&self, start: Version, stop: Version) -> Stage {
-        let CursorId { tenant, stream, .. } = self.id.clone();
-        Stage::CatchesUp(LoadRequest {
-            tenant,
-            stream,
-            span: Span::Versions { start, stop },
-            limit: Some(PAGE),
-        })
+    /// What is missed before the event of version `up_to`, if it is not the next.
+    fn missed(&self, next: Version, up_to: Version) -> Stage {
+        if next >= up_to {
+            return Stage::CaughtUp(up_to);
+        }
+        let (CursorId { tenant, stream, .. }, span) =
+            (self.id.clone(), Span::Versions { start: next, stop: up_to });
+        Stage::CatchesUp(up_to, LoadRequest { tenant, stream, span, limit: Some(PAGE) })
     }
 
     /// Events of other names are not for this read model.
     pub(super) fn loaded(&mut self, loaded: LoadedStream) -> Result<()> {
-        let next = match (loaded.last_version().filter(|_| loaded.has_more), self.version) {
-            (Some(last), Some(version)) => self.missed(last + 1, version),
-            _ => Stage::CaughtUp,
+        let Stage::CatchesUp(up_to, _) = self.stage else { return Ok(()) };
+        let next = match loaded.last_version().filter(|_| loaded.has_more) {
+            Some(last) => self.missed(last + 1, up_to),
+            None => Stage::CaughtUp(up_to),
         };
         let wanted = |name: &str| E::CATCH_ALL || E::NAMES.contains(&name);
         for event in loaded.events.into_iter().filter(|event| wanted(&event.name)) {
@@ -133,28 +136,26 @@ impl<E: Event> Feeding<E> {
 enum Verdict {
     /// It was projected, or its stream is gone.
     Ignore,
-    /// The stream is projected from its beginning, up to the event.
-    Anew,
-    /// The stream is projected from this version on, up to the event.
-    From(Version),
+    /// The stream is projected from its beginning, up to the event, which has this version.
+    Anew { up_to: Version },
+    /// The stream is projected from the next version on, up to the event.
+    From { next: Version, up_to: Version },
 }
 
-/// Decides about an event, by its version and position.
+/// Decides about the event at a position.
 ///
 /// Within a stream position order is version order, and no position is given twice. So the cursor is about another stream
 /// of the same id, deleted since, if its version has another position now, or if the event has a version that the cursor has
 /// passed and a position that it has not.
-fn decide(held: HeldCursor, fed: Cursor) -> Verdict {
-    // The stream was deleted after the event was read. One that was made anew is handed over by itself.
-    if held.at_version != Some(fed.position) {
-        return Verdict::Ignore;
-    }
+fn decide(held: HeldCursor, position: Position) -> Verdict {
+    // Else the stream was deleted after the event was read. One that was made anew is handed over by itself.
+    let Some(up_to) = held.version else { return Verdict::Ignore };
     match held.cursor {
-        Some(cursor) if fed.version > cursor.version && held.at_cursor == Some(cursor.position) => {
-            Verdict::From(cursor.version + 1)
+        Some(cursor) if up_to > cursor.version && held.at_cursor == Some(cursor.position) => {
+            Verdict::From { next: cursor.version + 1, up_to }
         }
-        Some(cursor) if fed.version <= cursor.version && fed.position <= cursor.position => Verdict::Ignore,
-        _ => Verdict::Anew,
+        Some(cursor) if up_to <= cursor.version && position <= cursor.position => Verdict::Ignore,
+        _ => Verdict::Anew { up_to },
     }
 }
 

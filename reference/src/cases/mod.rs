@@ -99,6 +99,8 @@ macro_rules! __for_each_case {
             pythons_cursors_count_for_the_default_tenant,
             a_cursor_of_pythons_that_the_stream_has_not_reached_counts_for_nothing,
             a_stream_that_python_deleted_and_made_anew_is_projected_anew,
+            a_cursor_of_pythons_counts_for_nothing_where_another_tenant_has_a_stream_of_that_id,
+            a_cursor_of_pythons_counts_no_more_once_the_projector_is_forgotten,
             a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the_stream,
             a_cursor_of_pythons_counts_no_more_however_often_rust_deletes_the_stream,
         }

@@ -1,6 +1,6 @@
 //! Read models: a projector in Rust goes on where one in Python has stopped.
 
-use event_sourcery::{EventStore, Position, RawEvent, Recorded, StreamId, TenantId, Version};
+use event_sourcery::{EventStore, Position, Projector, RawEvent, Recorded, StreamId, TenantId, Version};
 use serde_json::json;
 
 use crate::invoicing::paid;
@@ -96,6 +96,43 @@ pub(super) async fn a_cursor_of_pythons_that_the_stream_has_not_reached_counts_f
             .told(&json!({"do": "put_cursor", "stream": place(&stream), "projector": REVENUE, "version": 9}));
         assert_eq!(projected(&database, &rust, &stream, 2).await, ["anew", "1", "2"]);
         assert_eq!(projected(&database, &rust, &stream, 3).await, ["3"]);
+    }
+}
+
+/// The reference's cursors know no tenant: it may be about the other's stream.
+pub(super) async fn a_cursor_of_pythons_counts_for_nothing_where_another_tenant_has_a_stream_of_that_id(
+    database: Database,
+) {
+    let (mut python, rust) = database.both().await;
+    let acme = rust.for_tenant(TenantId::new("acme").unwrap());
+    for stream in streams() {
+        let two = [event(&paid("1")), event(&paid("2"))];
+        python.told(&with(append(&stream, Expected::Version(0), &two), "tenant", "acme"));
+        python
+            .told(&json!({"do": "put_cursor", "stream": place(&stream), "projector": REVENUE, "version": 2}));
+        rust.append(&stream, [paid("1"), paid("2"), paid("3")]).await.unwrap();
+        assert_eq!(projected(&database, &rust, &stream, 3).await, ["anew", "1", "2", "3"]);
+        assert_eq!(projected(&database, &acme, &stream, 2).await, ["anew", "1", "2"]);
+    }
+}
+
+pub(super) async fn a_cursor_of_pythons_counts_no_more_once_the_projector_is_forgotten(database: Database) {
+    let (mut python, rust) = database.both().await;
+    for (stream, is_begun) in streams().into_iter().zip([true, false]) {
+        python.create(&stream, &["1", "2", "3"].map(|number| event(&paid(number))));
+        projected_in_python(&mut python, &stream, 2);
+        if is_begun {
+            assert_eq!(projected(&database, &rust, &stream, 3).await, ["3"]);
+        }
+    }
+    let before = cursors(&database);
+    for _ in 0..2 {
+        Projector::new(REVENUE).unwrap().forget(&rust).await.unwrap();
+    }
+    assert_eq!(cursors(&database), before, "Python's cursors are Python's");
+    for stream in streams() {
+        assert_eq!(projected(&database, &rust, &stream, 3).await, ["anew", "1", "2", "3"]);
+        assert!(projected(&database, &rust, &stream, 3).await.is_empty());
     }
 }
 

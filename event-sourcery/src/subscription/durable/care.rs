@@ -80,7 +80,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         self.change(failed, again).await
     }
 
-    /// Leaves a failed event out, for good, and goes on with those behind it in its stream.
+    /// Leaves a failed event out, for good, and goes on with those behind it in its stream. Where a
+    /// [`Projector`](crate::Projector) is fed, let it [pass over](crate::Projector::pass_over) the event first.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// Starts again from there: what follows is handled anew, whether it was handled or not. What was parked before comes again
     /// only if it lies behind that position. Whoever runs the subscription goes on from there too. Does nothing where it has
-    /// never run. The cursors of a [`Projector`](crate::Projector) stay.
+    /// never run. The cursors of a [`Projector`](crate::Projector) stay: [`forget`](crate::Projector::forget) them first.
     ///
     /// # Errors
     ///
