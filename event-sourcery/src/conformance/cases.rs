@@ -303,13 +303,15 @@ macro_rules! __for_each_case {
             clause_8_10_an_event_of_a_stream_that_is_gone_is_ignored [transactions],
             clause_8_10_a_read_model_that_fails_leaves_cursor_and_model_as_they_were [transactions],
             clause_8_10_several_events_may_share_a_transaction [transactions],
+            clause_8_10_cursors_survive_reopening [transactions, durable],
+            clause_8_10_two_that_feed_one_projector_apply_each_version_once [transactions],
+            clause_5_1_a_deleted_streams_cursors_are_gone_and_others_stay [transactions],
+        }
+        mending {
             clause_8_10_an_event_that_is_passed_over_is_not_given [transactions],
             clause_8_10_passing_over_an_event_of_a_stream_that_is_gone_does_nothing [transactions],
             clause_8_10_a_projector_that_is_forgotten_begins_anew_with_each_stream [transactions],
             clause_8_10_a_tenants_handle_forgets_the_cursors_of_its_streams_alone [transactions],
-            clause_8_10_cursors_survive_reopening [transactions, durable],
-            clause_8_10_two_that_feed_one_projector_apply_each_version_once [transactions],
-            clause_5_1_a_deleted_streams_cursors_are_gone_and_others_stay [transactions],
         }
         reaching {
             clause_8_10_what_was_waited_for_was_handled,

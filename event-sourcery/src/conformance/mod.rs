@@ -99,6 +99,7 @@ mod faulty;
 mod following;
 mod joining;
 mod leases;
+mod mending;
 mod model;
 mod paging;
 mod parked;

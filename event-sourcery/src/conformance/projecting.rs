@@ -10,30 +10,29 @@ use super::subject::Subject;
 use crate::backend::{Cursor, CursorId};
 use crate::error::{Error, Result};
 use crate::position::Position;
-use crate::projection::Projector;
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 use crate::wrapped_event::Recorded;
 use crate::{Event, RawEvent};
 
-const SUMS: &str = "sums";
+pub(super) const SUMS: &str = "sums";
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(crate = "crate", name = "closed")]
 struct Closed {}
 
-fn fed(recorded: &Recorded<RawEvent>) -> Feeding {
+pub(super) fn fed(recorded: &Recorded<RawEvent>) -> Feeding {
     let (decodes, recorded) = (Decodes::Everything, recorded.clone());
     Feeding { projector: SUMS, recorded, decodes, is_past: false, fails_on: None }
 }
 
 /// Feeds one event, in a transaction of its own.
-async fn feed(subject: &Subject, recorded: &Recorded<RawEvent>) {
+pub(super) async fn feed(subject: &Subject, recorded: &Recorded<RawEvent>) {
     project(subject, fed(recorded)).await;
 }
 
-async fn project(subject: &Subject, feeding: Feeding) {
+pub(super) async fn project(subject: &Subject, feeding: Feeding) {
     let step = vec![Step::Project(feeding)];
     subject.transaction(step, Ending::Commit).await.unwrap().remove(0).unwrap();
 }
@@ -44,11 +43,15 @@ async fn refused(subject: &Subject, feeding: Feeding) -> Result<Answer> {
 }
 
 /// What the read model was handed of a stream, as it is kept: numbers, and `anew`.
-async fn model(store: &EventStore, recorded: &Recorded<RawEvent>) -> Vec<String> {
+pub(super) async fn model(store: &EventStore, recorded: &Recorded<RawEvent>) -> Vec<String> {
     model_by(SUMS, store, recorded).await
 }
 
-async fn model_by(projector: &str, store: &EventStore, recorded: &Recorded<RawEvent>) -> Vec<String> {
+pub(super) async fn model_by(
+    projector: &str,
+    store: &EventStore,
+    recorded: &Recorded<RawEvent>,
+) -> Vec<String> {
     let stream = model_of(projector, &recorded.tenant_id, &recorded.stream_id);
     let entries = store.load_stream::<RawEvent>(&stream).await.unwrap();
     let text = |entry: &RawEvent| -> serde_json::Value { serde_json::from_str(entry.data().get()).unwrap() };
@@ -68,7 +71,11 @@ async fn records(store: &EventStore, stream: &StreamId) -> Vec<Recorded<RawEvent
     }
 }
 
-async fn with_records(store: &EventStore, stream: &StreamId, length: u64) -> Vec<Recorded<RawEvent>> {
+pub(super) async fn with_records(
+    store: &EventStore,
+    stream: &StreamId,
+    length: u64,
+) -> Vec<Recorded<RawEvent>> {
     store.with_ledger(stream, length).await;
     records(store, stream).await
 }
@@ -77,7 +84,7 @@ fn cursor_id(tenant: &TenantId, stream: &StreamId) -> CursorId {
     CursorId { projector: SUMS.into(), tenant: tenant.clone(), stream: stream.clone() }
 }
 
-async fn cursor(subject: &Subject, tenant: &TenantId, stream: &StreamId) -> Option<Version> {
+pub(super) async fn cursor(subject: &Subject, tenant: &TenantId, stream: &StreamId) -> Option<Version> {
     let hold = Step::HoldCursor(cursor_id(tenant, stream), Position::START);
     let answer = subject.transaction(vec![hold], Ending::Fail).await.unwrap().remove(0).unwrap();
     let Answer::Held(held) = answer else { panic!("a cursor that is held answers with {answer:?}") };
@@ -276,84 +283,6 @@ pub(super) async fn clause_8_10_several_events_may_share_a_transaction(subject: 
     }
     assert_eq!(model(&store, &ones[0]).await, ["anew", "1", "2", "3"]);
     assert_eq!(model(&store, &twos[0]).await, ["anew", "1", "2"]);
-}
-
-pub(super) async fn clause_8_10_an_event_that_is_passed_over_is_not_given(subject: Subject) {
-    let (store, stream) = (subject.store(), ledger("1"));
-    let events = with_records(&store, &stream, 7).await;
-    let past = |number: usize| Feeding { is_past: true, ..fed(&events[number - 1]) };
-    project(&subject, past(1)).await;
-    assert_eq!(model(&store, &events[0]).await, ["anew"]);
-    feed(&subject, &events[1]).await;
-    project(&subject, past(4)).await;
-    assert_eq!(model(&store, &events[0]).await, ["anew", "2", "3"], "what was missed before it");
-    for _ in 0..2 {
-        project(&subject, past(4)).await;
-        project(&subject, past(3)).await;
-        feed(&subject, &events[3]).await;
-        assert_eq!(cursor(&subject, &TenantId::DEFAULT, &stream).await, Some(4));
-    }
-    project(&subject, past(5)).await;
-    feed(&subject, &events[6]).await;
-    assert_eq!(model(&store, &events[0]).await, ["anew", "2", "3", "6", "7"]);
-}
-
-pub(super) async fn clause_8_10_passing_over_an_event_of_a_stream_that_is_gone_does_nothing(
-    subject: Subject,
-) {
-    let (store, stream) = (subject.store(), ledger("1"));
-    let old = with_records(&store, &stream, 2).await;
-    let past = || Feeding { is_past: true, ..fed(&old[1]) };
-    store.delete_stream(&stream).await.unwrap();
-    project(&subject, past()).await;
-    let anew = with_records(&store, &stream, 3).await;
-    project(&subject, past()).await;
-    assert!(model(&store, &old[1]).await.is_empty());
-    feed(&subject, &anew[1]).await;
-    project(&subject, past()).await;
-    feed(&subject, &anew[2]).await;
-    assert_eq!(model(&store, &anew[0]).await, ["anew", "1", "2", "3"]);
-}
-
-pub(super) async fn clause_8_10_a_projector_that_is_forgotten_begins_anew_with_each_stream(subject: Subject) {
-    let store = subject.store();
-    let (one, two) = (ledger("1"), ledger("2").in_category("red").unwrap());
-    let (ones, twos) = (with_records(&store, &one, 3).await, with_records(&store, &two, 2).await);
-    for event in [&ones[1], &twos[1]] {
-        feed(&subject, event).await;
-        project(&subject, Feeding { projector: "other", ..fed(event) }).await;
-    }
-
-    Projector::new(SUMS).unwrap().forget(&store).await.unwrap();
-
-    assert_eq!(cursor(&subject, &TenantId::DEFAULT, &one).await, None);
-    feed(&subject, &ones[0]).await;
-    feed(&subject, &ones[2]).await;
-    assert_eq!(model(&store, &ones[0]).await, ["anew", "1", "2", "anew", "1", "2", "3"]);
-    feed(&subject, &twos[1]).await;
-    assert_eq!(model(&store, &twos[0]).await, ["anew", "1", "2", "anew", "1", "2"]);
-    project(&subject, Feeding { projector: "other", ..fed(&ones[2]) }).await;
-    assert_eq!(
-        model_by("other", &store, &ones[0]).await,
-        ["anew", "1", "2", "3"],
-        "another is not forgotten"
-    );
-}
-
-pub(super) async fn clause_8_10_a_tenants_handle_forgets_the_cursors_of_its_streams_alone(subject: Subject) {
-    let (store, stream) = (subject.store(), ledger("1"));
-    let (acme, globex) = (store.for_tenant(tenant("acme")), store.for_tenant(tenant("globex")));
-    let handles = [&store, &acme, &globex];
-    for handle in handles {
-        feed(&subject, with_records(handle, &stream, 2).await.last().unwrap()).await;
-    }
-    let sums = Projector::new(SUMS).unwrap();
-    for (forgetting, left) in [(&acme, [Some(2), None, Some(2)]), (&store, [None; 3])] {
-        sums.forget(forgetting).await.unwrap();
-        for (handle, expected) in handles.iter().zip(left) {
-            assert_eq!(cursor(&subject, handle.tenant_id(), &stream).await, expected);
-        }
-    }
 }
 
 pub(super) async fn clause_8_10_cursors_survive_reopening(subject: Subject) {
