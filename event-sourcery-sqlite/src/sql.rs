@@ -197,6 +197,11 @@ statements! {
     listed_blocks: "
         SELECT block FROM {event_blocks}
         WHERE name IN (SELECT value FROM json_each(?1)) AND block >= ?2 AND block <= ?3";
+    /// For each name its next one, by the key.
+    next_listed: "
+        SELECT min((SELECT b.block FROM {event_blocks} b WHERE b.name = n.value AND b.block >= ?2
+                    ORDER BY b.block LIMIT 1))
+        FROM json_each(?1) n";
     segments: "
         SELECT position, token, member, leased_until
         FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2 ORDER BY segment";

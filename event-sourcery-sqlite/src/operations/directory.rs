@@ -66,6 +66,11 @@ impl Operations<'_> {
         Ok(parts)
     }
 
+    /// The first block from this one on that may hold events of these names: however far away.
+    pub(super) fn next_listed(&self, names: &str, block: i64) -> Result<Option<i64>> {
+        self.first(&self.sql.next_listed, (names, block), |row| row.get(0)).map(Option::flatten)
+    }
+
     /// Whether so much of a stretch is missing in the directory that it has to be listed first. Where nobody can write,
     /// nothing is.
     pub(super) fn lacks(&self, stretch: Stretch) -> Result<bool> {
@@ -75,13 +80,15 @@ impl Operations<'_> {
         Ok(writable && last.min(self.settled_blocks()?).saturating_sub(first) > FEW)
     }
 
-    /// The next blocks to be listed; `None` where so much as this stretch needs is listed.
+    /// The next blocks to be listed, behind those without events; `None` where so much as this stretch needs is listed.
     pub(crate) fn unlisted(&self, stretch: Stretch) -> Result<Option<Unlisted>> {
         if !self.lacks(stretch)? {
             return Ok(None);
         }
         let first = self.first_unlisted()?;
-        let mut end = self.settled_blocks()?.min(first + LISTED_AT_ONCE);
+        let settled = self.settled_blocks()?;
+        let next = self.first(&self.sql.next_event, [first * BLOCK - 1], |row| row.get::<_, i64>(0))?;
+        let mut end = next.map_or(settled, |next| settled.min(next / BLOCK + LISTED_AT_ONCE));
         let mut blocks_by_name: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         let mut statement = self.statement(&self.sql.names)?;
         let mut rows = statement.query([first * BLOCK, end * BLOCK]).map_err(|error| self.failed(error))?;

@@ -154,12 +154,17 @@ impl<F: Found> Search<F> {
             }
             let end = mark.min(rest.blocks().0 + ASKED_AT_ONCE);
             let asked = rest.cut_off(end * BLOCK - 1);
-            for part in operations.listed(&names, asked)? {
+            let parts = operations.listed(&names, asked)?;
+            if parts.is_empty() {
+                let next = operations.next_listed(&names, end)?.map_or(mark, |next| next.min(mark));
+                rest.cut_off(next * BLOCK - 1);
+            }
+            for part in parts {
                 if self.look_through(operations, part)?.is_break() {
                     return Ok(Break(()));
                 }
             }
-            self.after = asked.end;
+            self.after = rest.after;
         }
         Ok(Continue(()))
     }
