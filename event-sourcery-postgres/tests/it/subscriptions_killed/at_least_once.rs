@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use event_sourcery::StreamId;
 use event_sourcery::backend::SubscriptionBackend as _;
+use killed::{HandledEvents, Load, kill_again_and_again, kills, told_to_stop, until};
 
-use super::handled::HandledEvents;
-use super::load::Load;
-use super::worker::{Folder, folder, told_to_stop};
-use super::{LEASE, id, kill_again_and_again, kills, record, subscription, until_all_is_handled, worker};
+use super::folder::{Folder, folder};
+use super::{LEASE, id, record, subscription, until_all_is_handled, worker};
 use crate::process::store_url;
-use crate::scene::{Scene, open, until};
+use crate::scene::{Scene, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a_checkpoint() {
@@ -23,14 +22,14 @@ async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a
     );
     let scene = Scene::new().await;
     let (_folder, url) = (Folder::of(&scene), scene.database.url());
-    let handled = HandledEvents::of(&scene);
+    let handled = HandledEvents::within(&folder(scene.database.name()));
     let load = Load::on(&scene.store);
     let kills = kills() / 2;
     kill_again_and_again(kills, || worker(test, &url), async || handled.read().len() as i64).await;
     let streams = load.end().await;
     let last = [worker(test, &url), worker(test, &url)];
     until_all_is_handled(&scene.store).await;
-    last.into_iter().for_each(super::Worker::stop);
+    last.into_iter().for_each(killed::Worker::stop);
     let again = handled.check(&lengths(&scene, &streams).await);
     println!("{kills} kills, {} events handled, {again} of them came again", handled.read().len());
 }
@@ -65,7 +64,7 @@ async fn after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once
         concat!(module_path!(), "::after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once");
     let scene = Scene::new().await;
     let (_folder, url) = (Folder::of(&scene), scene.database.url());
-    let (handled, load) = (HandledEvents::of(&scene), Load::on(&scene.store));
+    let (handled, load) = (HandledEvents::within(&folder(scene.database.name())), Load::on(&scene.store));
     for _ in 0..10 {
         let (before, more) = (handled.read().len(), fastrand::usize(1..40));
         let worker = worker(test, &url);

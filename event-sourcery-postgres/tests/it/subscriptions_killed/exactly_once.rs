@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use event_sourcery::StreamId;
+use killed::{Load, append_to_all, freeze_once, kill_again_and_again, kills, streams, until};
 
-use super::load::{Load, append_to_all, streams};
-use super::worker::{Folder, folder, freeze_once};
-use super::{kill_again_and_again, kills, read_model, record, until_all_is_handled, worker};
+use super::folder::{Folder, folder};
+use super::{read_model, record, until_all_is_handled, worker};
 use crate::process::store_url;
-use crate::scene::{Scene, event, open, until};
+use crate::scene::{Scene, event, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
@@ -24,7 +24,7 @@ async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
     let before = read_model::effects(&scene).await;
     let last = [worker(test, &url), worker(test, &url)];
     until_all_is_handled(&scene.store).await;
-    last.into_iter().for_each(super::Worker::stop);
+    last.into_iter().for_each(killed::Worker::stop);
 
     let effects = read_model::effects(&scene).await;
     println!("{} kills, {effects} effects, {} of them after the last kill", kills(), effects - before);

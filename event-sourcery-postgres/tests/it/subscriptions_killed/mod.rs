@@ -3,25 +3,20 @@
 
 mod at_least_once;
 mod exactly_once;
-mod handled;
-mod load;
+mod folder;
 mod outages;
 mod read_model;
-mod worker;
 
 use std::time::Duration;
 
 use event_sourcery::backend::{SubscriptionBackend as _, SubscriptionId, SubscriptionRecord};
 use event_sourcery::{Durable, RawEvent, TenantId};
 use event_sourcery_postgres::PostgresBackend;
+use killed::{HAPPENED, Worker, until};
 
 use crate::process::once_more_on;
-use crate::scene::{Store, from_environment, until};
-use load::HAPPENED;
-use worker::Worker;
+use crate::scene::Store;
 
-/// How often to kill: `EVENT_SOURCERY_KILLS`, or 60.
-const KILLS: &str = "EVENT_SOURCERY_KILLS";
 /// Short, so that others take over soon.
 const LEASE: Duration = Duration::from_millis(300);
 /// How many events are handled before their progress is kept.
@@ -55,24 +50,4 @@ async fn until_all_is_handled(store: &Store) {
             && subscription(store).blocked().await.unwrap().is_empty()
     })
     .await;
-}
-
-/// Keeps two processes at work on the subscription and kills one or the other, so many times; `effects` tells how much
-/// they have done so far.
-async fn kill_again_and_again(kills: u64, start: impl Fn() -> Worker, mut effects: impl AsyncFnMut() -> i64) {
-    let mut workers = [start(), start()];
-    for _ in 0..kills {
-        if fastrand::u8(..3) == 0 {
-            let before = effects().await;
-            until(async || effects().await > before).await;
-        }
-        tokio::time::sleep(Duration::from_micros(fastrand::u64(..120_000))).await;
-        let killed = fastrand::choice(&mut workers).unwrap();
-        std::mem::replace(killed, start()).kill();
-    }
-}
-
-/// How often to kill.
-fn kills() -> u64 {
-    from_environment(KILLS, 60)
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use event_sourcery::StreamId;
 use event_sourcery_postgres::PostgresBackend;
+use killed::{Load, append_to_all, streams, until};
 use postgres_cluster::{Cluster, Server};
 
-use super::load::{Load, append_to_all, streams};
 use super::{read_model, until_all_is_handled, worker};
 use crate::crashes::proxy::{Lost, Proxy};
 use crate::process::store_url;
-use crate::scene::{Scene, from_environment, open, until};
+use crate::scene::{Scene, from_environment, open};
 
 /// How often to terminate connections, and to break them: `EVENT_SOURCERY_KILLS`, or 60 times.
 const KILLS: &str = "EVENT_SOURCERY_KILLS";
@@ -49,7 +49,7 @@ async fn when_the_server_is_restarted_each_event_takes_effect_once_all_the_same(
         scene = Scene::on(scene.database).await;
     }
     until_handled(&scene, &streams).await;
-    workers.into_iter().for_each(super::Worker::stop);
+    workers.into_iter().for_each(killed::Worker::stop);
     read_model::check(&scene, &streams).await;
 }
 
@@ -81,7 +81,7 @@ async fn when_connections_are_terminated_each_event_takes_effect_once_all_the_sa
     }
     let streams = load.end().await;
     until_all_is_handled(&scene.store).await;
-    workers.into_iter().for_each(super::Worker::stop);
+    workers.into_iter().for_each(killed::Worker::stop);
     println!("{terminated} connections terminated, {} effects", read_model::effects(&scene).await);
     assert!(terminated > 0, "some were terminated");
     read_model::check(&scene, &streams).await;
@@ -120,6 +120,6 @@ async fn when_questions_or_answers_are_lost_each_event_takes_effect_once_all_the
     }
     let streams = load.end().await;
     until_all_is_handled(&scene.store).await;
-    workers.into_iter().for_each(super::Worker::stop);
+    workers.into_iter().for_each(killed::Worker::stop);
     read_model::check(&scene, &streams).await;
 }

@@ -3,9 +3,9 @@
 use event_sourcery::{HandlerTransaction, RawEvent, Recorded, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx;
+use killed::told_to_stop;
 
 use super::subscription;
-use super::worker::told_to_stop;
 use crate::scene::{Scene, Store};
 
 /// How many events of a stream were handled, the last one's version, and the sum of the versions; and each event that did

@@ -5,13 +5,19 @@ use std::time::Duration;
 
 use event_sourcery::StreamId;
 use event_sourcery::backend::SubscriptionBackend as _;
+use killed::{
+    HandledEvents, Load, append_to_all, freeze_once, kill_again_and_again, kills, streams, told_to_stop,
+    until,
+};
 use uuid::Uuid;
 
-use super::handled::HandledEvents;
-use super::load::{Load, append_to_all, streams};
-use super::worker::{freeze_once, told_to_stop};
-use super::{Scene, id, kill_again_and_again, kills, open, subscription, until};
+use super::{Scene, id, open, subscription};
 use crate::process::store_path;
+
+/// The file in which handlers tell of what they handle.
+fn handled_beside(store: &Path) -> HandledEvents {
+    HandledEvents::within(store.parent().expect("a file is in a folder"))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a_checkpoint() {
@@ -23,21 +29,21 @@ async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a
         "::whoever_is_killed_nothing_is_lost_and_nothing_comes_again_from_behind_a_checkpoint"
     );
     let scene = Scene::new().await;
-    let handled = HandledEvents::beside(&scene.path);
+    let handled = handled_beside(&scene.path);
     let load = Load::on(&scene.store);
     let kills = kills() / 2;
     kill_again_and_again(kills, || scene.worker(test), async || handled.read().len() as u64).await;
     let streams = load.end().await;
     let last = [scene.worker(test), scene.worker(test)];
     scene.until_all_is_handled().await;
-    last.into_iter().for_each(super::Worker::stop);
+    last.into_iter().for_each(killed::Worker::stop);
     let again = handled.check(&lengths(&scene, &streams).await);
     println!("{kills} kills, {} events handled, {again} of them came again", handled.read().len());
 }
 
 /// Notes every event that comes.
 async fn note_all(path: &Path) {
-    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let (store, handled) = (open(path).await, handled_beside(path));
     let noting = subscription(&store).until(told_to_stop()).run(async |event, store| {
         let record = store.backend().subscription(id()).await?;
         handled.note(&event, &record.unwrap());
@@ -64,7 +70,7 @@ async fn a_frozen_process_that_goes_on_does_not_move_a_checkpoint_that_is_not_it
         "::a_frozen_process_that_goes_on_does_not_move_a_checkpoint_that_is_not_its_own_any_more"
     );
     let scene = Scene::new().await;
-    let (handled, streams) = (HandledEvents::beside(&scene.path), streams());
+    let (handled, streams) = (handled_beside(&scene.path), streams());
     append_to_all(&scene.store, &streams, 3).await;
     let before = scene.worker(test);
     until(async || before.is_frozen()).await;
@@ -101,7 +107,7 @@ async fn a_frozen_process_that_goes_on_does_not_move_a_checkpoint_that_is_not_it
 
 /// The first process freezes over the first event; another one waits there until it has leave to go on.
 async fn freeze_or_wait_for_leave(path: &Path) {
-    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let (store, handled) = (open(path).await, handled_beside(path));
     let noting = subscription(&store).until(told_to_stop()).run(async |event, store| {
         if !freeze_once(path.parent().unwrap()) && handled.read().len() < 2 {
             until(async || path.with_file_name("leave").exists()).await;
@@ -143,7 +149,7 @@ async fn an_event_whose_handler_ends_the_process_comes_again_each_time_and_is_ne
         "::an_event_whose_handler_ends_the_process_comes_again_each_time_and_is_never_parked"
     );
     let scene = Scene::new().await;
-    let (handled, streams) = (HandledEvents::beside(&scene.path), streams());
+    let (handled, streams) = (handled_beside(&scene.path), streams());
     append_to_all(&scene.store, &streams, 3).await;
     let starts = 4;
     for _ in 0..starts {
@@ -161,7 +167,7 @@ async fn an_event_whose_handler_ends_the_process_comes_again_each_time_and_is_ne
 
 /// Ends the process over every event, until that is mended.
 async fn end_the_process(path: &Path) {
-    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let (store, handled) = (open(path).await, handled_beside(path));
     let noting = subscription(&store).attempts(2).until(told_to_stop()).run(async |event, store| {
         let record = store.backend().subscription(id()).await?;
         handled.note(&event, &record.unwrap());
@@ -181,7 +187,7 @@ async fn after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once
     let test =
         concat!(module_path!(), "::after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once");
     let scene = Scene::new().await;
-    let (handled, load) = (HandledEvents::beside(&scene.path), Load::on(&scene.store));
+    let (handled, load) = (handled_beside(&scene.path), Load::on(&scene.store));
     for _ in 0..10 {
         let (before, more) = (handled.read().len(), fastrand::usize(1..40));
         let worker = scene.worker(test);
@@ -200,7 +206,7 @@ async fn after_a_clean_stop_nothing_comes_again_and_the_next_one_goes_on_at_once
 
 /// Nobody waits for the end of this lease.
 async fn note_all_under_a_long_lease(path: &Path) {
-    let (store, handled) = (open(path).await, HandledEvents::beside(path));
+    let (store, handled) = (open(path).await, handled_beside(path));
     let noting = subscription(&store).lease(Duration::from_secs(3_600)).until(told_to_stop());
     let noting = noting.run(async |event, store| {
         let record = store.backend().subscription(id()).await?;

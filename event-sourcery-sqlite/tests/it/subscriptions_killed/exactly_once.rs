@@ -2,10 +2,9 @@
 
 use event_sourcery::{RawEvent, Recorded, StreamId};
 use event_sourcery_sqlite::rusqlite::{Connection, Result, params};
+use killed::{Load, kill_again_and_again, kills, told_to_stop};
 
-use super::load::Load;
-use super::worker::told_to_stop;
-use super::{Scene, Store, kill_again_and_again, kills, open, subscription};
+use super::{Scene, Store, open, subscription};
 use crate::process::store_path;
 
 /// What the handler writes: how many events of a stream it has seen, the last one's version, and the sum of the versions;
@@ -36,7 +35,7 @@ async fn whoever_is_killed_each_event_takes_effect_once_and_in_order() {
     let at_the_last_kill = effects(&read_model);
     let last = [scene.worker(test), scene.worker(test)];
     scene.until_all_is_handled().await;
-    last.into_iter().for_each(super::Worker::stop);
+    last.into_iter().for_each(killed::Worker::stop);
 
     println!(
         "{} kills, {} effects, {} of them after the last kill",

@@ -2,32 +2,24 @@
 
 mod at_least_once;
 mod exactly_once;
-mod handled;
-mod load;
-mod worker;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_sourcery::backend::{SubscriptionBackend as _, SubscriptionId, SubscriptionRecord};
 use event_sourcery::{Durable, EventStore, RawEvent, TenantId};
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
+use killed::{HAPPENED, Worker, until};
 use tempfile::TempDir;
 
 use crate::process::once_more_on;
-use load::HAPPENED;
-use worker::Worker;
 
 type Store = EventStore<SqliteBackend>;
 
-/// How often to kill: `EVENT_SOURCERY_KILLS`, or 60.
-const KILLS: &str = "EVENT_SOURCERY_KILLS";
 /// Short, so that others take over soon.
 const LEASE: Duration = Duration::from_millis(300);
 /// How many events are handled before their progress is kept.
 const BATCH: usize = 8;
-/// What is waited for comes within this, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store that several processes work on.
 struct Scene {
@@ -77,33 +69,4 @@ async fn open(path: &Path) -> Store {
 fn subscription(store: &Store) -> Durable<SqliteBackend, RawEvent> {
     let durable = store.subscribe().event_names([HAPPENED]).durable("counting");
     durable.lease(LEASE).batch(BATCH)
-}
-
-/// Keeps two processes at work on the subscription and kills one or the other, so many times; `effects` tells how much
-/// they have done so far.
-async fn kill_again_and_again(kills: u64, start: impl Fn() -> Worker, mut effects: impl AsyncFnMut() -> u64) {
-    let mut workers = [start(), start()];
-    for _ in 0..kills {
-        if fastrand::u8(..3) == 0 {
-            let before = effects().await;
-            until(async || effects().await > before).await;
-        }
-        tokio::time::sleep(Duration::from_micros(fastrand::u64(..120_000))).await;
-        let killed = fastrand::choice(&mut workers).unwrap();
-        std::mem::replace(killed, start()).kill();
-    }
-}
-
-/// How often to kill.
-fn kills() -> u64 {
-    std::env::var(KILLS).map_or(60, |kills| kills.parse().expect("a number"))
-}
-
-/// Returns once it holds.
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let (deadline, mut looks) = (Instant::now() + PATIENCE, tokio::time::interval(Duration::from_millis(5)));
-    while !holds().await {
-        assert!(Instant::now() < deadline, "what was waited for did not happen");
-        looks.tick().await;
-    }
 }

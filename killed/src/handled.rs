@@ -8,20 +8,20 @@ use std::process::id;
 
 use event_sourcery::backend::{Segments, SubscriptionRecord};
 use event_sourcery::{RawEvent, Recorded, StreamId};
-use event_sourcery_postgres::sqlx::types::Uuid;
-
-use super::worker::folder;
-use crate::scene::Scene;
+use uuid::Uuid;
 
 /// The file.
-pub(super) struct HandledEvents(PathBuf);
+pub struct HandledEvents(PathBuf);
 
 /// A line of it: who handled which event, and where the event's segment stood then.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    process: u32,
-    stream: Uuid,
-    version: u64,
+pub struct Line {
+    /// The number of the process.
+    pub process: u32,
+    /// The event's stream.
+    pub stream: Uuid,
+    /// The event's version.
+    pub version: u64,
     position: i64,
     checkpoint: i64,
     /// The member that the segment belonged to.
@@ -29,16 +29,13 @@ pub(super) struct Line {
 }
 
 impl HandledEvents {
-    pub(super) fn of(scene: &Scene) -> Self {
-        Self::within(&folder(scene.database.name()))
-    }
-
-    pub(super) fn within(folder: &Path) -> Self {
+    /// The file in this folder.
+    pub fn within(folder: &Path) -> Self {
         Self(folder.join("handled"))
     }
 
     /// A line is written in one piece, or not at all.
-    pub(super) fn note(&self, event: &Recorded<RawEvent>, record: &SubscriptionRecord) {
+    pub fn note(&self, event: &Recorded<RawEvent>, record: &SubscriptionRecord) {
         let (stream, count) = (event.stream_id.uuid(), u16::try_from(record.segments.len()).unwrap());
         let segment = record.segments[usize::from(Segments::number_of(stream, count))];
         let (version, position) = (event.wrapped_event.version.unwrap(), event.position.to_i64());
@@ -48,13 +45,14 @@ impl HandledEvents {
         file.unwrap().write_all(line.as_bytes()).unwrap();
     }
 
-    pub(super) fn read(&self) -> Vec<Line> {
+    /// All its lines.
+    pub fn read(&self) -> Vec<Line> {
         std::fs::read_to_string(&self.0).unwrap_or_default().lines().map(Line::parse).collect()
     }
 
     /// All events of the streams, of this length each, were handled: none was left out when a later one of its stream was
     /// handled, and none came again that was behind a checkpoint. Tells how many came again.
-    pub(super) fn check(&self, lengths: &[(StreamId, u64)]) -> usize {
+    pub fn check(&self, lengths: &[(StreamId, u64)]) -> usize {
         let lines = self.read();
         let mut members: HashMap<u32, HashMap<Uuid, usize>> = HashMap::new();
         for line in &lines {

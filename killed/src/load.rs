@@ -4,23 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use event_sourcery::{RawEvent, StreamId};
+use event_sourcery::backend::Backend;
+use event_sourcery::{EventStore, RawEvent, StreamId};
 use tokio::task::JoinHandle;
 
-use super::Store;
-
-pub(super) const HAPPENED: &str = "Happened";
+/// The name of the events.
+pub const HAPPENED: &str = "Happened";
 const STREAMS: usize = 12;
 
 /// Appends to the streams, now to this one and now to that, until it is ended.
-pub(super) struct Load {
+pub struct Load {
     streams: Vec<StreamId>,
     ends: Arc<AtomicBool>,
     writer: JoinHandle<()>,
 }
 
 impl Load {
-    pub(super) fn on(store: &Store) -> Self {
+    /// Begins with streams that do not exist yet.
+    pub fn on<B: Backend>(store: &EventStore<B>) -> Self {
         let (streams, ends) = (streams(), Arc::new(AtomicBool::new(false)));
         let (store, grown, until) = (store.clone(), streams.clone(), Arc::clone(&ends));
         let writer = tokio::spawn(async move {
@@ -33,25 +34,27 @@ impl Load {
     }
 
     /// The streams, which grow no more.
-    pub(super) async fn end(self) -> Vec<StreamId> {
+    pub async fn end(self) -> Vec<StreamId> {
         self.ends.store(true, Ordering::Relaxed);
         self.writer.await.expect("nothing refuses an append");
         self.streams
     }
 }
 
-pub(super) fn streams() -> Vec<StreamId> {
+/// Streams that do not exist yet.
+pub fn streams() -> Vec<StreamId> {
     (0..STREAMS).map(|_| StreamId::random()).collect()
 }
 
-pub(super) async fn append(store: &Store, stream: &StreamId, count: usize) {
+/// So many events behind a stream's last.
+pub async fn append<B: Backend>(store: &EventStore<B>, stream: &StreamId, count: usize) {
     let events: Vec<_> = (0..count).map(|_| RawEvent::new(HAPPENED, "{}").unwrap()).collect();
     let version = store.version(stream).await.unwrap();
     store.append(stream, events).expected_version(version).await.expect("nothing refuses an append");
 }
 
 /// So many events in each stream.
-pub(super) async fn append_to_all(store: &Store, streams: &[StreamId], count: usize) {
+pub async fn append_to_all<B: Backend>(store: &EventStore<B>, streams: &[StreamId], count: usize) {
     for stream in streams {
         append(store, stream, count).await;
     }

@@ -9,24 +9,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot::{Receiver, channel};
 
 /// A process, as the test sees it. It ends with the value.
-pub(super) struct Worker(Child);
+pub struct Worker(Child);
 
 impl Worker {
-    pub(super) fn start(mut command: Command) -> Self {
+    /// Starts a process.
+    pub fn start(mut command: Command) -> Self {
         Self(command.stdin(Stdio::piped()).spawn().expect("the test binary starts again"))
     }
 
     /// Kills the process, which must not have ended before.
-    pub(super) fn kill(mut self) {
+    pub fn kill(mut self) {
         assert_eq!(self.0.try_wait().unwrap(), None, "the worker ended by itself; its message is above");
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
     /// Tells the process to stop; its end has to be clean.
-    pub(super) fn stop(mut self) {
+    pub fn stop(mut self) {
         self.0.stdin.take().unwrap().write_all(b"stop\n").expect("the worker listens");
-        let deadline = Instant::now() + super::PATIENCE;
+        let deadline = Instant::now() + crate::PATIENCE;
         while self.0.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the worker does not stop");
             thread::sleep(Duration::from_millis(5));
@@ -35,23 +36,24 @@ impl Worker {
     }
 
     /// How the process ends, which nobody has told it to.
-    pub(super) fn ended_by_itself(mut self) -> ExitStatus {
+    pub fn ended_by_itself(mut self) -> ExitStatus {
         let _open = self.0.stdin.take();
         self.0.wait().unwrap()
     }
 
-    pub(super) fn id(&self) -> u32 {
+    /// Its number.
+    pub fn id(&self) -> u32 {
         self.0.id()
     }
 
     /// Whether it stands still.
-    pub(super) fn is_frozen(&self) -> bool {
+    pub fn is_frozen(&self) -> bool {
         let status = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
         status.rsplit_once(')').is_some_and(|(_, behind_name)| behind_name.trim_start().starts_with('T'))
     }
 
     /// Lets it go on.
-    pub(super) fn thaw(&self) {
+    pub fn thaw(&self) {
         signal("-CONT", self.id());
     }
 }
@@ -64,7 +66,7 @@ impl Drop for Worker {
 }
 
 /// Freezes this process, until it is thawed, the first time that this is called for a folder. Tells whether it did.
-pub(super) fn freeze_once(folder: &Path) -> bool {
+pub fn freeze_once(folder: &Path) -> bool {
     let is_first = std::fs::create_dir(folder.join("frozen")).is_ok();
     if is_first {
         signal("-STOP", id());
@@ -78,7 +80,7 @@ fn signal(name: &str, process: u32) {
 }
 
 /// In a worker: done when it is told to stop. It ends at once when nobody is there any more to tell it.
-pub(super) fn told_to_stop() -> Receiver<()> {
+pub fn told_to_stop() -> Receiver<()> {
     let (tell, told) = channel();
     thread::spawn(move || match stdin().read_line(&mut String::new()) {
         Ok(1..) => drop(tell.send(())),
