@@ -142,6 +142,18 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// A command was run with this key before, and did something else than the one that is run with it now.
+    #[error(
+        "a command with the key {key:?} was run on {stream} before, and this one does something else: nothing was written now. \
+         Give each request a key of its own, and let a command do the same again on the same state"
+    )]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The aggregate's stream.
+        stream: StreamId,
+    },
+
     /// A stream that an append depends on is not at the version it has to be at.
     #[error(
         "the append requires of the stream {stream} {}, and it {}: load it again, and decide again",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -50,18 +51,18 @@ impl<A: Aggregate> Emitting<A> {
         self.emitted.iter().map(|emitted| &emitted.event)
     }
 
-    /// Runs a command on it. A rejected one leaves neither events nor changed state.
+    /// Runs a command on it. One that is rejected, or panics, leaves neither events nor changed state.
     pub(super) fn execute<T, E>(&mut self, command: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E>
     where
         A: Clone,
     {
         let (before, emitted) = (self.state.clone(), self.emitted.len());
-        let result = command(self);
-        if result.is_err() {
+        let result = catch_unwind(AssertUnwindSafe(|| command(&mut *self)));
+        if !matches!(result, Ok(Ok(_))) {
             self.state = before;
             self.emitted.truncate(emitted);
         }
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     pub(super) const fn replay(&mut self) -> &mut A {

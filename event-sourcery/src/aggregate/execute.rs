@@ -54,7 +54,7 @@ pub struct Executed<T> {
 /// It is an error where the command's own is one, and says what that says.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError<E> {
-    /// The command's own error. Nothing was written.
+    /// The command's own error. Nothing was written, now or with its key before.
     #[error(transparent)]
     Rejected(E),
     /// The store's error.
@@ -63,10 +63,11 @@ pub enum CommandError<E> {
 }
 
 impl<E> CommandError<E> {
-    /// Whether trying the same command again can help: see [`Error::is_retryable`]. A rejection stays one.
+    /// Whether trying the same command again can help: see [`Error::is_retryable`], and where others were faster each time. A
+    /// rejection stays one.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable())
+        matches!(self, Self::Store(error) if error.is_retryable() || matches!(error, Error::Conflict { .. }))
     }
 }
 
@@ -103,8 +104,9 @@ impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
     /// The ids of its events are derived from the key. Run again, it decides on the state that it decided on the first time,
     /// so that it returns the same value, and its append is recognised as a repeat
     /// ([`repeated`](Appended::repeated)). So it has to emit the same events for the same state: take times and random
-    /// numbers from outside. A key that a command was run with which emitted other events is [`Error::DuplicateEvent`]. A
-    /// command that emits nothing leaves no trace of its key.
+    /// numbers from outside. A key that a command was run with which emitted other events is [`Error::KeyReused`], also where
+    /// the command would be rejected on that state: its rules may have changed since. A command that emits nothing leaves no
+    /// trace of its key.
     ///
     /// It costs one look more; where it was run before, the history up to there is read.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
@@ -166,13 +168,14 @@ where
 {
     let Execute { mut place, settings, stream, mut command, context, key } = call;
     let (stream, tenant) = (stream?, place.scope.tenant.clone());
-    let key = key.map(|key| Key::new(&tenant, &stream, &key));
-    let mut failures = 0;
+    let derived = key.as_ref().map(|key| Key::new(&tenant, &stream, key));
+    let reused = || Error::KeyReused { key: key.clone().unwrap_or_default(), stream: stream.clone() };
+    let (mut failures, mut was_missed) = (0, false);
     loop {
         let new = || WrappedAggregate::<A>::new(stream.clone(), tenant.clone(), context.clone());
         let mut aggregate = present(new(), &mut place, &settings).await?;
         let mut is_repeat = false;
-        if let Some(key) = &key {
+        if let Some(key) = &derived {
             // After the load: what is not in the stream now was not in the state that was loaded either.
             if let Some(first) = version_of(&aggregate, &mut place.on, key.id(0)).await? {
                 let before = At::Version(first.saturating_sub(1));
@@ -181,9 +184,14 @@ where
             }
             aggregate.aggregate.derive_ids(*key);
         }
-        let value = command(&mut aggregate.aggregate).map_err(CommandError::Rejected)?;
-        if let (Some(key), true) = (&key, is_repeat) {
-            key.check_count(&aggregate, &mut place.on).await?;
+        let value = match command(&mut aggregate.aggregate) {
+            Err(_) if is_repeat => return Err(reused().into()),
+            decided => decided.map_err(CommandError::Rejected)?,
+        };
+        if let (Some(key), true) = (&derived, is_repeat)
+            && key.had_more(&aggregate, &mut place.on).await?
+        {
+            return Err(reused().into());
         }
         let saved = save(&mut place, &settings, &mut aggregate).await;
         match saved {
@@ -191,9 +199,14 @@ where
                 failures += 1;
                 pause(failures).await;
             }
-            // Somebody ran the command of this key after the look, on what may have been another state: now it is found.
-            Err(Error::DuplicateEvent { .. }) if key.is_some() && !is_repeat => {}
-            Ok(Some(Appended { repeated: true, .. })) if !is_repeat => {}
+            Err(Error::DuplicateEvent { .. }) if is_repeat => return Err(reused().into()),
+            // Somebody ran the command of this key after the look, on what may have been another state: the next look finds
+            // it, unless its events are where it cannot be found, such as in another stream by now.
+            Err(Error::DuplicateEvent { .. }) | Ok(Some(Appended { repeated: true, .. }))
+                if derived.is_some() && !is_repeat && !was_missed =>
+            {
+                was_missed = true;
+            }
             saved => return Ok(Executed { value, appended: saved? }),
         }
     }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::load::version_of;
 use super::{Aggregate, WrappedAggregate};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::stream_id::{StreamId, TenantId};
 use crate::within::Reach;
 
@@ -27,17 +27,14 @@ impl Key {
         Uuid::new_v5(&self.0, number.to_string().as_bytes())
     }
 
-    /// Refuses a command that emits fewer events than the one that was run with this key. That they are others, or more,
-    /// the store finds.
-    pub(super) async fn check_count<A: Aggregate>(
+    /// Whether a command emits fewer events than the one that was run with this key. That they are others, or more, the
+    /// store finds.
+    pub(super) async fn had_more<A: Aggregate>(
         self,
         aggregate: &WrappedAggregate<A>,
         on: &mut impl Reach,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let next = self.id(aggregate.pending().len());
-        match version_of(aggregate, on, next).await? {
-            Some(_) => Err(Error::DuplicateEvent { event_id: next, stream: aggregate.stream_id.clone() }),
-            None => Ok(()),
-        }
+        Ok(version_of(aggregate, on, next).await?.is_some())
     }
 }

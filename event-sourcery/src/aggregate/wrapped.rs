@@ -46,8 +46,8 @@ impl<A: Aggregate> WrappedAggregate<A> {
         }
     }
 
-    /// Runs a command on it. What it emits waits to be [saved](super::Repository::save). A rejected command leaves neither
-    /// events nor changed state.
+    /// Runs a command on it. What it emits waits to be [saved](super::Repository::save). A command that is rejected,
+    /// or panics, leaves neither events nor changed state.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! Clauses 11.1 to 11.3: aggregates, and the repository that loads and saves them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::ledger::{Noted, Summed, noted, notes, tenant};
@@ -44,6 +46,24 @@ pub(super) async fn clause_11_1_a_rejected_command_leaves_neither_events_nor_cha
     wrapped.execute(Tally::note(4)).unwrap();
     tallies.save(&mut wrapped).await.unwrap();
     assert_eq!(store.numbers(&stream_of(&id)).await, [1, 4]);
+}
+
+pub(super) async fn clause_11_1_a_command_that_panics_leaves_neither_events_nor_changed_state(
+    subject: Subject,
+) {
+    let (store, id) = (subject.store(), tally("1"));
+    let tallies = tallies(&store);
+    let mut wrapped = tallies.load(&id).await.unwrap();
+    wrapped.execute(Tally::note(1)).unwrap();
+    let panicking = |tally: &mut Emitting<Tally>| -> Result<(), TooMuch> {
+        tally.emit(noted(2));
+        panic!("half-way")
+    };
+    let panic = catch_unwind(AssertUnwindSafe(|| wrapped.execute(panicking))).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"half-way"));
+    assert_eq!((wrapped.state(), wrapped.version()), (&Tally { sum: 1, notes: 1 }, 1));
+    tallies.save(&mut wrapped).await.unwrap();
+    assert_eq!(store.numbers(&stream_of(&id)).await, [1]);
 }
 
 pub(super) async fn clause_11_1_a_pure_function_decides_as_well(subject: Subject) {
@@ -149,6 +169,7 @@ pub(super) async fn clause_11_2_the_retries_are_bounded_and_can_be_left_out(subj
         };
         let given_up = tallies(&store).retries(retries).aggregate(&id, command).await;
         assert!(matches!(given_up, Err(CommandError::Store(Error::Conflict { .. }))), "{given_up:?}");
+        assert!(given_up.unwrap_err().is_retryable());
         assert_eq!(calls, expected_calls);
     }
     assert_eq!(store.numbers(&stream).await, [1; 5]);

@@ -358,6 +358,7 @@ macro_rules! __for_each_case {
         aggregates {
             clause_11_1_a_command_sees_the_state_that_its_events_make,
             clause_11_1_a_rejected_command_leaves_neither_events_nor_changed_state,
+            clause_11_1_a_command_that_panics_leaves_neither_events_nor_changed_state,
             clause_11_1_a_pure_function_decides_as_well,
             clause_11_2_an_append_expects_the_version_that_was_loaded,
             clause_11_2_nothing_emitted_means_nothing_written,
@@ -379,6 +380,7 @@ macro_rules! __for_each_case {
         command_keys {
             clause_11_2_a_command_takes_effect_once_for_each_key,
             clause_11_2_a_key_of_another_command_is_refused,
+            clause_11_2_a_key_whose_events_are_in_another_stream_by_now_is_refused,
             clause_11_2_of_one_command_twice_at_once_both_return_what_the_first_one_did,
             clause_11_2_of_one_command_many_times_at_once_one_takes_effect,
         }

@@ -1,10 +1,14 @@
 //! Clause 11.2 where commands are repeated: each takes effect once for its key.
 
+use std::time::Duration;
+
 use super::ledger::tenant;
 use super::subject::Subject;
 use super::tally::{Tally, TooMuch, stream_of, tallies, tally};
 use crate::aggregate::{CommandError, Emitting, Repository};
 use crate::error::Error;
+use crate::event::RawEvent;
+use crate::new_event::NewEvent;
 
 pub(super) async fn clause_11_2_a_command_takes_effect_once_for_each_key(subject: Subject) {
     let (store, id) = (subject.store(), tally("1"));
@@ -34,14 +38,33 @@ pub(super) async fn clause_11_2_a_key_of_another_command_is_refused(subject: Sub
         tallies.aggregate(&id, Tally::note_all(numbers)).idempotency_key("request").await
     };
     keyed(vec![1, 2]).await.unwrap();
-    // Another event; fewer, or none; more.
-    for other in [vec![2, 2], vec![1], vec![], vec![1, 2, 3]] {
+    // Another event; fewer, or none; more; one that is rejected.
+    for other in [vec![2, 2], vec![1], vec![], vec![1, 2, 3], vec![Tally::MOST + 1]] {
         let refused = keyed(other.clone()).await;
-        let is_duplicate = matches!(refused, Err(CommandError::Store(Error::DuplicateEvent { .. })));
-        assert!(is_duplicate, "{other:?}: {refused:?}");
+        let is_reused = matches!(
+            &refused,
+            Err(CommandError::Store(Error::KeyReused { key, stream }))
+                if key == "request" && *stream == stream_of(&id)
+        );
+        assert!(is_reused, "{other:?}: {refused:?}");
     }
     assert!(keyed(vec![1, 2]).await.unwrap().appended.unwrap().repeated);
     assert_eq!(store.numbers(&stream_of(&id)).await, [1, 2]);
+}
+
+/// No look finds them there: the command must not look for ever.
+pub(super) async fn clause_11_2_a_key_whose_events_are_in_another_stream_by_now_is_refused(subject: Subject) {
+    let (store, id, elsewhere) = (subject.store(), tally("1"), tally("2"));
+    let tallies = tallies(&store);
+    let command = || tallies.aggregate(&id, Tally::note(1)).idempotency_key("request");
+    command().await.unwrap();
+    let events = store.load_stream::<RawEvent>(&stream_of(&id)).await.unwrap();
+    store.delete_stream(&stream_of(&id)).await.unwrap();
+    let moved = events.into_iter().map(|event| NewEvent::new(event.event).with_id(event.uuid));
+    store.append(&stream_of(&elsewhere), moved.collect::<Vec<_>>()).await.unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(20), command()).await.unwrap();
+    assert!(matches!(refused, Err(CommandError::Store(Error::DuplicateEvent { .. }))), "{refused:?}");
+    assert!(store.numbers(&stream_of(&id)).await.is_empty());
 }
 
 /// The client of a request that is under way asks again: the second one looks for the key, the first one commits, and the
