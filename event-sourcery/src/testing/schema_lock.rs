@@ -2,8 +2,10 @@
 
 mod compare;
 mod file;
+mod findings;
 mod forms;
 mod grow;
+mod outline;
 mod probe;
 mod shape;
 #[cfg(test)]
@@ -35,7 +37,9 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 /// [`check`](Self::check) fails when
 /// - a sample in the file is not decoded any more, whatever its form: defaults, aliases and upcasters count;
 /// - a stored name is decoded by no type any more, or two types share a name or an alias;
-/// - the types store a form that is not in the file yet. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
+/// - a type writes what it does not read back;
+/// - the types store a form that is not in the file yet: other fields, or the same ones written in another way, with other
+///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete
 ///   by hand.
 ///
@@ -156,7 +160,7 @@ impl SchemaLock {
             ));
         }
         for addition in additions {
-            locked.events.entry(addition.name).or_default().extend(addition.form);
+            locked.add(addition.name, addition.form);
         }
         locked.write(&self.path).map_err(failed)
     }

@@ -1,54 +1,15 @@
 //! The check: whether the types of today read every form that may be stored.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::value::RawValue;
 
 use super::Registered;
 use super::file::{LockFile, LockedForm};
+use super::findings::{Addition, Change, Finding};
 use super::forms::{Form, Forms};
-use crate::error::DecodeError;
+use super::outline::outline;
 use crate::payload;
-
-/// Something that must not be.
-#[derive(Debug)]
-pub(super) enum Finding {
-    SharedName {
-        name: String,
-        owners: [String; 2],
-    },
-    Removed {
-        name: String,
-    },
-    Unreadable {
-        name: String,
-        schema_version: u32,
-        sample: String,
-        reader: &'static str,
-        problem: DecodeError,
-    },
-    Untraced {
-        name: String,
-        owner: &'static str,
-        places: Vec<String>,
-    },
-    BadSample {
-        name: String,
-        schema_version: u32,
-        problem: String,
-    },
-}
-
-/// A form that is not in the file, or a name that only reads what others have written: one that no type reads any more is
-/// found by it.
-#[derive(Debug)]
-pub(super) struct Addition {
-    pub(super) name: String,
-    pub(super) form: Option<LockedForm>,
-    /// The fields of the form before it, of the same event.
-    before: Option<BTreeMap<String, String>>,
-}
 
 /// What a comparison with the file has found.
 #[derive(Debug, Default)]
@@ -130,31 +91,33 @@ impl Comparison {
 
     fn look_for_additions(&mut self, locked: &LockFile, form: &Form, given: &[GivenSample]) {
         let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
-        let mut samples = form.samples(&shape);
+        let samples = match form.samples(&shape) {
+            Ok(samples) => samples,
+            Err(finding) => return self.findings.push(finding),
+        };
         let of_this_form = |(of, version, _): &&GivenSample| of == name && *version == schema_version;
-        let given: Vec<_> = given.iter().filter(of_this_form).collect();
-        samples.extend(given.iter().map(|(_, _, sample)| sample.clone()));
-        let samples: Vec<Box<RawValue>> =
-            samples.into_iter().filter_map(|sample| RawValue::from_string(sample).ok()).collect();
+        let given: Vec<_> = given.iter().filter(of_this_form).map(|(_, _, sample)| sample.clone()).collect();
         let places = shape.untraced();
         // A list of what cannot be traced is sampled as an empty one, which says nothing of its items.
-        if samples.is_empty() || (given.is_empty() && !places.is_empty()) {
+        if given.is_empty() && (samples.is_empty() || !places.is_empty()) {
             let name = name.to_owned();
             self.findings.push(Finding::Untraced { name, owner: form.owner, places });
             return;
         }
-        let (fields, known) = (shape.fields(), locked.events.get(name));
-        let has = |known: &LockedForm, given: &str| {
-            known.samples.iter().any(|sample| payload::equal_json(sample.get(), given))
+        let fields = shape.fields();
+        let known = locked.events.get(name).map_or(&[][..], Vec::as_slice);
+        let has_these_fields =
+            |known: &&LockedForm| known.schema_version == schema_version && known.fields == fields;
+        let change = match (known.iter().find(has_these_fields), known.last()) {
+            (Some(_), _) => Change::Samples,
+            (None, Some(last)) => Change::Fields { before: last.fields.clone() },
+            (None, None) => Change::New,
         };
-        let is_known = |known: &LockedForm| {
-            let is_this_form = known.schema_version == schema_version && known.fields == fields;
-            is_this_form && given.iter().all(|(_, _, sample)| has(known, sample))
-        };
-        if !known.is_some_and(|forms| forms.iter().any(is_known)) {
-            let before = known.and_then(|forms| forms.last()).map(|form| form.fields.clone());
-            let form = Some(LockedForm { schema_version, fields, samples });
-            self.additions.push(Addition { name: name.to_owned(), form, before });
+        let known: Vec<&str> = known.iter().filter(has_these_fields).flat_map(LockedForm::texts).collect();
+        let samples = unknown(&known, samples, given);
+        if !samples.is_empty() {
+            let form = LockedForm { schema_version, fields, samples };
+            self.additions.push(Addition { name: name.to_owned(), form: Some(form), change });
         }
     }
 
@@ -167,7 +130,7 @@ impl Comparison {
                 .iter()
                 .any(|finding| matches!(finding, Finding::Untraced { name: of, .. } if of == name));
             if !locked.events.contains_key(*name) && !is_added && !is_untraced {
-                self.additions.push(Addition { name: (*name).to_owned(), form: None, before: None });
+                self.additions.push(Addition { name: (*name).to_owned(), form: None, change: Change::New });
             }
         }
     }
@@ -183,76 +146,17 @@ fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Find
     })
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SharedName { name, owners: [one, other] } => write!(
-                f,
-                "{name:?} is a name of two events, {one} and {other}: what is stored could be either. Give one of them \
-                 another name, `#[event(name = \"..\")]`, or leave out the alias"
-            ),
-            Self::Removed { name } => write!(
-                f,
-                "{name:?} is decoded by no type any more, and events of it may be stored. Keep its type; or make it an alias, \
-                 `#[event(alias = {name:?})]`, or a split name, `#[event(upcast({name:?} = ..))]`, of what it has become. If \
-                 no store holds such an event, take it out of the file"
-            ),
-            Self::Unreadable { name, schema_version, sample, reader, problem } => write!(
-                f,
-                "{name:?} in form {schema_version} is not read by {reader} any more: {problem}\n    stored, it looks like \
-                 {sample}\n    {}",
-                remedy(problem)
-            ),
-            Self::Untraced { name, owner, places } => write!(
-                f,
-                "{name:?} ({owner}) could not be traced{}: give samples of what it stores, `.sample({name:?}, version, json)`",
-                at(places)
-            ),
-            Self::BadSample { name, schema_version, problem } => {
-                write!(
-                    f,
-                    "the sample that was given for {name:?} in form {schema_version} is not read: {problem}"
-                )
-            }
+/// The samples that a form does not have yet: of those that were made, the ones whose outline is new, since their values are
+/// arbitrary; of those that were given, each.
+fn unknown(known: &[&str], made: Vec<String>, given: Vec<String>) -> Vec<Box<RawValue>> {
+    let outlines: HashSet<String> = known.iter().map(|sample| outline(sample)).collect();
+    let mut samples = made;
+    samples.retain(|sample| !outlines.contains(&outline(sample)));
+    for sample in given {
+        let mut others = known.iter().copied().chain(samples.iter().map(String::as_str));
+        if !others.any(|other| payload::equal_json(other, &sample)) {
+            samples.push(sample);
         }
     }
-}
-
-fn at(places: &[String]) -> String {
-    let named: Vec<_> = places.iter().filter(|place| !place.is_empty()).map(String::as_str).collect();
-    if named.is_empty() { String::new() } else { format!(" at {}", named.join(", ")) }
-}
-
-fn remedy(problem: &DecodeError) -> &'static str {
-    match problem {
-        DecodeError::NewerForm { .. } => {
-            "the file knows a newer form than the types: an upcaster was taken away, and has to stay"
-        }
-        DecodeError::UpcastFailed { .. } => {
-            "mend the upcaster: it has to take every form that was ever stored"
-        }
-        _ => {
-            "give a new field a default, `#[serde(default)]`, a renamed one its former name, `#[serde(alias = \"..\")]`, or \
-             turn the old form into the new one with an upcaster, `#[event(upcast(..))]`"
-        }
-    }
-}
-
-impl fmt::Display for Addition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        let Some(LockedForm { schema_version, fields, .. }) = &self.form else {
-            return write!(f, "{name:?}: a former name, which is still read");
-        };
-        let Some(before) = &self.before else {
-            return write!(f, "{name:?}, form {schema_version}: new");
-        };
-        write!(f, "{name:?}, form {schema_version}: its fields have changed")?;
-        let only_in = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
-            let fields = one.iter().filter(|(name, kind)| other.get(*name) != Some(*kind));
-            fields.map(|(name, kind)| format!("{name}: {kind}")).collect::<Vec<_>>()
-        };
-        only_in(before, fields).iter().try_for_each(|field| write!(f, "\n    - {field}"))?;
-        only_in(fields, before).iter().try_for_each(|field| write!(f, "\n    + {field}"))
-    }
+    samples.into_iter().filter_map(|sample| RawValue::from_string(sample).ok()).collect()
 }

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
+use super::findings::Finding;
 use super::probe::{Probe, Stop, Target};
 use super::shape::Shape;
 use super::trace::trace;
@@ -93,16 +94,20 @@ impl Form {
     }
 
     /// Payloads as this form stores them, made from its shape.
-    pub(super) fn samples(&self, shape: &Shape) -> Vec<String> {
+    pub(super) fn samples(&self, shape: &Shape) -> Result<Vec<String>, Finding> {
         let mut samples = Vec::new();
         for made in shape.samples() {
             // A type may check more than its fields: what it refuses is no sample.
             let Ok(stored) = (self.rewrite)(self.name(), &made) else { continue };
-            if !samples.contains(&stored) && (self.rewrite)(self.name(), &stored).is_ok() {
+            if let Err(problem) = (self.rewrite)(self.name(), &stored) {
+                let (name, schema_version, owner) = (self.name().to_owned(), self.schema_version, self.owner);
+                return Err(Finding::NotReadBack { name, schema_version, sample: stored, owner, problem });
+            }
+            if !samples.contains(&stored) {
                 samples.push(stored);
             }
         }
-        samples
+        Ok(samples)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod shapes;
+mod written;
 
 use std::path::PathBuf;
 
