@@ -1,5 +1,6 @@
 //! The schema lock: a file under version control with the forms in which events may be stored.
 
+mod additions;
 mod compare;
 mod file;
 mod findings;
@@ -7,6 +8,7 @@ mod forms;
 mod grow;
 mod outline;
 mod probe;
+mod sample;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -17,10 +19,11 @@ use std::any::type_name;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use self::compare::{Comparison, GivenSample, compare};
+use self::compare::{Comparison, compare};
 use self::file::LockFile;
 #[doc(hidden)]
 pub use self::forms::{Forms, NotTraced, ReadBySerde, Traced};
+use self::sample::{Rewrite, Sample};
 use crate::error::DecodeError;
 use crate::event::Event;
 
@@ -45,7 +48,8 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 ///
 /// What it does not see: a change of meaning, such as from euros to cents in one field; an integer that became a float; a
 /// field that was renamed and has a default, which loses what was stored (the message shows it as one field less and one
-/// more). And where a type cannot be traced (an untagged enum, an `Event` written by hand), it asks for samples.
+/// more). And where a type cannot be traced (an untagged enum, an `Event` written by hand), it asks for
+/// [samples](Self::sample).
 ///
 /// ```
 /// use event_sourcery::Event;
@@ -74,7 +78,7 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 pub struct SchemaLock {
     path: PathBuf,
     types: Vec<Registered>,
-    samples: Vec<GivenSample>,
+    samples: Vec<Sample>,
 }
 
 /// An event type that takes part.
@@ -84,6 +88,7 @@ struct Registered {
     names: &'static [&'static str],
     forms: fn(&mut Forms),
     decode: fn(&str, u32, &str) -> Result<(), DecodeError>,
+    rewrite: Rewrite,
 }
 
 impl SchemaLock {
@@ -99,14 +104,18 @@ impl SchemaLock {
             names: E::NAMES,
             forms: E::forms,
             decode: |name, schema_version, data| E::decode_stored(name, schema_version, data).map(drop),
+            rewrite: |sample| sample.rewritten::<E>(),
         });
         self
     }
 
-    /// Adds a sample of what is stored under a name, in the form of a version: for a type that cannot be traced, or for a
-    /// case that its samples leave out. It has to be decoded, and goes into the file with the form when that is added.
+    /// Adds a sample of what is stored under a name, in the form of a version: for what cannot be traced, or for a case that
+    /// the lock's own samples leave out, such as a former form of which it does not know. It has to be decoded, and goes into
+    /// the file under its name and version. So does what the type stores of it now, where that looks different.
+    ///
+    /// A type whose `Event` is written by hand needs a sample of each of its names.
     pub fn sample(mut self, name: &str, schema_version: u32, json: &str) -> Self {
-        self.samples.push((name.to_owned(), schema_version, json.to_owned()));
+        self.samples.push(Sample { name: name.to_owned(), schema_version, json: json.to_owned() });
         self
     }
 

@@ -1,15 +1,14 @@
 //! The check: whether the types of today read every form that may be stored.
 
-use std::collections::{BTreeMap, HashSet};
-
-use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Registered;
+use super::additions::{Addition, Change, Current};
 use super::file::{LockFile, LockedForm};
-use super::findings::{Addition, Change, Finding};
+use super::findings::Finding;
 use super::forms::{Form, Forms};
-use super::outline::outline;
-use crate::payload;
+use super::sample::{GivenSamples, Sample};
+use super::shape::Shape;
 
 /// What a comparison with the file has found.
 #[derive(Debug, Default)]
@@ -18,23 +17,23 @@ pub(super) struct Comparison {
     pub(super) additions: Vec<Addition>,
 }
 
-/// A sample that a caller gives for a form: its name, its version, its payload.
-pub(super) type GivenSample = (String, u32, String);
-
-pub(super) fn compare(locked: &LockFile, types: &[Registered], given: &[GivenSample]) -> Comparison {
+pub(super) fn compare(locked: &LockFile, types: &[Registered], given: &[Sample]) -> Comparison {
     let mut forms = Forms::default();
     types.iter().for_each(|registered| (registered.forms)(&mut forms));
-    let mut comparison = Comparison::default();
+    let (samples, findings) = GivenSamples::read(given, types);
+    let mut comparison = Comparison { findings, additions: Vec::new() };
     comparison.look_for_shared_names(&forms);
     comparison.look_for_what_is_not_read(locked, types);
-    comparison.check_given_samples(types, given);
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: Vec<(&str, u32, &str)> = Vec::new();
     for form in &forms.found {
-        if !seen.contains(&(form.name(), form.owner)) {
-            seen.push((form.name(), form.owner));
-            comparison.look_for_additions(locked, form, given);
+        let this = (form.name(), form.schema_version, form.owner);
+        if !seen.contains(&this) {
+            seen.push(this);
+            comparison.look_at_form(locked, form, &samples);
         }
     }
+    comparison.look_for_untraced_names(&forms, &samples);
+    comparison.look_at_samples_of_other_forms(locked, &forms, &samples);
     comparison.look_for_former_names(locked, types);
     comparison
 }
@@ -45,9 +44,10 @@ impl Comparison {
         let of_forms = forms.found.iter().flat_map(|form| {
             form.names.iter().map(move |name| (*name, format!("{} ({})", form.owner, form.name())))
         });
+        let of_untraced = forms.untraced.iter().map(|(name, owner)| (*name, format!("{owner} ({name})")));
         let of_splits = forms.splits.iter().map(|(name, owner)| (*name, format!("{owner} (split)")));
         let mut owners: BTreeMap<&str, String> = BTreeMap::new();
-        for (name, owner) in of_forms.chain(of_splits) {
+        for (name, owner) in of_forms.chain(of_untraced).chain(of_splits) {
             match owners.get(name) {
                 Some(other) if *other != owner => {
                     let owners = [other.clone(), owner];
@@ -73,51 +73,54 @@ impl Comparison {
         }
     }
 
-    fn check_given_samples(&mut self, types: &[Registered], given: &[GivenSample]) {
-        for (name, schema_version, sample) in given {
-            let reader = types.iter().find(|registered| registered.names.contains(&name.as_str()));
-            let problem = match reader {
-                None => Some("no type that was given decodes events of this name".to_owned()),
-                Some(reader) => {
-                    (reader.decode)(name, *schema_version, sample).err().map(|problem| problem.to_string())
-                }
-            };
-            if let Some(problem) = problem {
-                let (name, schema_version) = (name.clone(), *schema_version);
-                self.findings.push(Finding::BadSample { name, schema_version, problem });
+    fn look_at_form(&mut self, locked: &LockFile, form: &Form, samples: &GivenSamples<'_>) {
+        let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
+        let mut written = match form.samples(&shape) {
+            Ok(written) => written,
+            Err(finding) => return self.findings.push(finding),
+        };
+        let (given, written_of_given) = samples.of(name, schema_version);
+        let (is_given, places) = (!given.is_empty() || !written_of_given.is_empty(), shape.untraced());
+        // A list of what cannot be traced is sampled as an empty one, which says nothing of its items.
+        if !is_given && (written.is_empty() || !places.is_empty()) {
+            let name = name.to_owned();
+            return self.findings.push(Finding::Untraced { name, owner: form.owner, places });
+        }
+        written.extend(written_of_given.iter().map(|sample| sample.json.clone()));
+        let current = Current { name, schema_version, fields: shape.fields(), written, given };
+        self.additions.extend(current.addition(locked.forms(name)));
+    }
+
+    /// An event that was written by hand is known by its samples only.
+    fn look_for_untraced_names(&mut self, forms: &Forms, samples: &GivenSamples<'_>) {
+        let names: BTreeSet<_> = forms.untraced.iter().collect();
+        for (name, owner) in names {
+            if samples.iter().all(|sample| sample.name != *name) {
+                self.findings.push(Finding::Untraced { name: (*name).to_owned(), owner, places: Vec::new() });
             }
         }
     }
 
-    fn look_for_additions(&mut self, locked: &LockFile, form: &Form, given: &[GivenSample]) {
-        let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
-        let samples = match form.samples(&shape) {
-            Ok(samples) => samples,
-            Err(finding) => return self.findings.push(finding),
-        };
-        let of_this_form = |(of, version, _): &&GivenSample| of == name && *version == schema_version;
-        let given: Vec<_> = given.iter().filter(of_this_form).map(|(_, _, sample)| sample.clone()).collect();
-        let places = shape.untraced();
-        // A list of what cannot be traced is sampled as an empty one, which says nothing of its items.
-        if given.is_empty() && (samples.is_empty() || !places.is_empty()) {
-            let name = name.to_owned();
-            self.findings.push(Finding::Untraced { name, owner: form.owner, places });
-            return;
+    /// Samples of names and versions that no type has as its current form: they have forms of their own.
+    fn look_at_samples_of_other_forms(
+        &mut self,
+        locked: &LockFile,
+        forms: &Forms,
+        samples: &GivenSamples<'_>,
+    ) {
+        let mut others: BTreeSet<(&str, u32)> =
+            samples.iter().map(|sample| (&*sample.name, sample.schema_version)).collect();
+        for form in &forms.found {
+            others.remove(&(form.name(), form.schema_version));
         }
-        let fields = shape.fields();
-        let known = locked.events.get(name).map_or(&[][..], Vec::as_slice);
-        let has_these_fields =
-            |known: &&LockedForm| known.schema_version == schema_version && known.fields == fields;
-        let change = match (known.iter().find(has_these_fields), known.last()) {
-            (Some(_), _) => Change::Samples,
-            (None, Some(last)) => Change::Fields { before: last.fields.clone() },
-            (None, None) => Change::New,
-        };
-        let known: Vec<&str> = known.iter().filter(has_these_fields).flat_map(LockedForm::texts).collect();
-        let samples = unknown(&known, samples, given);
-        if !samples.is_empty() {
-            let form = LockedForm { schema_version, fields, samples };
-            self.additions.push(Addition { name: name.to_owned(), form: Some(form), change });
+        for (name, schema_version) in others {
+            let known = locked.forms(name);
+            let same_version = known.iter().rfind(|form| form.schema_version == schema_version);
+            let fields = same_version.map_or_else(|| Shape::Untraced.fields(), |form| form.fields.clone());
+            let (given, written) = samples.of(name, schema_version);
+            let written = written.into_iter().map(|sample| sample.json.clone()).collect();
+            let current = Current { name, schema_version, fields, written, given };
+            self.additions.extend(current.addition(known));
         }
     }
 
@@ -144,19 +147,4 @@ fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Find
         let (name, sample) = (name.to_owned(), sample.get().to_owned());
         Some(Finding::Unreadable { name, schema_version, sample, reader: reader.type_name, problem })
     })
-}
-
-/// The samples that a form does not have yet: of those that were made, the ones whose outline is new, since their values are
-/// arbitrary; of those that were given, each.
-fn unknown(known: &[&str], made: Vec<String>, given: Vec<String>) -> Vec<Box<RawValue>> {
-    let outlines: HashSet<String> = known.iter().map(|sample| outline(sample)).collect();
-    let mut samples = made;
-    samples.retain(|sample| !outlines.contains(&outline(sample)));
-    for sample in given {
-        let mut others = known.iter().copied().chain(samples.iter().map(String::as_str));
-        if !others.any(|other| payload::equal_json(other, &sample)) {
-            samples.push(sample);
-        }
-    }
-    samples.into_iter().filter_map(|sample| RawValue::from_string(sample).ok()).collect()
 }

@@ -55,6 +55,11 @@ impl LockFile {
         std::fs::write(path, self.text()).map_err(|error| format!("it cannot be written: {error}"))
     }
 
+    /// The forms of a name, the oldest first.
+    pub(super) fn forms(&self, name: &str) -> &[LockedForm] {
+        self.events.get(name).map_or(&[], Vec::as_slice)
+    }
+
     /// Adds a name, and a form of it; samples of a form that is there already go to it.
     pub(super) fn add(&mut self, name: String, form: Option<LockedForm>) {
         let forms = self.events.entry(name).or_default();

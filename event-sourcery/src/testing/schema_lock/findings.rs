@@ -1,9 +1,8 @@
-//! What a comparison finds, in words that say what to do.
+//! What must not be, in words that say what to do.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::file::LockedForm;
+use super::sample::Sample;
 use crate::error::DecodeError;
 
 /// Something that must not be.
@@ -24,9 +23,7 @@ pub(super) enum Finding {
         problem: DecodeError,
     },
     NotReadBack {
-        name: String,
-        schema_version: u32,
-        sample: String,
+        sample: Sample,
         owner: &'static str,
         problem: String,
     },
@@ -36,31 +33,9 @@ pub(super) enum Finding {
         places: Vec<String>,
     },
     BadSample {
-        name: String,
-        schema_version: u32,
+        sample: Sample,
         problem: String,
     },
-}
-
-/// What is not in the file yet: a form, samples of one, or a name that only reads what others have written. One that no
-/// type reads any more is found by it.
-#[derive(Debug)]
-pub(super) struct Addition {
-    pub(super) name: String,
-    pub(super) form: Option<LockedForm>,
-    pub(super) change: Change,
-}
-
-/// How an event is stored in another way than the file knows.
-#[derive(Debug)]
-pub(super) enum Change {
-    New,
-    /// Its fields were these.
-    Fields {
-        before: BTreeMap<String, String>,
-    },
-    /// The fields are the same, what is written is not.
-    Samples,
 }
 
 impl fmt::Display for Finding {
@@ -83,10 +58,10 @@ impl fmt::Display for Finding {
                  {sample}\n    {}",
                 remedy(problem)
             ),
-            Self::NotReadBack { name, schema_version, sample, owner, problem } => write!(
+            Self::NotReadBack { sample: Sample { name, schema_version, json }, owner, problem } => write!(
                 f,
                 "{name:?} in form {schema_version} is written by {owner}, which does not read it back: {problem}\n    stored, \
-                 it looks like {sample}\n    give a field that may be left out a default, `#[serde(default)]`, and let \
+                 it looks like {json}\n    give a field that may be left out a default, `#[serde(default)]`, and let \
                  `Deserialize` take all that `Serialize` writes"
             ),
             Self::Untraced { name, owner, places } => write!(
@@ -94,11 +69,9 @@ impl fmt::Display for Finding {
                 "{name:?} ({owner}) could not be traced{}: give samples of what it stores, `.sample({name:?}, version, json)`",
                 at(places)
             ),
-            Self::BadSample { name, schema_version, problem } => {
-                write!(
-                    f,
-                    "the sample that was given for {name:?} in form {schema_version} is not read: {problem}"
-                )
+            Self::BadSample { sample: Sample { name, schema_version, json }, problem } => {
+                let given = format!("the sample that was given for {name:?} in form {schema_version}");
+                write!(f, "{given} is not read: {problem}\n    it is {json}")
             }
         }
     }
@@ -122,33 +95,4 @@ fn remedy(problem: &DecodeError) -> &'static str {
              turn the old form into the new one with an upcaster, `#[event(upcast(..))]`"
         }
     }
-}
-
-impl fmt::Display for Addition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        let Some(LockedForm { schema_version, fields, samples }) = &self.form else {
-            return write!(f, "{name:?}: a former name, which is still read");
-        };
-        write!(f, "{name:?}, form {schema_version}: ")?;
-        match &self.change {
-            Change::New => f.write_str("new"),
-            Change::Fields { before } => {
-                f.write_str("its fields have changed")?;
-                only_in(before, fields).try_for_each(|(name, kind)| write!(f, "\n    - {name}: {kind}"))?;
-                only_in(fields, before).try_for_each(|(name, kind)| write!(f, "\n    + {name}: {kind}"))
-            }
-            Change::Samples => {
-                f.write_str("it is written in another way than before")?;
-                samples.iter().try_for_each(|sample| write!(f, "\n    + {sample}"))
-            }
-        }
-    }
-}
-
-fn only_in<'f>(
-    one: &'f BTreeMap<String, String>,
-    other: &'f BTreeMap<String, String>,
-) -> impl Iterator<Item = (&'f String, &'f String)> {
-    one.iter().filter(|(name, kind)| other.get(*name) != Some(*kind))
 }

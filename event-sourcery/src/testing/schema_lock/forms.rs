@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::findings::Finding;
 use super::probe::{Probe, Stop, Target};
+use super::sample::{Rewrite, Sample};
 use super::shape::Shape;
 use super::trace::trace;
 use crate::derive_support::deserialize_variant;
@@ -17,6 +18,8 @@ use crate::event::Event;
 #[derive(Debug, Default)]
 pub struct Forms {
     pub(super) found: Vec<Form>,
+    /// Names of events whose payloads cannot be traced, each with its type.
+    pub(super) untraced: Vec<(&'static str, &'static str)>,
     /// Former names that are split, each with the type that splits it.
     pub(super) splits: Vec<(&'static str, &'static str)>,
 }
@@ -30,8 +33,7 @@ pub(super) struct Form {
     pub(super) names: &'static [&'static str],
     pub(super) schema_version: u32,
     shape: ShapeOf,
-    /// Decodes a payload of this form, and encodes it as it would be stored.
-    pub(super) rewrite: fn(&str, &str) -> Result<String, String>,
+    rewrite: Rewrite,
 }
 
 #[derive(Clone, Copy)]
@@ -39,7 +41,6 @@ enum ShapeOf {
     Fields(fn(Probe<'_>) -> Result<(), Stop>),
     Variant(fn(u32, Probe<'_>) -> Result<(), Stop>, u32),
     NoFields,
-    Untraced,
 }
 
 impl fmt::Debug for Form {
@@ -52,10 +53,7 @@ impl fmt::Debug for Form {
 impl Forms {
     /// A type whose `Event` was written by hand: its payloads cannot be traced.
     pub fn written_by_hand<E: Event>(&mut self) {
-        // Each of its names may stand for a payload of its own.
-        for names in E::NAMES.chunks(1) {
-            self.add::<E>(names, 1, ShapeOf::Untraced);
-        }
+        self.untraced.extend(E::NAMES.iter().map(|name| (*name, type_name::<E>())));
     }
 
     /// An event without fields.
@@ -69,10 +67,7 @@ impl Forms {
     }
 
     fn add<E: Event>(&mut self, names: &'static [&'static str], schema_version: u32, shape: ShapeOf) {
-        let rewrite = |name: &str, data: &str| {
-            let event = E::decode(name, data).map_err(|problem| problem.to_string())?;
-            event.encode().map_err(|problem| problem.to_string())
-        };
+        let rewrite = |sample: &Sample| sample.rewritten::<E>();
         self.found.push(Form { owner: type_name::<E>(), names, schema_version, shape, rewrite });
     }
 }
@@ -89,22 +84,19 @@ impl Form {
             ShapeOf::Fields(fields) => trace_with(&|probe| fields(probe)),
             ShapeOf::Variant(variant, index) => trace_with(&|probe| variant(index, probe)),
             ShapeOf::NoFields => Shape::Object(Vec::new()),
-            ShapeOf::Untraced => Shape::Untraced,
         }
     }
 
     /// Payloads as this form stores them, made from its shape.
     pub(super) fn samples(&self, shape: &Shape) -> Result<Vec<String>, Finding> {
         let mut samples = Vec::new();
-        for made in shape.samples() {
+        for json in shape.samples() {
+            let made = Sample { name: self.name().to_owned(), schema_version: self.schema_version, json };
             // A type may check more than its fields: what it refuses is no sample.
-            let Ok(stored) = (self.rewrite)(self.name(), &made) else { continue };
-            if let Err(problem) = (self.rewrite)(self.name(), &stored) {
-                let (name, schema_version, owner) = (self.name().to_owned(), self.schema_version, self.owner);
-                return Err(Finding::NotReadBack { name, schema_version, sample: stored, owner, problem });
-            }
-            if !samples.contains(&stored) {
-                samples.push(stored);
+            let Ok(stored) = (self.rewrite)(&made) else { continue };
+            let Sample { json, .. } = stored.read_back(self.rewrite, self.owner)?;
+            if !samples.contains(&json) {
+                samples.push(json);
             }
         }
         Ok(samples)

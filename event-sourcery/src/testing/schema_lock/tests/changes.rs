@@ -260,7 +260,7 @@ fn a_split_keeps_a_name_that_is_gone() {
 
 #[test]
 fn a_file_that_is_not_there_is_written_only_on_request() {
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
+    let lock = Lock::missing();
     let message = lock.with::<first::Paid>().run(false).unwrap_err();
     assert!(
         message.contains("is not there yet") && message.contains("EVENT_SOURCERY_UPDATE_LOCK=1"),

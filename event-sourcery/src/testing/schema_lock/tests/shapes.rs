@@ -6,7 +6,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Lock;
 use crate::Event;
-use crate::testing::SchemaLock;
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(crate = "crate")]
@@ -187,63 +186,6 @@ fn a_former_name_that_was_there_before_the_file_may_not_go() {
     assert!(message.contains("\"Settled\""), "{message}");
 }
 
-#[derive(Event, Serialize, Deserialize)]
-#[event(crate = "crate")]
-struct Guarded {
-    code: Code,
-    note: String,
-}
-
-/// A text that nobody guesses.
-#[derive(Serialize)]
-struct Code(String);
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = String::deserialize(deserializer)?;
-        if code == "open sesame" { Ok(Self(code)) } else { Err(serde::de::Error::custom("not the code")) }
-    }
-}
-
-#[test]
-fn what_cannot_be_traced_is_named_and_takes_samples() {
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
-    let message = lock.with::<Guarded>().run(true).unwrap_err();
-    assert!(message.contains("\"Guarded\"") && message.contains("could not be traced at code"), "{message}");
-    assert!(!lock.0.exists());
-
-    let with = |sample: &str| SchemaLock::new(&lock.0).events::<Guarded>().sample("Guarded", 1, sample);
-    let message = with(r#"{"code":"sesame","note":""}"#).run(true).unwrap_err();
-    assert!(message.contains("not the code"), "{message}");
-    with(r#"{"code":"open sesame","note":""}"#).run(true).unwrap();
-    with(r#"{"code":"open sesame","note":""}"#).run(false).unwrap();
-    assert!(lock.text().contains(r#""note": "text""#), "one field hides no other: {}", lock.text());
-}
-
-#[test]
-fn an_event_written_by_hand_asks_for_samples() {
-    struct ByHand;
-    impl Event for ByHand {
-        const NAMES: &'static [&'static str] = &["ByHand"];
-
-        fn event_name(&self) -> std::borrow::Cow<'static, str> {
-            "ByHand".into()
-        }
-
-        fn encode(&self) -> Result<String, crate::PayloadError> {
-            Ok("{}".to_owned())
-        }
-
-        fn decode(_: &str, _: &str) -> Result<Self, crate::DecodeError> {
-            Ok(Self)
-        }
-    }
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
-    let message = lock.with::<ByHand>().run(true).unwrap_err();
-    assert!(message.contains("could not be traced: give samples"), "{message}");
-    lock.with::<ByHand>().sample("ByHand", 1, "{}").run(true).unwrap();
-}
-
 #[test]
 fn an_order_of_types_or_variants_makes_no_difference() {
     #[derive(Event, Serialize, Deserialize)]
@@ -261,36 +203,4 @@ fn an_order_of_types_or_variants_makes_no_difference() {
         },
     }
     Lock::of::<Invoice>().is_kept_by::<Turned>();
-}
-
-/// An empty list of them, or none, would say nothing of what they look like.
-#[test]
-fn what_cannot_be_traced_asks_for_samples_wherever_it_stands() {
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Line {
-        Item { sku: String, pieces: u32 },
-        Discount { percent: u8 },
-    }
-
-    #[derive(Event, Serialize, Deserialize)]
-    #[event(crate = "crate")]
-    struct Ordered {
-        lines: Vec<Line>,
-    }
-
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
-    let message = lock.with::<Ordered>().run(true).unwrap_err();
-    assert!(message.contains("could not be traced at lines"), "{message}");
-    let sample = r#"{"lines":[{"sku":"1","pieces":2},{"percent":3}]}"#;
-    lock.with::<Ordered>().sample("Ordered", 1, sample).run(true).unwrap();
-    assert!(lock.text().contains("percent"), "{}", lock.text());
-
-    // Another sample is another thing to be kept readable.
-    let more = r#"{"lines":[{"percent":255}]}"#;
-    let with_more = || lock.with::<Ordered>().sample("Ordered", 1, sample).sample("Ordered", 1, more);
-    assert!(with_more().run(false).is_err());
-    with_more().run(true).unwrap();
-    with_more().run(false).unwrap();
-    assert!(lock.text().contains("255"), "{}", lock.text());
 }
