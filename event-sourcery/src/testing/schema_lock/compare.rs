@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::Registered;
 use super::additions::{Addition, Change, Current};
 use super::file::{LockFile, LockedForm};
@@ -80,9 +82,10 @@ impl Comparison {
             Err(finding) => return self.findings.push(finding),
         };
         let (given, written_of_given) = samples.of(name, schema_version);
-        let (is_given, places) = (!given.is_empty() || !written_of_given.is_empty(), shape.untraced());
-        // A list of what cannot be traced is sampled as an empty one, which says nothing of its items.
-        if !is_given && (written.is_empty() || !places.is_empty()) {
+        let payloads: Vec<Value> =
+            given.iter().chain(&written_of_given).filter_map(|sample| sample.value()).collect();
+        let places = shape.not_covered(&payloads.iter().collect::<Vec<_>>());
+        if !places.is_empty() || (written.is_empty() && payloads.is_empty()) {
             let name = name.to_owned();
             return self.findings.push(Finding::Untraced { name, owner: form.owner, places });
         }

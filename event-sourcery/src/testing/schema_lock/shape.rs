@@ -56,29 +56,6 @@ impl Shape {
         }
     }
 
-    /// The places that could not be traced.
-    pub(super) fn untraced(&self) -> Vec<String> {
-        let within = |name: &str, shape: &Self| {
-            let below = shape.untraced().into_iter();
-            below
-                .map(|place| if place.is_empty() { name.to_owned() } else { format!("{name}.{place}") })
-                .collect()
-        };
-        let places: Vec<Vec<String>> = match self {
-            Self::Untraced => vec![vec![String::new()]],
-            Self::Leaf { .. } | Self::Again(_) => Vec::new(),
-            Self::Optional(inner) | Self::List(inner) => vec![inner.untraced()],
-            Self::Map { value, .. } => vec![within("{}", value)],
-            Self::Tuple(shapes) | Self::OneOf(shapes) => shapes.iter().map(Self::untraced).collect(),
-            Self::Object(fields) => fields.iter().map(|field| within(&field.name, &field.shape)).collect(),
-            Self::Choice(variants) => {
-                let contents = variants.iter().filter_map(|(name, shape)| Some((name, shape.as_ref()?)));
-                contents.map(|(name, shape)| within(name, shape)).collect()
-            }
-        };
-        places.concat()
-    }
-
     fn text(&self) -> String {
         let joined = |texts: Vec<String>, by: &str| texts.join(by);
         match self {

@@ -82,6 +82,46 @@ fn what_cannot_be_traced_asks_for_samples_wherever_it_stands() {
     assert!(lock.text().contains("255"), "{}", lock.text());
 }
 
+/// Every place of its own: a sample of one says nothing of another.
+#[test]
+fn a_sample_stands_for_the_places_that_it_reaches() {
+    #[derive(Serialize, Deserialize)]
+    enum Method {
+        Cash,
+        Card(Code),
+        Transfer { from: Code, note: Option<Code> },
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Paid {
+        by: Vec<Method>,
+        #[serde(default, rename = "voucher", alias = "coupon")]
+        voucher: Option<Code>,
+    }
+
+    let lock = Lock::missing();
+    let refuses = |samples: &[&str], places: &str| {
+        let samples: Vec<_> = samples.iter().map(|sample| ("Paid", 1, *sample)).collect();
+        let message = check::<Paid>(&lock, &samples, true).unwrap_err();
+        assert!(message.contains(&format!("traced at {places}: give samples")), "{message}");
+    };
+    refuses(&[], "by.Card, by.Transfer.from, by.Transfer.note, voucher");
+    let nothing = r#"{"by":["Cash"],"voucher":null}"#;
+    refuses(&[nothing], "by.Card, by.Transfer.from, by.Transfer.note, voucher");
+    let card = r#"{"by":["Cash",{"Card":"open sesame"}]}"#;
+    refuses(&[card, nothing], "by.Transfer.from, by.Transfer.note, voucher");
+    // It is written under its own name.
+    let coupon = r#"{"by":[],"coupon":"open sesame"}"#;
+    refuses(&[card, coupon], "by.Transfer.from, by.Transfer.note");
+    let transfer = r#"{"by":[{"Transfer":{"from":"open sesame","note":null}}]}"#;
+    refuses(&[card, coupon, transfer], "by.Transfer.note");
+    let noted = r#"{"by":[{"Transfer":{"from":"open sesame","note":"open sesame"}}]}"#;
+    let all = [card, coupon, noted].map(|sample| ("Paid", 1, sample));
+    check::<Paid>(&lock, &all, true).unwrap();
+    check::<Paid>(&lock, &all, false).unwrap();
+}
+
 /// An event written by hand, with a form that `READS` may leave out.
 #[derive(Debug)]
 struct ByHand<const READS: u32, const WRITES: u32>;
