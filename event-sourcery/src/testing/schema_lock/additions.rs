@@ -56,8 +56,8 @@ impl Current<'_> {
             Some(last) if last.fields != self.fields => Change::Fields { before: last.fields.clone() },
             _ => Change::New,
         };
-        let mut samples: Vec<&str> = Vec::new();
-        for sample in written.into_iter().chain(self.given.iter().map(|sample| &*sample.json)) {
+        let mut samples = written;
+        for sample in self.given.iter().map(|sample| &*sample.json) {
             if !texts.iter().chain(&samples).any(|other| payload::equal_json(other, sample)) {
                 samples.push(sample);
             }
@@ -78,8 +78,9 @@ impl Current<'_> {
     /// What is written and has an outline that is new. The values mean nothing.
     fn of_new_outlines(&self, known: &[&str]) -> Vec<&str> {
         let known: HashSet<String> = known.iter().map(|sample| outline(sample)).collect();
+        let mut seen = HashSet::new();
         let written = self.written.iter().map(String::as_str);
-        written.filter(|sample| !known.contains(&outline(sample))).collect()
+        written.filter(|sample| seen.insert(*sample) && !known.contains(&outline(sample))).collect()
     }
 }
 

@@ -1,11 +1,8 @@
 //! The shape of a payload, as its type reads it, and the samples that are made from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::trace::quoted;
-
-/// The most samples of one form.
-const MOST_SAMPLES: usize = 512;
 
 /// What a type reads at one place.
 #[derive(Debug, Clone)]
@@ -83,17 +80,13 @@ impl Shape {
 
     /// Samples in which every value, variant and option occurs, and one with only what is required.
     pub(super) fn samples(&self) -> Vec<String> {
-        let mut samples: Vec<String> = Vec::new();
-        let all = (0..self.count().min(MOST_SAMPLES)).map(|round| self.sample(round));
-        for sample in all.chain([self.least()]).flatten() {
-            if !samples.contains(&sample) {
-                samples.push(sample);
-            }
-        }
-        samples
+        let all = (0..self.count()).map(|round| self.sample(round));
+        let mut seen = HashSet::new();
+        let samples = all.chain([self.least()]).flatten();
+        samples.filter(|sample| seen.insert(sample.clone())).collect()
     }
 
-    /// In how many rounds everything occurs.
+    /// In how many rounds everything occurs: no more than there are values at all of its places.
     fn count(&self) -> usize {
         match self {
             Self::Leaf { values, .. } => values.len(),

@@ -204,3 +204,35 @@ fn an_order_of_types_or_variants_makes_no_difference() {
     }
     Lock::of::<Invoice>().is_kept_by::<Turned>();
 }
+
+/// An enum with a variant for each digit.
+macro_rules! digits {
+    ($name:ident $(($content:ident))?) => {
+        #[derive(Serialize, Deserialize)]
+        enum $name {
+            D0$(($content))?, D1$(($content))?, D2$(($content))?, D3$(($content))?, D4$(($content))?,
+            D5$(($content))?, D6$(($content))?, D7$(($content))?, D8$(($content))?, D9$(($content))?,
+        }
+    };
+}
+
+/// Each may be stored, so each has to stay.
+#[test]
+fn of_very_many_variants_each_has_a_sample() {
+    digits!(Units);
+    digits!(Tens(Units));
+    digits!(Hundreds(Tens));
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Counted {
+        number: Hundreds,
+        digit: Units,
+    }
+
+    let text = Lock::of::<Counted>().text();
+    assert_eq!(text.matches(r#"{"number":"#).count(), 1000, "{text}");
+    for number in [r#"{"D0":{"D0":"D0"}}"#, r#"{"D5":{"D1":"D2"}}"#, r#"{"D9":{"D9":"D9"}}"#] {
+        assert!(text.contains(number), "{number} is missing");
+    }
+}
