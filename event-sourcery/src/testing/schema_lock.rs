@@ -1,12 +1,12 @@
 //! The schema lock: a file under version control with the forms in which events may be stored.
 
 mod additions;
+mod buffered;
 mod compare;
 mod coverage;
 mod file;
 mod findings;
 mod forms;
-mod grow;
 mod outline;
 mod probe;
 mod sample;
@@ -15,6 +15,7 @@ mod shape;
 mod tests;
 mod texts;
 mod trace;
+mod unserved;
 
 use std::any::type_name;
 use std::fmt::Display;
@@ -46,6 +47,9 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 ///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete
 ///   by hand.
+///
+/// Inside enums with `#[serde(tag = "..")]` and structs with `#[serde(flatten)]`, an optional field is found by what is written.
+/// One that is left out when it is empty is not: give a [sample](Self::sample) that has it.
 ///
 /// What it does not see: a change of meaning, such as from euros to cents in one field; an integer that became a float; a
 /// field that was renamed and has a default, which loses what was stored (the message shows it as one field less and one

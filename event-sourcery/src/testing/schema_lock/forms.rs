@@ -1,6 +1,7 @@
 //! What event types tell about the forms that they store.
 
 use std::any::type_name;
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,8 +12,12 @@ use super::probe::{Probe, Stop, Target};
 use super::sample::{Rewrite, Sample};
 use super::shape::Shape;
 use super::trace::trace;
+use super::unserved::Unserved;
 use crate::derive_support::deserialize_variant;
 use crate::event::Event;
+
+/// How far fields are followed that show up in what is written, one within the other.
+const DEEPEST: usize = 2;
 
 /// What event types tell about the forms that they store. The derive calls it.
 #[derive(Debug, Default)]
@@ -87,19 +92,39 @@ impl Form {
         }
     }
 
-    /// Payloads as this form stores them, made from its shape.
+    /// Payloads as this form stores them: those that are made from its shape, and what shows up in them.
     pub(super) fn samples(&self, shape: &Shape) -> Result<Vec<String>, Finding> {
         let mut samples = Vec::new();
-        for json in shape.samples() {
-            let made = Sample { name: self.name().to_owned(), schema_version: self.schema_version, json };
-            // A type may check more than its fields: what it refuses is no sample.
-            let Ok(stored) = (self.rewrite)(&made) else { continue };
-            let Sample { json, .. } = stored.read_back(self.rewrite, self.owner)?;
-            if !samples.contains(&json) {
-                samples.push(json);
+        let takes = |json: &str| self.rewrite(json).map(drop);
+        let mut unserved = Unserved::new(&takes);
+        let mut made = shape.samples();
+        for depth in 0..=DEEPEST {
+            let mut filled = Vec::new();
+            for json in made {
+                let Some(stored) = self.stored(&json)? else { continue };
+                if depth < DEEPEST {
+                    filled.extend(unserved.filled(&json, &stored));
+                }
+                samples.push(stored);
             }
+            made = filled;
         }
+        // Nothing shows up in this one that the trace does not know.
+        samples.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
+        let mut seen = HashSet::new();
+        samples.retain(|sample| seen.insert(sample.clone()));
         Ok(samples)
+    }
+
+    /// What is stored of a payload. A type may check more than its fields: what it refuses is no sample.
+    fn stored(&self, json: &str) -> Result<Option<String>, Finding> {
+        let Ok(stored) = self.rewrite(json) else { return Ok(None) };
+        Ok(Some(stored.read_back(self.rewrite, self.owner)?.json))
+    }
+
+    fn rewrite(&self, json: &str) -> Result<Sample, String> {
+        let (name, json) = (self.name().to_owned(), json.to_owned());
+        (self.rewrite)(&Sample { name, schema_version: self.schema_version, json })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the lock lets pass and what it refuses, each with a type as it was and as it is.
 
+mod buffered;
 mod changes;
 mod given;
 mod shapes;

@@ -1,9 +1,8 @@
 //! Finds out what a type reads, place by place.
 
-use super::grow;
+use super::buffered;
 use super::probe::{Request, Step, Target, request, takes};
 use super::shape::{Field, Shape, object};
-use super::texts;
 
 /// The deepest nesting that is looked into.
 const DEEPEST: usize = 24;
@@ -29,7 +28,9 @@ impl Tracer<'_> {
         if path.len() > DEEPEST {
             return Shape::Untraced;
         }
-        let Some(request) = request(self.target, path) else { return self.any(path) };
+        // A JSON value, a number that is also read from a text, or one of serde's forms of an enum.
+        let any = |tracer: &Self, path: &[Step]| buffered::value(&|text| tracer.takes(path, text));
+        let Some(request) = request(self.target, path) else { return any(self, path) };
         match request {
             Request::Bool => Shape::leaf("bool", self.taken(path, ["true", "false"])),
             Request::Integer { kind, most, least } => {
@@ -44,7 +45,7 @@ impl Tracer<'_> {
                 Shape::leaf(kind, self.taken(path, ["1.5", "-1.5", "0.5", "1e30", "0.0", "1.0"]))
             }
             Request::Char => Shape::leaf("char", self.taken(path, ["\"x\"", "\"X\"", "\"1\""])),
-            Request::Text => self.text(path),
+            Request::Text => buffered::text(&|text| self.takes(path, text)),
             Request::Bytes => Shape::leaf("bytes", self.taken(path, ["[1,255]", "\"text\"", "[]"])),
             Request::Unit => Shape::leaf("null", self.taken(path, ["null"])),
             Request::Option => Shape::Optional(Box::new(self.below(path, Step::Some))),
@@ -56,7 +57,7 @@ impl Tracer<'_> {
             Request::Enum(name, variants) => {
                 self.inside(name, variants, |tracer| tracer.choice(path, variants))
             }
-            Request::Any => self.any(path),
+            Request::Any => any(self, path),
         }
     }
 
@@ -85,8 +86,7 @@ impl Tracer<'_> {
 
     /// Those of the values that are taken.
     fn taken<'v>(&self, path: &[Step], values: impl IntoIterator<Item = &'v str>) -> Vec<String> {
-        let taken = values.into_iter().filter(|value| self.takes(path, value).is_ok());
-        taken.map(str::to_owned).collect()
+        buffered::taken(&|text| self.takes(path, text), values)
     }
 
     fn takes(&self, path: &[Step], text: &str) -> Result<(), String> {
@@ -96,37 +96,6 @@ impl Tracer<'_> {
                 takes(self.target, before, &format!("{{{}:{text}}}", quoted(name)))
             }
             path => takes(self.target, path, text),
-        }
-    }
-
-    fn text(&self, path: &[Step]) -> Shape {
-        if self.takes(path, &quoted(texts::PLAIN)).is_ok() {
-            return Shape::leaf("text", vec![quoted(texts::PLAIN)]);
-        }
-        let numbers = self.taken_texts(path, texts::NUMBERS);
-        let mut values = numbers;
-        // One of a kind is enough: what reads a date in one way mostly reads it in others.
-        values.extend(self.taken_texts(path, texts::OTHERS).into_iter().take(3));
-        let kind = values.first().map_or_else(String::new, |first| format!("text like {first}"));
-        Shape::leaf(kind, values)
-    }
-
-    fn taken_texts(&self, path: &[Step], texts: &[&str]) -> Vec<String> {
-        let quoted: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-        self.taken(path, quoted.iter().map(String::as_str))
-    }
-
-    /// What asks for anything: a JSON value, a number that is also read from a text, or one of serde's forms of an enum.
-    fn any(&self, path: &[Step]) -> Shape {
-        let plain = quoted(texts::PLAIN);
-        let values = self.taken(path, [&*plain, "1", "1.5", "true", "[]", "{}", "null"]);
-        if values.contains(&plain) {
-            return Shape::leaf("any", values);
-        }
-        match grow::object(&|text| self.takes(path, text)) {
-            Some(shape) => shape,
-            None if values.is_empty() => self.text(path),
-            None => Shape::leaf("any", [values, self.taken_texts(path, texts::NUMBERS)].concat()),
         }
     }
 
@@ -144,7 +113,7 @@ impl Tracer<'_> {
     /// A map, or a struct with a flattened field, which reads as one and names its other fields only when they are missing.
     fn map(&mut self, path: &mut Vec<Step>) -> Shape {
         if self.takes(path, "{}").is_err()
-            && let Some(grown) = grow::object(&|text| self.takes(path, text))
+            && let Some(grown) = buffered::object(&|text| self.takes(path, text))
         {
             return grown;
         }
