@@ -118,9 +118,10 @@ impl SchemaLock {
     /// the lock's own samples leave out, such as a former form of which it does not know. It has to be decoded, and goes into
     /// the file under its name and version. So does what the type stores of it now, where that looks different.
     ///
-    /// A place that cannot be traced needs a value there in one of the samples. What the type takes there the lock cannot
-    /// see: of an untagged enum, give a sample of each variant. A type whose `Event` is written by hand needs a sample of
-    /// each of its names.
+    /// A place that cannot be traced needs a value there in one of the samples; it goes with all that the other places may
+    /// hold. What else the type takes there the lock cannot see: of an untagged enum, give a sample of each variant. A variant
+    /// that the type refuses in every sample of the lock, because it checks its fields together, needs one as well, and a type
+    /// whose `Event` is written by hand one for each of its names.
     pub fn sample(mut self, name: &str, schema_version: u32, json: &str) -> Self {
         self.samples.push(Sample { name: name.to_owned(), schema_version, json: json.to_owned() });
         self

@@ -77,20 +77,27 @@ impl Comparison {
 
     fn look_at_form(&mut self, locked: &LockFile, form: &Form, samples: &GivenSamples<'_>) {
         let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
-        let mut written = match form.samples(&shape) {
-            Ok(written) => written,
+        let fields = shape.fields();
+        let (given, written_of_given) = samples.of(name, schema_version);
+        let mut payloads: Vec<Value> =
+            given.iter().chain(&written_of_given).filter_map(|sample| parsed(&sample.json)).collect();
+        let shape = shape.filled(&payloads.iter().collect::<Vec<_>>());
+        let mut made = match form.samples(&shape) {
+            Ok(made) => made,
             Err(finding) => return self.findings.push(finding),
         };
-        let (given, written_of_given) = samples.of(name, schema_version);
-        let payloads: Vec<Value> =
-            given.iter().chain(&written_of_given).filter_map(|sample| sample.value()).collect();
-        let places = shape.not_covered(&payloads.iter().collect::<Vec<_>>());
-        if !places.is_empty() || (written.is_empty() && payloads.is_empty()) {
+        payloads.extend(made.served.iter().filter_map(|served| parsed(served)));
+        let mut places = shape.untraced();
+        if places.is_empty() {
+            // A type may refuse what is made of values that it takes one by one.
+            places = shape.missing_variants(&payloads.iter().collect::<Vec<_>>());
+        }
+        if !places.is_empty() || payloads.is_empty() {
             let name = name.to_owned();
             return self.findings.push(Finding::Untraced { name, owner: form.owner, places });
         }
-        written.extend(written_of_given.iter().map(|sample| sample.json.clone()));
-        let current = Current { name, schema_version, fields: shape.fields(), written, given };
+        made.stored.extend(written_of_given.iter().map(|sample| sample.json.clone()));
+        let current = Current { name, schema_version, fields, written: made.stored, given };
         self.additions.extend(current.addition(locked.forms(name)));
     }
 
@@ -150,4 +157,8 @@ fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Find
         let (name, sample) = (name.to_owned(), sample.get().to_owned());
         Some(Finding::Unreadable { name, schema_version, sample, reader: reader.type_name, problem })
     })
+}
+
+fn parsed(json: &str) -> Option<Value> {
+    serde_json::from_str(json).ok()
 }

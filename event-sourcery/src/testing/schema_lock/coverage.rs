@@ -1,42 +1,92 @@
-//! Which of the places that could not be traced are shown by samples.
+//! What samples show of a shape: values for the places that could not be traced, and variants that occur.
 
 use serde_json::Value;
 
-use super::shape::Shape;
+use super::shape::{Field, Shape};
+use super::trace::quoted;
 
 impl Shape {
-    /// The places that could not be traced, and at which none of these payloads has a value.
-    pub(super) fn not_covered(&self, payloads: &[&Value]) -> Vec<String> {
+    /// This shape with the values that payloads have where it could not be traced.
+    pub(super) fn filled(self, payloads: &[&Value]) -> Self {
+        let boxed = |shape: Box<Self>, payloads: Vec<&Value>| Box::new(shape.filled(&payloads));
         match self {
-            Self::Untraced if payloads.is_empty() => vec![String::new()],
-            Self::Untraced | Self::Leaf { .. } | Self::Again(_) => Vec::new(),
-            Self::Optional(inner) => inner.not_covered(&which(payloads, |value| !value.is_null())),
-            Self::List(inner) => inner.not_covered(&below(payloads, items)),
-            Self::Map { value, .. } => within("{}", value, &below(payloads, entries)),
-            Self::Tuple(shapes) => {
-                let item = |(place, shape): (usize, &Self)| shape.not_covered(&at(payloads, place));
-                shapes.iter().enumerate().flat_map(item).collect()
+            Self::Untraced => Self::leaf("given", payloads.iter().map(ToString::to_string).collect()),
+            Self::Leaf { .. } | Self::Again(_) => self,
+            Self::Optional(inner) => Self::Optional(boxed(inner, present(payloads))),
+            Self::List(inner) => Self::List(boxed(inner, items(payloads))),
+            Self::Map { key, mut keys, value } => {
+                if keys.is_empty() {
+                    let given = payloads.iter().filter_map(|payload| payload.as_object());
+                    keys = given.flat_map(|entries| entries.keys().map(|key| quoted(key))).collect();
+                }
+                Self::Map { key, keys, value: boxed(value, entries(payloads)) }
             }
-            Self::OneOf(shapes) => shapes.iter().flat_map(|shape| shape.not_covered(payloads)).collect(),
+            Self::Tuple(shapes) => {
+                let shapes = shapes.into_iter().enumerate();
+                Self::Tuple(shapes.map(|(place, shape)| shape.filled(&at(payloads, place))).collect())
+            }
+            Self::OneOf(shapes) => {
+                Self::OneOf(shapes.into_iter().map(|shape| shape.filled(payloads)).collect())
+            }
             Self::Object(fields) => {
-                let fields = fields.iter().map(|field| (&*field.name, &field.shape));
-                fields.flat_map(|(name, shape)| within(name, shape, &at(payloads, name))).collect()
+                let fill = |field: Field| {
+                    let shape = field.shape.filled(&at(payloads, &*field.name));
+                    Field { shape, ..field }
+                };
+                Self::Object(fields.into_iter().map(fill).collect())
             }
             Self::Choice(variants) => {
-                let contents = variants.iter().filter_map(|(name, shape)| Some((*name, shape.as_ref()?)));
-                contents.flat_map(|(name, shape)| within(name, shape, &at(payloads, name))).collect()
+                let fill = |(name, content): (&'static str, Option<Self>)| {
+                    (name, content.map(|content| content.filled(&at(payloads, name))))
+                };
+                Self::Choice(variants.into_iter().map(fill).collect())
+            }
+        }
+    }
+
+    /// The variants that occur in none of these payloads.
+    pub(super) fn missing_variants(&self, payloads: &[&Value]) -> Vec<String> {
+        match self {
+            Self::Untraced | Self::Leaf { .. } | Self::Again(_) => Vec::new(),
+            Self::Optional(inner) => inner.missing_variants(&present(payloads)),
+            Self::List(inner) => inner.missing_variants(&items(payloads)),
+            Self::Map { value, .. } => within("{}", value.missing_variants(&entries(payloads))),
+            Self::Tuple(shapes) => {
+                let item = |(place, shape): (usize, &Self)| shape.missing_variants(&at(payloads, place));
+                shapes.iter().enumerate().flat_map(item).collect()
+            }
+            Self::OneOf(shapes) => shapes.iter().flat_map(|shape| shape.missing_variants(payloads)).collect(),
+            Self::Object(fields) => {
+                let field = |field: &Field| {
+                    within(&field.name, field.shape.missing_variants(&at(payloads, &*field.name)))
+                };
+                fields.iter().flat_map(field).collect()
+            }
+            Self::Choice(variants) => {
+                let variant = |(name, content): &(&'static str, Option<Self>)| {
+                    let values = at(payloads, *name);
+                    match content {
+                        _ if payloads.iter().any(|payload| payload.as_str() == Some(name)) => Vec::new(),
+                        Some(content) if !values.is_empty() => {
+                            within(name, content.missing_variants(&values))
+                        }
+                        _ => vec![(*name).to_owned()],
+                    }
+                };
+                variants.iter().flat_map(variant).collect()
             }
         }
     }
 }
 
-fn within(name: &str, shape: &Shape, values: &[&Value]) -> Vec<String> {
-    let places = shape.not_covered(values).into_iter();
-    places.map(|place| if place.is_empty() { name.to_owned() } else { format!("{name}.{place}") }).collect()
+/// Places, as they are called from around them.
+pub(super) fn within(name: &str, places: Vec<String>) -> Vec<String> {
+    let place = |place: String| if place.is_empty() { name.to_owned() } else { format!("{name}.{place}") };
+    places.into_iter().map(place).collect()
 }
 
-fn which<'v>(values: &[&'v Value], condition: impl Fn(&Value) -> bool) -> Vec<&'v Value> {
-    values.iter().copied().filter(|value| condition(value)).collect()
+fn present<'v>(values: &[&'v Value]) -> Vec<&'v Value> {
+    values.iter().copied().filter(|value| !value.is_null()).collect()
 }
 
 /// The values under a key or at a place of a list, of those that have it.
@@ -44,14 +94,10 @@ fn at<'v>(values: &[&'v Value], place: impl serde_json::value::Index) -> Vec<&'v
     values.iter().filter_map(|value| value.get(&place)).collect()
 }
 
-fn below<'v>(values: &[&'v Value], parts: fn(&'v Value) -> Vec<&'v Value>) -> Vec<&'v Value> {
-    values.iter().copied().flat_map(parts).collect()
+fn items<'v>(values: &[&'v Value]) -> Vec<&'v Value> {
+    values.iter().filter_map(|value| value.as_array()).flatten().collect()
 }
 
-fn items(value: &Value) -> Vec<&Value> {
-    value.as_array().into_iter().flatten().collect()
-}
-
-fn entries(value: &Value) -> Vec<&Value> {
-    value.as_object().into_iter().flat_map(|entries| entries.values()).collect()
+fn entries<'v>(values: &[&'v Value]) -> Vec<&'v Value> {
+    values.iter().filter_map(|value| value.as_object()).flat_map(|entries| entries.values()).collect()
 }

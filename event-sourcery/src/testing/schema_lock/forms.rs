@@ -1,7 +1,6 @@
 //! What event types tell about the forms that they store.
 
 use std::any::type_name;
-use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -77,6 +76,15 @@ impl Forms {
     }
 }
 
+/// Samples that were made.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// What a type was served and has taken.
+    pub(super) served: Vec<String>,
+    /// What it stores of that.
+    pub(super) stored: Vec<String>,
+}
+
 impl Form {
     /// The name that it is stored under.
     pub(super) fn name(&self) -> &'static str {
@@ -92,28 +100,27 @@ impl Form {
         }
     }
 
-    /// Payloads as this form stores them: those that are made from its shape, and what shows up in them.
-    pub(super) fn samples(&self, shape: &Shape) -> Result<Vec<String>, Finding> {
-        let mut samples = Vec::new();
+    /// Samples that are made from a shape, and of what shows up in them.
+    pub(super) fn samples(&self, shape: &Shape) -> Result<Made, Finding> {
+        let mut made = Made::default();
         let takes = |json: &str| self.rewrite(json).map(drop);
         let mut unserved = Unserved::new(&takes);
-        let mut made = shape.samples();
+        let mut payloads = shape.samples();
         for depth in 0..=DEEPEST {
             let mut filled = Vec::new();
-            for json in made {
-                let Some(stored) = self.stored(&json)? else { continue };
+            for served in payloads {
+                let Some(stored) = self.stored(&served)? else { continue };
                 if depth < DEEPEST {
-                    filled.extend(unserved.filled(&json, &stored));
+                    filled.extend(unserved.filled(&served, &stored));
                 }
-                samples.push(stored);
+                made.served.push(served);
+                made.stored.push(stored);
             }
-            made = filled;
+            payloads = filled;
         }
         // Nothing shows up in this one that the trace does not know.
-        samples.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
-        let mut seen = HashSet::new();
-        samples.retain(|sample| seen.insert(sample.clone()));
-        Ok(samples)
+        made.stored.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
+        Ok(made)
     }
 
     /// What is stored of a payload. A type may check more than its fields: what it refuses is no sample.

@@ -1,7 +1,5 @@
 //! Samples: events as they are stored.
 
-use serde_json::Value;
-
 use super::Registered;
 use super::findings::Finding;
 use crate::event::Event;
@@ -33,11 +31,6 @@ impl Sample {
             Ok(_) => Ok(self),
             Err(problem) => Err(Finding::NotReadBack { sample: self, owner, problem }),
         }
-    }
-
-    /// The payload; `None` where it is no JSON.
-    pub(super) fn value(&self) -> Option<Value> {
-        serde_json::from_str(&self.json).ok()
     }
 }
 

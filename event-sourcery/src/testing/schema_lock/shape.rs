@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::coverage::within;
 use super::trace::quoted;
 
 /// What a type reads at one place.
@@ -50,6 +51,24 @@ impl Shape {
         match self {
             Self::Object(fields) => fields.iter().map(|field| (field.label(), field.shape.text())).collect(),
             other => BTreeMap::from([("*".to_owned(), other.text())]),
+        }
+    }
+
+    /// The places that could not be traced.
+    pub(super) fn untraced(&self) -> Vec<String> {
+        match self {
+            Self::Untraced => vec![String::new()],
+            Self::Leaf { .. } | Self::Again(_) => Vec::new(),
+            Self::Optional(inner) | Self::List(inner) => inner.untraced(),
+            Self::Map { value, .. } => within("{}", value.untraced()),
+            Self::Tuple(shapes) | Self::OneOf(shapes) => shapes.iter().flat_map(Self::untraced).collect(),
+            Self::Object(fields) => {
+                fields.iter().flat_map(|field| within(&field.name, field.shape.untraced())).collect()
+            }
+            Self::Choice(variants) => {
+                let contents = variants.iter().filter_map(|(name, shape)| Some((name, shape.as_ref()?)));
+                contents.flat_map(|(name, shape)| within(name, shape.untraced())).collect()
+            }
         }
     }
 

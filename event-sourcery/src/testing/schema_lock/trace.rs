@@ -28,9 +28,7 @@ impl Tracer<'_> {
         if path.len() > DEEPEST {
             return Shape::Untraced;
         }
-        // A JSON value, a number that is also read from a text, or one of serde's forms of an enum.
-        let any = |tracer: &Self, path: &[Step]| buffered::value(&|text| tracer.takes(path, text));
-        let Some(request) = request(self.target, path) else { return any(self, path) };
+        let Some(request) = request(self.target, path) else { return self.any(path) };
         match request {
             Request::Bool => Shape::leaf("bool", self.taken(path, ["true", "false"])),
             Request::Integer { kind, most, least } => {
@@ -57,7 +55,7 @@ impl Tracer<'_> {
             Request::Enum(name, variants) => {
                 self.inside(name, variants, |tracer| tracer.choice(path, variants))
             }
-            Request::Any => any(self, path),
+            Request::Any => self.any(path),
         }
     }
 
@@ -97,6 +95,11 @@ impl Tracer<'_> {
             }
             path => takes(self.target, path, text),
         }
+    }
+
+    /// What asks for anything: a JSON value, a number that is also read from a text, or one of serde's forms of an enum.
+    fn any(&self, path: &[Step]) -> Shape {
+        buffered::value(&|text| self.takes(path, text))
     }
 
     fn tuple(&mut self, path: &mut Vec<Step>, len: usize) -> Shape {

@@ -122,6 +122,62 @@ fn a_sample_stands_for_the_places_that_it_reaches() {
     check::<Paid>(&lock, &all, false).unwrap();
 }
 
+/// What is given for one place is stored with all that the others may hold.
+#[test]
+fn what_is_given_for_a_place_goes_with_every_value_of_the_others() {
+    #[derive(Serialize, Deserialize)]
+    enum Till {
+        Left,
+        Right { drawer: u8 },
+    }
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Opened {
+        code: Code,
+        till: Till,
+    }
+    let lock = Lock::missing();
+    check::<Opened>(&lock, &[("Opened", 1, r#"{"code":"open sesame","till":"Left"}"#)], true).unwrap();
+    for sample in [r#""till":"Left"}"#, r#""till":{"Right":{"drawer":255}}}"#] {
+        assert!(lock.text().contains(sample), "{sample} is not in {}", lock.text());
+    }
+}
+
+/// Such a type takes each value where it stands, and refuses most of what is made of them.
+#[test]
+fn a_variant_that_was_never_taken_asks_for_a_sample() {
+    #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+    enum Currency {
+        Euro,
+        Franc,
+        Krone,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Amounts {
+        number: u8,
+        currency: Currency,
+    }
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    #[serde(try_from = "Amounts")]
+    struct Paid {
+        number: u8,
+        currency: Currency,
+    }
+    impl TryFrom<Amounts> for Paid {
+        type Error = &'static str;
+
+        fn try_from(Amounts { number, currency }: Amounts) -> Result<Self, Self::Error> {
+            let takes = currency != Currency::Krone || number == 7;
+            takes.then_some(Self { number, currency }).ok_or("seven kroner, or none")
+        }
+    }
+    let lock = Lock::missing();
+    let message = check::<Paid>(&lock, &[], true).unwrap_err();
+    assert!(message.contains("traced at currency.Krone: give samples"), "{message}");
+    check::<Paid>(&lock, &[("Paid", 1, r#"{"number":7,"currency":"Krone"}"#)], true).unwrap();
+}
+
 /// An event written by hand, with a form that `READS` may leave out.
 #[derive(Debug)]
 struct ByHand<const READS: u32, const WRITES: u32>;
