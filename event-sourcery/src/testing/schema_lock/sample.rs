@@ -20,7 +20,7 @@ impl Sample {
     pub(super) fn rewritten<E: Event>(&self) -> Result<Self, String> {
         let event = E::decode_stored(&self.name, self.schema_version, &self.json);
         let event = event.map_err(|problem| problem.to_string())?;
-        let json = event.encode().map_err(|problem| format!("once read, it is not written: {problem}"))?;
+        let json = event.encode().map_err(|problem| problem.to_string())?;
         let (name, schema_version) = (event.event_name().into_owned(), event.schema_version());
         Ok(Self { name, schema_version, json })
     }
@@ -47,7 +47,7 @@ impl<'s> GivenSamples<'s> {
         let (mut written, mut findings) = (Vec::new(), Vec::new());
         for sample in given {
             match written_of(sample, types) {
-                Ok(sample) => written.push(sample),
+                Ok(sample) => written.extend(sample),
                 Err(finding) => findings.push(finding),
             }
         }
@@ -66,10 +66,14 @@ impl<'s> GivenSamples<'s> {
     }
 }
 
-fn written_of(given: &Sample, types: &[Registered]) -> Result<Sample, Finding> {
+/// What is written of a sample; nothing of what is only read by now.
+fn written_of(given: &Sample, types: &[Registered]) -> Result<Option<Sample>, Finding> {
     let bad = |problem: String| Finding::BadSample { sample: given.clone(), problem };
     let reader = types.iter().find(|registered| registered.names.contains(&given.name.as_str()));
     let reader =
         reader.ok_or_else(|| bad("no type that was given decodes events of this name".to_owned()))?;
-    (reader.rewrite)(given).map_err(bad)?.read_back(reader.rewrite, reader.type_name)
+    let decoded = (reader.decode)(&given.name, given.schema_version, &given.json);
+    decoded.map_err(|problem| bad(problem.to_string()))?;
+    let written = (reader.rewrite)(given).ok();
+    written.map(|written| written.read_back(reader.rewrite, reader.type_name)).transpose()
 }

@@ -178,6 +178,42 @@ fn a_variant_that_was_never_taken_asks_for_a_sample() {
     check::<Paid>(&lock, &[("Paid", 1, r#"{"number":7,"currency":"Krone"}"#)], true).unwrap();
 }
 
+/// Nothing stores it any more, and it may be stored.
+#[test]
+fn a_variant_that_is_only_read_takes_a_sample_that_has_to_stay_readable() {
+    #[derive(Serialize, Deserialize)]
+    enum Method {
+        Card,
+        #[serde(skip_serializing)]
+        Cheque,
+    }
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Paid {
+        method: Method,
+    }
+    mod now {
+        use super::*;
+
+        #[derive(Serialize, Deserialize)]
+        pub(super) enum Method {
+            Card,
+        }
+        #[derive(Event, Serialize, Deserialize)]
+        #[event(crate = "crate")]
+        pub(super) struct Paid {
+            pub(super) method: Method,
+        }
+    }
+    let lock = Lock::missing();
+    let message = check::<Paid>(&lock, &[], true).unwrap_err();
+    assert!(message.contains("traced at method.Cheque: give samples"), "{message}");
+    check::<Paid>(&lock, &[("Paid", 1, r#"{"method":"Cheque"}"#)], true).unwrap();
+    check::<Paid>(&lock, &[("Paid", 1, r#"{"method":"Cheque"}"#)], false).unwrap();
+    let message = check::<now::Paid>(&lock, &[], true).unwrap_err();
+    assert!(message.contains("unknown variant `Cheque`"), "{message}");
+}
+
 /// An event written by hand, with a form that `READS` may leave out.
 #[derive(Debug)]
 struct ByHand<const READS: u32, const WRITES: u32>;
