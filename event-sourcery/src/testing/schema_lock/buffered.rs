@@ -164,6 +164,10 @@ fn shape(takes: Takes<'_>, fields: &[(String, String)], within: &[String]) -> Sh
             "1" => Shape::leaf("number", taken(&takes_instead, texts::NUMBERS.iter().copied())),
             "[]" => list(&takes_instead, within),
             plain if takes_instead("\"another\"").is_ok() => Shape::leaf("text", vec![plain.to_owned()]),
+            // A text that was not tried out is one of the enum's own.
+            other if other.starts_with('"') && candidates().iter().any(|tried| tried == other) => {
+                Shape::leaf(format!("text like {other}"), vec![other.to_owned()])
+            }
             other => Shape::leaf(other, vec![other.to_owned()]),
         };
         Field { name: name.clone(), required: true, shape }

@@ -26,7 +26,11 @@ impl Shape {
                 Self::Tuple(shapes.map(|(place, shape)| shape.filled(&at(payloads, place))).collect())
             }
             Self::OneOf(shapes) => {
-                Self::OneOf(shapes.into_iter().map(|shape| shape.filled(payloads)).collect())
+                let fill = |shape: Self| {
+                    let payloads = shape.those_told_by(payloads);
+                    shape.filled(&payloads)
+                };
+                Self::OneOf(shapes.into_iter().map(fill).collect())
             }
             Self::Object(fields) => {
                 let fill = |field: Field| {
@@ -55,7 +59,13 @@ impl Shape {
                 let item = |(place, shape): (usize, &Self)| shape.missing_variants(&at(payloads, place));
                 shapes.iter().enumerate().flat_map(item).collect()
             }
-            Self::OneOf(shapes) => shapes.iter().flat_map(|shape| shape.missing_variants(payloads)).collect(),
+            Self::OneOf(shapes) => {
+                let variant = |shape: &Self| match shape.those_told_by(payloads) {
+                    none if none.is_empty() => vec![shape.told()],
+                    payloads => shape.missing_variants(&payloads),
+                };
+                shapes.iter().flat_map(variant).collect()
+            }
             Self::Object(fields) => {
                 let field = |field: &Field| {
                     within(&field.name, field.shape.missing_variants(&at(payloads, &*field.name)))
@@ -76,6 +86,34 @@ impl Shape {
                 variants.iter().flat_map(variant).collect()
             }
         }
+    }
+}
+
+impl Shape {
+    /// Those of the payloads that have what tells this variant from others.
+    fn those_told_by<'v>(&self, payloads: &[&'v Value]) -> Vec<&'v Value> {
+        let is_this = |payload: &&'v Value| {
+            self.tags().all(|(name, tag)| {
+                payload.get(name).and_then(Value::as_str).map(quoted).as_deref() == Some(tag)
+            })
+        };
+        payloads.iter().copied().filter(is_this).collect()
+    }
+
+    /// How a variant is called that fields tell.
+    fn told(&self) -> String {
+        self.tags().map(|(name, tag)| format!("{name}: {tag}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The fields that hold one text and no other.
+    fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        let fields = if let Self::Object(fields) = self { fields.as_slice() } else { &[] };
+        fields.iter().filter_map(|field| match &field.shape {
+            Self::Leaf { kind, values } if kind.starts_with('"') && values.contains(kind) => {
+                Some((&*field.name, &**kind))
+            }
+            _ => None,
+        })
     }
 }
 

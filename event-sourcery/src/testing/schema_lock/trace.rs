@@ -131,6 +131,9 @@ impl Tracer<'_> {
     }
 
     fn object(&mut self, path: &mut Vec<Step>, names: &[&'static str]) -> Shape {
+        if let Some(tagged) = self.tagged(path, names) {
+            return tagged;
+        }
         let mut fields = Vec::new();
         for name in names {
             let shape = self.below(path, Step::Field(name));
@@ -149,6 +152,36 @@ impl Tracer<'_> {
             field.required = !optional;
         }
         Shape::Object(fields)
+    }
+
+    /// What serde makes of a `tag` with `content`: one field tells the variant, and only then the other one can be read.
+    fn tagged(&mut self, path: &mut Vec<Step>, names: &[&'static str]) -> Option<Shape> {
+        let &[tag, content] = names else { return None };
+        let Shape::Choice(variants) = self.below(path, Step::Field(tag)) else { return None };
+        if variants.iter().any(|(_, content)| content.is_some()) {
+            return None;
+        }
+        // Anything, if it is kept until the tag is known.
+        let untold = self.below(path, Step::Field(content)).sample(0)?;
+        let takes = |variant: &str, value: Option<&String>| {
+            let content = value.map_or_else(String::new, |value| format!(",{}:{value}", quoted(content)));
+            self.takes(path, &format!("{{{}:{}{content}}}", quoted(tag), quoted(variant))).is_ok()
+        };
+        let is_whole = |variant: &str| takes(variant, None);
+        if variants.iter().all(|(variant, _)| is_whole(variant) || takes(variant, Some(&untold))) {
+            return None;
+        }
+        let whole: Vec<bool> = variants.iter().map(|(variant, _)| is_whole(variant)).collect();
+        let mut shapes = Vec::new();
+        for ((variant, _), is_whole) in variants.into_iter().zip(whole) {
+            let field = |name: &str, shape| Field { name: name.to_owned(), required: true, shape };
+            let mut fields = vec![field(tag, Shape::leaf(quoted(variant), vec![quoted(variant)]))];
+            if !is_whole {
+                fields.push(field(content, self.below(path, Step::Content { tag, variant, content })));
+            }
+            shapes.push(Shape::Object(fields));
+        }
+        Some(Shape::OneOf(shapes))
     }
 
     /// serde lists the aliases of a field among the fields. Given twice, a field is called by its name.

@@ -185,3 +185,48 @@ fn two_fields_may_be_of_one_enum() {
         assert!(text.contains(pair), "{pair} is not in {text}");
     }
 }
+
+/// Their content is read as the tag says.
+#[test]
+fn variants_that_stand_beside_their_tag_are_found() {
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "what")]
+    enum Method {
+        Cash,
+        Card { last4: String, note: Option<u8> },
+        Split(u8, i16),
+        Cheque(Receipt),
+    }
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Settled {
+        by: Option<Method>,
+    }
+    #[derive(Serialize, Deserialize)]
+    enum Suit {
+        Hearts,
+        Spades,
+    }
+    /// It has two fields, too.
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Played {
+        suit: Suit,
+        rank: u8,
+    }
+
+    let text = Lock::of::<Settled>().text();
+    for part in [
+        r#""by?": "{kind: \"Cash\"} | {kind: \"Card\", what: {last4: text}} | {kind: \"Split\", what: [u8, i16]} | "#,
+        r#"{"kind":"Cash"}"#,
+        r#"{"kind":"Card","what":{"last4":"text","note":255}}"#,
+        r#"{"kind":"Split","what":[255,32767]}"#,
+        r#"{"kind":"Split","what":[0,-32768]}"#,
+        r#"{"kind":"Cheque","what":{"number":4294967295,"printed":true}}"#,
+        r#"{"by":null}"#,
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let text = Lock::of::<Played>().text();
+    assert!(text.contains(r#""suit": "\"Hearts\" | \"Spades\"""#), "{text}");
+}
