@@ -88,10 +88,12 @@ impl EnumExpansion<'_> {
             return None;
         }
         let (support, names) = (self.support, self.split_names());
-        let splits = self.splits.iter().map(|Split { name, function }| quote!((#name, #function)));
+        let splits = self.splits.iter().map(|Split { name, steps, function }| {
+            quote!(#support::SplitName { name: #name, steps: &[#(#steps),*], split: #function })
+        });
         Some(quote! {
             #(#names)|* => {
-                let splits: &[(&str, #support::Split)] = &[#(#splits),*];
+                let splits: &[#support::SplitName] = &[#(#splits),*];
                 let (name, schema_version, data) =
                     #support::split(name, schema_version, data, splits, <Self as #support::Event>::NAMES)?;
                 <Self as #support::Event>::decode_stored(&name, schema_version, &data)

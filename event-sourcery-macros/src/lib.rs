@@ -217,18 +217,28 @@ use syn::{DeriveInput, parse_macro_input};
 /// # Ok::<(), event_sourcery::DecodeError>(())
 /// ```
 ///
-/// On an enum, it splits a former name: the function picks the event that it has become. The former name is one of the
-/// enum's `NAMES`. Several names may follow each other, and what one is split into, a later one may split again.
+/// Aliases share the list: each step runs for every name, by the version alone. Where two events with steps of their own
+/// become one, a step asks `event.name()` and does what that name's step of this version did, or nothing. The step that merges
+/// them stands behind as many as the longest of their lists had.
+///
+/// On an enum, it splits a former name: the function picks the event that it has become. Where the name had steps, they stand
+/// before the function, which then sees the last form that the name had: `"Name" = (first, second, split)`. The former name is
+/// one of the enum's `NAMES`. Several names may follow each other, and what one is split into, a later one may split again.
 ///
 /// ```
-/// use event_sourcery::{Event, Source, StoredForm, Successor};
+/// use event_sourcery::{DecodeError, Event, Source, StoredForm, Successor};
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Event, Serialize, Deserialize)]
-/// #[event(upcast("InvoiceClosed" = split_closed))]
+/// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+/// #[event(upcast("InvoiceClosed" = (settled_to_paid, split_closed), "InvoiceDropped" = to_voided))]
 /// enum InvoiceEvent {
 ///     InvoicePaid { number: String },
 ///     InvoiceVoided { number: String },
+/// }
+///
+/// fn settled_to_paid(event: &mut StoredForm) -> Result<(), Source> {
+///     let settled: bool = event.read("settled")?;
+///     event.write("paid", settled)
 /// }
 ///
 /// fn split_closed(event: &mut StoredForm) -> Result<Successor, Source> {
@@ -236,8 +246,18 @@ use syn::{DeriveInput, parse_macro_input};
 ///     Ok(Successor::of(if paid { "InvoicePaid" } else { "InvoiceVoided" }))
 /// }
 ///
-/// assert_eq!(InvoiceEvent::NAMES, ["InvoicePaid", "InvoiceVoided", "InvoiceClosed"]);
-/// # Ok::<(), event_sourcery::DecodeError>(())
+/// fn to_voided(_: &mut StoredForm) -> Result<Successor, Source> {
+///     Ok(Successor::of("InvoiceVoided"))
+/// }
+///
+/// assert_eq!(InvoiceEvent::NAMES, ["InvoicePaid", "InvoiceVoided", "InvoiceClosed", "InvoiceDropped"]);
+/// let paid = InvoiceEvent::InvoicePaid { number: "1003".into() };
+/// for (version, data) in [(1, r#"{"number":"1003","settled":true}"#), (2, r#"{"number":"1003","paid":true}"#)] {
+///     assert_eq!(InvoiceEvent::decode_stored("InvoiceClosed", version, data)?, paid);
+/// }
+/// let newer = InvoiceEvent::decode_stored("InvoiceClosed", 3, "{}");
+/// assert!(matches!(newer, Err(DecodeError::NewerForm { found: 3, known: 2 })));
+/// # Ok::<(), DecodeError>(())
 /// ```
 ///
 /// # What is refused

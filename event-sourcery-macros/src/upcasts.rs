@@ -10,9 +10,10 @@ use syn::{Ident, LitStr, Path, Token, parenthesized};
 use crate::attributes::check_limits;
 use crate::errors::Errors;
 
-/// A former name, and the function that decides which event it has become.
+/// A former name, the steps that its forms take, and the function that decides which event it has become.
 pub(crate) struct Split {
     pub(crate) name: LitStr,
+    pub(crate) steps: Vec<Path>,
     pub(crate) function: Path,
 }
 
@@ -29,6 +30,9 @@ pub(crate) fn splits(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<Split>> {
 
 const SPLIT: &str = "an enum splits a former name: write `upcast(\"FormerName\" = function)`; the steps of one event stand \
                      on its variant or its type";
+
+const SPLIT_WITH: &str = "a name is split by a function, `\"FormerName\" = function`; the steps that the name had stand before \
+                          it, `\"FormerName\" = (first, second, function)`";
 
 fn list<T: Parse>(meta: &ParseNestedMeta<'_>, instead: &str) -> syn::Result<Vec<T>> {
     if !meta.input.peek(syn::token::Paren) {
@@ -67,8 +71,26 @@ impl Parse for Split {
         }
         let name = input.parse()?;
         input.parse::<Token![=]>()?;
-        Ok(Self { name, function: input.parse()? })
+        let (steps, function) = steps_and_split(input)?;
+        Ok(Self { name, steps, function })
     }
+}
+
+/// One function, or in parentheses the steps before it and then the function.
+fn steps_and_split(input: ParseStream<'_>) -> syn::Result<(Vec<Path>, Path)> {
+    if !input.peek(syn::token::Paren) {
+        return Ok((Vec::new(), split_function(input)?));
+    }
+    let content;
+    let parentheses = parenthesized!(content in input);
+    let functions = content.parse_terminated(split_function, Token![,])?;
+    let mut steps: Vec<_> = functions.into_iter().collect();
+    let function = steps.pop().ok_or_else(|| syn::Error::new(parentheses.span.join(), SPLIT_WITH))?;
+    Ok((steps, function))
+}
+
+fn split_function(input: ParseStream<'_>) -> syn::Result<Path> {
+    input.parse().map_err(|error: syn::Error| syn::Error::new(error.span(), SPLIT_WITH))
 }
 
 /// Refuses a split of a name that an event has, and a second one of the same name.

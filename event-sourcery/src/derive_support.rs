@@ -7,7 +7,7 @@ mod variant;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-pub use self::forms::{current_version, split, upcast};
+pub use self::forms::{SplitName, current_version, split, upcast};
 pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
 #[cfg(feature = "testing")]
 pub(crate) use self::variant::deserialize_variant;
@@ -17,7 +17,7 @@ pub use crate::event::{Event, RawEvent};
 use crate::payload;
 #[cfg(feature = "testing")]
 pub use crate::testing::{Forms, NotTraced, ReadBySerde, Traced};
-pub use crate::upcast::{Split, Upcaster};
+pub use crate::upcast::Upcaster;
 
 /// Keeps what only the schema lock needs, and only while its feature is on.
 #[cfg(feature = "testing")]

@@ -64,7 +64,9 @@ pub trait Event: Sized + Send + Sync + 'static {
 
     /// The version of the form that [`encode`](Event::encode) writes, from 1. It is stored beside the payload.
     ///
-    /// Derived, it is one more than there are [upcasters](crate::guide::evolving_events).
+    /// Derived, it is one more than there are [upcasters](crate::guide::evolving_events). Whoever writes another version by
+    /// hand writes [`decode_stored`](Event::decode_stored) as well: the one that is provided refuses every version but 1,
+    /// so that such an event would be stored and never read.
     fn schema_version(&self) -> u32 {
         1
     }

@@ -14,7 +14,7 @@ use crate::error::Source;
 /// An error of a step is an error of reading that event: nothing is skipped.
 pub type Upcaster = fn(&mut StoredForm) -> Result<(), Source>;
 
-/// What decides, from the payload, which event a former one has become.
+/// What decides, from the payload, which event a former one has become. It gets the last form that the name had.
 pub type Split = fn(&mut StoredForm) -> Result<Successor, Source>;
 
 /// An event in the form it was stored in, on its way to the current one.

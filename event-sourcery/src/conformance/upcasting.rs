@@ -39,13 +39,18 @@ fn with_currency(event: &mut StoredForm) -> Result<(), Source> {
     event.write("currency", "EUR")
 }
 
-/// What becomes of an invoice. Both ends were once one event.
+/// What becomes of an invoice. Both ends were once one event, in two forms.
 #[derive(Event, Debug, Clone, PartialEq)]
-#[event(crate = "crate", upcast("closed" = split_closed))]
+#[event(crate = "crate", upcast("closed" = (settled_to_paid, split_closed)))]
 enum Invoice {
     Paid(Paid),
     #[event(name = "voided")]
     Voided,
+}
+
+fn settled_to_paid(event: &mut StoredForm) -> Result<(), Source> {
+    let settled: bool = event.read("settled")?;
+    event.write("paid", settled)
 }
 
 fn split_closed(event: &mut StoredForm) -> Result<Successor, Source> {
@@ -79,7 +84,12 @@ fn payments() -> Vec<Paid> {
 }
 
 fn closed(number: u64, paid: bool) -> RawEvent {
-    RawEvent::new("closed", format!(r#"{{"number":{number},"euros":{number},"paid":{paid}}}"#)).unwrap()
+    let data = format!(r#"{{"number":{number},"euros":{number},"paid":{paid}}}"#);
+    RawEvent::new("closed", data).unwrap().with_schema_version(2)
+}
+
+fn closed_in_form_1(number: u64, paid: bool) -> RawEvent {
+    RawEvent::new("closed", format!(r#"{{"number":{number},"euros":{number},"settled":{paid}}}"#)).unwrap()
 }
 
 impl EventStore {
@@ -276,7 +286,8 @@ pub(super) async fn clause_12_2_a_copy_of_an_event_keeps_its_form(subject: Subje
 
 pub(super) async fn clause_12_2_a_name_that_was_split_is_found_and_read_as_its_successors(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1").in_category("invoices").unwrap());
-    let written = (closed(1, true), closed(2, false), RawEvent::new("other", "{}").unwrap(), Invoice::Voided);
+    let written =
+        (closed(1, true), closed_in_form_1(2, false), RawEvent::new("other", "{}").unwrap(), Invoice::Voided);
     let appended = store.append(&stream, written).await.unwrap();
     store.settled(appended.position).await;
     let expected = [Invoice::Paid(paid(1)), Invoice::Voided, Invoice::Voided];
@@ -289,7 +300,7 @@ pub(super) async fn clause_12_2_a_name_that_was_split_is_found_and_read_as_its_s
         assert_eq!(across.try_next().await.unwrap().unwrap().wrapped_event.event, expected);
     }
     assert!(across.try_next().await.unwrap().is_none());
-    store.save_snapshot(&stream, 4, closed(9, true)).await.unwrap();
+    store.save_snapshot(&stream, 4, closed_in_form_1(9, true)).await.unwrap();
     assert_eq!(events(&store.load_stream::<Invoice>(&stream).await.unwrap()), [Invoice::Paid(paid(9))]);
 }
 
@@ -334,6 +345,11 @@ pub(super) async fn clause_12_2_a_newer_form_is_an_error_and_never_guessed(subje
         );
     }
     assert_refused!(store.load_stream::<Paid>(&stream).await, Error::NewerForm { .. });
+    store.append(&ledger("2"), closed(1, true).with_schema_version(3)).await.unwrap();
+    assert_refused!(
+        store.load_stream::<Invoice>(&ledger("2")).await,
+        Error::NewerForm { name, found: 3, known: 2, .. } if name == "closed",
+    );
 }
 
 pub(super) async fn clause_12_2_a_version_that_no_store_holds_is_refused(subject: Subject) {

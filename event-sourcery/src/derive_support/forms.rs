@@ -40,18 +40,35 @@ fn upcast_in_steps<'d>(
     data: &'d str,
     steps: &[Upcaster],
 ) -> Result<Cow<'d, str>, DecodeError> {
-    let (found, known) = (schema_version.max(1), current_version(steps));
+    let mut form = stored_form(name, schema_version, data)?;
+    run(steps, &mut form)?;
+    let (_, _, data) = form.into_parts();
+    Ok(Cow::Owned(data))
+}
+
+/// Runs the steps from the version of the form on.
+fn run(steps: &[Upcaster], form: &mut StoredForm) -> Result<(), DecodeError> {
+    let (found, known) = (form.schema_version(), current_version(steps));
     if found > known {
         return Err(DecodeError::NewerForm { found, known });
     }
-    let mut form = stored_form(name, found, data)?;
-    for step in steps.iter().skip(found as usize - 1) {
+    for step in steps.iter().skip((found as usize).saturating_sub(1)) {
         let from = form.schema_version();
-        step(&mut form).map_err(|problem| DecodeError::UpcastFailed { from, problem })?;
+        step(form).map_err(|problem| DecodeError::UpcastFailed { from, problem })?;
         form.advance();
     }
-    let (_, _, data) = form.into_parts();
-    Ok(Cow::Owned(data))
+    Ok(())
+}
+
+/// A former name that stands for several events.
+#[derive(Debug, Clone, Copy)]
+pub struct SplitName<'s> {
+    /// The former name.
+    pub name: &'s str,
+    /// The steps that its forms take first.
+    pub steps: &'s [Upcaster],
+    /// What decides which event it has become.
+    pub split: Split,
 }
 
 /// What a former event has become: the name, the version of the form, and the payload. `splits` are in the order in which
@@ -59,23 +76,25 @@ fn upcast_in_steps<'d>(
 ///
 /// # Errors
 ///
-/// [`DecodeError`], for a split that fails, or answers with a name that stands for no event.
+/// [`DecodeError`], for a newer form, for a step or a split that fails, and for one that answers with a name that stands for
+/// no event.
 pub fn split(
     name: &str,
     schema_version: u32,
     data: &str,
-    splits: &[(&str, Split)],
+    splits: &[SplitName<'_>],
     names: &[&str],
 ) -> Result<(Cow<'static, str>, u32, String), DecodeError> {
     let mut form = stored_form(name, schema_version, data)?;
     let failed = |from, problem| DecodeError::UpcastFailed { from, problem };
     let mut later = splits.iter();
-    while let Some((_, split)) = later.find(|(former, _)| *former == form.name()) {
+    while let Some(SplitName { steps, split, .. }) = later.find(|former| former.name == form.name()) {
+        run(steps, &mut form)?;
         let from = form.schema_version();
         let successor = split(&mut form).map_err(|problem| failed(from, problem))?;
         form.become_successor(successor);
     }
-    let is_split = splits.iter().any(|(former, _)| *former == form.name());
+    let is_split = splits.iter().any(|former| former.name == form.name());
     if is_split || !names.contains(&form.name()) {
         let problem = format!(
             "{name:?} is to become {:?}, which is no event of this type, nor one that is split further down",
@@ -89,5 +108,5 @@ pub fn split(
 fn stored_form(name: &str, schema_version: u32, data: &str) -> Result<StoredForm, DecodeError> {
     payload::expect_object(data)?;
     let fields: Map<String, Value> = serde_json::from_str(data)?;
-    Ok(StoredForm::new(Cow::Owned(name.to_owned()), schema_version, fields))
+    Ok(StoredForm::new(Cow::Owned(name.to_owned()), schema_version.max(1), fields))
 }

@@ -1,24 +1,31 @@
 //! The schema lock: a file under version control with the forms in which events may be stored.
 
+mod additions;
+mod buffered;
 mod compare;
+mod coverage;
 mod file;
+mod findings;
 mod forms;
-mod grow;
+mod outline;
 mod probe;
+mod sample;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod trace;
+mod unserved;
 
 use std::any::type_name;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use self::compare::{Comparison, GivenSample, compare};
+use self::compare::{Comparison, compare};
 use self::file::LockFile;
 #[doc(hidden)]
 pub use self::forms::{Forms, NotTraced, ReadBySerde, Traced};
+use self::sample::{Rewrite, Sample};
 use crate::error::DecodeError;
 use crate::event::Event;
 
@@ -35,13 +42,19 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 /// [`check`](Self::check) fails when
 /// - a sample in the file is not decoded any more, whatever its form: defaults, aliases and upcasters count;
 /// - a stored name is decoded by no type any more, or two types share a name or an alias;
-/// - the types store a form that is not in the file yet. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
+/// - a type writes what it does not read back;
+/// - the types store a form that is not in the file yet: other fields, or the same ones written in another way, with other
+///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete
 ///   by hand.
 ///
+/// Inside enums with `#[serde(tag = "..")]` and structs with `#[serde(flatten)]`, an optional field is found by what is written.
+/// One that is left out when it is empty is not: give a [sample](Self::sample) that has it.
+///
 /// What it does not see: a change of meaning, such as from euros to cents in one field; an integer that became a float; a
 /// field that was renamed and has a default, which loses what was stored (the message shows it as one field less and one
-/// more). And where a type cannot be traced (an untagged enum, an `Event` written by hand), it asks for samples.
+/// more). And where a type cannot be traced (an untagged enum, an `Event` written by hand), it asks for
+/// [samples](Self::sample).
 ///
 /// ```
 /// use event_sourcery::Event;
@@ -70,7 +83,7 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 pub struct SchemaLock {
     path: PathBuf,
     types: Vec<Registered>,
-    samples: Vec<GivenSample>,
+    samples: Vec<Sample>,
 }
 
 /// An event type that takes part.
@@ -80,6 +93,7 @@ struct Registered {
     names: &'static [&'static str],
     forms: fn(&mut Forms),
     decode: fn(&str, u32, &str) -> Result<(), DecodeError>,
+    rewrite: Rewrite,
 }
 
 impl SchemaLock {
@@ -95,14 +109,21 @@ impl SchemaLock {
             names: E::NAMES,
             forms: E::forms,
             decode: |name, schema_version, data| E::decode_stored(name, schema_version, data).map(drop),
+            rewrite: |sample| sample.rewritten::<E>(),
         });
         self
     }
 
-    /// Adds a sample of what is stored under a name, in the form of a version: for a type that cannot be traced, or for a
-    /// case that its samples leave out. It has to be decoded, and goes into the file with the form when that is added.
+    /// Adds a sample of what is stored under a name, in the form of a version: for what cannot be traced, or for a case that
+    /// the lock's own samples leave out, such as a former form of which it does not know. It has to be decoded, and goes into
+    /// the file under its name and version. So does what the type stores of it now, where that looks different.
+    ///
+    /// A place that cannot be traced needs a value there in one of the samples; it goes with all that the other places may
+    /// hold. What else the type takes there the lock cannot see: of an untagged enum, give a sample of each variant. A variant
+    /// that the type refuses in every sample of the lock, because it checks its fields together, needs one as well, and a type
+    /// whose `Event` is written by hand one for each of its names.
     pub fn sample(mut self, name: &str, schema_version: u32, json: &str) -> Self {
-        self.samples.push((name.to_owned(), schema_version, json.to_owned()));
+        self.samples.push(Sample { name: name.to_owned(), schema_version, json: json.to_owned() });
         self
     }
 
@@ -156,7 +177,7 @@ impl SchemaLock {
             ));
         }
         for addition in additions {
-            locked.events.entry(addition.name).or_default().extend(addition.form);
+            locked.add(addition.name, addition.form);
         }
         locked.write(&self.path).map_err(failed)
     }

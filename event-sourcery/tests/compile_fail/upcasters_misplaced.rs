@@ -46,4 +46,28 @@ enum InvoiceEvent {
     Other(RawEvent),
 }
 
+#[derive(Event)]
+#[event(upcast("Closed" = ()))]
+enum WithoutAFunction {
+    Sent,
+}
+
+#[derive(Event)]
+#[event(upcast("Closed" = (step, |event| Ok(Successor::of("Sent")))))]
+enum WithAClosure {
+    Sent,
+}
+
+#[derive(Event)]
+#[event(upcast("Closed" = (step, ("Ended" = split))))]
+enum WithASplitWithin {
+    Sent,
+}
+
+#[derive(Event)]
+#[event(upcast("Closed" = "split"))]
+enum WithAText {
+    Sent,
+}
+
 fn main() {}

@@ -12,4 +12,14 @@ struct InvoicePaid;
 #[event(upcast(not_there))]
 struct InvoiceSent;
 
+#[derive(Event)]
+#[event(upcast("Closed" = (split, step)))]
+enum InvoiceEvent {
+    Voided,
+}
+
+fn step(_: &mut StoredForm) -> Result<(), Source> {
+    Ok(())
+}
+
 fn main() {}

@@ -1,54 +1,16 @@
 //! The check: whether the types of today read every form that may be stored.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::Registered;
+use super::additions::{Addition, Change, Current};
 use super::file::{LockFile, LockedForm};
+use super::findings::Finding;
 use super::forms::{Form, Forms};
-use crate::error::DecodeError;
-use crate::payload;
-
-/// Something that must not be.
-#[derive(Debug)]
-pub(super) enum Finding {
-    SharedName {
-        name: String,
-        owners: [String; 2],
-    },
-    Removed {
-        name: String,
-    },
-    Unreadable {
-        name: String,
-        schema_version: u32,
-        sample: String,
-        reader: &'static str,
-        problem: DecodeError,
-    },
-    Untraced {
-        name: String,
-        owner: &'static str,
-        places: Vec<String>,
-    },
-    BadSample {
-        name: String,
-        schema_version: u32,
-        problem: String,
-    },
-}
-
-/// A form that is not in the file, or a name that only reads what others have written: one that no type reads any more is
-/// found by it.
-#[derive(Debug)]
-pub(super) struct Addition {
-    pub(super) name: String,
-    pub(super) form: Option<LockedForm>,
-    /// The fields of the form before it, of the same event.
-    before: Option<BTreeMap<String, String>>,
-}
+use super::sample::{GivenSamples, Sample};
+use super::shape::Shape;
 
 /// What a comparison with the file has found.
 #[derive(Debug, Default)]
@@ -57,23 +19,23 @@ pub(super) struct Comparison {
     pub(super) additions: Vec<Addition>,
 }
 
-/// A sample that a caller gives for a form: its name, its version, its payload.
-pub(super) type GivenSample = (String, u32, String);
-
-pub(super) fn compare(locked: &LockFile, types: &[Registered], given: &[GivenSample]) -> Comparison {
+pub(super) fn compare(locked: &LockFile, types: &[Registered], given: &[Sample]) -> Comparison {
     let mut forms = Forms::default();
     types.iter().for_each(|registered| (registered.forms)(&mut forms));
-    let mut comparison = Comparison::default();
+    let (samples, findings) = GivenSamples::read(given, types);
+    let mut comparison = Comparison { findings, additions: Vec::new() };
     comparison.look_for_shared_names(&forms);
     comparison.look_for_what_is_not_read(locked, types);
-    comparison.check_given_samples(types, given);
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: Vec<(&str, u32, &str)> = Vec::new();
     for form in &forms.found {
-        if !seen.contains(&(form.name(), form.owner)) {
-            seen.push((form.name(), form.owner));
-            comparison.look_for_additions(locked, form, given);
+        let this = (form.name(), form.schema_version, form.owner);
+        if !seen.contains(&this) {
+            seen.push(this);
+            comparison.look_at_form(locked, form, &samples);
         }
     }
+    comparison.look_for_untraced_names(&forms, &samples);
+    comparison.look_at_samples_of_other_forms(locked, &forms, &samples);
     comparison.look_for_former_names(locked, types);
     comparison
 }
@@ -84,9 +46,10 @@ impl Comparison {
         let of_forms = forms.found.iter().flat_map(|form| {
             form.names.iter().map(move |name| (*name, format!("{} ({})", form.owner, form.name())))
         });
+        let of_untraced = forms.untraced.iter().map(|(name, owner)| (*name, format!("{owner} ({name})")));
         let of_splits = forms.splits.iter().map(|(name, owner)| (*name, format!("{owner} (split)")));
         let mut owners: BTreeMap<&str, String> = BTreeMap::new();
-        for (name, owner) in of_forms.chain(of_splits) {
+        for (name, owner) in of_forms.chain(of_untraced).chain(of_splits) {
             match owners.get(name) {
                 Some(other) if *other != owner => {
                     let owners = [other.clone(), owner];
@@ -112,49 +75,62 @@ impl Comparison {
         }
     }
 
-    fn check_given_samples(&mut self, types: &[Registered], given: &[GivenSample]) {
-        for (name, schema_version, sample) in given {
-            let reader = types.iter().find(|registered| registered.names.contains(&name.as_str()));
-            let problem = match reader {
-                None => Some("no type that was given decodes events of this name".to_owned()),
-                Some(reader) => {
-                    (reader.decode)(name, *schema_version, sample).err().map(|problem| problem.to_string())
-                }
-            };
-            if let Some(problem) = problem {
-                let (name, schema_version) = (name.clone(), *schema_version);
-                self.findings.push(Finding::BadSample { name, schema_version, problem });
+    fn look_at_form(&mut self, locked: &LockFile, form: &Form, samples: &GivenSamples<'_>) {
+        let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
+        let fields = shape.fields();
+        let (given, written_of_given) = samples.of(name, schema_version);
+        let mut payloads: Vec<Value> =
+            given.iter().chain(&written_of_given).filter_map(|sample| parsed(&sample.json)).collect();
+        let shape = shape.filled(&payloads.iter().collect::<Vec<_>>());
+        let mut made = match form.samples(&shape) {
+            Ok(made) => made,
+            Err(finding) => return self.findings.push(finding),
+        };
+        payloads.extend(made.served.iter().filter_map(|served| parsed(served)));
+        let mut places = shape.untraced();
+        if places.is_empty() {
+            // A type may refuse what is made of values that it takes one by one.
+            places = shape.missing_variants(&payloads.iter().collect::<Vec<_>>());
+        }
+        if !places.is_empty() || payloads.is_empty() {
+            let name = name.to_owned();
+            return self.findings.push(Finding::Untraced { name, owner: form.owner, places });
+        }
+        made.stored.extend(written_of_given.iter().map(|sample| sample.json.clone()));
+        let current = Current { name, schema_version, fields, written: made.stored, given };
+        self.additions.extend(current.addition(locked.forms(name)));
+    }
+
+    /// An event that was written by hand is known by its samples only.
+    fn look_for_untraced_names(&mut self, forms: &Forms, samples: &GivenSamples<'_>) {
+        let names: BTreeSet<_> = forms.untraced.iter().collect();
+        for (name, owner) in names {
+            if samples.iter().all(|sample| sample.name != *name) {
+                self.findings.push(Finding::Untraced { name: (*name).to_owned(), owner, places: Vec::new() });
             }
         }
     }
 
-    fn look_for_additions(&mut self, locked: &LockFile, form: &Form, given: &[GivenSample]) {
-        let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
-        let mut samples = form.samples(&shape);
-        let of_this_form = |(of, version, _): &&GivenSample| of == name && *version == schema_version;
-        let given: Vec<_> = given.iter().filter(of_this_form).collect();
-        samples.extend(given.iter().map(|(_, _, sample)| sample.clone()));
-        let samples: Vec<Box<RawValue>> =
-            samples.into_iter().filter_map(|sample| RawValue::from_string(sample).ok()).collect();
-        let places = shape.untraced();
-        // A list of what cannot be traced is sampled as an empty one, which says nothing of its items.
-        if samples.is_empty() || (given.is_empty() && !places.is_empty()) {
-            let name = name.to_owned();
-            self.findings.push(Finding::Untraced { name, owner: form.owner, places });
-            return;
+    /// Samples of names and versions that no type has as its current form: they have forms of their own.
+    fn look_at_samples_of_other_forms(
+        &mut self,
+        locked: &LockFile,
+        forms: &Forms,
+        samples: &GivenSamples<'_>,
+    ) {
+        let mut others: BTreeSet<(&str, u32)> =
+            samples.iter().map(|sample| (&*sample.name, sample.schema_version)).collect();
+        for form in &forms.found {
+            others.remove(&(form.name(), form.schema_version));
         }
-        let (fields, known) = (shape.fields(), locked.events.get(name));
-        let has = |known: &LockedForm, given: &str| {
-            known.samples.iter().any(|sample| payload::equal_json(sample.get(), given))
-        };
-        let is_known = |known: &LockedForm| {
-            let is_this_form = known.schema_version == schema_version && known.fields == fields;
-            is_this_form && given.iter().all(|(_, _, sample)| has(known, sample))
-        };
-        if !known.is_some_and(|forms| forms.iter().any(is_known)) {
-            let before = known.and_then(|forms| forms.last()).map(|form| form.fields.clone());
-            let form = Some(LockedForm { schema_version, fields, samples });
-            self.additions.push(Addition { name: name.to_owned(), form, before });
+        for (name, schema_version) in others {
+            let known = locked.forms(name);
+            let same_version = known.iter().rfind(|form| form.schema_version == schema_version);
+            let fields = same_version.map_or_else(|| Shape::Untraced.fields(), |form| form.fields.clone());
+            let (given, written) = samples.of(name, schema_version);
+            let written = written.into_iter().map(|sample| sample.json.clone()).collect();
+            let current = Current { name, schema_version, fields, written, given };
+            self.additions.extend(current.addition(known));
         }
     }
 
@@ -167,7 +143,7 @@ impl Comparison {
                 .iter()
                 .any(|finding| matches!(finding, Finding::Untraced { name: of, .. } if of == name));
             if !locked.events.contains_key(*name) && !is_added && !is_untraced {
-                self.additions.push(Addition { name: (*name).to_owned(), form: None, before: None });
+                self.additions.push(Addition { name: (*name).to_owned(), form: None, change: Change::New });
             }
         }
     }
@@ -183,76 +159,6 @@ fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Find
     })
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SharedName { name, owners: [one, other] } => write!(
-                f,
-                "{name:?} is a name of two events, {one} and {other}: what is stored could be either. Give one of them \
-                 another name, `#[event(name = \"..\")]`, or leave out the alias"
-            ),
-            Self::Removed { name } => write!(
-                f,
-                "{name:?} is decoded by no type any more, and events of it may be stored. Keep its type; or make it an alias, \
-                 `#[event(alias = {name:?})]`, or a split name, `#[event(upcast({name:?} = ..))]`, of what it has become. If \
-                 no store holds such an event, take it out of the file"
-            ),
-            Self::Unreadable { name, schema_version, sample, reader, problem } => write!(
-                f,
-                "{name:?} in form {schema_version} is not read by {reader} any more: {problem}\n    stored, it looks like \
-                 {sample}\n    {}",
-                remedy(problem)
-            ),
-            Self::Untraced { name, owner, places } => write!(
-                f,
-                "{name:?} ({owner}) could not be traced{}: give samples of what it stores, `.sample({name:?}, version, json)`",
-                at(places)
-            ),
-            Self::BadSample { name, schema_version, problem } => {
-                write!(
-                    f,
-                    "the sample that was given for {name:?} in form {schema_version} is not read: {problem}"
-                )
-            }
-        }
-    }
-}
-
-fn at(places: &[String]) -> String {
-    let named: Vec<_> = places.iter().filter(|place| !place.is_empty()).map(String::as_str).collect();
-    if named.is_empty() { String::new() } else { format!(" at {}", named.join(", ")) }
-}
-
-fn remedy(problem: &DecodeError) -> &'static str {
-    match problem {
-        DecodeError::NewerForm { .. } => {
-            "the file knows a newer form than the types: an upcaster was taken away, and has to stay"
-        }
-        DecodeError::UpcastFailed { .. } => {
-            "mend the upcaster: it has to take every form that was ever stored"
-        }
-        _ => {
-            "give a new field a default, `#[serde(default)]`, a renamed one its former name, `#[serde(alias = \"..\")]`, or \
-             turn the old form into the new one with an upcaster, `#[event(upcast(..))]`"
-        }
-    }
-}
-
-impl fmt::Display for Addition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        let Some(LockedForm { schema_version, fields, .. }) = &self.form else {
-            return write!(f, "{name:?}: a former name, which is still read");
-        };
-        let Some(before) = &self.before else {
-            return write!(f, "{name:?}, form {schema_version}: new");
-        };
-        write!(f, "{name:?}, form {schema_version}: its fields have changed")?;
-        let only_in = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
-            let fields = one.iter().filter(|(name, kind)| other.get(*name) != Some(*kind));
-            fields.map(|(name, kind)| format!("{name}: {kind}")).collect::<Vec<_>>()
-        };
-        only_in(before, fields).iter().try_for_each(|field| write!(f, "\n    - {field}"))?;
-        only_in(fields, before).iter().try_for_each(|field| write!(f, "\n    + {field}"))
-    }
+fn parsed(json: &str) -> Option<Value> {
+    serde_json::from_str(json).ok()
 }

@@ -55,6 +55,24 @@ impl LockFile {
         std::fs::write(path, self.text()).map_err(|error| format!("it cannot be written: {error}"))
     }
 
+    /// The forms of a name, the oldest first.
+    pub(super) fn forms(&self, name: &str) -> &[LockedForm] {
+        self.events.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a name, and a form of it; samples of a form that is there already go to it.
+    pub(super) fn add(&mut self, name: String, form: Option<LockedForm>) {
+        let forms = self.events.entry(name).or_default();
+        let Some(form) = form else { return };
+        let is_this = |known: &&mut LockedForm| {
+            known.schema_version == form.schema_version && known.fields == form.fields
+        };
+        match forms.iter_mut().find(is_this) {
+            Some(known) => known.samples.extend(form.samples),
+            None => forms.push(form),
+        }
+    }
+
     fn text(&self) -> String {
         let events = self.events.iter().map(|(name, forms)| {
             let forms: Vec<_> = forms.iter().map(LockedForm::text).collect();
@@ -69,10 +87,15 @@ impl LockFile {
 }
 
 impl LockedForm {
+    /// Its samples, as they are stored.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.samples.iter().map(|sample| sample.get())
+    }
+
     fn text(&self) -> String {
         let mut text = format!("      {{\n        \"schema_version\": {},\n", self.schema_version);
         let fields = self.fields.iter().map(|(name, kind)| format!("{}: {}", quoted(name), quoted(kind)));
-        let samples = self.samples.iter().map(|sample| sample.get().to_owned());
+        let samples = self.texts().map(str::to_owned);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "        \"fields\": {},", list('{', fields, '}'));
         let _ = write!(text, "        \"samples\": {}\n      }}", list('[', samples, ']'));

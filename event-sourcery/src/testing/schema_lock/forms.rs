@@ -6,16 +6,24 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
+use super::findings::Finding;
 use super::probe::{Probe, Stop, Target};
+use super::sample::{Rewrite, Sample};
 use super::shape::Shape;
 use super::trace::trace;
+use super::unserved::Unserved;
 use crate::derive_support::deserialize_variant;
 use crate::event::Event;
+
+/// How far fields are followed that show up in what is written, one within the other.
+const DEEPEST: usize = 2;
 
 /// What event types tell about the forms that they store. The derive calls it.
 #[derive(Debug, Default)]
 pub struct Forms {
     pub(super) found: Vec<Form>,
+    /// Names of events whose payloads cannot be traced, each with its type.
+    pub(super) untraced: Vec<(&'static str, &'static str)>,
     /// Former names that are split, each with the type that splits it.
     pub(super) splits: Vec<(&'static str, &'static str)>,
 }
@@ -29,8 +37,7 @@ pub(super) struct Form {
     pub(super) names: &'static [&'static str],
     pub(super) schema_version: u32,
     shape: ShapeOf,
-    /// Decodes a payload of this form, and encodes it as it would be stored.
-    pub(super) rewrite: fn(&str, &str) -> Result<String, String>,
+    rewrite: Rewrite,
 }
 
 #[derive(Clone, Copy)]
@@ -38,7 +45,6 @@ enum ShapeOf {
     Fields(fn(Probe<'_>) -> Result<(), Stop>),
     Variant(fn(u32, Probe<'_>) -> Result<(), Stop>, u32),
     NoFields,
-    Untraced,
 }
 
 impl fmt::Debug for Form {
@@ -51,10 +57,7 @@ impl fmt::Debug for Form {
 impl Forms {
     /// A type whose `Event` was written by hand: its payloads cannot be traced.
     pub fn written_by_hand<E: Event>(&mut self) {
-        // Each of its names may stand for a payload of its own.
-        for names in E::NAMES.chunks(1) {
-            self.add::<E>(names, 1, ShapeOf::Untraced);
-        }
+        self.untraced.extend(E::NAMES.iter().map(|name| (*name, type_name::<E>())));
     }
 
     /// An event without fields.
@@ -68,12 +71,18 @@ impl Forms {
     }
 
     fn add<E: Event>(&mut self, names: &'static [&'static str], schema_version: u32, shape: ShapeOf) {
-        let rewrite = |name: &str, data: &str| {
-            let event = E::decode(name, data).map_err(|problem| problem.to_string())?;
-            event.encode().map_err(|problem| problem.to_string())
-        };
+        let rewrite = |sample: &Sample| sample.rewritten::<E>();
         self.found.push(Form { owner: type_name::<E>(), names, schema_version, shape, rewrite });
     }
+}
+
+/// Samples that were made.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// What a type was served and has taken.
+    pub(super) served: Vec<String>,
+    /// What it stores of that.
+    pub(super) stored: Vec<String>,
 }
 
 impl Form {
@@ -88,21 +97,41 @@ impl Form {
             ShapeOf::Fields(fields) => trace_with(&|probe| fields(probe)),
             ShapeOf::Variant(variant, index) => trace_with(&|probe| variant(index, probe)),
             ShapeOf::NoFields => Shape::Object(Vec::new()),
-            ShapeOf::Untraced => Shape::Untraced,
         }
     }
 
-    /// Payloads as this form stores them, made from its shape.
-    pub(super) fn samples(&self, shape: &Shape) -> Vec<String> {
-        let mut samples = Vec::new();
-        for made in shape.samples() {
-            // A type may check more than its fields: what it refuses is no sample.
-            let Ok(stored) = (self.rewrite)(self.name(), &made) else { continue };
-            if !samples.contains(&stored) && (self.rewrite)(self.name(), &stored).is_ok() {
-                samples.push(stored);
+    /// Samples that are made from a shape, and of what shows up in them.
+    pub(super) fn samples(&self, shape: &Shape) -> Result<Made, Finding> {
+        let mut made = Made::default();
+        let takes = |json: &str| self.rewrite(json).map(drop);
+        let mut unserved = Unserved::new(&takes);
+        let mut payloads = shape.samples();
+        for depth in 0..=DEEPEST {
+            let mut filled = Vec::new();
+            for served in payloads {
+                let Some(stored) = self.stored(&served)? else { continue };
+                if depth < DEEPEST {
+                    filled.extend(unserved.filled(&served, &stored));
+                }
+                made.served.push(served);
+                made.stored.push(stored);
             }
+            payloads = filled;
         }
-        samples
+        // Nothing shows up in this one that the trace does not know.
+        made.stored.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
+        Ok(made)
+    }
+
+    /// What is stored of a payload. A type may check more than its fields: what it refuses is no sample.
+    fn stored(&self, json: &str) -> Result<Option<String>, Finding> {
+        let Ok(stored) = self.rewrite(json) else { return Ok(None) };
+        Ok(Some(stored.read_back(self.rewrite, self.owner)?.json))
+    }
+
+    fn rewrite(&self, json: &str) -> Result<Sample, String> {
+        let (name, json) = (self.name().to_owned(), json.to_owned());
+        (self.rewrite)(&Sample { name, schema_version: self.schema_version, json })
     }
 }
 

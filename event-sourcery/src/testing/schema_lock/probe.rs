@@ -24,6 +24,12 @@ pub(super) enum Step {
     Value(String),
     Field(&'static str),
     Variant(&'static str),
+    /// To the content of a variant that a field before it tells.
+    Content {
+        tag: &'static str,
+        variant: &'static str,
+        content: &'static str,
+    },
     /// Into the one unnamed field of a variant.
     Inner,
 }
@@ -265,7 +271,7 @@ impl<'r> Deserializer<'r> for Probe<'r> {
 
     fn deserialize_map<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Stop> {
         match self.turn(Request::Map) {
-            Turn::Descend(step) => visitor.visit_map(Entry { probe: self, step }),
+            Turn::Descend(step) => visitor.visit_map(Entry { probe: self, step, told: false }),
             _ => self.ask(Request::Map, |json| json.deserialize_map(visitor)),
         }
     }
@@ -278,7 +284,7 @@ impl<'r> Deserializer<'r> for Probe<'r> {
     ) -> Result<V::Value, Stop> {
         let request = Request::Struct(name, fields);
         match self.turn(request) {
-            Turn::Descend(step) => visitor.visit_map(Entry { probe: self, step }),
+            Turn::Descend(step) => visitor.visit_map(Entry { probe: self, step, told: false }),
             _ => self.ask(request, |json| json.deserialize_struct(name, fields, visitor)),
         }
     }
@@ -319,6 +325,8 @@ impl<'r> SeqAccess<'r> for Items<'r> {
 struct Entry<'r> {
     probe: Probe<'r>,
     step: &'r Step,
+    /// Whether the variant, where there is one, was told.
+    told: bool,
 }
 
 impl<'r> MapAccess<'r> for Entry<'r> {
@@ -329,11 +337,19 @@ impl<'r> MapAccess<'r> for Entry<'r> {
             Step::Field(name) => seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some),
             Step::Value(key) => Ok(Some(seed.deserialize(&mut serde_json::Deserializer::from_str(key))?)),
             Step::Key => self.probe.descend(|key| seed.deserialize(key)).map(Some),
+            Step::Content { tag, content, .. } => {
+                let name = if self.told { content } else { tag };
+                seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
+            }
             _ => Err(Stop::here()),
         }
     }
 
     fn next_value_seed<V: DeserializeSeed<'r>>(&mut self, seed: V) -> Result<V::Value, Stop> {
+        if let (Step::Content { variant, .. }, false) = (self.step, self.told) {
+            self.told = true;
+            return seed.deserialize(BorrowedStrDeserializer::new(variant));
+        }
         self.probe.descend(|value| seed.deserialize(value))
     }
 }

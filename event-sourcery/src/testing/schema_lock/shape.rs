@@ -1,11 +1,9 @@
 //! The shape of a payload, as its type reads it, and the samples that are made from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use super::coverage::within;
 use super::trace::quoted;
-
-/// The most samples of one form.
-const MOST_SAMPLES: usize = 512;
 
 /// What a type reads at one place.
 #[derive(Debug, Clone)]
@@ -58,25 +56,20 @@ impl Shape {
 
     /// The places that could not be traced.
     pub(super) fn untraced(&self) -> Vec<String> {
-        let within = |name: &str, shape: &Self| {
-            let below = shape.untraced().into_iter();
-            below
-                .map(|place| if place.is_empty() { name.to_owned() } else { format!("{name}.{place}") })
-                .collect()
-        };
-        let places: Vec<Vec<String>> = match self {
-            Self::Untraced => vec![vec![String::new()]],
+        match self {
+            Self::Untraced => vec![String::new()],
             Self::Leaf { .. } | Self::Again(_) => Vec::new(),
-            Self::Optional(inner) | Self::List(inner) => vec![inner.untraced()],
-            Self::Map { value, .. } => vec![within("{}", value)],
-            Self::Tuple(shapes) | Self::OneOf(shapes) => shapes.iter().map(Self::untraced).collect(),
-            Self::Object(fields) => fields.iter().map(|field| within(&field.name, &field.shape)).collect(),
+            Self::Optional(inner) | Self::List(inner) => inner.untraced(),
+            Self::Map { value, .. } => within("{}", value.untraced()),
+            Self::Tuple(shapes) | Self::OneOf(shapes) => shapes.iter().flat_map(Self::untraced).collect(),
+            Self::Object(fields) => {
+                fields.iter().flat_map(|field| within(&field.name, field.shape.untraced())).collect()
+            }
             Self::Choice(variants) => {
                 let contents = variants.iter().filter_map(|(name, shape)| Some((name, shape.as_ref()?)));
-                contents.map(|(name, shape)| within(name, shape)).collect()
+                contents.flat_map(|(name, shape)| within(name, shape.untraced())).collect()
             }
-        };
-        places.concat()
+        }
     }
 
     fn text(&self) -> String {
@@ -104,19 +97,14 @@ impl Shape {
         }
     }
 
-    /// Samples in which every value, variant and option occurs, and one with only what is required.
+    /// Samples in which every value, variant and option occurs.
     pub(super) fn samples(&self) -> Vec<String> {
-        let mut samples: Vec<String> = Vec::new();
-        let all = (0..self.count().min(MOST_SAMPLES)).map(|round| self.sample(round));
-        for sample in all.chain([self.least()]).flatten() {
-            if !samples.contains(&sample) {
-                samples.push(sample);
-            }
-        }
-        samples
+        let mut seen = HashSet::new();
+        let samples = (0..self.count()).filter_map(|round| self.sample(round));
+        samples.filter(|sample| seen.insert(sample.clone())).collect()
     }
 
-    /// In how many rounds everything occurs.
+    /// In how many rounds everything occurs: no more than there are values at all of its places.
     fn count(&self) -> usize {
         match self {
             Self::Leaf { values, .. } => values.len(),
@@ -163,7 +151,7 @@ impl Shape {
     }
 
     /// The sample with only what is required.
-    fn least(&self) -> Option<String> {
+    pub(super) fn least(&self) -> Option<String> {
         match self {
             Self::Leaf { values, .. } => values.last().cloned(),
             Self::Optional(_) => Some("null".to_owned()),

@@ -1,7 +1,10 @@
 //! What the lock lets pass and what it refuses, each with a type as it was and as it is.
 
+mod buffered;
 mod changes;
+mod given;
 mod shapes;
+mod written;
 
 use std::path::PathBuf;
 
@@ -14,11 +17,15 @@ struct Lock(PathBuf);
 impl Lock {
     /// The lock of a program with these events.
     fn of<E: Event>() -> Self {
-        let name = format!("event-sourcery-{}.lock", uuid::Uuid::new_v4());
-        let lock = Self(std::env::temp_dir().join(name));
+        let lock = Self::missing();
         lock.with::<E>().run(true).expect("events that can be traced are locked");
         lock.with::<E>().run(false).expect("what was locked is as it was");
         lock
+    }
+
+    /// A lock whose file is not there yet.
+    fn missing() -> Self {
+        Self(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())))
     }
 
     fn with<E: Event>(&self) -> SchemaLock {

@@ -1,9 +1,8 @@
 //! Finds out what a type reads, place by place.
 
-use super::grow;
+use super::buffered;
 use super::probe::{Request, Step, Target, request, takes};
 use super::shape::{Field, Shape, object};
-use super::texts;
 
 /// The deepest nesting that is looked into.
 const DEEPEST: usize = 24;
@@ -44,7 +43,7 @@ impl Tracer<'_> {
                 Shape::leaf(kind, self.taken(path, ["1.5", "-1.5", "0.5", "1e30", "0.0", "1.0"]))
             }
             Request::Char => Shape::leaf("char", self.taken(path, ["\"x\"", "\"X\"", "\"1\""])),
-            Request::Text => self.text(path),
+            Request::Text => buffered::text(&|text| self.takes(path, text)),
             Request::Bytes => Shape::leaf("bytes", self.taken(path, ["[1,255]", "\"text\"", "[]"])),
             Request::Unit => Shape::leaf("null", self.taken(path, ["null"])),
             Request::Option => Shape::Optional(Box::new(self.below(path, Step::Some))),
@@ -85,8 +84,7 @@ impl Tracer<'_> {
 
     /// Those of the values that are taken.
     fn taken<'v>(&self, path: &[Step], values: impl IntoIterator<Item = &'v str>) -> Vec<String> {
-        let taken = values.into_iter().filter(|value| self.takes(path, value).is_ok());
-        taken.map(str::to_owned).collect()
+        buffered::taken(&|text| self.takes(path, text), values)
     }
 
     fn takes(&self, path: &[Step], text: &str) -> Result<(), String> {
@@ -99,35 +97,9 @@ impl Tracer<'_> {
         }
     }
 
-    fn text(&self, path: &[Step]) -> Shape {
-        if self.takes(path, &quoted(texts::PLAIN)).is_ok() {
-            return Shape::leaf("text", vec![quoted(texts::PLAIN)]);
-        }
-        let numbers = self.taken_texts(path, texts::NUMBERS);
-        let mut values = numbers;
-        // One of a kind is enough: what reads a date in one way mostly reads it in others.
-        values.extend(self.taken_texts(path, texts::OTHERS).into_iter().take(3));
-        let kind = values.first().map_or_else(String::new, |first| format!("text like {first}"));
-        Shape::leaf(kind, values)
-    }
-
-    fn taken_texts(&self, path: &[Step], texts: &[&str]) -> Vec<String> {
-        let quoted: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-        self.taken(path, quoted.iter().map(String::as_str))
-    }
-
     /// What asks for anything: a JSON value, a number that is also read from a text, or one of serde's forms of an enum.
     fn any(&self, path: &[Step]) -> Shape {
-        let plain = quoted(texts::PLAIN);
-        let values = self.taken(path, [&*plain, "1", "1.5", "true", "[]", "{}", "null"]);
-        if values.contains(&plain) {
-            return Shape::leaf("any", values);
-        }
-        match grow::object(&|text| self.takes(path, text)) {
-            Some(shape) => shape,
-            None if values.is_empty() => self.text(path),
-            None => Shape::leaf("any", [values, self.taken_texts(path, texts::NUMBERS)].concat()),
-        }
+        buffered::value(&|text| self.takes(path, text))
     }
 
     fn tuple(&mut self, path: &mut Vec<Step>, len: usize) -> Shape {
@@ -144,7 +116,7 @@ impl Tracer<'_> {
     /// A map, or a struct with a flattened field, which reads as one and names its other fields only when they are missing.
     fn map(&mut self, path: &mut Vec<Step>) -> Shape {
         if self.takes(path, "{}").is_err()
-            && let Some(grown) = grow::object(&|text| self.takes(path, text))
+            && let Some(grown) = buffered::object(&|text| self.takes(path, text))
         {
             return grown;
         }
@@ -159,6 +131,9 @@ impl Tracer<'_> {
     }
 
     fn object(&mut self, path: &mut Vec<Step>, names: &[&'static str]) -> Shape {
+        if let Some(tagged) = self.tagged(path, names) {
+            return tagged;
+        }
         let mut fields = Vec::new();
         for name in names {
             let shape = self.below(path, Step::Field(name));
@@ -177,6 +152,36 @@ impl Tracer<'_> {
             field.required = !optional;
         }
         Shape::Object(fields)
+    }
+
+    /// What serde makes of a `tag` with `content`: one field tells the variant, and only then the other one can be read.
+    fn tagged(&mut self, path: &mut Vec<Step>, names: &[&'static str]) -> Option<Shape> {
+        let &[tag, content] = names else { return None };
+        let Shape::Choice(variants) = self.below(path, Step::Field(tag)) else { return None };
+        if variants.iter().any(|(_, content)| content.is_some()) {
+            return None;
+        }
+        // Anything, if it is kept until the tag is known.
+        let untold = self.below(path, Step::Field(content)).sample(0)?;
+        let takes = |variant: &str, value: Option<&String>| {
+            let content = value.map_or_else(String::new, |value| format!(",{}:{value}", quoted(content)));
+            self.takes(path, &format!("{{{}:{}{content}}}", quoted(tag), quoted(variant))).is_ok()
+        };
+        let is_whole = |variant: &str| takes(variant, None);
+        if variants.iter().all(|(variant, _)| is_whole(variant) || takes(variant, Some(&untold))) {
+            return None;
+        }
+        let whole: Vec<bool> = variants.iter().map(|(variant, _)| is_whole(variant)).collect();
+        let mut shapes = Vec::new();
+        for ((variant, _), is_whole) in variants.into_iter().zip(whole) {
+            let field = |name: &str, shape| Field { name: name.to_owned(), required: true, shape };
+            let mut fields = vec![field(tag, Shape::leaf(quoted(variant), vec![quoted(variant)]))];
+            if !is_whole {
+                fields.push(field(content, self.below(path, Step::Content { tag, variant, content })));
+            }
+            shapes.push(Shape::Object(fields));
+        }
+        Some(Shape::OneOf(shapes))
     }
 
     /// serde lists the aliases of a field among the fields. Given twice, a field is called by its name.

@@ -29,7 +29,7 @@ mod steps {
 }
 
 #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
-#[event(upcast("Ended" = split_ended, "Closed" = split_closed))]
+#[event(upcast("Ended" = split_ended, "Closed" = (euros_in_full, Self::with_who, split_closed,)))]
 enum InvoiceEvent {
     Issued {
         number: String,
@@ -47,6 +47,21 @@ enum InvoiceEvent {
     Other(RawEvent),
 }
 
+impl InvoiceEvent {
+    fn with_who(event: &mut StoredForm) -> Result<(), Source> {
+        assert_eq!((event.name(), event.schema_version()), ("Closed", 2));
+        event.write("who", "nobody")
+    }
+}
+
+fn euros_in_full(event: &mut StoredForm) -> Result<(), Source> {
+    assert_eq!((event.name(), event.schema_version()), ("Closed", 1));
+    if let Some(euros) = event.fields_mut().remove("eur") {
+        event.write("euros", euros)?;
+    }
+    Ok(())
+}
+
 fn by_nobody(event: &mut StoredForm) -> Result<(), Source> {
     event.write("by", "nobody")
 }
@@ -60,13 +75,21 @@ fn split_ended(event: &mut StoredForm) -> Result<Successor, Source> {
     Ok(match &*how {
         "archived" => Successor::of("Archived").in_form(3),
         "closed" => Successor::of("Closed"),
+        "closed by" => Successor::of("Closed").in_form(3),
+        "closed in future" => Successor::of("Closed").in_form(4),
         "ended" => Successor::of("Ended"),
         _ => Successor::of("Gone"),
     })
 }
 
 fn split_closed(event: &mut StoredForm) -> Result<Successor, Source> {
-    Ok(if event.fields().contains_key("euros") { Successor::of("Paid") } else { Successor::of("Voided") })
+    assert_eq!(event.schema_version(), 3);
+    let who: String = event.read("who")?;
+    if event.fields().contains_key("euros") {
+        return Ok(Successor::of("Paid"));
+    }
+    event.write("by", &who)?;
+    Ok(if who == "nobody" { Successor::of("Voided") } else { Successor::of("Voided").in_form(2) })
 }
 
 fn paid(cents: u64, currency: &str) -> Paid {
@@ -182,11 +205,36 @@ fn a_gathered_event_takes_the_steps_of_its_type() {
 #[test]
 fn a_name_that_was_split_reads_as_what_it_has_become() {
     let read = |name, data| InvoiceEvent::decode_stored(name, 1, data).unwrap();
-    assert_eq!(read("Closed", r#"{"euros":7}"#), InvoiceEvent::Paid(paid(700, "EUR")));
+    assert_eq!(read("Closed", r#"{"eur":7}"#), InvoiceEvent::Paid(paid(700, "EUR")));
     assert_eq!(read("Closed", "{}"), voided("nobody"));
     assert_eq!(read("Ended", r#"{"how":"archived"}"#), InvoiceEvent::Archived);
     // Split by one function, and then by the next.
-    assert_eq!(read("Ended", r#"{"how":"closed","euros":7}"#), InvoiceEvent::Paid(paid(700, "EUR")));
+    assert_eq!(read("Ended", r#"{"how":"closed","eur":7}"#), InvoiceEvent::Paid(paid(700, "EUR")));
+    assert_eq!(read("Ended", r#"{"how":"closed by","who":"Ada"}"#), voided("Ada"));
+}
+
+#[test]
+fn a_name_that_was_split_keeps_the_steps_that_it_had() {
+    for (version, data) in
+        [(0, r#"{"eur":7}"#), (1, r#"{"eur":7}"#), (2, r#"{"euros":7}"#), (3, r#"{"euros":7,"who":"Ada"}"#)]
+    {
+        let decoded = InvoiceEvent::decode_stored("Closed", version, data).unwrap();
+        assert_eq!(decoded, InvoiceEvent::Paid(paid(700, "EUR")), "{version}");
+    }
+    assert_eq!(InvoiceEvent::decode_stored("Closed", 3, r#"{"who":"Ada"}"#).unwrap(), voided("Ada"));
+    assert_upcast_failed(InvoiceEvent::decode_stored("Closed", 3, "{}"), 3, r#"no field "who""#);
+}
+
+#[test]
+fn a_newer_form_of_a_name_that_was_split_is_an_error() {
+    let refused = |name, version, data| match InvoiceEvent::decode_stored(name, version, data) {
+        Err(DecodeError::NewerForm { found, known }) => (found, known),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("Closed", 4, "{}"), (4, 3));
+    assert_eq!(refused("Closed", u32::MAX, "{}"), (u32::MAX, 3));
+    assert_eq!(refused("Ended", 2, r#"{"how":"archived"}"#), (2, 1));
+    assert_eq!(refused("Ended", 1, r#"{"how":"closed in future"}"#), (4, 3));
 }
 
 #[test]
@@ -201,7 +249,7 @@ fn a_split_into_no_event_or_back_into_itself_is_an_error() {
         let decoded = InvoiceEvent::decode_stored("Ended", 1, &format!(r#"{{"how":"{how}"}}"#));
         assert_upcast_failed(decoded, 1, "which is no event of this type");
     }
-    assert_upcast_failed(InvoiceEvent::decode_stored("Ended", 2, "{}"), 2, r#"no field "how""#);
+    assert_upcast_failed(InvoiceEvent::decode_stored("Ended", 1, "{}"), 1, r#"no field "how""#);
 }
 
 #[test]
@@ -270,4 +318,42 @@ impl Refunded {
 fn a_step_may_be_an_associated_function() {
     let old = Refunded::decode_stored("Refunded", 1, r#"{"euros":3}"#).unwrap();
     assert_eq!(old, Refunded { cents: 300 });
+}
+
+/// `Issued` had one step before the two became one, `Printed` had two.
+#[test]
+fn names_that_were_merged_take_the_steps_that_each_had() {
+    #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+    #[event(name = "Issued", alias = "Printed", upcast(Self::first, Self::second, Self::merge))]
+    struct Issued {
+        steps: String,
+    }
+    impl Issued {
+        fn note(event: &mut StoredForm, step: &str) -> Result<(), Source> {
+            let before: Option<String> = event.read("steps")?;
+            event.write("steps", before.unwrap_or_default() + step)
+        }
+
+        fn first(event: &mut StoredForm) -> Result<(), Source> {
+            Self::note(event, if event.name() == "Printed" { "p1 " } else { "i1 " })
+        }
+
+        fn second(event: &mut StoredForm) -> Result<(), Source> {
+            if event.name() == "Printed" { Self::note(event, "p2 ") } else { Ok(()) }
+        }
+
+        fn merge(event: &mut StoredForm) -> Result<(), Source> {
+            Self::note(event, "merged")
+        }
+    }
+    for (name, version, steps) in [
+        ("Issued", 1, "i1 merged"),
+        ("Issued", 2, "merged"),
+        ("Printed", 1, "p1 p2 merged"),
+        ("Printed", 2, "p2 merged"),
+        ("Printed", 3, "merged"),
+    ] {
+        let read = Issued::decode_stored(name, version, "{}").unwrap();
+        assert_eq!(read.steps, steps, "{name} {version}");
+    }
 }

@@ -259,8 +259,26 @@ fn a_split_keeps_a_name_that_is_gone() {
 }
 
 #[test]
+fn a_split_keeps_the_steps_that_its_name_had() {
+    paid!(before #[event(upcast(cents_to_euros))] { euros: f64 });
+    #[derive(Event)]
+    #[event(crate = "crate", upcast("Paid" = split))]
+    enum WithoutSteps {
+        Closed,
+    }
+    #[derive(Event)]
+    #[event(crate = "crate", upcast("Paid" = (cents_to_euros, split)))]
+    enum WithSteps {
+        Closed,
+    }
+    let lock = Lock::of::<before::Paid>();
+    lock.refuses::<WithoutSteps>(&["\"Paid\" in form 2", "an upcaster was taken away"]);
+    lock.takes::<WithSteps>(&["\"Closed\", form 1: new"]);
+}
+
+#[test]
 fn a_file_that_is_not_there_is_written_only_on_request() {
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
+    let lock = Lock::missing();
     let message = lock.with::<first::Paid>().run(false).unwrap_err();
     assert!(
         message.contains("is not there yet") && message.contains("EVENT_SOURCERY_UPDATE_LOCK=1"),

@@ -6,7 +6,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Lock;
 use crate::Event;
-use crate::testing::SchemaLock;
 
 #[derive(Event, Serialize, Deserialize)]
 #[event(crate = "crate")]
@@ -187,63 +186,6 @@ fn a_former_name_that_was_there_before_the_file_may_not_go() {
     assert!(message.contains("\"Settled\""), "{message}");
 }
 
-#[derive(Event, Serialize, Deserialize)]
-#[event(crate = "crate")]
-struct Guarded {
-    code: Code,
-    note: String,
-}
-
-/// A text that nobody guesses.
-#[derive(Serialize)]
-struct Code(String);
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = String::deserialize(deserializer)?;
-        if code == "open sesame" { Ok(Self(code)) } else { Err(serde::de::Error::custom("not the code")) }
-    }
-}
-
-#[test]
-fn what_cannot_be_traced_is_named_and_takes_samples() {
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
-    let message = lock.with::<Guarded>().run(true).unwrap_err();
-    assert!(message.contains("\"Guarded\"") && message.contains("could not be traced at code"), "{message}");
-    assert!(!lock.0.exists());
-
-    let with = |sample: &str| SchemaLock::new(&lock.0).events::<Guarded>().sample("Guarded", 1, sample);
-    let message = with(r#"{"code":"sesame","note":""}"#).run(true).unwrap_err();
-    assert!(message.contains("not the code"), "{message}");
-    with(r#"{"code":"open sesame","note":""}"#).run(true).unwrap();
-    with(r#"{"code":"open sesame","note":""}"#).run(false).unwrap();
-    assert!(lock.text().contains(r#""note": "text""#), "one field hides no other: {}", lock.text());
-}
-
-#[test]
-fn an_event_written_by_hand_asks_for_samples() {
-    struct ByHand;
-    impl Event for ByHand {
-        const NAMES: &'static [&'static str] = &["ByHand"];
-
-        fn event_name(&self) -> std::borrow::Cow<'static, str> {
-            "ByHand".into()
-        }
-
-        fn encode(&self) -> Result<String, crate::PayloadError> {
-            Ok("{}".to_owned())
-        }
-
-        fn decode(_: &str, _: &str) -> Result<Self, crate::DecodeError> {
-            Ok(Self)
-        }
-    }
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
-    let message = lock.with::<ByHand>().run(true).unwrap_err();
-    assert!(message.contains("could not be traced: give samples"), "{message}");
-    lock.with::<ByHand>().sample("ByHand", 1, "{}").run(true).unwrap();
-}
-
 #[test]
 fn an_order_of_types_or_variants_makes_no_difference() {
     #[derive(Event, Serialize, Deserialize)]
@@ -263,34 +205,34 @@ fn an_order_of_types_or_variants_makes_no_difference() {
     Lock::of::<Invoice>().is_kept_by::<Turned>();
 }
 
-/// An empty list of them, or none, would say nothing of what they look like.
+/// An enum with a variant for each digit.
+macro_rules! digits {
+    ($name:ident $(($content:ident))?) => {
+        #[derive(Serialize, Deserialize)]
+        enum $name {
+            D0$(($content))?, D1$(($content))?, D2$(($content))?, D3$(($content))?, D4$(($content))?,
+            D5$(($content))?, D6$(($content))?, D7$(($content))?, D8$(($content))?, D9$(($content))?,
+        }
+    };
+}
+
+/// Each may be stored, so each has to stay.
 #[test]
-fn what_cannot_be_traced_asks_for_samples_wherever_it_stands() {
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Line {
-        Item { sku: String, pieces: u32 },
-        Discount { percent: u8 },
-    }
+fn of_very_many_variants_each_has_a_sample() {
+    digits!(Units);
+    digits!(Tens(Units));
+    digits!(Hundreds(Tens));
 
     #[derive(Event, Serialize, Deserialize)]
     #[event(crate = "crate")]
-    struct Ordered {
-        lines: Vec<Line>,
+    struct Counted {
+        number: Hundreds,
+        digit: Units,
     }
 
-    let lock = Lock(std::env::temp_dir().join(format!("event-sourcery-{}.lock", uuid::Uuid::new_v4())));
-    let message = lock.with::<Ordered>().run(true).unwrap_err();
-    assert!(message.contains("could not be traced at lines"), "{message}");
-    let sample = r#"{"lines":[{"sku":"1","pieces":2},{"percent":3}]}"#;
-    lock.with::<Ordered>().sample("Ordered", 1, sample).run(true).unwrap();
-    assert!(lock.text().contains("percent"), "{}", lock.text());
-
-    // Another sample is another thing to be kept readable.
-    let more = r#"{"lines":[{"percent":255}]}"#;
-    let with_more = || lock.with::<Ordered>().sample("Ordered", 1, sample).sample("Ordered", 1, more);
-    assert!(with_more().run(false).is_err());
-    with_more().run(true).unwrap();
-    with_more().run(false).unwrap();
-    assert!(lock.text().contains("255"), "{}", lock.text());
+    let text = Lock::of::<Counted>().text();
+    assert_eq!(text.matches(r#"{"number":"#).count(), 1000, "{text}");
+    for number in [r#"{"D0":{"D0":"D0"}}"#, r#"{"D5":{"D1":"D2"}}"#, r#"{"D9":{"D9":"D9"}}"#] {
+        assert!(text.contains(number), "{number} is missing");
+    }
 }
