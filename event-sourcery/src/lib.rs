@@ -63,6 +63,7 @@ mod limits;
 mod load;
 mod memory;
 mod new_event;
+mod panics;
 mod payload;
 mod position;
 mod projection;

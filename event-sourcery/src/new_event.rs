@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::{Error, NameKind, PayloadError, Result};
 use crate::event::Event;
 use crate::limits;
+use crate::panics::caught;
 use crate::payload;
 
 /// An event to be appended, with what the caller set for it: context, id, time.
@@ -87,7 +88,8 @@ fn repeats<E: Event>(stored: &StoredEvent, new: &NewRecord) -> bool {
     if same(&stored.name, stored.schema_version, &stored.data) {
         return true;
     }
-    let Ok(stored) = E::decode_stored(&stored.name, stored.schema_version, &stored.data) else {
+    let Ok(Ok(stored)) = caught(|| E::decode_stored(&stored.name, stored.schema_version, &stored.data))
+    else {
         return false;
     };
     stored.encode().is_ok_and(|data| same(&stored.event_name(), stored.schema_version(), &data))

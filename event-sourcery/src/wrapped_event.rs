@@ -7,6 +7,7 @@ use crate::backend::{StoredEvent, StoredRecord};
 use crate::context::Context;
 use crate::error::{DecodeError, Error, Result};
 use crate::event::Event;
+use crate::panics::caught;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
@@ -49,7 +50,8 @@ impl<E: Event> WrappedEvent<E> {
             version: stored.version,
             problem,
         };
-        let event = match E::decode_stored(&stored.name, stored.schema_version, &stored.data) {
+        let decoded = caught(|| E::decode_stored(&stored.name, stored.schema_version, &stored.data));
+        let event = match decoded.map_err(|panic| invalid(format!("decoding it panicked: {panic}")))? {
             Ok(event) => event,
             Err(DecodeError::UnknownName) => {
                 return Err(Error::UnknownEvent {

@@ -138,6 +138,7 @@ macro_rules! __for_each_case {
             clause_3_4_an_event_of_an_unknown_type_is_an_error,
             clause_3_4_an_unknown_type_without_a_version_is_an_error_too,
             clause_3_4_a_payload_that_does_not_fit_the_type_is_an_error,
+            clause_3_4_a_payload_that_the_types_code_panics_on_is_an_error,
             clause_3_1_a_read_is_as_of_one_moment,
         }
         paging {
@@ -230,6 +231,7 @@ macro_rules! __for_each_case {
             clause_8_8_an_event_is_parked_after_the_last_attempt_with_its_error,
             clause_8_8_a_panic_is_a_failure,
             clause_8_8_an_event_that_does_not_decode_is_parked_at_once_and_not_skipped,
+            clause_8_8_an_event_that_the_types_code_panics_on_is_parked_at_once,
             clause_8_8_attempts_and_waiting_survive_a_restart,
             clause_8_8_a_parked_event_keeps_nobody_busy,
             clause_8_8_events_that_nobody_wants_are_passed_over_behind_a_failed_one,

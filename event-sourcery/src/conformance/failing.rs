@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ledger::{Noted, ledger, noted, notes};
+use super::ledger::{Fragile, Noted, ledger, noted, notes};
 use super::running::{Handled, Running, SOON, Settings, assert_not_blocked, eventually, letters};
 use super::subject::Subject;
 use super::subscribing::append_undecodable;
@@ -172,6 +172,26 @@ pub(super) async fn clause_8_8_an_event_that_does_not_decode_is_parked_at_once_a
     eventually("the stream is free", async || letters(&store).blocked().await.unwrap().is_empty()).await;
     run.stop().await;
     assert_eq!(*seen.lock().unwrap(), [r#""many""#, "3", "4"]);
+}
+
+pub(super) async fn clause_8_8_an_event_that_the_types_code_panics_on_is_parked_at_once(subject: Subject) {
+    let (store, stream, other) = (subject.store(), ledger("1"), ledger("other"));
+    store.append(&stream, notes([2, 3, 4])).await.unwrap();
+    store.append(&other, noted(8)).await.unwrap();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noting = std::sync::Arc::clone(&seen);
+    let durable = Settings::default().of(store.subscribe::<Fragile>());
+    let run = Running::start(durable, move |recorded, _| {
+        noting.lock().unwrap().push(recorded.wrapped_event.event.number);
+        std::future::ready(Ok(()))
+    });
+    eventually("it is parked", async || !letters(&store).parked().await.unwrap().is_empty()).await;
+    eventually("others go on", async || seen.lock().unwrap().len() == 2).await;
+    run.stop().await;
+    let parked = letters(&store).parked().await.unwrap();
+    assert_eq!((&parked[0].stream, parked[0].attempts), (&stream, 1));
+    assert!(parked[0].error.contains("3 is odd"), "{}", parked[0].error);
+    assert_eq!(*seen.lock().unwrap(), [2, 8]);
 }
 
 pub(super) async fn clause_8_8_attempts_and_waiting_survive_a_restart(subject: Subject) {

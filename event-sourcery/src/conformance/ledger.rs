@@ -28,6 +28,22 @@ pub(super) struct Noted {
     pub(super) number: u64,
 }
 
+/// A noted event, as a type reads it whose code panics on some numbers.
+#[derive(Event, Serialize, Deserialize, Debug, PartialEq, Eq)]
+#[event(crate = "crate", name = "noted")]
+pub(super) struct Fragile {
+    #[serde(deserialize_with = "Fragile::even")]
+    pub(super) number: u64,
+}
+
+impl Fragile {
+    fn even<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        assert!(number.is_multiple_of(2), "{number} is odd");
+        Ok(number)
+    }
+}
+
 /// A snapshot of a ledger.
 #[derive(Event, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 #[event(crate = "crate", name = "summed")]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ledger::{Ledger, Noted, Summed, ledger, load_request, noted, notes, tenant};
+use super::ledger::{Fragile, Ledger, Noted, Summed, ledger, load_request, noted, notes, tenant};
 use super::subject::Subject;
 use crate::backend::{Backend as _, Span};
 use crate::context::{Context, ContextComponent};
@@ -272,6 +272,22 @@ pub(super) async fn clause_3_4_a_payload_that_does_not_fit_the_type_is_an_error(
     };
     assert!(read.len() < 2);
     assert!(matches!(error, Error::InvalidEvent { version: Some(2), .. }), "{error}");
+}
+
+pub(super) async fn clause_3_4_a_payload_that_the_types_code_panics_on_is_an_error(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let last = store.append(&stream, notes([2, 3, 4])).await.unwrap();
+    assert_refused!(
+        store.load_stream::<Fragile>(&stream).await,
+        Error::InvalidEvent { name, stream: named, version: Some(2), problem }
+            if name == "noted" && named == stream && problem == "decoding it panicked: 3 is odd",
+    );
+    store.settled(last.position).await;
+    let verified = store.verify::<Fragile>().await.unwrap();
+    assert_eq!((verified.read(), verified.failed()), (3, 1));
+    // Whether an append repeats another is nothing to panic about either.
+    let again = Fragile { number: 6 }.with_id(store.load_stream::<Noted>(&stream).await.unwrap()[1].uuid);
+    assert_refused!(store.append(&stream, again).await, Error::DuplicateEvent { .. });
 }
 
 pub(super) async fn clause_3_1_a_read_is_as_of_one_moment(subject: Subject) {

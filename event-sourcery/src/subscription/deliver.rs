@@ -15,6 +15,7 @@ use crate::backend::{
 };
 use crate::error::{Error, Result, Source};
 use crate::event::Event;
+use crate::panics;
 use crate::store::{EventStore, Scope};
 use crate::within::{Joined, Within};
 use crate::wrapped_event::Recorded;
@@ -277,9 +278,7 @@ pub(super) fn whole(error: &dyn std::error::Error) -> String {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|text| &**text));
-    format!("the handler panicked: {}", text.unwrap_or("without a text"))
+    format!("the handler panicked: {}", panics::text(panic))
 }
 
 #[cfg(test)]
