@@ -382,6 +382,18 @@ pub enum Error {
         position: Position,
     },
 
+    /// A projection was begun, and not read to its end, so that its cursor did not move. Nothing of the transaction was kept.
+    #[error(
+        "the projector {projector:?} began with an event of {stream}, and was not read to its end: nothing of the transaction was \
+         kept. Read a projection until it gives `None`, and pass errors on"
+    )]
+    UnfinishedProjection {
+        /// The projector's name.
+        projector: String,
+        /// The stream.
+        stream: StreamId,
+    },
+
     /// The disk, or the size that the database may have, is used up.
     #[error("there is no space left to write to: make room, and append again")]
     StorageFull {

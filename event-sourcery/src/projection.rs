@@ -1,11 +1,13 @@
 //! Projectors: read models that are fed event by event, notice what they missed, and catch up from the stream.
 
 mod catch_up;
+mod unfinished;
 
 use std::fmt;
 use std::sync::Arc;
 
 use self::catch_up::{Ask, Feeding};
+pub(crate) use self::unfinished::Unfinished;
 use crate::backend::{
     Backend, BackendTransaction, BlockedStream, ForgetRequest, JoinableBackend, JoinedTransaction,
 };
@@ -153,7 +155,9 @@ impl Projector {
 ///
 /// Read it to its end, with one transaction, and write what it gives through that transaction. At the end, and not before, the
 /// cursor is moved. When something fails on the way, pass the error on, so that the transaction is rolled back: the read
-/// model would keep what was written, and be given it again.
+/// model would keep what was written, and be given it again. A closure or a handler that has begun one, and succeeds without
+/// having read it to its end, fails with [`Error::UnfinishedProjection`](crate::Error::UnfinishedProjection); in a transaction
+/// that the caller holds, nobody looks.
 #[must_use = "nothing is projected until it is read, and the cursor moves at its end"]
 pub struct Projection<E> {
     feeding: Feeding<E>,
@@ -181,6 +185,7 @@ impl<E: Event> Projection<E> {
         loop {
             match self.feeding.ask()? {
                 Ask::Hold(id, position) => {
+                    tx.unfinished.begun(id);
                     let held = tx.hold_cursor(id, position)?;
                     self.feeding.held(held);
                 }
@@ -192,7 +197,11 @@ impl<E: Event> Projection<E> {
                     tx.move_cursor(id, to)?;
                     self.feeding.moved();
                 }
-                Ask::Hand(projected) => return Ok(projected),
+                Ask::Hand(projected) => return Ok(Some(projected)),
+                Ask::Finish(id) => {
+                    tx.unfinished.finished(id);
+                    return Ok(None);
+                }
             }
         }
     }
@@ -211,7 +220,8 @@ impl<E: Event> Projection<E> {
         &mut self,
         tx: &mut HandlerTransaction<B>,
     ) -> Result<Option<Projected<E>>> {
-        self.next_in(&mut *tx.join()).await
+        let (mut transaction, unfinished) = tx.join();
+        self.next_in(&mut *transaction, unfinished).await
     }
 
     /// The next thing for the read model, in a transaction that the caller holds. `None` at the end.
@@ -229,16 +239,18 @@ impl<E: Event> Projection<E> {
         store: &EventStore<B>,
         transaction: &mut B::Transaction<'_>,
     ) -> Result<Option<Projected<E>>> {
-        self.next_in(&mut *store.backend().join(transaction)).await
+        self.next_in(&mut *store.backend().join(transaction), &mut Unfinished::default()).await
     }
 
     pub(crate) async fn next_in(
         &mut self,
         transaction: &mut dyn JoinedTransaction,
+        unfinished: &mut Unfinished,
     ) -> Result<Option<Projected<E>>> {
         loop {
             match self.feeding.ask()? {
                 Ask::Hold(id, position) => {
+                    unfinished.begun(id);
                     let held = transaction.hold_cursor(id, position).await?;
                     self.feeding.held(held);
                 }
@@ -250,7 +262,11 @@ impl<E: Event> Projection<E> {
                     transaction.move_cursor(id, to).await?;
                     self.feeding.moved();
                 }
-                Ask::Hand(projected) => return Ok(projected),
+                Ask::Hand(projected) => return Ok(Some(projected)),
+                Ask::Finish(id) => {
+                    unfinished.finished(id);
+                    return Ok(None);
+                }
             }
         }
     }

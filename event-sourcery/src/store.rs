@@ -378,6 +378,12 @@ impl<B: TransactionalBackend> EventStore<B> {
         F: for<'w, 't> FnOnce(&mut Within<'w, B::Transaction<'t>>) -> Result<T, E> + Send + 'static,
     {
         let scope = self.scope.clone();
-        self.backend.transaction(move |transaction| work(&mut Within::new(transaction, &scope))).await
+        let work = move |transaction: &mut B::Transaction<'_>| {
+            let mut tx = Within::new(transaction, &scope);
+            let done = work(&mut tx)?;
+            tx.unfinished.check()?;
+            Ok(done)
+        };
+        self.backend.transaction(work).await
     }
 }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
 use crate::new_event::{IntoEvent, IntoEvents};
+use crate::projection::Unfinished;
 use crate::snapshot::SaveSnapshot;
 use crate::store::{Scope, last_event};
 use crate::stream_id::StreamId;
@@ -145,11 +146,12 @@ impl<'a> Joined<'a> {
 pub struct Within<'w, T> {
     transaction: &'w mut T,
     scope: &'w Scope,
+    pub(crate) unfinished: Unfinished,
 }
 
 impl<'w, T: BackendTransaction> Within<'w, T> {
-    pub(crate) const fn new(transaction: &'w mut T, scope: &'w Scope) -> Self {
-        Self { transaction, scope }
+    pub(crate) fn new(transaction: &'w mut T, scope: &'w Scope) -> Self {
+        Self { transaction, scope, unfinished: Unfinished::default() }
     }
 
     pub(crate) fn parts(&mut self) -> (&mut dyn BackendTransaction, &Scope) {

@@ -293,3 +293,22 @@ async fn in_the_transaction_of_a_subscription_model_cursor_and_checkpoint_are_co
     running.await.unwrap().unwrap();
     assert_eq!(scene.model().await, "1 2 3 4 5");
 }
+
+#[tokio::test]
+async fn a_handler_that_leaves_a_projection_early_has_failed_and_its_transaction_is_rolled_back() {
+    let scene = scene().await;
+    with_stream(&scene, 2).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let durable = || scene.store.subscribe::<RawEvent>().durable("model");
+    let running = tokio::spawn(durable().attempts(1).until(stopped).run_within(async |recorded, tx| {
+        projector().project(recorded).next_within(tx).await?;
+        sqlx::query("INSERT INTO model VALUES (gen_random_uuid(), 1)").execute(tx.connection()).await?;
+        Ok(())
+    }));
+    crate::scene::until(async || !durable().parked().await.unwrap().is_empty()).await;
+    let parked = durable().parked().await.unwrap();
+    drop(stop);
+    running.await.unwrap().unwrap();
+    assert!(parked[0].error.contains("was not read to its end"), "{}", parked[0].error);
+    assert_eq!((scene.model().await.as_str(), scene.cursors().await), ("", 0));
+}

@@ -12,7 +12,7 @@ use crate::enricher::Enrichers;
 use crate::error::{Error, Result};
 use crate::event::{Event, RawEvent};
 use crate::position::Position;
-use crate::projection::{Projected, Projection, Projector};
+use crate::projection::{Projected, Projection, Projector, Unfinished};
 use crate::store::Scope;
 use crate::stream_id::{StreamId, TenantId};
 use crate::within::Within;
@@ -81,7 +81,7 @@ impl Feeding {
 
     async fn run_joined_as<E: Event>(&self, transaction: &mut dyn JoinedTransaction) -> Result<()> {
         let mut projection = self.projection::<E>()?;
-        while let Some(projected) = projection.next_in(transaction).await? {
+        while let Some(projected) = projection.next_in(transaction, &mut Unfinished::default()).await? {
             let entry = self.entry(&projected)?;
             transaction.append(&entry).await?;
         }

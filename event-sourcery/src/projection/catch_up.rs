@@ -48,8 +48,10 @@ pub(super) enum Ask<'f, E> {
     Hold(&'f CursorId, Position),
     Load(&'f LoadRequest),
     Move(&'f CursorId, Cursor),
-    /// Nothing: hand this on. `None` is the end.
-    Hand(Option<Projected<E>>),
+    /// Nothing: hand this on.
+    Hand(Projected<E>),
+    /// Nothing: it is at its end.
+    Finish(&'f CursorId),
 }
 
 impl<E: Event> Feeding<E> {
@@ -74,16 +76,16 @@ impl<E: Event> Feeding<E> {
             });
         }
         if let Some(next) = self.pending.pop_front() {
-            return Ok(Ask::Hand(Some(next)));
+            return Ok(Ask::Hand(next));
         }
         Ok(match &self.stage {
             Stage::Begins => Ask::Hold(&self.id, self.position),
             Stage::CatchesUp(_, request) => Ask::Load(request),
             Stage::CaughtUp(version) => match self.fed.take() {
-                Some(fed) => Ask::Hand(Some(Projected::Event(fed))),
+                Some(fed) => Ask::Hand(Projected::Event(fed)),
                 None => Ask::Move(&self.id, Cursor { version: *version, position: self.position }),
             },
-            Stage::Done => Ask::Hand(None),
+            Stage::Done => Ask::Finish(&self.id),
         })
     }
 

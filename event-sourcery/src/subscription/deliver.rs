@@ -16,6 +16,7 @@ use crate::backend::{
 use crate::error::{Error, Result, Source};
 use crate::event::Event;
 use crate::panics;
+use crate::projection::Unfinished;
 use crate::store::{EventStore, Scope};
 use crate::within::{Joined, Within};
 use crate::wrapped_event::Recorded;
@@ -106,6 +107,7 @@ where
 pub struct HandlerTransaction<B: JoinableBackend> {
     store: EventStore<B>,
     transaction: B::Transaction<'static>,
+    unfinished: Unfinished,
 }
 
 impl<B: JoinableBackend> HandlerTransaction<B> {
@@ -121,8 +123,8 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
         self.store.within(&mut self.transaction)
     }
 
-    pub(crate) fn join(&mut self) -> Box<dyn JoinedTransaction + '_> {
-        self.store.backend().join(&mut self.transaction)
+    pub(crate) fn join(&mut self) -> (Box<dyn JoinedTransaction + '_>, &mut Unfinished) {
+        (self.store.backend().join(&mut self.transaction), &mut self.unfinished)
     }
 }
 
@@ -154,19 +156,22 @@ where
     ) -> Result<Delivered> {
         let begun = Instant::now();
         let transaction = self.store.backend().begin_handling(self.idle).await?;
-        let mut transaction = HandlerTransaction { store: self.store.clone(), transaction };
+        let (store, unfinished) = (self.store.clone(), Unfinished::default());
+        let mut transaction = HandlerTransaction { store, transaction, unfinished };
         let mut handled = 0;
         for event in events {
             if handled > 0 && budget.is_spent() {
                 break;
             }
             transaction.store = self.store.reacting_to(&event);
-            if let Err(error) = (self.handler)(event, &mut transaction).await {
+            let handled_well = (self.handler)(event, &mut transaction).await;
+            let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
+            if let Err(error) = handled_well.and_then(|()| finished()) {
                 return Ok(Delivered { kept: 0, failed: Some((handled, error)) });
             }
             handled += 1;
         }
-        let HandlerTransaction { store, mut transaction } = transaction;
+        let HandlerTransaction { store, mut transaction, .. } = transaction;
         let kept = async {
             store.backend().join(&mut transaction).progress(&progress(handled)).await?;
             store.backend().commit(transaction).await
@@ -219,7 +224,9 @@ where
                 if number.load(Ordering::Relaxed) > 0 && budget.is_spent() {
                     break;
                 }
-                handler(event, &mut Within::new(transaction, scope)).map_err(RolledBack::ByHandler)?;
+                let mut tx = Within::new(transaction, scope);
+                handler(event, &mut tx).map_err(RolledBack::ByHandler)?;
+                tx.unfinished.check().map_err(|error| RolledBack::ByHandler(error.into()))?;
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);
