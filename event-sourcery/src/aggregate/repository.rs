@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::load::stream_of;
 use super::place::{Opened, Place};
 use super::state::Rule;
 use super::{Aggregate, Emitting, Execute, LoadAggregate, SnapshotState, WrappedAggregate, execute};
@@ -112,6 +113,16 @@ impl<A: Aggregate> Repository<A> {
     /// tenant. What waits still waits then.
     pub async fn save(&self, aggregate: &mut WrappedAggregate<A>) -> Result<Option<Appended>> {
         self.on(&self.store).save(aggregate).await
+    }
+
+    /// The stream of an aggregate: its id in the aggregate's category. It is what the store's own calls take, and
+    /// [`wait_for`](crate::Durable::wait_for).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for an id in another category.
+    pub fn stream_id(&self, id: &StreamId) -> Result<StreamId> {
+        stream_of::<A>(id)
     }
 
     /// This repository somewhere else, for one call: on another handle of the store, such as a tenant's or the one that a

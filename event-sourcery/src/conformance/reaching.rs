@@ -138,6 +138,10 @@ pub(super) async fn clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_ha
     letters(&store).wait_for(&free, other.position, SOON).await.unwrap();
     letters(&store).wait_for(&stream, namesake.position, SOON).await.unwrap();
 
+    for another in [&free, &stream.clone().in_category("red").unwrap()] {
+        let wrong = letters(&store).wait_for(another, behind.position, SOON).await;
+        assert_refused!(wrong, Error::InvalidOption { option: "stream", .. });
+    }
     store.settled(namesake.position).await;
     let settled = store.position().await.unwrap();
     let waiting = letters(&store).wait_for_everything(settled, SOON).await.unwrap();

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::Durable;
 use crate::backend::{
-    Backend, BlockedStream, Filter, MOST_SEGMENTS, ScanRequest, Segments, SubscriptionId, SubscriptionRecord,
+    Backend, BlockedStream, Filter, MOST_SEGMENTS, ScanRequest, Segments, StoredRecord, SubscriptionId,
+    SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -38,12 +39,13 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// stream may be any tenant's; on a tenant's, it is that tenant's.
     ///
     /// Each look costs a read of the checkpoints, and where they are behind, one of the settled position and one for the events
-    /// in between. How long it takes follows the subscription: its handler, and the batch that its events share.
+    /// in between; at the end the event at the position is read. How long it takes follows the subscription: its handler, and the batch that its events share.
     ///
     /// # Errors
     ///
     /// [`Error::NotHandledInTime`], also where the stream waits for an event that failed; [`Error::SubscriptionNotFound`] where
-    /// the subscription has never run; [`Error::InvalidName`], [`Error::InvalidOption`]; and the backend's.
+    /// the subscription has never run; [`Error::InvalidOption`] where the event at the position is another stream's;
+    /// [`Error::InvalidName`]; and the backend's.
     ///
     /// ```
     /// # use std::sync::{Arc, Mutex};
@@ -124,6 +126,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
             let look = self.look(&id, stream, position).await?;
             let is_blocked = stream.is_some() && !look.blocked.is_empty();
             if !look.is_behind && !is_blocked {
+                if let Some(stream) = stream {
+                    self.check(stream, position).await?;
+                }
                 return Ok(look.blocked);
             }
             let waited = since.elapsed();
@@ -235,10 +240,27 @@ impl<B: Backend, E: Event> Durable<B, E> {
         if let Some(tenant) = self.of.filter.tenant.as_ref().or((!own.is_default()).then_some(own)) {
             return Ok(Some(tenant.clone()));
         }
+        Ok(self.record_at(position).await?.map(|record| record.tenant))
+    }
+
+    /// Refuses a stream that has not got the event at a position, where another has: the position is that of an append to it.
+    async fn check(&self, stream: &StreamId, position: AppendPosition) -> Result<()> {
+        match self.record_at(position).await? {
+            Some(StoredRecord { stream: of, .. }) if of != *stream => {
+                let problem = format!(
+                    "the event at {position} is of {of}, and not of {stream}: give the stream that was appended to; that of an \
+                     aggregate is in the aggregate's category"
+                );
+                Err(Error::InvalidOption { option: "stream", problem })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn record_at(&self, position: AppendPosition) -> Result<Option<StoredRecord>> {
         let (at, before) = (Position::from_i64(position.to_i64()), Position::from_i64(position.to_i64() - 1));
         let request = ScanRequest { after: before, up_to: Some(at), filter: Filter::default(), limit: 1 };
-        let page = self.of.store.backend().scan(request).await?;
-        Ok(page.records.into_iter().next().map(|record| record.tenant))
+        Ok(self.of.store.backend().scan(request).await?.records.into_iter().next())
     }
 }
 
