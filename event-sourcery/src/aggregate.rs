@@ -7,6 +7,7 @@ mod load;
 mod place;
 mod repository;
 mod state;
+mod turns;
 mod wrapped;
 
 pub use self::emitting::{Emitting, deciding};
@@ -15,6 +16,7 @@ pub use self::load::LoadAggregate;
 pub use self::place::Place;
 pub use self::repository::{Repository, RepositoryOn};
 pub use self::state::SnapshotState;
+pub(crate) use self::turns::Turns;
 pub use self::wrapped::WrappedAggregate;
 use crate::event::Event;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::aggregate::Turns;
 use crate::append::{Append, Appended};
 use crate::backend::{Backend, JoinableBackend, LoadRequest, Span, TransactionalBackend};
 use crate::context::{Cause, ContextComponent};
@@ -51,6 +52,7 @@ pub struct EventStore<B = Arc<dyn Backend>> {
     backend: Arc<B>,
     scope: Scope,
     tail: Arc<Tail>,
+    turns: Arc<Turns>,
 }
 
 /// What a handle adds to every call: whose streams, and which context.
@@ -64,7 +66,15 @@ pub(crate) struct Scope {
 
 impl<B> Clone for EventStore<B> {
     fn clone(&self) -> Self {
-        Self { backend: Arc::clone(&self.backend), scope: self.scope.clone(), tail: Arc::clone(&self.tail) }
+        self.over(Arc::clone(&self.backend))
+    }
+}
+
+impl<B> EventStore<B> {
+    /// This handle, over the same backend in another form.
+    fn over<T>(&self, backend: Arc<T>) -> EventStore<T> {
+        let (tail, turns) = (Arc::clone(&self.tail), Arc::clone(&self.turns));
+        EventStore { backend, scope: self.scope.clone(), tail, turns }
     }
 }
 
@@ -75,6 +85,7 @@ impl<B: Backend> EventStore<B> {
             backend: Arc::new(backend),
             scope: Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None },
             tail: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -82,7 +93,7 @@ impl<B: Backend> EventStore<B> {
     #[must_use]
     pub fn erased(&self) -> EventStore {
         let backend: Arc<dyn Backend> = self.backend.clone();
-        EventStore { backend: Arc::new(backend), scope: self.scope.clone(), tail: Arc::clone(&self.tail) }
+        self.over(Arc::new(backend))
     }
 
     /// The backend, for what only it can do.
@@ -317,6 +328,10 @@ impl<B: Backend> EventStore<B> {
 
     pub(crate) fn tail(&self) -> Arc<Tail> {
         Arc::clone(&self.tail)
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     fn on_store(&self) -> OnStore<'_> {

@@ -170,6 +170,10 @@ where
     let (stream, tenant) = (stream?, place.scope.tenant.clone());
     let derived = key.as_ref().map(|key| Key::new(&tenant, &stream, key));
     let reused = || Error::KeyReused { key: key.clone().unwrap_or_default(), stream: stream.clone() };
+    let _turn = match place.turns {
+        Some(turns) => Some(turns.take(&tenant, &stream).await),
+        None => None,
+    };
     let (mut failures, mut was_missed) = (0, false);
     loop {
         let new = || WrappedAggregate::<A>::new(stream.clone(), tenant.clone(), context.clone());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::turns::Turns;
 use crate::backend::{Backend, BackendTransaction};
 use crate::store::{EventStore, Scope};
 use crate::within::{InTransaction, Joined, OnStore, Within};
@@ -24,6 +25,8 @@ pub struct Opened<'a, On> {
     pub(super) scope: &'a Scope,
     /// Where snapshots are written to; none from within a transaction, whose events may never be committed.
     pub(super) snapshots: Option<Arc<dyn Backend>>,
+    /// Where commands take turns; nowhere within a transaction, which may hold what others wait for.
+    pub(super) turns: Option<&'a Turns>,
 }
 
 impl<On> fmt::Debug for Opened<'_, On> {
@@ -37,7 +40,8 @@ impl<'a, B: Backend> Place<'a> for &'a EventStore<B> {
 
     fn open(self) -> Opened<'a, OnStore<'a>> {
         let on = OnStore { backend: self.backend() };
-        Opened { on, scope: self.scope(), snapshots: Some(self.shared_backend()) }
+        let (snapshots, turns) = (Some(self.shared_backend()), Some(self.turns()));
+        Opened { on, scope: self.scope(), snapshots, turns }
     }
 }
 
@@ -45,7 +49,7 @@ impl<'a> Place<'a> for Joined<'a> {
     type On = Self;
 
     fn open(self) -> Opened<'a, Self> {
-        Opened { scope: self.scope, on: self, snapshots: None }
+        Opened { scope: self.scope, on: self, snapshots: None, turns: None }
     }
 }
 
@@ -54,7 +58,7 @@ impl<'a, T: BackendTransaction> Place<'a> for &'a mut Within<'_, T> {
 
     fn open(self) -> Opened<'a, InTransaction<'a>> {
         let (transaction, scope) = self.parts();
-        Opened { on: InTransaction { transaction }, scope, snapshots: None }
+        Opened { on: InTransaction { transaction }, scope, snapshots: None, turns: None }
     }
 }
 

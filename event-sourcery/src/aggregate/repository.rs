@@ -73,7 +73,8 @@ impl<A: Aggregate> Repository<A> {
     /// emitted means nothing written.
     ///
     /// Where somebody else appended in between, it loads and runs the command again, as often as
-    /// [`retries`](Self::retries) says. It costs a load and, if something was emitted, an append. For work that awaits
+    /// [`retries`](Self::retries) says. Commands on one aggregate through handles of one store take turns, so that they do not
+    /// meet each other; who has waited for a second goes ahead. It costs a load and, if something was emitted, an append. For work that awaits
     /// between load and save, [`load`](Self::load), [`execute`](WrappedAggregate::execute) and [`save`](Self::save) by hand.
     ///
     /// # Errors

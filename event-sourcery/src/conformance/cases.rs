@@ -369,6 +369,7 @@ macro_rules! __for_each_case {
             clause_11_2_a_command_that_meets_a_conflict_decides_again,
             clause_11_2_the_retries_are_bounded_and_can_be_left_out,
             clause_11_2_commands_at_once_all_take_effect_on_what_they_have_seen,
+            clause_11_2_commands_of_one_process_do_not_get_in_each_others_way,
             clause_8_11_what_a_command_in_a_handler_emits_carries_the_context,
             clause_11_3_the_wrapped_aggregate_tells_what_the_store_knows,
             clause_11_3_the_context_is_that_of_everything_emitted,

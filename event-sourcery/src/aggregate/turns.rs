@@ -1,0 +1,124 @@
+//! Commands on one aggregate take turns within a process: otherwise all but one of those that run at once meet a conflict, and
+//! run again for nothing.
+//!
+//! Turns spare work, and that is all: what keeps commands apart is the expected version. So whoever has waited for long goes
+//! on without a turn. The command that has it may be one that nobody polls any more.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
+
+use crate::stream_id::{StreamId, TenantId};
+
+/// The longest wait for a turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+type Place = (TenantId, StreamId);
+type Queue = Arc<tokio::sync::Mutex<()>>;
+
+/// The aggregates on which commands are running, each with those who wait.
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<HashMap<Place, Queue>>);
+
+/// A command's place in the queue, and its turn once it has it.
+pub(super) struct Turn<'t> {
+    turns: &'t Turns,
+    place: Place,
+    queue: Queue,
+    has: Option<OwnedMutexGuard<()>>,
+}
+
+impl Turns {
+    /// Waits for the turn of a command on this stream. Without a runtime there is nothing to wait with.
+    pub(super) async fn take(&self, tenant: &TenantId, stream: &StreamId) -> Turn<'_> {
+        let place = (tenant.clone(), stream.clone());
+        let queue = Arc::clone(self.queues().entry(place.clone()).or_default());
+        let mut turn = Turn { turns: self, place, queue, has: None };
+        let wanted = Arc::clone(&turn.queue);
+        turn.has = match Arc::clone(&turn.queue).try_lock_owned() {
+            Err(_) if Handle::try_current().is_ok() => timeout(PATIENCE, wanted.lock_owned()).await.ok(),
+            has => has.ok(),
+        };
+        turn
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<Place, Queue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.has = None;
+        let mut queues = self.turns.queues();
+        // The map's, and this one: nobody else is in the queue, and nobody joins it without the map.
+        if Arc::strong_count(&self.queue) == 2 {
+            queues.remove(&self.place);
+        }
+    }
+}
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turns").field("aggregates", &self.queues().len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Instant;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn stream() -> StreamId {
+        StreamId::from_name("tallies/1").unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_next_one_waits_and_others_do_not() {
+        let (turns, stream) = (Turns::default(), stream());
+        let first = turns.take(&TenantId::DEFAULT, &stream).await;
+        let mut next = pin!(turns.take(&TenantId::DEFAULT, &stream));
+        assert!(next.as_mut().now_or_never().is_none());
+        let elsewhere = stream.clone().in_category("tallies").unwrap();
+        assert!(turns.take(&TenantId::DEFAULT, &elsewhere).now_or_never().unwrap().has.is_some());
+        drop(first);
+        assert!(next.await.has.is_some());
+        assert!(turns.queues().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_nothing() {
+        let turns = Turns::default();
+        let first = turns.take(&TenantId::DEFAULT, &stream()).await;
+        assert!(turns.take(&TenantId::DEFAULT, &stream()).now_or_never().is_none());
+        drop(first);
+        assert!(turns.queues().is_empty());
+    }
+
+    /// As when a command is dropped into a `select!` that goes on to another one, on the same aggregate.
+    #[tokio::test]
+    async fn a_turn_that_does_not_end_is_waited_for_no_longer_than_it_is_worth() {
+        let (turns, begun) = (Turns::default(), Instant::now());
+        let _first = turns.take(&TenantId::DEFAULT, &stream()).await;
+        assert!(turns.take(&TenantId::DEFAULT, &stream()).await.has.is_none());
+        assert!(begun.elapsed() >= PATIENCE);
+    }
+
+    #[test]
+    fn without_a_runtime_nobody_waits() {
+        let turns = Turns::default();
+        let first = turns.take(&TenantId::DEFAULT, &stream()).now_or_never().unwrap();
+        assert!(turns.take(&TenantId::DEFAULT, &stream()).now_or_never().unwrap().has.is_none());
+        drop(first);
+        assert!(turns.queues().is_empty());
+    }
+}
