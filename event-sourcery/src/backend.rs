@@ -199,6 +199,11 @@ impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
 
 /// A backend whose transactions are handed to a closure, on the backend's writer: the closure's result decides between
 /// commit and rollback. SQLite and memory work so. Where the caller holds the transaction, it is a [`JoinableBackend`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not hand its transactions to a closure",
+    note = "an erased store, `EventStore<Arc<dyn Backend>>`, has no transactions: keep the backend's type, `EventStore<SqliteBackend>`",
+    note = "where the caller holds the transaction, such as on PostgreSQL, it is `store.within(&mut tx)`"
+)]
 #[async_trait]
 pub trait TransactionalBackend: Backend {
     /// The open transaction.
@@ -279,6 +284,11 @@ pub trait BackendTransaction {
 
 /// A backend whose transactions the caller holds: an open one is handed to the calls that are to join it. PostgreSQL works
 /// so; the type of the transaction ties it to its backend.
+#[diagnostic::on_unimplemented(
+    message = "the caller cannot hold a transaction of `{Self}`",
+    note = "an erased store, `EventStore<Arc<dyn Backend>>`, has no transactions: keep the backend's type, `EventStore<PostgresBackend>`",
+    note = "on SQLite and in memory, it is `store.transaction(|tx| ..)`"
+)]
 #[async_trait]
 pub trait JoinableBackend: Backend {
     /// The caller's open transaction.

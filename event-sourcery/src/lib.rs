@@ -106,7 +106,7 @@ pub use subscription::{
     Batch, Batches, Durable, HandlerTransaction, Next, Start, Status, Subscribe, Subscription,
 };
 pub use upcast::{Split, StoredForm, Successor, Upcaster};
-pub use verify::{Failure, Verification, Verified, Verify};
+pub use verify::{Verification, Verified, Verify, VerifyFailure};
 pub use version::Version;
 pub use within::{InTransaction, Joined, OnStore, Within};
 pub use wrapped_event::{Recorded, WrappedEvent};

@@ -135,7 +135,7 @@ pub struct Verification {
     /// How many events were read and of these how many failed, by stored name and schema version.
     pub forms: BTreeMap<(String, u32), Verified>,
     /// The failures that are described, those of the lowest positions.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<VerifyFailure>,
     /// Up to where the store was read.
     pub up_to: Position,
 }
@@ -153,7 +153,7 @@ pub struct Verified {
 /// A stored event that is not decoded.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Failure {
+pub struct VerifyFailure {
     /// The stored name.
     pub name: String,
     /// The version of the form that it is in.
@@ -198,7 +198,7 @@ impl Verification {
         let Some(problem) = problem else { return };
         form.failed += 1;
         if self.failures.len() < described {
-            self.failures.push(Failure {
+            self.failures.push(VerifyFailure {
                 name: event.name.to_string(),
                 schema_version: event.schema_version,
                 uuid: event.id,
@@ -218,7 +218,7 @@ impl fmt::Display for Verification {
         for ((name, schema_version), Verified { read, failed }) in &self.forms {
             writeln!(f, "  {name:?}, form {schema_version}: {read} read, {failed} not decoded")?;
         }
-        for Failure { position, tenant_id, problem, .. } in &self.failures {
+        for VerifyFailure { position, tenant_id, problem, .. } in &self.failures {
             let tenant = if tenant_id.is_default() { String::new() } else { format!(", tenant {tenant_id}") };
             writeln!(f, "  at position {position}{tenant}: {problem}")?;
         }

@@ -51,7 +51,8 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// It is written in a task behind the save, or behind a load that has read so many events. Neither waits for it. Where it
     /// fails, that is logged, and the next one tries again. In a transaction nothing is kept. Only the aggregate's loads know
-    /// of it: streams and subscriptions read as before. It needs a tokio runtime to be kept; without, nothing is.
+    /// of it: streams and subscriptions read as before. It needs a tokio runtime to be kept; without, nothing is. 0 is taken for
+    /// 1: behind every save.
     #[must_use]
     pub fn snapshot_every(mut self, events: Version) -> Self
     where

@@ -90,7 +90,8 @@ impl Start {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
-    /// Everything that it wants up to here was handled, or waits for a failed event.
+    /// Everything that it wants up to here was handled, or waits for a failed event. It is written now and then: to see whether
+    /// the subscription keeps up, watch `events_behind`.
     pub position: Position,
     /// How many take part at present.
     pub members: usize,
