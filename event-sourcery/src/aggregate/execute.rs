@@ -108,7 +108,7 @@ impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
     /// the command would be rejected on that state: its rules may have changed since. A command that emits nothing leaves no
     /// trace of its key.
     ///
-    /// It costs one look more; where it was run before, the history up to there is read.
+    /// It costs one look more; where it was run before, another load, from history where the state was kept since.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
@@ -182,7 +182,7 @@ where
         if let Some(key) = &derived {
             // After the load: what is not in the stream now was not in the state that was loaded either.
             if let Some(first) = version_of(&aggregate, &mut place.on, key.id(0)).await? {
-                let before = At::Version(first.saturating_sub(1));
+                let before = At::Before(first.saturating_sub(1));
                 aggregate = replayed(new(), &mut place.on, &settings, before).await?;
                 is_repeat = true;
             }

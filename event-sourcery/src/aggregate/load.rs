@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::place::Opened;
 use super::repository::Settings;
 use super::{Aggregate, WrappedAggregate};
-use crate::backend::{LoadRequest, Span};
+use crate::backend::{LoadRequest, Span, StoredEvent};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::load::{Page, from_snapshot, load};
@@ -32,6 +32,9 @@ pub struct LoadAggregate<'a, A: Aggregate, On> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
     Present,
+    /// At this version; what is kept of it counts, as it does for the present.
+    Before(Version),
+    /// At this version, from history.
     Version(Version),
     Time(Timestamp),
 }
@@ -120,7 +123,7 @@ pub(super) async fn replayed<A: Aggregate>(
 ) -> Result<WrappedAggregate<A>> {
     let mut request = request(&aggregate, span(settings, at), None);
     let page = match request.span {
-        Span::FromState { .. } => from_state(&mut aggregate, on, settings, &mut request).await?,
+        Span::FromState { .. } => from_state(&mut aggregate, on, settings, &mut request, at).await?,
         _ => load(on, &mut request).await?,
     };
     let from_snapshot = page.snapshot.as_ref().map(|snapshot| snapshot.version);
@@ -130,6 +133,9 @@ pub(super) async fn replayed<A: Aggregate>(
             break;
         }
         let version = event.version.ok_or_else(|| unversioned(&aggregate.stream_id))?;
+        if matches!(at, At::Before(last) if version > last) {
+            break;
+        }
         aggregate.replay(&event, version);
     }
     if let Some(version) = from_snapshot {
@@ -138,16 +144,18 @@ pub(super) async fn replayed<A: Aggregate>(
     Ok(aggregate)
 }
 
-/// What follows the kept state, or all of it.
+/// What follows the kept state, or all of it where that cannot be read, or is of a later moment.
 async fn from_state<A: Aggregate>(
     aggregate: &mut WrappedAggregate<A>,
     on: &mut impl Reach,
     settings: &Settings<A>,
     request: &mut LoadRequest,
+    at: At,
 ) -> Result<Page<A::Event>> {
     let mut loaded = on.load(request).await?;
+    let is_later = |kept: &StoredEvent| matches!(at, At::Before(last) if kept.version > Some(last));
     match (&settings.rule, loaded.snapshot.take()) {
-        (Some(rule), Some(kept)) if !rule.restore(&kept, aggregate) => {
+        (Some(rule), Some(kept)) if is_later(&kept) || !rule.restore(&kept, aggregate) => {
             request.span = Span::Full;
             load(on, request).await
         }
@@ -183,8 +191,9 @@ pub(super) async fn version_of<A: Aggregate>(
 
 fn span<A: Aggregate>(settings: &Settings<A>, at: At) -> Span {
     match (at, &settings.rule) {
-        (At::Present, Some(rule)) => rule.span(),
+        (At::Present | At::Before(_), Some(rule)) => rule.span(),
         (At::Present, None) => from_snapshot::<A::Event>(Version::MAX),
+        (At::Before(version), None) => from_snapshot::<A::Event>(version),
         (At::Version(version), _) => Span::Versions { start: 0, stop: version.saturating_add(1) },
         (At::Time(_), _) => Span::Full,
     }

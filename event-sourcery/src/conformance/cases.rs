@@ -393,6 +393,7 @@ macro_rules! __for_each_case {
             clause_11_4_only_the_aggregate_sees_it,
             clause_11_4_a_state_of_another_format_is_ignored,
             clause_11_4_a_state_that_does_not_decode_gives_way_to_history,
+            clause_11_4_a_repeated_command_decides_on_the_kept_state_too_but_on_none_of_later,
             clause_11_4_a_later_state_stays,
             clause_11_4_what_is_left_of_a_deleted_stream_does_not_count,
             clause_11_4_the_state_of_a_stream_that_was_exchanged_is_not_kept,

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::ledger::{Noted, Summed, noted, notes, tenant};
 use super::subject::Subject;
 use super::tally::{Tally, stream_of, tallies, tally};
-use crate::aggregate::{Aggregate, Repository, SnapshotState};
+use crate::aggregate::{Aggregate, CommandError, Emitting, Repository, SnapshotState};
 use crate::backend::{Backend as _, EventAt, LoadRequest, LoadedStream, Span, StateRequest};
+use crate::error::Error;
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
@@ -154,6 +155,28 @@ pub(super) async fn clause_11_4_a_state_that_does_not_decode_gives_way_to_histor
         subject.backend().save_state(broken).await.unwrap();
         assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 3);
     }
+}
+
+pub(super) async fn clause_11_4_a_repeated_command_decides_on_the_kept_state_too_but_on_none_of_later(
+    subject: Subject,
+) {
+    let (store, id) = (subject.store(), tally("1"));
+    let ids = with_numbers(&store, &id, &[1, 2]).await;
+    subject.backend().save_state(state(&id, 2, ids[1], 40)).await.unwrap();
+    let tallies = snapshotting(&store);
+    let keyed = async || {
+        let command = |tally: &mut Emitting<Tally>| Tally::note(tally.sum)(tally);
+        tallies.aggregate(&id, command).idempotency_key("request").await
+    };
+    assert_eq!(keyed().await.unwrap().value, 80);
+    store.append(&stream_of(&id), notes([5, 6])).expected_version(3).await.unwrap();
+    let again = keyed().await.unwrap();
+    assert!(again.value == 80 && again.appended.unwrap().repeated, "{again:?}");
+    // Of a later moment: history says otherwise, and that is what the command decides on.
+    let ids = store.ids(&stream_of(&id)).await;
+    subject.backend().save_state(state(&id, 4, ids[3], 90)).await.unwrap();
+    let reused = keyed().await;
+    assert!(matches!(reused, Err(CommandError::Store(Error::KeyReused { .. }))), "{reused:?}");
 }
 
 pub(super) async fn clause_11_4_a_later_state_stays(subject: Subject) {
