@@ -9,6 +9,7 @@ mod findings;
 mod forms;
 mod outline;
 mod probe;
+mod problem;
 mod sample;
 mod shape;
 #[cfg(test)]
@@ -25,8 +26,8 @@ use self::compare::{Comparison, compare};
 use self::file::LockFile;
 #[doc(hidden)]
 pub use self::forms::{Forms, NotTraced, ReadBySerde, Traced};
+use self::problem::Problem;
 use self::sample::{Rewrite, Sample};
-use crate::error::DecodeError;
 use crate::event::Event;
 
 /// Set to 1, it lets [`SchemaLock::check`] add new forms to the file.
@@ -92,7 +93,7 @@ struct Registered {
     type_name: &'static str,
     names: &'static [&'static str],
     forms: fn(&mut Forms),
-    decode: fn(&str, u32, &str) -> Result<(), DecodeError>,
+    decode: fn(&Sample) -> Result<(), Problem>,
     rewrite: Rewrite,
 }
 
@@ -108,7 +109,7 @@ impl SchemaLock {
             type_name: type_name::<E>(),
             names: E::NAMES,
             forms: E::forms,
-            decode: |name, schema_version, data| E::decode_stored(name, schema_version, data).map(drop),
+            decode: |sample| sample.decoded::<E>().map(drop),
             rewrite: |sample| sample.rewritten::<E>(),
         });
         self

@@ -76,7 +76,11 @@ impl Comparison {
     }
 
     fn look_at_form(&mut self, locked: &LockFile, form: &Form, samples: &GivenSamples<'_>) {
-        let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
+        let (name, schema_version) = (form.name(), form.schema_version);
+        let shape = match form.shape() {
+            Ok(shape) => shape,
+            Err(finding) => return self.findings.push(finding),
+        };
         let fields = shape.fields();
         let (given, written_of_given) = samples.of(name, schema_version);
         let mut payloads: Vec<Value> =
@@ -153,9 +157,9 @@ impl Comparison {
 fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Finding> {
     let schema_version = form.schema_version;
     form.samples.iter().find_map(|sample| {
-        let problem = (reader.decode)(name, schema_version, sample.get()).err()?;
-        let (name, sample) = (name.to_owned(), sample.get().to_owned());
-        Some(Finding::Unreadable { name, schema_version, sample, reader: reader.type_name, problem })
+        let sample = Sample { name: name.to_owned(), schema_version, json: sample.get().to_owned() };
+        let problem = (reader.decode)(&sample).err()?;
+        Some(Finding::Unreadable { sample, reader: reader.type_name, problem })
     })
 }
 

@@ -11,6 +11,9 @@ use std::fmt::{self, Display};
 
 use serde::de;
 
+use super::findings::Panicked;
+use super::problem::caught;
+
 /// A step of a path.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -69,7 +72,45 @@ pub(super) struct Run<'r> {
 }
 
 /// A type that is probed.
-pub(super) type Target<'t> = &'t dyn Fn(Probe<'_>) -> Result<(), Stop>;
+pub(super) struct Target<'t> {
+    read: &'t dyn Fn(Probe<'_>) -> Result<(), Stop>,
+    panicked: RefCell<Option<Panicked>>,
+}
+
+impl<'t> Target<'t> {
+    pub(super) fn new(read: &'t dyn Fn(Probe<'_>) -> Result<(), Stop>) -> Self {
+        Self { read, panicked: RefCell::default() }
+    }
+
+    /// The first panic at something that was served.
+    pub(super) fn panicked(self) -> Option<Panicked> {
+        self.panicked.into_inner()
+    }
+
+    /// Whether the type takes the run as a whole. Behind what was served a run just ends: what a type makes of that says
+    /// nothing.
+    fn go(&self, run: &Run<'_>) -> Result<(), Stop> {
+        let ended = caught(|| (self.read)(Probe { run, depth: 0 }));
+        ended.unwrap_or_else(|words| {
+            if let (Some(given), None) = (run.serves, &*run.outcome.borrow()) {
+                let panicked =
+                    || Panicked { given: given.to_owned(), place: place(run.path), words: words.clone() };
+                self.panicked.borrow_mut().get_or_insert_with(panicked);
+            }
+            Err(Stop(words))
+        })
+    }
+}
+
+/// What a place is called, in the words of [`Shape::untraced`](super::shape::Shape::untraced).
+fn place(path: &[Step]) -> String {
+    let names = path.iter().filter_map(|step| match step {
+        Step::Field(name) | Step::Variant(name) | Step::Content { content: name, .. } => Some(*name),
+        Step::Value(_) => Some("{}"),
+        Step::Some | Step::Item(_) | Step::Key | Step::Inner => None,
+    });
+    names.collect::<Vec<_>>().join(".")
+}
 
 impl<'r> Run<'r> {
     fn new(path: &'r [Step], serves: Option<&'r str>) -> Self {
@@ -78,16 +119,16 @@ impl<'r> Run<'r> {
 }
 
 /// What is asked for at the end of a path; `None` where the type never gets there.
-pub(super) fn request(target: Target<'_>, path: &[Step]) -> Option<Request> {
+pub(super) fn request(target: &Target<'_>, path: &[Step]) -> Option<Request> {
     let run = Run::new(path, None);
-    let _ = target(Probe { run: &run, depth: 0 });
+    let _ = target.go(&run);
     run.request.take()
 }
 
 /// Whether a JSON text is taken at the end of a path; an error says why not.
-pub(super) fn takes(target: Target<'_>, path: &[Step], text: &str) -> Result<(), String> {
+pub(super) fn takes(target: &Target<'_>, path: &[Step], text: &str) -> Result<(), String> {
     let run = Run::new(path, Some(text));
-    let whole = target(Probe { run: &run, depth: 0 });
+    let whole = target.go(&run);
     let outcome = if path.is_empty() { Some(whole.map_err(|stop| stop.0)) } else { run.outcome.take() };
     outcome.unwrap_or_else(|| Err("it is never read".to_owned()))
 }

@@ -3,6 +3,7 @@
 mod buffered;
 mod changes;
 mod given;
+mod panics;
 mod shapes;
 mod written;
 
