@@ -4,6 +4,7 @@ mod additions;
 mod buffered;
 mod compare;
 mod coverage;
+mod ends;
 mod file;
 mod findings;
 mod forms;
@@ -47,7 +48,16 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 /// - the types store a form that is not in the file yet: other fields, or the same ones written in another way, with other
 ///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete
-///   by hand.
+///   by hand;
+/// - code of yours panics: an upcaster, `Deserialize` or `Serialize`. The message says on what, and the rest is checked.
+///
+/// An upcaster may refuse the ends of number types, as `checked_mul` does. Where it returns an error of its own, the numbers
+/// that it refuses are tried nearer to zero, a digit less each time. What it takes then has to be read, so that a type that
+/// became narrower is still found. A panic is no such refusal, nor is [`StoredForm::read`](crate::StoredForm::read) as a
+/// narrower type, and a sample that you give has to be taken as it is.
+///
+/// A sample that no store can hold, such as a negative balance, you can delete from the file by hand, too. It stays away while
+/// another one with the same keys and kinds of values is there. Nothing proves then that such an event could be read.
 ///
 /// Inside enums with `#[serde(tag = "..")]` and structs with `#[serde(flatten)]`, an optional field is found by what is written.
 /// One that is left out when it is empty is not: give a [sample](Self::sample) that has it.

@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::Registered;
 use super::additions::{Addition, Change, Current};
+use super::ends;
 use super::file::{LockFile, LockedForm};
 use super::findings::Finding;
 use super::forms::{Form, Forms};
+use super::problem::Problem;
 use super::sample::{GivenSamples, Sample};
 use super::shape::Shape;
 
@@ -158,9 +160,23 @@ fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Find
     let schema_version = form.schema_version;
     form.samples.iter().find_map(|sample| {
         let sample = Sample { name: name.to_owned(), schema_version, json: sample.get().to_owned() };
-        let problem = (reader.decode)(&sample).err()?;
+        let (sample, problem) = refused(sample, reader)?;
         Some(Finding::Unreadable { sample, reader: reader.type_name, problem })
     })
+}
+
+/// A sample that is not read, and why. An upcaster may refuse the ends of number types: it is asked what it says to those
+/// that are nearer to zero.
+fn refused(sample: Sample, reader: &Registered) -> Option<(Sample, Problem)> {
+    let with = |json: &str| Sample { json: json.to_owned(), ..sample.clone() };
+    let is_refused =
+        |json: &str| (reader.decode)(&with(json)).is_err_and(|problem| problem.is_upcasters_own());
+    let problem = (reader.decode)(&sample).err()?;
+    let nearer = problem.is_upcasters_own().then(|| ends::nearer(&sample.json, is_refused)).flatten();
+    match nearer {
+        None => Some((sample, problem)),
+        Some(nearer) => (reader.decode)(&with(&nearer)).err().map(|problem| (with(&nearer), problem)),
+    }
 }
 
 fn parsed(json: &str) -> Option<Value> {

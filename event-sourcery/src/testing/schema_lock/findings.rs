@@ -114,7 +114,8 @@ fn remedy(problem: &Problem) -> &'static str {
             "the file knows a newer form than the types: an upcaster was taken away, and has to stay"
         }
         Problem::Decode(DecodeError::UpcastFailed { .. }) => {
-            "mend the upcaster: it has to take every form that was ever stored"
+            "mend the upcaster: it has to take every form that was ever stored. If no store can hold such an event, take the \
+             sample out of the file"
         }
         _ => {
             "give a new field a default, `#[serde(default)]`, a renamed one its former name, `#[serde(alias = \"..\")]`, or \

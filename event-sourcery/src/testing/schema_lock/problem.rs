@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{DecodeError, PayloadError};
+use crate::upcast::UnfitField;
 
 /// Why an event was not read or not written.
 #[derive(Debug)]
@@ -13,6 +14,13 @@ pub(super) enum Problem {
     Encode(PayloadError),
     /// The code of the event's author has panicked, with these words.
     Panic(String),
+}
+
+impl Problem {
+    /// Whether an upcaster has read what it was given and then refused it.
+    pub(super) fn is_upcasters_own(&self) -> bool {
+        matches!(self, Self::Decode(DecodeError::UpcastFailed { problem, .. }) if !problem.is::<UnfitField>())
+    }
 }
 
 impl fmt::Display for Problem {

@@ -2,6 +2,7 @@
 
 mod buffered;
 mod changes;
+mod ends;
 mod given;
 mod panics;
 mod shapes;
