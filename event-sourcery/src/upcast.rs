@@ -35,7 +35,7 @@ pub type Split = fn(&mut StoredForm) -> Result<Successor, Source>;
 /// fn euros_to_cents(event: &mut StoredForm) -> Result<(), Source> {
 ///     let euros: u64 = event.read("euros")?;
 ///     event.fields_mut().remove("euros");
-///     event.write("cents", euros * 100)
+///     event.write("cents", euros.checked_mul(100).ok_or("too many euros")?)
 /// }
 ///
 /// let paid = InvoicePaid::decode_stored("InvoicePaid", 1, r#"{"euros":7}"#)?;
