@@ -60,7 +60,8 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 /// another one with the same keys and kinds of values is there. Nothing proves then that such an event could be read.
 ///
 /// Inside enums with `#[serde(tag = "..")]` and structs with `#[serde(flatten)]`, an optional field is found by what is written.
-/// One that is left out when it is empty is not: give a [sample](Self::sample) that has it.
+/// One that is left out when it is empty is not: give a [sample](Self::sample) that has it. One that takes nothing of what is
+/// tried asks for a sample.
 ///
 /// What it does not see: a change of meaning, such as from euros to cents in one field; an integer that became a float; a
 /// field that was renamed and has a default, which loses what was stored (the message shows it as one field less and one

@@ -30,14 +30,24 @@ pub(super) fn object(takes: Takes<'_>) -> Option<Shape> {
 /// The shape of a text, which may be read as something else.
 pub(super) fn text(takes: Takes<'_>) -> Shape {
     let plain = quoted(texts::PLAIN);
-    if takes(&plain).is_ok() {
-        return Shape::leaf("text", vec![plain]);
+    let Err(problem) = takes(&plain) else { return Shape::leaf("text", vec![plain]) };
+    let variants: Vec<_> = variants(&problem, &plain).iter().map(|variant| quoted(variant)).collect();
+    if !variants.is_empty() {
+        return choice(takes, &variants);
     }
     let mut values = taken_texts(takes, texts::NUMBERS);
     // One of a kind is enough: what reads a date in one way mostly reads it in others.
     values.extend(taken_texts(takes, texts::OTHERS).into_iter().take(3));
     let kind = values.first().map_or_else(String::new, |first| format!("text like {first}"));
     Shape::leaf(kind, values)
+}
+
+/// An enum, of which some variants may hold more than their name.
+fn choice(takes: Takes<'_>, variants: &[String]) -> Shape {
+    let names = taken(takes, variants.iter().map(String::as_str));
+    let is_whole = names.len() == variants.len();
+    let names = Shape::leaf(format!("one of {}", variants.join(", ")), names);
+    if is_whole { names } else { Shape::OneOf(vec![names, Shape::Untraced]) }
 }
 
 /// Those of the values that are taken.
@@ -68,7 +78,12 @@ fn value_within(takes: Takes<'_>, within: &[String]) -> Shape {
         text(takes)
     };
     match inner {
-        Shape::Untraced if has("null") => Shape::leaf("any", values),
+        // It is not an optional value: there is nothing else to it.
+        Shape::Untraced
+            if has("null") && takes(&plain).is_err_and(|problem| problem.contains("expected unit")) =>
+        {
+            Shape::leaf("null", values)
+        }
         inner if has("null") => Shape::Optional(Box::new(inner)),
         inner => inner,
     }

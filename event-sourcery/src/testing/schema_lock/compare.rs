@@ -85,15 +85,23 @@ impl Comparison {
         };
         let fields = shape.fields();
         let (given, written_of_given) = samples.of(name, schema_version);
-        let mut payloads: Vec<Value> =
-            given.iter().chain(&written_of_given).filter_map(|sample| parsed(&sample.json)).collect();
+        let parsed_all =
+            |samples: &[&Sample]| samples.iter().filter_map(|sample| parsed(&sample.json)).collect();
+        let mut payloads: Vec<Value> = parsed_all(&given);
+        let made_of = payloads.clone();
+        payloads.extend::<Vec<_>>(parsed_all(&written_of_given));
         let shape = shape.filled(&payloads.iter().collect::<Vec<_>>());
-        let mut made = match form.samples(&shape) {
+        let mut made = match form.samples(&shape, &made_of) {
             Ok(made) => made,
             Err(finding) => return self.findings.push(finding),
         };
         payloads.extend(made.served.iter().filter_map(|served| parsed(served)));
         let mut places = shape.untraced();
+        for place in std::mem::take(&mut made.untraced) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         if places.is_empty() {
             // A type may refuse what is made of values that it takes one by one.
             places = shape.missing_variants(&payloads.iter().collect::<Vec<_>>());

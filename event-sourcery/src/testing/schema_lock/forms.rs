@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::findings::{Finding, Panicked};
 use super::probe::{Probe, Stop, Target};
@@ -85,6 +86,8 @@ pub(super) struct Made {
     pub(super) served: Vec<String>,
     /// What it stores of that.
     pub(super) stored: Vec<String>,
+    /// Places that show up in what is stored, and take nothing that is tried or given.
+    pub(super) untraced: Vec<String>,
 }
 
 impl Form {
@@ -106,8 +109,9 @@ impl Form {
         }
     }
 
-    /// Samples that are made from a shape, and of what shows up in them.
-    pub(super) fn samples(&self, shape: &Shape) -> Result<Made, Finding> {
+    /// Samples that are made from a shape, and of what shows up in them. Where nothing is taken that is tried, the values of
+    /// what a caller gives are.
+    pub(super) fn samples(&self, shape: &Shape, given: &[Value]) -> Result<Made, Finding> {
         let mut made = Made::default();
         let panicked = RefCell::new(None);
         let takes = |json: &str| {
@@ -117,7 +121,7 @@ impl Form {
             }
             problem.map_or(Ok(()), |problem| Err(problem.to_string()))
         };
-        let mut unserved = Unserved::new(&takes);
+        let mut unserved = Unserved::new(&takes, given);
         let mut payloads = shape.samples();
         for depth in 0..=DEEPEST {
             let mut filled = Vec::new();
@@ -131,6 +135,7 @@ impl Form {
             }
             payloads = filled;
         }
+        made.untraced = unserved.untraced;
         // Nothing shows up in this one that the trace does not know.
         made.stored.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
         panicked.take().map_or(Ok(made), Err)

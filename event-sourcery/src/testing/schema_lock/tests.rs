@@ -6,6 +6,7 @@ mod ends;
 mod given;
 mod panics;
 mod shapes;
+mod unguessed;
 mod written;
 
 use std::path::PathBuf;
