@@ -53,8 +53,8 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 ///
 /// An upcaster may refuse the ends of number types, as `checked_mul` does. Where it returns an error of its own, the numbers
 /// that it refuses are tried nearer to zero, a digit less each time. What it takes then has to be read, so that a type that
-/// became narrower is still found. A panic is no such refusal, nor is [`StoredForm::read`](crate::StoredForm::read) as a
-/// narrower type, and a sample that you give has to be taken as it is.
+/// became narrower is still found. A panic is no such refusal, nor is the error of [`StoredForm::read`](crate::StoredForm::read)
+/// or of serde where the upcaster itself reads a narrower type. A sample that you give has to be taken as it is.
 ///
 /// A sample that no store can hold, such as a negative balance, you can delete from the file by hand, too. It stays away while
 /// another one with the same keys and kinds of values is there. Nothing proves then that such an event could be read.

@@ -1,7 +1,9 @@
 //! What is wrong with a sample.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
+use std::iter::successors;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{DecodeError, PayloadError};
@@ -19,8 +21,14 @@ pub(super) enum Problem {
 impl Problem {
     /// Whether an upcaster has read what it was given and then refused it.
     pub(super) fn is_upcasters_own(&self) -> bool {
-        matches!(self, Self::Decode(DecodeError::UpcastFailed { problem, .. }) if !problem.is::<UnfitField>())
+        matches!(self, Self::Decode(DecodeError::UpcastFailed { problem, .. }) if !is_of_reading(&**problem))
     }
+}
+
+/// Whether a value did not fit the type that it was read as.
+fn is_of_reading(problem: &(dyn Error + 'static)) -> bool {
+    let mut causes = successors(Some(problem), |&problem| problem.source());
+    causes.any(|problem| problem.is::<UnfitField>() || problem.is::<serde_json::Error>())
 }
 
 impl fmt::Display for Problem {

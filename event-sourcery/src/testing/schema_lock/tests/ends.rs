@@ -67,6 +67,24 @@ fn what_it_reads_is_as_wide_as_it_was_stored() {
     ]);
 }
 
+#[test]
+fn what_it_reads_through_serde_is_as_wide_as_it_was_stored() {
+    #[derive(Deserialize)]
+    struct Former {
+        euros: u32,
+    }
+    fn few_euros_to_cents(event: &mut StoredForm) -> Result<(), Source> {
+        let Former { euros } = serde_json::from_value(event.fields().clone().into())?;
+        event.write("cents", u64::from(euros) * 100)
+    }
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate", upcast(few_euros_to_cents))]
+    struct Paid {
+        cents: u64,
+    }
+    Lock::of::<in_euros::Paid>().refuses::<Paid>(&["expected u32", "mend the upcaster"]);
+}
+
 paid!(with_balance { balance: i64 });
 paid!(without_debts #[event(upcast(balance_to_cents))] { cents: u64 });
 

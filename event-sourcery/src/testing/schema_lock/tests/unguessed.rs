@@ -137,3 +137,46 @@ fn the_variants_of_an_enum_are_guessed() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }
+
+/// One that is taken empty looks like a struct whose fields may all be left out.
+#[test]
+fn the_values_of_maps_are_guessed() {
+    use std::collections::BTreeMap;
+
+    #[derive(Serialize, Deserialize)]
+    struct Open {
+        note: Option<String>,
+    }
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Closed {
+        note: Option<String>,
+    }
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Method {
+        Cash {
+            #[serde(default)]
+            coins: BTreeMap<String, u8>,
+            labels: BTreeMap<String, String>,
+            open: Open,
+            closed: Closed,
+        },
+        Card {
+            codes: Option<BTreeMap<String, Code>>,
+        },
+    }
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(crate = "crate")]
+    struct Paid {
+        by: Method,
+    }
+    asks::<Paid>(&[], "by.codes.{}");
+    let text = asks_no_more::<Paid>(&[r#"{"by":{"kind":"Card","codes":{"a":"open sesame"}}}"#]);
+    for part in
+        [r#""coins":{}"#, r#""coins":{"text":255}"#, r#""labels":{"text":"text"}"#, r#""note":"text""#]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains(r#""open":{"text""#), "{text}");
+}
