@@ -203,7 +203,7 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// fn euros_to_cents(event: &mut StoredForm) -> Result<(), Source> {
 ///     let euros: u64 = event.read("euros")?;
-///     event.write("cents", euros * 100)
+///     event.write("cents", euros.checked_mul(100).ok_or("too many euros")?)
 /// }
 ///
 /// fn with_currency(event: &mut StoredForm) -> Result<(), Source> {

@@ -35,7 +35,7 @@ pub type Split = fn(&mut StoredForm) -> Result<Successor, Source>;
 /// fn euros_to_cents(event: &mut StoredForm) -> Result<(), Source> {
 ///     let euros: u64 = event.read("euros")?;
 ///     event.fields_mut().remove("euros");
-///     event.write("cents", euros * 100)
+///     event.write("cents", euros.checked_mul(100).ok_or("too many euros")?)
 /// }
 ///
 /// let paid = InvoicePaid::decode_stored("InvoicePaid", 1, r#"{"euros":7}"#)?;
@@ -86,7 +86,7 @@ impl StoredForm {
     pub fn read<T: DeserializeOwned>(&self, field: &str) -> Result<T, Source> {
         let value = self.fields.get(field);
         T::deserialize(value.unwrap_or(&Value::Null)).map_err(|problem| match value {
-            Some(_) => format!("its field {field:?} is not as expected: {problem}").into(),
+            Some(_) => UnfitField { field: field.to_owned(), problem }.into(),
             None => format!("it has no field {field:?}").into(),
         })
     }
@@ -116,6 +116,14 @@ impl StoredForm {
     pub(crate) fn into_parts(self) -> (Cow<'static, str>, u32, String) {
         (self.name, self.schema_version, Value::Object(self.fields).to_string())
     }
+}
+
+/// A field that does not fit the type that a step reads it as.
+#[derive(Debug, thiserror::Error)]
+#[error("its field {field:?} is not as expected: {problem}")]
+pub(crate) struct UnfitField {
+    field: String,
+    problem: serde_json::Error,
 }
 
 /// The event that a former one has become, where one name was split into several.

@@ -4,11 +4,13 @@ mod additions;
 mod buffered;
 mod compare;
 mod coverage;
+mod ends;
 mod file;
 mod findings;
 mod forms;
 mod outline;
 mod probe;
+mod problem;
 mod sample;
 mod shape;
 #[cfg(test)]
@@ -25,8 +27,8 @@ use self::compare::{Comparison, compare};
 use self::file::LockFile;
 #[doc(hidden)]
 pub use self::forms::{Forms, NotTraced, ReadBySerde, Traced};
+use self::problem::Problem;
 use self::sample::{Rewrite, Sample};
-use crate::error::DecodeError;
 use crate::event::Event;
 
 /// Set to 1, it lets [`SchemaLock::check`] add new forms to the file.
@@ -46,10 +48,20 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 /// - the types store a form that is not in the file yet: other fields, or the same ones written in another way, with other
 ///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete
-///   by hand.
+///   by hand;
+/// - code of yours panics: an upcaster, `Deserialize` or `Serialize`. The message says on what, and the rest is checked.
+///
+/// An upcaster may refuse the ends of number types, as `checked_mul` does. Where it returns an error of its own, the numbers
+/// that it refuses are tried nearer to zero, a digit less each time. What it takes then has to be read, so that a type that
+/// became narrower is still found. A panic is no such refusal, nor is the error of [`StoredForm::read`](crate::StoredForm::read)
+/// or of serde where the upcaster itself reads a narrower type. A sample that you give has to be taken as it is.
+///
+/// A sample that no store can hold, such as a negative balance, you can delete from the file by hand, too. It stays away while
+/// another one with the same keys and kinds of values is there. Nothing proves then that such an event could be read.
 ///
 /// Inside enums with `#[serde(tag = "..")]` and structs with `#[serde(flatten)]`, an optional field is found by what is written.
-/// One that is left out when it is empty is not: give a [sample](Self::sample) that has it.
+/// One that is left out when it is empty is not: give a [sample](Self::sample) that has it. One that takes nothing of what is
+/// tried asks for a sample.
 ///
 /// What it does not see: a change of meaning, such as from euros to cents in one field; an integer that became a float; a
 /// field that was renamed and has a default, which loses what was stored (the message shows it as one field less and one
@@ -92,7 +104,7 @@ struct Registered {
     type_name: &'static str,
     names: &'static [&'static str],
     forms: fn(&mut Forms),
-    decode: fn(&str, u32, &str) -> Result<(), DecodeError>,
+    decode: fn(&Sample) -> Result<(), Problem>,
     rewrite: Rewrite,
 }
 
@@ -108,7 +120,7 @@ impl SchemaLock {
             type_name: type_name::<E>(),
             names: E::NAMES,
             forms: E::forms,
-            decode: |name, schema_version, data| E::decode_stored(name, schema_version, data).map(drop),
+            decode: |sample| sample.decoded::<E>().map(drop),
             rewrite: |sample| sample.rewritten::<E>(),
         });
         self

@@ -14,6 +14,9 @@ const MOST_FIELDS: usize = 64;
 /// How many enums and lists are looked into, one within the other.
 const DEEPEST: usize = 4;
 
+/// A value of each kind but text.
+const KINDS: &[&str] = &["1", "1.5", "true", "[]", "{}", "null"];
+
 /// Whether a value is taken; an error says why not.
 pub(super) type Takes<'t> = &'t dyn Fn(&str) -> Result<(), String>;
 
@@ -30,14 +33,24 @@ pub(super) fn object(takes: Takes<'_>) -> Option<Shape> {
 /// The shape of a text, which may be read as something else.
 pub(super) fn text(takes: Takes<'_>) -> Shape {
     let plain = quoted(texts::PLAIN);
-    if takes(&plain).is_ok() {
-        return Shape::leaf("text", vec![plain]);
+    let Err(problem) = takes(&plain) else { return Shape::leaf("text", vec![plain]) };
+    let variants: Vec<_> = variants(&problem, &plain).iter().map(|variant| quoted(variant)).collect();
+    if !variants.is_empty() {
+        return choice(takes, &variants);
     }
     let mut values = taken_texts(takes, texts::NUMBERS);
     // One of a kind is enough: what reads a date in one way mostly reads it in others.
     values.extend(taken_texts(takes, texts::OTHERS).into_iter().take(3));
     let kind = values.first().map_or_else(String::new, |first| format!("text like {first}"));
     Shape::leaf(kind, values)
+}
+
+/// An enum, of which some variants may hold more than their name.
+fn choice(takes: Takes<'_>, variants: &[String]) -> Shape {
+    let names = taken(takes, variants.iter().map(String::as_str));
+    let is_whole = names.len() == variants.len();
+    let names = Shape::leaf(format!("one of {}", variants.join(", ")), names);
+    if is_whole { names } else { Shape::OneOf(vec![names, Shape::Untraced]) }
 }
 
 /// Those of the values that are taken.
@@ -52,12 +65,17 @@ fn taken_texts(takes: Takes<'_>, texts: &[&str]) -> Vec<String> {
 
 fn value_within(takes: Takes<'_>, within: &[String]) -> Shape {
     let plain = quoted(texts::PLAIN);
-    let values = taken(takes, [&*plain, "1", "1.5", "true", "[]", "{}", "null"]);
+    let values = taken(takes, [&*plain].into_iter().chain(KINDS.iter().copied()));
     let has = |value: &str| values.iter().any(|taken| taken == value);
     if has(&plain) {
         return Shape::leaf("any", values);
     }
-    let inner = if let Some(object) = grow(takes, Vec::new(), &[], within) {
+    if has("null") && takes(&plain).is_err_and(|problem| problem.contains("expected unit")) {
+        return Shape::leaf("null", vec!["null".to_owned()]);
+    }
+    let inner = if has("{}") {
+        open_object(takes, within)
+    } else if let Some(object) = grow(takes, Vec::new(), &[], within) {
         object
     } else if has("[]") {
         list(takes, within)
@@ -67,11 +85,19 @@ fn value_within(takes: Takes<'_>, within: &[String]) -> Shape {
     } else {
         text(takes)
     };
-    match inner {
-        Shape::Untraced if has("null") => Shape::leaf("any", values),
-        inner if has("null") => Shape::Optional(Box::new(inner)),
-        inner => inner,
+    if has("null") { Shape::Optional(Box::new(inner)) } else { inner }
+}
+
+/// An object that is taken empty: a map, or a struct that can do without its fields and says nothing to one more.
+fn open_object(takes: Takes<'_>, within: &[String]) -> Shape {
+    let takes_value = |value: &str| takes(&format!("{{{}:{value}}}", quoted(texts::PLAIN)));
+    let is_unknown = |value: &str| takes_value(value).is_err_and(|problem| problem.contains("unknown field"));
+    let mut kinds = KINDS.iter().chain(&["\"text\""]);
+    if within.len() >= DEEPEST || is_unknown("1") || kinds.all(|value| takes_value(value).is_ok()) {
+        return Shape::Object(Vec::new());
     }
+    let value = value_within(&takes_value, &[within, &["a map".to_owned()]].concat());
+    Shape::Map { key: "text".to_owned(), keys: vec![quoted(texts::PLAIN)], value: Box::new(value) }
 }
 
 fn list(takes: Takes<'_>, within: &[String]) -> Shape {
@@ -128,7 +154,7 @@ fn grow(
 
 fn candidates() -> Vec<String> {
     let texts = texts::NUMBERS.iter().chain(texts::OTHERS).map(|text| quoted(text));
-    let others = ["1", "1.5", "true", "[]", "{}", "null"].map(str::to_owned);
+    let others = KINDS.iter().map(|&value| value.to_owned());
     [quoted(texts::PLAIN)].into_iter().chain(others).chain(texts).collect()
 }
 
@@ -163,6 +189,7 @@ fn shape(takes: Takes<'_>, fields: &[(String, String)], within: &[String]) -> Sh
         let shape = match &**value {
             "1" => Shape::leaf("number", taken(&takes_instead, texts::NUMBERS.iter().copied())),
             "[]" => list(&takes_instead, within),
+            "{}" => open_object(&takes_instead, within),
             plain if takes_instead("\"another\"").is_ok() => Shape::leaf("text", vec![plain.to_owned()]),
             // A text that was not tried out is one of the enum's own.
             other if other.starts_with('"') && candidates().iter().any(|tried| tried == other) => {

@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use super::Registered;
 use super::additions::{Addition, Change, Current};
+use super::ends;
 use super::file::{LockFile, LockedForm};
 use super::findings::Finding;
 use super::forms::{Form, Forms};
+use super::problem::Problem;
 use super::sample::{GivenSamples, Sample};
 use super::shape::Shape;
 
@@ -76,18 +78,30 @@ impl Comparison {
     }
 
     fn look_at_form(&mut self, locked: &LockFile, form: &Form, samples: &GivenSamples<'_>) {
-        let (name, schema_version, shape) = (form.name(), form.schema_version, form.shape());
+        let (name, schema_version) = (form.name(), form.schema_version);
+        let shape = match form.shape() {
+            Ok(shape) => shape,
+            Err(finding) => return self.findings.push(finding),
+        };
         let fields = shape.fields();
         let (given, written_of_given) = samples.of(name, schema_version);
-        let mut payloads: Vec<Value> =
-            given.iter().chain(&written_of_given).filter_map(|sample| parsed(&sample.json)).collect();
+        let parsed_all =
+            |samples: &[&Sample]| samples.iter().filter_map(|sample| parsed(&sample.json)).collect();
+        let mut payloads: Vec<Value> = parsed_all(&given);
+        let made_of = payloads.clone();
+        payloads.extend::<Vec<_>>(parsed_all(&written_of_given));
         let shape = shape.filled(&payloads.iter().collect::<Vec<_>>());
-        let mut made = match form.samples(&shape) {
+        let mut made = match form.samples(&shape, &made_of) {
             Ok(made) => made,
             Err(finding) => return self.findings.push(finding),
         };
         payloads.extend(made.served.iter().filter_map(|served| parsed(served)));
         let mut places = shape.untraced();
+        for place in std::mem::take(&mut made.untraced) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         if places.is_empty() {
             // A type may refuse what is made of values that it takes one by one.
             places = shape.missing_variants(&payloads.iter().collect::<Vec<_>>());
@@ -153,10 +167,24 @@ impl Comparison {
 fn unreadable(name: &str, form: &LockedForm, reader: &Registered) -> Option<Finding> {
     let schema_version = form.schema_version;
     form.samples.iter().find_map(|sample| {
-        let problem = (reader.decode)(name, schema_version, sample.get()).err()?;
-        let (name, sample) = (name.to_owned(), sample.get().to_owned());
-        Some(Finding::Unreadable { name, schema_version, sample, reader: reader.type_name, problem })
+        let sample = Sample { name: name.to_owned(), schema_version, json: sample.get().to_owned() };
+        let (sample, problem) = refused(sample, reader)?;
+        Some(Finding::Unreadable { sample, reader: reader.type_name, problem })
     })
+}
+
+/// A sample that is not read, and why. An upcaster may refuse the ends of number types: it is asked what it says to those
+/// that are nearer to zero.
+fn refused(sample: Sample, reader: &Registered) -> Option<(Sample, Problem)> {
+    let with = |json: &str| Sample { json: json.to_owned(), ..sample.clone() };
+    let is_refused =
+        |json: &str| (reader.decode)(&with(json)).is_err_and(|problem| problem.is_upcasters_own());
+    let problem = (reader.decode)(&sample).err()?;
+    let nearer = problem.is_upcasters_own().then(|| ends::nearer(&sample.json, is_refused)).flatten();
+    match nearer {
+        None => Some((sample, problem)),
+        Some(nearer) => (reader.decode)(&with(&nearer)).err().map(|problem| (with(&nearer), problem)),
+    }
 }
 
 fn parsed(json: &str) -> Option<Value> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::problem::Problem;
 use super::sample::Sample;
 use crate::error::DecodeError;
 
@@ -16,16 +17,21 @@ pub(super) enum Finding {
         name: String,
     },
     Unreadable {
-        name: String,
-        schema_version: u32,
-        sample: String,
+        sample: Sample,
         reader: &'static str,
-        problem: DecodeError,
+        problem: Problem,
     },
     NotReadBack {
         sample: Sample,
         owner: &'static str,
-        problem: String,
+        problem: Problem,
+    },
+    /// The type panics on something that it may well be given.
+    Panicked {
+        name: String,
+        schema_version: u32,
+        owner: &'static str,
+        panic: Panicked,
     },
     Untraced {
         name: String,
@@ -36,6 +42,16 @@ pub(super) enum Finding {
         sample: Sample,
         problem: String,
     },
+}
+
+/// A panic, and what has led to it.
+#[derive(Debug, Clone)]
+pub(super) struct Panicked {
+    /// What was given, as JSON.
+    pub(super) given: String,
+    /// Where in the payload; empty for the whole of it.
+    pub(super) place: String,
+    pub(super) words: String,
 }
 
 impl fmt::Display for Finding {
@@ -52,10 +68,10 @@ impl fmt::Display for Finding {
                  `#[event(alias = {name:?})]`, or a split name, `#[event(upcast({name:?} = ..))]`, of what it has become. If \
                  no store holds such an event, take it out of the file"
             ),
-            Self::Unreadable { name, schema_version, sample, reader, problem } => write!(
+            Self::Unreadable { sample: Sample { name, schema_version, json }, reader, problem } => write!(
                 f,
                 "{name:?} in form {schema_version} is not read by {reader} any more: {problem}\n    stored, it looks like \
-                 {sample}\n    {}",
+                 {json}\n    {}",
                 remedy(problem)
             ),
             Self::NotReadBack { sample: Sample { name, schema_version, json }, owner, problem } => write!(
@@ -64,6 +80,13 @@ impl fmt::Display for Finding {
                  it looks like {json}\n    give a field that may be left out a default, `#[serde(default)]`, and let \
                  `Deserialize` take all that `Serialize` writes"
             ),
+            Self::Panicked { name, schema_version, owner, panic: Panicked { given, place, words } } => {
+                let at = at(std::slice::from_ref(place));
+                write!(
+                    f,
+                    "{name:?} in form {schema_version} ({owner}) panics: {words}\n    it was given {given}{at}\n    {NO_PANIC}"
+                )
+            }
             Self::Untraced { name, owner, places } => write!(
                 f,
                 "{name:?} ({owner}) could not be traced{}: give samples of what it stores, `.sample({name:?}, version, json)`",
@@ -82,13 +105,17 @@ fn at(places: &[String]) -> String {
     if named.is_empty() { String::new() } else { format!(" at {}", named.join(", ")) }
 }
 
-fn remedy(problem: &DecodeError) -> &'static str {
+const NO_PANIC: &str = "let it return an error where it cannot go on, from `checked_mul` or `try_from`, say: a panic ends whoever meets the event";
+
+fn remedy(problem: &Problem) -> &'static str {
     match problem {
-        DecodeError::NewerForm { .. } => {
+        Problem::Panic(_) => NO_PANIC,
+        Problem::Decode(DecodeError::NewerForm { .. }) => {
             "the file knows a newer form than the types: an upcaster was taken away, and has to stay"
         }
-        DecodeError::UpcastFailed { .. } => {
-            "mend the upcaster: it has to take every form that was ever stored"
+        Problem::Decode(DecodeError::UpcastFailed { .. }) => {
+            "mend the upcaster: it has to take every form that was ever stored. If no store can hold such an event, take the \
+             sample out of the file"
         }
         _ => {
             "give a new field a default, `#[serde(default)]`, a renamed one its former name, `#[serde(alias = \"..\")]`, or \

@@ -1,13 +1,16 @@
 //! What event types tell about the forms that they store.
 
 use std::any::type_name;
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::findings::Finding;
+use super::findings::{Finding, Panicked};
 use super::probe::{Probe, Stop, Target};
+use super::problem::Problem;
 use super::sample::{Rewrite, Sample};
 use super::shape::Shape;
 use super::trace::trace;
@@ -83,6 +86,8 @@ pub(super) struct Made {
     pub(super) served: Vec<String>,
     /// What it stores of that.
     pub(super) stored: Vec<String>,
+    /// Places that show up in what is stored, and take nothing that is tried or given.
+    pub(super) untraced: Vec<String>,
 }
 
 impl Form {
@@ -91,20 +96,32 @@ impl Form {
         self.names.first().copied().unwrap_or_default()
     }
 
-    pub(super) fn shape(&self) -> Shape {
-        let trace_with = |target: Target<'_>| trace(target);
+    pub(super) fn shape(&self) -> Result<Shape, Finding> {
+        let trace_with = |read: &dyn Fn(Probe<'_>) -> Result<(), Stop>| {
+            let target = Target::new(read);
+            let shape = trace(&target);
+            target.panicked().map_or(Ok(shape), |panic| Err(self.panicked(panic)))
+        };
         match self.shape {
             ShapeOf::Fields(fields) => trace_with(&|probe| fields(probe)),
             ShapeOf::Variant(variant, index) => trace_with(&|probe| variant(index, probe)),
-            ShapeOf::NoFields => Shape::Object(Vec::new()),
+            ShapeOf::NoFields => Ok(Shape::Object(Vec::new())),
         }
     }
 
-    /// Samples that are made from a shape, and of what shows up in them.
-    pub(super) fn samples(&self, shape: &Shape) -> Result<Made, Finding> {
+    /// Samples that are made from a shape, and of what shows up in them. Where nothing is taken that is tried, the values of
+    /// what a caller gives are.
+    pub(super) fn samples(&self, shape: &Shape, given: &[Value]) -> Result<Made, Finding> {
         let mut made = Made::default();
-        let takes = |json: &str| self.rewrite(json).map(drop);
-        let mut unserved = Unserved::new(&takes);
+        let panicked = RefCell::new(None);
+        let takes = |json: &str| {
+            let problem = self.rewrite(json).err();
+            if let Some(Problem::Panic(words)) = &problem {
+                panicked.borrow_mut().get_or_insert_with(|| self.panicked_at(json, words.clone()));
+            }
+            problem.map_or(Ok(()), |problem| Err(problem.to_string()))
+        };
+        let mut unserved = Unserved::new(&takes, given);
         let mut payloads = shape.samples();
         for depth in 0..=DEEPEST {
             let mut filled = Vec::new();
@@ -118,18 +135,31 @@ impl Form {
             }
             payloads = filled;
         }
+        made.untraced = unserved.untraced;
         // Nothing shows up in this one that the trace does not know.
         made.stored.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
-        Ok(made)
+        panicked.take().map_or(Ok(made), Err)
     }
 
     /// What is stored of a payload. A type may check more than its fields: what it refuses is no sample.
     fn stored(&self, json: &str) -> Result<Option<String>, Finding> {
-        let Ok(stored) = self.rewrite(json) else { return Ok(None) };
-        Ok(Some(stored.read_back(self.rewrite, self.owner)?.json))
+        match self.rewrite(json) {
+            Ok(stored) => Ok(Some(stored.read_back(self.rewrite, self.owner)?.json)),
+            Err(Problem::Panic(words)) => Err(self.panicked_at(json, words)),
+            Err(_) => Ok(None),
+        }
     }
 
-    fn rewrite(&self, json: &str) -> Result<Sample, String> {
+    fn panicked_at(&self, json: &str, words: String) -> Finding {
+        self.panicked(Panicked { given: json.to_owned(), place: String::new(), words })
+    }
+
+    fn panicked(&self, panic: Panicked) -> Finding {
+        let name = self.name().to_owned();
+        Finding::Panicked { name, schema_version: self.schema_version, owner: self.owner, panic }
+    }
+
+    fn rewrite(&self, json: &str) -> Result<Sample, Problem> {
         let (name, json) = (self.name().to_owned(), json.to_owned());
         (self.rewrite)(&Sample { name, schema_version: self.schema_version, json })
     }

@@ -3,13 +3,16 @@
 //! Each run goes one way: down a path from the payload to one place in it. There it notes what is asked for, or serves a JSON
 //! text, and ends. So no field of a type can hide another.
 
+mod access;
+mod deserializer;
+
 use std::cell::RefCell;
 use std::fmt::{self, Display};
 
-use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
+use serde::de;
+
+use super::findings::Panicked;
+use super::problem::caught;
 
 /// A step of a path.
 #[derive(Debug, Clone)]
@@ -69,7 +72,45 @@ pub(super) struct Run<'r> {
 }
 
 /// A type that is probed.
-pub(super) type Target<'t> = &'t dyn Fn(Probe<'_>) -> Result<(), Stop>;
+pub(super) struct Target<'t> {
+    read: &'t dyn Fn(Probe<'_>) -> Result<(), Stop>,
+    panicked: RefCell<Option<Panicked>>,
+}
+
+impl<'t> Target<'t> {
+    pub(super) fn new(read: &'t dyn Fn(Probe<'_>) -> Result<(), Stop>) -> Self {
+        Self { read, panicked: RefCell::default() }
+    }
+
+    /// The first panic at something that was served.
+    pub(super) fn panicked(self) -> Option<Panicked> {
+        self.panicked.into_inner()
+    }
+
+    /// Whether the type takes the run as a whole. Behind what was served a run just ends: what a type makes of that says
+    /// nothing.
+    fn go(&self, run: &Run<'_>) -> Result<(), Stop> {
+        let ended = caught(|| (self.read)(Probe { run, depth: 0 }));
+        ended.unwrap_or_else(|words| {
+            if let (Some(given), None) = (run.serves, &*run.outcome.borrow()) {
+                let panicked =
+                    || Panicked { given: given.to_owned(), place: place(run.path), words: words.clone() };
+                self.panicked.borrow_mut().get_or_insert_with(panicked);
+            }
+            Err(Stop(words))
+        })
+    }
+}
+
+/// What a place is called, in the words of [`Shape::untraced`](super::shape::Shape::untraced).
+fn place(path: &[Step]) -> String {
+    let names = path.iter().filter_map(|step| match step {
+        Step::Field(name) | Step::Variant(name) | Step::Content { content: name, .. } => Some(*name),
+        Step::Value(_) => Some("{}"),
+        Step::Some | Step::Item(_) | Step::Key | Step::Inner => None,
+    });
+    names.collect::<Vec<_>>().join(".")
+}
 
 impl<'r> Run<'r> {
     fn new(path: &'r [Step], serves: Option<&'r str>) -> Self {
@@ -78,16 +119,16 @@ impl<'r> Run<'r> {
 }
 
 /// What is asked for at the end of a path; `None` where the type never gets there.
-pub(super) fn request(target: Target<'_>, path: &[Step]) -> Option<Request> {
+pub(super) fn request(target: &Target<'_>, path: &[Step]) -> Option<Request> {
     let run = Run::new(path, None);
-    let _ = target(Probe { run: &run, depth: 0 });
+    let _ = target.go(&run);
     run.request.take()
 }
 
 /// Whether a JSON text is taken at the end of a path; an error says why not.
-pub(super) fn takes(target: Target<'_>, path: &[Step], text: &str) -> Result<(), String> {
+pub(super) fn takes(target: &Target<'_>, path: &[Step], text: &str) -> Result<(), String> {
     let run = Run::new(path, Some(text));
-    let whole = target(Probe { run: &run, depth: 0 });
+    let whole = target.go(&run);
     let outcome = if path.is_empty() { Some(whole.map_err(|stop| stop.0)) } else { run.outcome.take() };
     outcome.unwrap_or_else(|| Err("it is never read".to_owned()))
 }
@@ -176,223 +217,5 @@ impl<'r> Probe<'r> {
                 Ok(served)
             }
         }
-    }
-}
-
-macro_rules! leaves {
-    ($($method:ident $request:expr;)*) => {$(
-        fn $method<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Stop> {
-            self.ask($request, |json| json.$method(visitor))
-        }
-    )*};
-}
-
-macro_rules! integer {
-    ($kind:literal $most:literal $least:literal) => {
-        Request::Integer { kind: $kind, most: $most, least: $least }
-    };
-}
-
-impl<'r> Deserializer<'r> for Probe<'r> {
-    type Error = Stop;
-
-    leaves! {
-        deserialize_any Request::Any;
-        deserialize_ignored_any Request::Any;
-        deserialize_bool Request::Bool;
-        deserialize_u8 integer!("u8" "255" "0");
-        deserialize_u16 integer!("u16" "65535" "0");
-        deserialize_u32 integer!("u32" "4294967295" "0");
-        deserialize_u64 integer!("u64" "18446744073709551615" "0");
-        deserialize_u128 integer!("u128" "340282366920938463463374607431768211455" "0");
-        deserialize_i8 integer!("i8" "127" "-128");
-        deserialize_i16 integer!("i16" "32767" "-32768");
-        deserialize_i32 integer!("i32" "2147483647" "-2147483648");
-        deserialize_i64 integer!("i64" "9223372036854775807" "-9223372036854775808");
-        deserialize_i128 integer!(
-            "i128" "170141183460469231731687303715884105727" "-170141183460469231731687303715884105728"
-        );
-        deserialize_f32 Request::Float("f32");
-        deserialize_f64 Request::Float("f64");
-        deserialize_char Request::Char;
-        deserialize_str Request::Text;
-        deserialize_string Request::Text;
-        deserialize_identifier Request::Text;
-        deserialize_bytes Request::Bytes;
-        deserialize_byte_buf Request::Bytes;
-        deserialize_unit Request::Unit;
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'r>>(self, _: &'static str, visitor: V) -> Result<V::Value, Stop> {
-        self.deserialize_unit(visitor)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'r>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        // serde_json's own way to hand over a text as it is.
-        if name.starts_with("$serde_json") {
-            return self.ask(Request::Any, |json| json.deserialize_newtype_struct(name, visitor));
-        }
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_option<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.turn(Request::Option) {
-            Turn::Descend(Step::Some) => self.descend(|inner| visitor.visit_some(inner)),
-            _ => self.ask(Request::Option, |json| json.deserialize_option(visitor)),
-        }
-    }
-
-    fn deserialize_seq<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.turn(Request::List) {
-            Turn::Descend(Step::Item(before)) => visitor.visit_seq(Items { probe: self, before }),
-            _ => self.ask(Request::List, |json| json.deserialize_seq(visitor)),
-        }
-    }
-
-    fn deserialize_tuple<V: Visitor<'r>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
-        match self.turn(Request::Tuple(len)) {
-            Turn::Descend(Step::Item(before)) => visitor.visit_seq(Items { probe: self, before }),
-            _ => self.ask(Request::Tuple(len), |json| json.deserialize_tuple(len, visitor)),
-        }
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'r>>(
-        self,
-        _: &'static str,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        self.deserialize_tuple(len, visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'r>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.turn(Request::Map) {
-            Turn::Descend(step) => visitor.visit_map(Entry { probe: self, step, told: false }),
-            _ => self.ask(Request::Map, |json| json.deserialize_map(visitor)),
-        }
-    }
-
-    fn deserialize_struct<V: Visitor<'r>>(
-        self,
-        name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        let request = Request::Struct(name, fields);
-        match self.turn(request) {
-            Turn::Descend(step) => visitor.visit_map(Entry { probe: self, step, told: false }),
-            _ => self.ask(request, |json| json.deserialize_struct(name, fields, visitor)),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'r>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        let request = Request::Enum(name, variants);
-        match self.turn(request) {
-            Turn::Descend(Step::Variant(variant)) => visitor.visit_enum(Choice { probe: self, variant }),
-            _ => self.ask(request, |json| json.deserialize_enum(name, variants, visitor)),
-        }
-    }
-}
-
-/// The elements up to the one that the path leads to.
-struct Items<'r> {
-    probe: Probe<'r>,
-    before: &'r [String],
-}
-
-impl<'r> SeqAccess<'r> for Items<'r> {
-    type Error = Stop;
-
-    fn next_element_seed<T: DeserializeSeed<'r>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
-        if let [next, rest @ ..] = self.before {
-            self.before = rest;
-            return Ok(Some(seed.deserialize(&mut serde_json::Deserializer::from_str(next))?));
-        }
-        self.probe.descend(|item| seed.deserialize(item)).map(Some)
-    }
-}
-
-/// The entry of a map or struct that the path leads to.
-struct Entry<'r> {
-    probe: Probe<'r>,
-    step: &'r Step,
-    /// Whether the variant, where there is one, was told.
-    told: bool,
-}
-
-impl<'r> MapAccess<'r> for Entry<'r> {
-    type Error = Stop;
-
-    fn next_key_seed<K: DeserializeSeed<'r>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        match self.step {
-            Step::Field(name) => seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some),
-            Step::Value(key) => Ok(Some(seed.deserialize(&mut serde_json::Deserializer::from_str(key))?)),
-            Step::Key => self.probe.descend(|key| seed.deserialize(key)).map(Some),
-            Step::Content { tag, content, .. } => {
-                let name = if self.told { content } else { tag };
-                seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
-            }
-            _ => Err(Stop::here()),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'r>>(&mut self, seed: V) -> Result<V::Value, Stop> {
-        if let (Step::Content { variant, .. }, false) = (self.step, self.told) {
-            self.told = true;
-            return seed.deserialize(BorrowedStrDeserializer::new(variant));
-        }
-        self.probe.descend(|value| seed.deserialize(value))
-    }
-}
-
-/// The variant that the path leads to, or through.
-struct Choice<'r> {
-    probe: Probe<'r>,
-    variant: &'r str,
-}
-
-impl<'r> EnumAccess<'r> for Choice<'r> {
-    type Error = Stop;
-    type Variant = Probe<'r>;
-
-    fn variant_seed<V: DeserializeSeed<'r>>(self, seed: V) -> Result<(V::Value, Probe<'r>), Stop> {
-        let variant = seed.deserialize(BorrowedStrDeserializer::<Stop>::new(self.variant))?;
-        Ok((variant, Probe { depth: self.probe.depth + 1, ..self.probe }))
-    }
-}
-
-impl<'r> VariantAccess<'r> for Probe<'r> {
-    type Error = Stop;
-
-    fn unit_variant(self) -> Result<(), Stop> {
-        de::Deserialize::deserialize(self)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'r>>(self, seed: T) -> Result<T::Value, Stop> {
-        match self.turn(Request::Newtype) {
-            Turn::Descend(Step::Inner) => self.descend(|inner| seed.deserialize(inner)),
-            _ => Err(Stop::here()),
-        }
-    }
-
-    fn tuple_variant<V: Visitor<'r>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
-        self.deserialize_tuple(len, visitor)
-    }
-
-    fn struct_variant<V: Visitor<'r>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        self.deserialize_struct("", fields, visitor)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Registered;
 use super::findings::Finding;
+use super::problem::{Problem, caught};
 use crate::event::Event;
 
 /// An event as it is stored.
@@ -13,16 +14,24 @@ pub(super) struct Sample {
 }
 
 /// What reads an event and stores it again.
-pub(super) type Rewrite = fn(&Sample) -> Result<Sample, String>;
+pub(super) type Rewrite = fn(&Sample) -> Result<Sample, Problem>;
 
 impl Sample {
+    /// What a type reads of this.
+    pub(super) fn decoded<E: Event>(&self) -> Result<E, Problem> {
+        let read = || E::decode_stored(&self.name, self.schema_version, &self.json);
+        Ok(caught(read).map_err(Problem::Panic)??)
+    }
+
     /// What a type stores of this.
-    pub(super) fn rewritten<E: Event>(&self) -> Result<Self, String> {
-        let event = E::decode_stored(&self.name, self.schema_version, &self.json);
-        let event = event.map_err(|problem| problem.to_string())?;
-        let json = event.encode().map_err(|problem| problem.to_string())?;
-        let (name, schema_version) = (event.event_name().into_owned(), event.schema_version());
-        Ok(Self { name, schema_version, json })
+    pub(super) fn rewritten<E: Event>(&self) -> Result<Self, Problem> {
+        let event = self.decoded::<E>()?;
+        let write = || {
+            let json = event.encode().map_err(Problem::Encode)?;
+            let (name, schema_version) = (event.event_name().into_owned(), event.schema_version());
+            Ok(Self { name, schema_version, json })
+        };
+        caught(write).map_err(Problem::Panic)?
     }
 
     /// This, which a type has written, if the type reads it back.
@@ -72,8 +81,10 @@ fn written_of(given: &Sample, types: &[Registered]) -> Result<Option<Sample>, Fi
     let reader = types.iter().find(|registered| registered.names.contains(&given.name.as_str()));
     let reader =
         reader.ok_or_else(|| bad("no type that was given decodes events of this name".to_owned()))?;
-    let decoded = (reader.decode)(&given.name, given.schema_version, &given.json);
-    decoded.map_err(|problem| bad(problem.to_string()))?;
-    let written = (reader.rewrite)(given).ok();
-    written.map(|written| written.read_back(reader.rewrite, reader.type_name)).transpose()
+    (reader.decode)(given).map_err(|problem| bad(problem.to_string()))?;
+    match (reader.rewrite)(given) {
+        Ok(written) => written.read_back(reader.rewrite, reader.type_name).map(Some),
+        Err(Problem::Panic(words)) => Err(bad(Problem::Panic(words).to_string())),
+        Err(_) => Ok(None),
+    }
 }

@@ -2,8 +2,11 @@
 
 mod buffered;
 mod changes;
+mod ends;
 mod given;
+mod panics;
 mod shapes;
+mod unguessed;
 mod written;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use super::shape::{Field, Shape, object};
 const DEEPEST: usize = 24;
 
 /// The shape of what a type reads.
-pub(super) fn trace(target: Target<'_>) -> Shape {
+pub(super) fn trace(target: &Target<'_>) -> Shape {
     Tracer { target, within: Vec::new() }.shape(&mut Vec::new())
 }
 
@@ -18,7 +18,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 struct Tracer<'t> {
-    target: Target<'t>,
+    target: &'t Target<'t>,
     /// The types around the place that is looked at.
     within: Vec<(&'static str, &'static [&'static str])>,
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::buffered;
+use super::coverage::within;
+use super::{buffered, texts};
 
 /// A step to a place in a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,12 +19,16 @@ enum Step {
 /// Finds such fields, each once for every variant that has it.
 pub(super) struct Unserved<'t> {
     takes: buffered::Takes<'t>,
+    /// Samples that a caller gives: they stand in where no value is taken that is tried.
+    given: &'t [Value],
+    /// The places that have a value in none of them either.
+    pub(super) untraced: Vec<String>,
     seen: HashSet<(Vec<Step>, String)>,
 }
 
 impl<'t> Unserved<'t> {
-    pub(super) fn new(takes: buffered::Takes<'t>) -> Self {
-        Self { takes, seen: HashSet::new() }
+    pub(super) fn new(takes: buffered::Takes<'t>, given: &'t [Value]) -> Self {
+        Self { takes, given, untraced: Vec::new(), seen: HashSet::new() }
     }
 
     /// Payloads in which the fields that were written though they were not served have other values.
@@ -32,13 +37,16 @@ impl<'t> Unserved<'t> {
         let (Ok(served), Ok(value)) = values else { return Vec::new() };
         let mut places = Vec::new();
         self.find(&served, &value, &mut Vec::new(), &mut places);
-        let takes = self.takes;
-        let fill = |place: Vec<Step>| {
-            let with = |value: &str| replaced(written, &place, value);
-            let takes = |value: &str| takes(&with(value).ok_or("it has no such place")?);
-            buffered::value(&takes).samples().iter().filter_map(|value| with(value)).collect::<Vec<_>>()
-        };
-        places.into_iter().flat_map(fill).collect()
+        places.iter().flat_map(|place| self.filled_at(place, written)).collect()
+    }
+
+    fn filled_at(&mut self, place: &[Step], written: &str) -> Vec<String> {
+        let with = |value: &str| replaced(written, place, value);
+        let takes = |value: &str| (self.takes)(&with(value).ok_or("it has no such place")?);
+        let given: Vec<_> = self.given.iter().flat_map(|payload| values_at(payload, place)).collect();
+        let shape = buffered::value(&takes).filled(&given);
+        self.untraced.extend(within(&name_of(place), shape.untraced()));
+        shape.samples().iter().filter_map(|value| with(value)).collect()
     }
 
     fn find(&mut self, served: &Value, written: &Value, at: &mut Vec<Step>, found: &mut Vec<Vec<Step>>) {
@@ -66,6 +74,31 @@ impl<'t> Unserved<'t> {
             _ => {}
         }
     }
+}
+
+/// What a place is called, whatever its place in a list.
+fn name_of(place: &[Step]) -> String {
+    let keys = place.iter().filter_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Item(_) => None,
+    });
+    keys.collect::<Vec<_>>().join(".")
+}
+
+/// The values at a place, and at those like it: of every item of a list, and under every key of a map.
+fn values_at<'v>(value: &'v Value, place: &[Step]) -> Vec<&'v Value> {
+    let Some((step, rest)) = place.split_first() else { return vec![value] };
+    let inner: Vec<_> = match (step, value) {
+        (Step::Item(_), Value::Array(items)) => items.iter().collect(),
+        (Step::Key(key), Value::Object(fields)) => match fields.get(key) {
+            Some(field) => vec![field],
+            // The key that maps are sampled with.
+            None if key == texts::PLAIN => fields.values().collect(),
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    inner.into_iter().flat_map(|value| values_at(value, rest)).collect()
 }
 
 /// The texts of an object, which tell one variant from another.

@@ -1,0 +1,59 @@
+//! What is wrong with a sample.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::iter::successors;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{DecodeError, PayloadError};
+use crate::upcast::UnfitField;
+
+/// Why an event was not read or not written.
+#[derive(Debug)]
+pub(super) enum Problem {
+    Decode(DecodeError),
+    Encode(PayloadError),
+    /// The code of the event's author has panicked, with these words.
+    Panic(String),
+}
+
+impl Problem {
+    /// Whether an upcaster has read what it was given and then refused it.
+    pub(super) fn is_upcasters_own(&self) -> bool {
+        matches!(self, Self::Decode(DecodeError::UpcastFailed { problem, .. }) if !is_of_reading(&**problem))
+    }
+}
+
+/// Whether a value did not fit the type that it was read as.
+fn is_of_reading(problem: &(dyn Error + 'static)) -> bool {
+    let mut causes = successors(Some(problem), |&problem| problem.source());
+    causes.any(|problem| problem.is::<UnfitField>() || problem.is::<serde_json::Error>())
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode(problem) => problem.fmt(f),
+            Self::Encode(problem) => problem.fmt(f),
+            Self::Panic(words) => write!(f, "it panics: {words}"),
+        }
+    }
+}
+
+impl From<DecodeError> for Problem {
+    fn from(problem: DecodeError) -> Self {
+        Self::Decode(problem)
+    }
+}
+
+/// What code of the event's author comes to. A panic of it is the words of the panic.
+pub(super) fn caught<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    // What is read or written is dropped by the panic.
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| words(&*panic))
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
+}
