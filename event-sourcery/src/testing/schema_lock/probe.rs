@@ -12,7 +12,7 @@ use std::fmt::{self, Display};
 use serde::de;
 
 use super::findings::Panicked;
-use super::problem::caught;
+use crate::panics::caught;
 
 /// A step of a path.
 #[derive(Debug, Clone)]

@@ -1,10 +1,8 @@
 //! What is wrong with a sample.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::iter::successors;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{DecodeError, PayloadError};
 use crate::upcast::UnfitField;
@@ -45,15 +43,4 @@ impl From<DecodeError> for Problem {
     fn from(problem: DecodeError) -> Self {
         Self::Decode(problem)
     }
-}
-
-/// What code of the event's author comes to. A panic of it is the words of the panic.
-pub(super) fn caught<T>(code: impl FnOnce() -> T) -> Result<T, String> {
-    // What is read or written is dropped by the panic.
-    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| words(&*panic))
-}
-
-fn words(panic: &(dyn Any + Send)) -> String {
-    let words = panic.downcast_ref::<String>().map(String::as_str);
-    words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
 }

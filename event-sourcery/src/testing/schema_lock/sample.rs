@@ -2,8 +2,9 @@
 
 use super::Registered;
 use super::findings::Finding;
-use super::problem::{Problem, caught};
+use super::problem::Problem;
 use crate::event::Event;
+use crate::panics::caught;
 
 /// An event as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
