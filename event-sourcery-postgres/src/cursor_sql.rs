@@ -53,8 +53,8 @@ statements! {
     /// A stream that is deleted is followed by no projector.
     forget: "
         DELETE FROM {projected_streams} WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3";
-    /// Of a deleted stream of the default tenant: where the reference's cursors stay, because another tenant has a stream of
-    /// that id, ours tell that they count no more.
+    /// Of a deleted stream, whoever's: where the reference's cursors stay, because another tenant has a stream of that id, the
+    /// default tenant's of ours tell that they count no more. Nobody knows which of the streams they are about.
     outlive: "
         INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
         SELECT DISTINCT $1, $2, $3, c.name, NULL::bigint, NULL::bigint FROM {projector_cursors} c

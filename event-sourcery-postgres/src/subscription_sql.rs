@@ -119,9 +119,12 @@ statements! {
           AND b.retry_at <= now() AT TIME ZONE 'UTC'
         ORDER BY b.position LIMIT $5");
     /// A stream that is deleted is blocked for no subscription: by none of its events, which are gone. One that was made anew
-    /// since, where there was none to delete, may be blocked already. $1 to $3: its UUID, category, tenant.
+    /// since, where there was none to delete, may be blocked already; also while this waits for the row: a row that was changed
+    /// meanwhile stands at another position than the one that this statement began with. $1 to $3: its UUID, category, tenant.
     free_deleted: concat!("
         DELETE FROM {blocked_streams} b WHERE b.stream_uuid = $1 AND b.category = $2 AND b.tenant_id = $3
+          AND b.position IN (SELECT o.position FROM {blocked_streams} o
+                             WHERE o.stream_uuid = $1 AND o.category = $2 AND o.tenant_id = $3)
           AND NOT EXISTS (SELECT FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
                           WHERE e.id = b.position AND ", key_is!("s", "$1", "$2", "$3"), ")");
 }

@@ -134,7 +134,7 @@ statements! {
     position: "
         SELECT seq FROM sqlite_sequence WHERE name = '{events}'";
     /// Of a deleted stream, whoever's subscription it was.
-    delete_blocked: "
+    free_deleted: "
         DELETE FROM {blocked_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
     cursor: "
         SELECT version, position FROM {projected_streams}
@@ -156,10 +156,10 @@ statements! {
         SELECT version FROM {events} WHERE id = ?1 AND db_stream_id = ?2";
     forget_cursors: "
         DELETE FROM {projected_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
-    /// Of a deleted stream of the default tenant: where the reference's cursors stay, because another tenant has a stream of
-    /// that id, ours tell that they count no more.
+    /// Of a deleted stream, whoever's: where the reference's cursors stay, because another tenant has a stream of that id, the
+    /// default tenant's of ours tell that they count no more. Nobody knows which of the streams they are about.
     outlive_cursors: "
-        INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
+        INSERT OR IGNORE INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
         SELECT DISTINCT ?1, ?2, '', name, NULL, NULL FROM {projector_cursors}
         WHERE stream_id = ?1 AND coalesce(category, '') = ?2";
     /// ?2: the tenant, or NULL for everybody.

@@ -97,7 +97,7 @@ pub enum Error {
 
     /// An expected version, or none at all, on a stream that was created with no versioning.
     #[error(
-        "the stream {stream} has no versions: append to it with `.no_versioning()`; an aggregate needs a stream that has them"
+        "the stream {stream} has no versions: append to it with `.no_versioning()`. It cannot be an aggregate's"
     )]
     ExpectedVersionUsedOnVersionlessStream {
         /// The stream.

@@ -133,12 +133,15 @@ impl Projector {
         Projection { feeding: Feeding::past(Arc::clone(&self.name), failed) }
     }
 
-    /// Forgets what was projected: every stream begins anew with its next event. Cursors of Event Sourcery for Python stay, and
-    /// are not gone on behind any more. With a tenant's handle, only that tenant's streams.
+    /// Forgets what was projected: every stream begins anew with its next event. Cursors that Event Sourcery for Python has by
+    /// now stay, and are not gone on behind any more. With a tenant's handle, only that tenant's streams.
     ///
     /// To build a read model anew in its place, empty its tables, forget the projector, then
     /// [`reset`](crate::Durable::reset) its subscription to the beginning, in this order; the subscription may run all the
     /// while.
+    ///
+    /// It is one transaction that looks at every cursor of the store. On PostgreSQL those of the projector are locked until it
+    /// ends; on SQLite writers wait for it.
     ///
     /// # Errors
     ///
@@ -156,8 +159,8 @@ impl Projector {
 /// Read it to its end, with one transaction, and write what it gives through that transaction. At the end, and not before, the
 /// cursor is moved. When something fails on the way, pass the error on, so that the transaction is rolled back: the read
 /// model would keep what was written, and be given it again. A closure or a handler that has begun one, and succeeds without
-/// having read it to its end, fails with [`Error::UnfinishedProjection`](crate::Error::UnfinishedProjection); in a transaction
-/// that the caller holds, nobody looks.
+/// having read it to its end, or begins another of the same stream before, fails with
+/// [`Error::UnfinishedProjection`](crate::Error::UnfinishedProjection); in a transaction that the caller holds, nobody looks.
 #[must_use = "nothing is projected until it is read, and the cursor moves at its end"]
 pub struct Projection<E> {
     feeding: Feeding<E>,
@@ -185,8 +188,9 @@ impl<E: Event> Projection<E> {
         loop {
             match self.feeding.ask()? {
                 Ask::Hold(id, position) => {
-                    tx.unfinished.begun(id);
+                    tx.unfinished.begin(id)?;
                     let held = tx.hold_cursor(id, position)?;
+                    tx.unfinished.begun(id);
                     self.feeding.held(held);
                 }
                 Ask::Load(request) => {
@@ -200,8 +204,9 @@ impl<E: Event> Projection<E> {
                 Ask::Hand(projected) => return Ok(Some(projected)),
                 Ask::Finish(id) => {
                     tx.unfinished.finished(id);
-                    return Ok(None);
+                    self.feeding.finished();
                 }
+                Ask::Nothing => return Ok(None),
             }
         }
     }
@@ -250,8 +255,9 @@ impl<E: Event> Projection<E> {
         loop {
             match self.feeding.ask()? {
                 Ask::Hold(id, position) => {
-                    unfinished.begun(id);
+                    unfinished.begin(id)?;
                     let held = transaction.hold_cursor(id, position).await?;
+                    unfinished.begun(id);
                     self.feeding.held(held);
                 }
                 Ask::Load(request) => {
@@ -265,8 +271,9 @@ impl<E: Event> Projection<E> {
                 Ask::Hand(projected) => return Ok(Some(projected)),
                 Ask::Finish(id) => {
                     unfinished.finished(id);
-                    return Ok(None);
+                    self.feeding.finished();
                 }
+                Ask::Nothing => return Ok(None),
             }
         }
     }

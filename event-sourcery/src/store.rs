@@ -370,7 +370,8 @@ impl<B: TransactionalBackend> EventStore<B> {
     ///
     /// # Errors
     ///
-    /// What `work` fails with, or the backend's error in the caller's error type.
+    /// What `work` fails with, or the backend's error in the caller's error type; [`Error::UnfinishedProjection`] where it has
+    /// left a projection half-read.
     ///
     /// ```
     /// # use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};
@@ -393,12 +394,6 @@ impl<B: TransactionalBackend> EventStore<B> {
         F: for<'w, 't> FnOnce(&mut Within<'w, B::Transaction<'t>>) -> Result<T, E> + Send + 'static,
     {
         let scope = self.scope.clone();
-        let work = move |transaction: &mut B::Transaction<'_>| {
-            let mut tx = Within::new(transaction, &scope);
-            let done = work(&mut tx)?;
-            tx.unfinished.check()?;
-            Ok(done)
-        };
-        self.backend.transaction(work).await
+        self.backend.transaction(move |transaction| Within::run(transaction, &scope, work)).await
     }
 }

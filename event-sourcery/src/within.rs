@@ -154,6 +154,18 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
         Self { transaction, scope, unfinished: Unfinished::default() }
     }
 
+    /// Runs the caller's work, which has to read each projection that it begins to its end.
+    pub(crate) fn run<R, E: From<Error>>(
+        transaction: &mut T,
+        scope: &Scope,
+        work: impl FnOnce(&mut Within<'_, T>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let mut tx = Within::new(transaction, scope);
+        let done = work(&mut tx)?;
+        tx.unfinished.check()?;
+        Ok(done)
+    }
+
     pub(crate) fn parts(&mut self) -> (&mut dyn BackendTransaction, &Scope) {
         (self.transaction, self.scope)
     }

@@ -1,7 +1,7 @@
 //! Deleting.
 
 use event_sourcery::backend::DeleteRequest;
-use event_sourcery::{Result, StreamId};
+use event_sourcery::{Result, StreamId, TenantId};
 
 use super::Operations;
 use crate::failure::Failure;
@@ -29,9 +29,7 @@ impl Operations<'_> {
         self.execute(Self::about(&sql.subscriptions.free_deleted, tenant, stream)).await?;
         self.execute(Self::about(&sql.cursors.forget, tenant, stream)).await?;
         self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;
-        if tenant.is_default() {
-            self.execute(Self::about(&sql.cursors.outlive, tenant, stream)).await?;
-        }
+        self.execute(Self::about(&sql.cursors.outlive, &TenantId::DEFAULT, stream)).await?;
         Ok(())
     }
 

@@ -16,12 +16,10 @@ impl Operations<'_> {
                 self.delete_rows(row, stream, *drop_outbox)?;
             }
             // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
-            self.execute(&self.sql.delete_blocked, (&uuid, category, tenant.as_str()))?;
+            self.execute(&self.sql.free_deleted, (&uuid, category, tenant.as_str()))?;
             self.execute(&self.sql.forget_cursors, (&uuid, category, tenant.as_str()))?;
             self.execute(&self.sql.delete_cursors, (&uuid, category))?;
-            if tenant.is_default() {
-                self.execute(&self.sql.outlive_cursors, (&uuid, category))?;
-            }
+            self.execute(&self.sql.outlive_cursors, (&uuid, category))?;
             Ok(())
         })
     }

@@ -182,8 +182,7 @@ where
         if let Some(key) = &derived {
             // After the load: what is not in the stream now was not in the state that was loaded either.
             if let Some(first) = version_of(&aggregate, &mut place.on, key.id(0)).await? {
-                let before = At::Before(first.saturating_sub(1));
-                aggregate = replayed(new(), &mut place.on, &settings, before).await?;
+                aggregate = replayed(new(), &mut place.on, &settings, At::Before(first)).await?;
                 is_repeat = true;
             }
             aggregate.aggregate.derive_ids(*key);

@@ -32,7 +32,7 @@ pub struct LoadAggregate<'a, A: Aggregate, On> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
     Present,
-    /// At this version; what is kept of it counts, as it does for the present.
+    /// Before this version; what is kept of it counts, as it does for the present.
     Before(Version),
     /// At this version, from history.
     Version(Version),
@@ -133,7 +133,7 @@ pub(super) async fn replayed<A: Aggregate>(
             break;
         }
         let version = event.version.ok_or_else(|| unversioned(&aggregate.stream_id))?;
-        if matches!(at, At::Before(last) if version > last) {
+        if matches!(at, At::Before(end) if version >= end) {
             break;
         }
         aggregate.replay(&event, version);
@@ -153,10 +153,10 @@ async fn from_state<A: Aggregate>(
     at: At,
 ) -> Result<Page<A::Event>> {
     let mut loaded = on.load(request).await?;
-    let is_later = |kept: &StoredEvent| matches!(at, At::Before(last) if kept.version > Some(last));
+    let is_later = |kept: &StoredEvent| matches!(at, At::Before(end) if kept.version >= Some(end));
     match (&settings.rule, loaded.snapshot.take()) {
         (Some(rule), Some(kept)) if is_later(&kept) || !rule.restore(&kept, aggregate) => {
-            request.span = Span::Full;
+            request.span = history(at);
             load(on, request).await
         }
         _ => Ok(Page::of_events(loaded)),
@@ -193,9 +193,16 @@ fn span<A: Aggregate>(settings: &Settings<A>, at: At) -> Span {
     match (at, &settings.rule) {
         (At::Present | At::Before(_), Some(rule)) => rule.span(),
         (At::Present, None) => from_snapshot::<A::Event>(Version::MAX),
-        (At::Before(version), None) => from_snapshot::<A::Event>(version),
-        (At::Version(version), _) => Span::Versions { start: 0, stop: version.saturating_add(1) },
-        (At::Time(_), _) => Span::Full,
+        (past, _) => history(past),
+    }
+}
+
+/// What to read where nothing that is kept counts.
+const fn history(at: At) -> Span {
+    match at {
+        At::Before(stop) => Span::Versions { start: 0, stop },
+        At::Version(version) => Span::Versions { start: 0, stop: version.saturating_add(1) },
+        At::Present | At::Time(_) => Span::Full,
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::{Aggregate, WrappedAggregate};
 use crate::backend::{Backend, EventAt, Span, StateRequest, StoredEvent};
 use crate::error::{DecodeError, PayloadError};
+use crate::panics::caught;
 use crate::payload;
 use crate::version::Version;
 
@@ -91,7 +92,8 @@ impl<A: Aggregate> Rule<A> {
     /// Puts the kept state into an aggregate; `false` where it cannot be read: then history decides.
     pub(super) fn restore(&self, snapshot: &StoredEvent, into: &mut WrappedAggregate<A>) -> bool {
         let (stream, version) = (&into.stream_id, snapshot.version.unwrap_or(0));
-        match (self.decode)(&snapshot.data) {
+        let decoded = caught(|| (self.decode)(&snapshot.data).map_err(|problem| problem.to_string()));
+        match decoded.flatten() {
             Ok(kept) => {
                 *into.aggregate.replay() = kept.state;
                 (into.stored_version, into.kept_version) = (version, version);

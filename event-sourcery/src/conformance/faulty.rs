@@ -127,7 +127,10 @@ impl Faults {
         if chance(2) == 0 {
             return Err(Error::Unavailable { source: "interrupted before the call, at random".into() }.into());
         }
-        operation.await?;
+        let answer = operation.await?;
+        if self.one_in.load(Ordering::SeqCst) == 0 {
+            return Ok(answer);
+        }
         Err(Error::OutcomeUnknown { source: "interrupted before the answer, at random".into() }.into())
     }
 }

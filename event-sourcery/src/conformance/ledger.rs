@@ -37,7 +37,7 @@ pub(super) struct Fragile {
 }
 
 impl Fragile {
-    fn even<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    pub(super) fn even<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let number = u64::deserialize(deserializer)?;
         assert!(number.is_multiple_of(2), "{number} is odd");
         Ok(number)

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ledger::{Noted, Summed, noted, notes, tenant};
+use super::ledger::{Fragile, Noted, Summed, noted, notes, tenant};
 use super::subject::Subject;
 use super::tally::{Tally, stream_of, tallies, tally};
 use crate::aggregate::{Aggregate, CommandError, Emitting, Repository, SnapshotState};
@@ -31,6 +31,26 @@ impl Aggregate for Count {
 
 impl SnapshotState for Count {
     const FORMAT: u16 = Tally::FORMAT + 1;
+}
+
+/// The same with code that panics on odd numbers.
+#[derive(Default, Debug, PartialEq, Serialize, Deserialize)]
+struct Even {
+    #[serde(deserialize_with = "Fragile::even")]
+    notes: u64,
+}
+
+impl Aggregate for Even {
+    type Event = Noted;
+    const CATEGORY: &'static str = Tally::CATEGORY;
+
+    fn apply(&mut self, _: &Noted) {
+        self.notes += 1;
+    }
+}
+
+impl SnapshotState for Even {
+    const FORMAT: u16 = Tally::FORMAT + 2;
 }
 
 const EVERY: Version = 10;
@@ -155,6 +175,13 @@ pub(super) async fn clause_11_4_a_state_that_does_not_decode_gives_way_to_histor
         subject.backend().save_state(broken).await.unwrap();
         assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 3);
     }
+    // Its own code panics on it.
+    let id = tally("4");
+    let ids = with_numbers(&store, &id, &[1, 2, 3]).await;
+    let odd = StateRequest { format: Even::FORMAT, ..state(&id, 3, ids[2], 0) };
+    subject.backend().save_state(odd).await.unwrap();
+    let evens = Repository::<Even>::new(&store).snapshot_every(EVERY);
+    assert_eq!(evens.load(&id).await.unwrap().notes, 3);
 }
 
 pub(super) async fn clause_11_4_a_repeated_command_decides_on_the_kept_state_too_but_on_none_of_later(

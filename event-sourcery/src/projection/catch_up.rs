@@ -41,6 +41,8 @@ enum Stage {
     CaughtUp(Version),
     /// Nothing is left to be done.
     Done,
+    /// And that is known.
+    Over,
 }
 
 /// What is needed to go on.
@@ -50,8 +52,10 @@ pub(super) enum Ask<'f, E> {
     Move(&'f CursorId, Cursor),
     /// Nothing: hand this on.
     Hand(Projected<E>),
-    /// Nothing: it is at its end.
+    /// It has come to its end.
     Finish(&'f CursorId),
+    /// It is over.
+    Nothing,
 }
 
 impl<E: Event> Feeding<E> {
@@ -86,6 +90,7 @@ impl<E: Event> Feeding<E> {
                 None => Ask::Move(&self.id, Cursor { version: *version, position: self.position }),
             },
             Stage::Done => Ask::Finish(&self.id),
+            Stage::Over => Ask::Nothing,
         })
     }
 
@@ -130,6 +135,10 @@ impl<E: Event> Feeding<E> {
 
     pub(super) fn moved(&mut self) {
         self.stage = Stage::Done;
+    }
+
+    pub(super) fn finished(&mut self) {
+        self.stage = Stage::Over;
     }
 }
 

@@ -224,9 +224,8 @@ where
                 if number.load(Ordering::Relaxed) > 0 && budget.is_spent() {
                     break;
                 }
-                let mut tx = Within::new(transaction, scope);
-                handler(event, &mut tx).map_err(RolledBack::ByHandler)?;
-                tx.unfinished.check().map_err(|error| RolledBack::ByHandler(error.into()))?;
+                let handled = Within::run(transaction, scope, |tx| handler(event, tx));
+                handled.map_err(RolledBack::ByHandler)?;
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);

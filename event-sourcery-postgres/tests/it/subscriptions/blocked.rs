@@ -205,19 +205,28 @@ async fn a_deleted_stream_is_blocked_for_no_subscription_and_its_namesakes_still
 /// its own: taking that away would hand the next event over before the one that failed.
 #[tokio::test]
 async fn a_deletion_that_finds_no_stream_leaves_a_newer_one_blocked() {
+    for is_begun in [true, false] {
+        assert_newer_one_stays_blocked(is_begun).await;
+    }
+}
+
+async fn assert_newer_one_stays_blocked(is_begun: bool) {
     let (subscription, leases) = Subscription::of_member(1).await;
     let (store, stream) = (&subscription.scene.store, subscription.new_stream().await);
     subscription.streams(&leases, vec![StreamProgress::Block(blocked(&stream, 1))]).await.unwrap();
-    let mut holding = subscription.scene.begin().await;
-    let hold = "LOCK TABLE event_sourcery_blocked_streams IN ACCESS EXCLUSIVE MODE";
-    sqlx::raw_sql(hold).execute(&mut *holding).await.unwrap();
     subscription.scene.run("DELETE FROM event_sourcery_events; DELETE FROM event_sourcery_streams").await;
-    let (deleter, deleted) = (store.clone(), stream.clone());
-    let deleting = tokio::spawn(async move { deleter.delete_stream(&deleted).await });
-    subscription.scene.until_waiting(1).await;
+    // It waits for the row, or before it has begun.
+    let mut holding = subscription.scene.begin().await;
+    if !is_begun {
+        let hold = "LOCK TABLE event_sourcery_blocked_streams IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(hold).execute(&mut *holding).await.unwrap();
+    }
     let anew = store.within(&mut holding).append(&stream, event()).await.unwrap().position.to_i64();
     let block = "UPDATE event_sourcery_blocked_streams SET position = $1, after_position = $1 - 1";
     sqlx::query(block).bind(anew).execute(&mut *holding).await.unwrap();
+    let (deleter, deleted) = (store.clone(), stream.clone());
+    let deleting = tokio::spawn(async move { deleter.delete_stream(&deleted).await });
+    subscription.scene.until_waiting(1).await;
     holding.commit().await.unwrap();
     deleting.await.unwrap().unwrap();
     assert_eq!(subscription.blocked().await, [blocked(&stream, anew)]);

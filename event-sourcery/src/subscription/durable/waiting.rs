@@ -236,11 +236,16 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// Whose event stands at a position: several tenants may have a stream of one id. `None` where it was deleted.
     async fn tenant_at(&self, position: AppendPosition) -> Result<Option<TenantId>> {
-        let own = self.of.store.tenant_id();
-        if let Some(tenant) = self.of.filter.tenant.as_ref().or((!own.is_default()).then_some(own)) {
-            return Ok(Some(tenant.clone()));
+        match self.only_tenant() {
+            None => Ok(self.record_at(position).await?.map(|record| record.tenant)),
+            tenant => Ok(tenant.cloned()),
         }
-        Ok(self.record_at(position).await?.map(|record| record.tenant))
+    }
+
+    /// Whose streams alone it is about.
+    fn only_tenant(&self) -> Option<&TenantId> {
+        let own = self.of.store.tenant_id();
+        self.of.filter.tenant.as_ref().or((!own.is_default()).then_some(own))
     }
 
     /// Refuses a stream that has not got the event at a position, where another has: the position is that of an append to it.
@@ -257,9 +262,11 @@ impl<B: Backend, E: Event> Durable<B, E> {
         }
     }
 
+    /// The event at a position, unless it is of a tenant that this is not about.
     async fn record_at(&self, position: AppendPosition) -> Result<Option<StoredRecord>> {
         let (at, before) = (Position::from_i64(position.to_i64()), Position::from_i64(position.to_i64() - 1));
-        let request = ScanRequest { after: before, up_to: Some(at), filter: Filter::default(), limit: 1 };
+        let filter = Filter { tenant: self.only_tenant().cloned(), ..Filter::default() };
+        let request = ScanRequest { after: before, up_to: Some(at), filter, limit: 1 };
         Ok(self.of.store.backend().scan(request).await?.records.into_iter().next())
     }
 }
@@ -272,6 +279,18 @@ fn tokens(record: &SubscriptionRecord) -> impl Iterator<Item = i64> {
 mod tests {
     use super::*;
     use crate::{EventStore, MemoryBackend, RawEvent};
+
+    /// Positions come back from clients: whose event is there is nobody's concern.
+    #[tokio::test]
+    async fn a_tenant_is_told_nothing_of_anothers_stream() {
+        let (store, stream) = (EventStore::new(MemoryBackend::new()), StreamId::random());
+        let [acme, globex] = ["acme", "globex"].map(|name| store.for_tenant(TenantId::new(name).unwrap()));
+        let totals = || acme.subscribe::<RawEvent>().durable("totals");
+        totals().until(std::future::ready(())).run(async |_, _| Ok(())).await.unwrap();
+        let paid = || RawEvent::new("Paid", "{}").unwrap();
+        let secret = globex.append(&StreamId::random(), paid()).await.unwrap();
+        totals().wait_for(&stream, secret.position, Duration::ZERO).await.unwrap();
+    }
 
     /// More events that are not wanted lie before it than a backend looks at for one page.
     #[tokio::test]
