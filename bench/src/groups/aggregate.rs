@@ -4,17 +4,19 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use event_sourcery::{Aggregate, Emitting, EventStore, Repository, SnapshotState, StreamId};
+use event_sourcery::{Aggregate, CommandError, Emitting, EventStore, Repository, SnapshotState, StreamId};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::Result;
-use crate::bench::{Bench, microseconds, open};
+use crate::bench::{Bench, microseconds, open, rate};
 use crate::figure::{Figure, Target};
 use crate::invoice::{InvoiceEvent, streams};
 use crate::postgres::{self, Server};
 
 const EVENTS: u64 = 10;
 const COMMANDS: usize = 2_000;
+const TASKS: usize = 50;
 
 /// A long life, after how many events its state is kept, and how often it is loaded in a round.
 const LONG: u64 = 100_000;
@@ -58,6 +60,10 @@ pub async fn sqlite(bench: &mut Bench) -> Result<()> {
         let store = open(&bench.fresh("aggregates")?).await?;
         command(bench, "aggregate/command", &store.erased()).await?;
     }
+    if bench.wants("aggregate/one-of-many-tasks") {
+        let store = open(&bench.fresh("aggregates")?).await?;
+        contended(bench, "aggregate/one-of-many-tasks", &store.erased()).await?;
+    }
     if bench.wants("aggregate/long") {
         let store = open(&bench.fresh("aggregates")?).await?;
         long(bench, "aggregate/long", &store.erased()).await?;
@@ -70,6 +76,11 @@ pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
         let database = server.database();
         let store = EventStore::new(postgres::open(&database).await?);
         command(bench, "postgres/aggregate/command", &store.erased()).await?;
+    }
+    if bench.wants("postgres/aggregate/one-of-many-tasks") {
+        let database = server.database();
+        let store = EventStore::new(postgres::open(&database).await?);
+        contended(bench, "postgres/aggregate/one-of-many-tasks", &store.erased()).await?;
     }
     if bench.wants("postgres/aggregate/long") {
         let database = server.database();
@@ -129,6 +140,32 @@ async fn filled(store: &EventStore, prefix: &str, count: usize) -> Result<Vec<St
         filled.push(stream);
     }
     Ok(filled)
+}
+
+/// Many tasks that run commands on one aggregate, with the retries that a repository has by itself, beside one task that runs
+/// as many. Each round has an aggregate of its own.
+async fn contended(bench: &mut Bench, name: &str, store: &EventStore) -> Result<()> {
+    let invoices = Repository::<Invoice>::new(store).snapshot_every(EVERY);
+    let each = bench.count(COMMANDS).div_ceil(TASKS);
+    let run = async |tasks: usize, each: usize| {
+        let (stream, began) = (StreamId::random(), Instant::now());
+        let mut running = JoinSet::new();
+        for _ in 0..tasks {
+            let (invoices, stream) = (invoices.clone(), stream.clone());
+            running.spawn(async move {
+                for _ in 0..each {
+                    invoices.aggregate(&stream, Invoice::pay).await?;
+                }
+                Ok::<_, CommandError<Infallible>>(())
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        Ok(rate(tasks * each, began))
+    };
+    let pairs = bench.alternate(async || run(TASKS, each).await, async || run(1, TASKS * each).await).await?;
+    bench.report(Figure::of(name, "commands/s, 50 tasks", &pairs, "one task", None))
 }
 
 /// Loads an aggregate with a long history, its state kept, beside one that has as many events as lie between two states.

@@ -75,8 +75,10 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// Where somebody else appended in between, it loads and runs the command again, as often as
     /// [`retries`](Self::retries) says. Commands on one aggregate through handles of one store take turns, so that they do not
-    /// meet each other; where no turn has begun for a second, they go ahead. That takes a runtime with timers. It costs a load and, if something was emitted, an append. For work that awaits
-    /// between load and save, [`load`](Self::load), [`execute`](WrappedAggregate::execute) and [`save`](Self::save) by hand.
+    /// meet each other; where no turn has begun for a second, they go ahead. That takes a runtime with timers.
+    ///
+    /// It costs a load and, if something was emitted, an append. For work that awaits between load and save,
+    /// [`load`](Self::load), [`execute`](WrappedAggregate::execute) and [`save`](Self::save) by hand.
     ///
     /// # Errors
     ///

@@ -39,7 +39,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// stream may be any tenant's; on a tenant's, it is that tenant's.
     ///
     /// Each look costs a read of the checkpoints, and where they are behind, one of the settled position and one for the events
-    /// in between; at the end the event at the position is read. How long it takes follows the subscription: its handler, and the batch that its events share.
+    /// in between; at the end the event at the position is read. How long it takes follows the subscription: its handler, and
+    /// the batch that its events share.
     ///
     /// # Errors
     ///

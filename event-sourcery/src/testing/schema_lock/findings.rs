@@ -105,7 +105,7 @@ fn at(places: &[String]) -> String {
     if named.is_empty() { String::new() } else { format!(" at {}", named.join(", ")) }
 }
 
-const NO_PANIC: &str = "let it return an error where it cannot go on, from `checked_mul` or `try_from`, say: a panic ends whoever meets the event";
+const NO_PANIC: &str = "let it return an error where it cannot go on, from `checked_mul` or `try_from`, say";
 
 fn remedy(problem: &Problem) -> &'static str {
     match problem {
