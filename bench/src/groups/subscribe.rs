@@ -144,7 +144,7 @@ async fn grown(store: &EventStore) -> Result<f64> {
             before = Some(machine::resident()?);
         }
     }
-    Ok(before.map_or(Ok(0.0), |before| machine::resident().map(|after| (after - before).max(0.0)))?)
+    before.map_or(Ok(0.0), |before| machine::resident().map(|after| (after - before).max(0.0)))
 }
 
 /// Events a second until it is caught up.
