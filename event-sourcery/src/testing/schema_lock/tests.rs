@@ -1,5 +1,22 @@
 //! What the lock lets pass and what it refuses, each with a type as it was and as it is.
 
+/// A struct `Paid` with these fields, in a module of its own.
+macro_rules! paid {
+    ($module:ident $(#[$meta:meta])* { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
+        mod $module {
+            #[allow(unused_imports, reason = "not every form needs all of it")]
+            use super::*;
+
+            #[derive(Event, Serialize, Deserialize)]
+            #[event(crate = "crate", name = "Paid")]
+            $(#[$meta])*
+            pub(super) struct Paid {
+                $($(#[$attribute])* pub(super) $field: $type),*
+            }
+        }
+    };
+}
+
 mod buffered;
 mod changes;
 mod ends;
@@ -11,8 +28,21 @@ mod written;
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::SchemaLock;
 use crate::Event;
+
+/// A text that nobody guesses.
+#[derive(Serialize)]
+struct Code(String);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        if code == "open sesame" { Ok(Self(code)) } else { Err(serde::de::Error::custom("not the code")) }
+    }
+}
 
 /// A lock file of one test.
 struct Lock(PathBuf);

@@ -8,23 +8,6 @@ use crate::error::Source;
 use crate::testing::SchemaLock;
 use crate::upcast::{StoredForm, Successor};
 
-/// A struct `Paid` with these fields, in a module of its own.
-macro_rules! paid {
-    ($module:ident $(#[$meta:meta])* { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
-        mod $module {
-            #[allow(unused_imports, reason = "not every form needs all of it")]
-            use super::*;
-
-            #[derive(Event, Serialize, Deserialize)]
-            #[event(crate = "crate", name = "Paid")]
-            $(#[$meta])*
-            pub(super) struct Paid {
-                $($(#[$attribute])* pub(super) $field: $type),*
-            }
-        }
-    };
-}
-
 paid!(first { number: String, cents: u64 });
 
 #[derive(Serialize, Deserialize)]

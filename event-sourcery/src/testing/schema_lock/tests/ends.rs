@@ -7,23 +7,6 @@ use crate::Event;
 use crate::error::Source;
 use crate::upcast::StoredForm;
 
-/// A struct `Paid` in a module of its own.
-macro_rules! paid {
-    ($module:ident $(#[$meta:meta])* { $($field:ident: $type:ty),* }) => {
-        mod $module {
-            #[allow(unused_imports, reason = "not every form needs all of it")]
-            use super::*;
-
-            #[derive(Event, Serialize, Deserialize)]
-            #[event(crate = "crate", name = "Paid")]
-            $(#[$meta])*
-            pub(super) struct Paid {
-                $($field: $type),*
-            }
-        }
-    };
-}
-
 paid!(in_euros { euros: u64, points: u16 });
 paid!(checked #[event(upcast(euros_to_cents))] { cents: u64, points: u16 });
 

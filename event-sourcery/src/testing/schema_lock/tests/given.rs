@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::Lock;
+use super::{Code, Lock};
 use crate::error::{DecodeError, PayloadError, Source};
 use crate::testing::SchemaLock;
 use crate::upcast::StoredForm;
@@ -22,17 +22,6 @@ fn check<E: Event>(lock: &Lock, samples: &[(&str, u32, &str)], updates: bool) ->
 struct Guarded {
     code: Code,
     note: String,
-}
-
-/// A text that nobody guesses.
-#[derive(Serialize)]
-struct Code(String);
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = String::deserialize(deserializer)?;
-        if code == "open sesame" { Ok(Self(code)) } else { Err(serde::de::Error::custom("not the code")) }
-    }
 }
 
 #[test]

@@ -1,20 +1,9 @@
 //! Optional fields that serde buffers, of types whose values nobody guesses.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::Lock;
+use super::{Code, Lock};
 use crate::Event;
-
-/// A text that nobody guesses.
-#[derive(Serialize)]
-struct Code(String);
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = String::deserialize(deserializer)?;
-        if code == "open sesame" { Ok(Self(code)) } else { Err(serde::de::Error::custom("not the code")) }
-    }
-}
 
 impl Default for Code {
     fn default() -> Self {
