@@ -448,6 +448,57 @@ pub enum Error {
         problem: String,
     },
 
+    /// The store would hand out positions again that it has handed out before: it was moved without its sequence, or
+    /// restored beside newer checkpoints. Readers have passed those positions, and would never get the events. The message
+    /// has the statement that repairs it.
+    #[error(
+        "the numbering of the store went back: the last position drawn is {drawn}, and {highest} was handed out before \
+         ({evidence}), so that readers would never get the next events: {repair}"
+    )]
+    NumberingWentBack {
+        /// The last position that was drawn, as the store has it; 0 for none.
+        drawn: i64,
+        /// The highest position that is known to have been given before.
+        highest: i64,
+        /// What tells so: an event, the settled position, a checkpoint.
+        evidence: &'static str,
+        /// What repairs it.
+        repair: String,
+    },
+
+    /// A position behind the last one that the store has ever given: it is of another store, or of this one before it was
+    /// restored from a backup.
+    #[error(
+        "the position {position} is beyond the end of the store, which has given positions up to {end}: it is of another \
+         store, or this one was restored from a backup. Start again from a position that this store has handed out"
+    )]
+    BeyondEnd {
+        /// The position.
+        position: Position,
+        /// The last position that was given.
+        end: Position,
+    },
+
+    /// The server was replaced by one that lacks events which readers were handed: a standby that had not received them was
+    /// promoted, or a backup was restored behind the same address. Open the store again, and begin reading anew.
+    #[error(
+        "the store's server was replaced by one that lacks what was read before, up to {position}: open the store again, and \
+         let readers that keep positions elsewhere begin anew (durable subscriptions go on by themselves)"
+    )]
+    HistoryReplaced {
+        /// Up to where readers of this process may have been handed events.
+        position: Position,
+    },
+
+    /// The role of the store lacks a right.
+    #[error("the role of the store may not do this: {problem}. It needs: {grant}")]
+    MissingGrant {
+        /// The server's own words.
+        problem: String,
+        /// The statement that grants it.
+        grant: String,
+    },
+
     /// An option outside its bounds.
     #[error("the option {option} is refused: {problem}")]
     InvalidOption {
