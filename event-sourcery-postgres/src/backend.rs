@@ -30,6 +30,9 @@ use crate::wakeups::Wakeups;
 /// store, and those of other processes where a notification is lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// How often a page is read anew because the server runs anew each time.
+const RUNS: usize = 8;
+
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
 /// An append to one stream is one statement in one round trip. It is acknowledged after the commit, as durable as the
@@ -235,16 +238,31 @@ impl Database {
         match read {
             Some(page) if settled == known => Ok(page),
             None if settled <= request.after => {
+                self.refuse_beyond_end(request.after)?;
                 Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false })
             }
             _ => self.scan_up_to(request, settled).await,
         }
     }
 
+    /// A page up to a position that is settled. Where the server runs anew since it was, that is found out first.
     async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
-        let mut connection = self.acquire().await?;
-        let page = Operations::alone(&mut connection, &self.sql).scan(request, settled).await;
-        connection.keep_after(page)
+        for _ in 0..RUNS {
+            let run = self.settled.run();
+            let mut connection = self.acquire().await?;
+            let page = Operations::alone(&mut connection, &self.sql).scan(request, settled, &run).await;
+            if let Some(page) = connection.keep_after(page)? {
+                return Ok(page);
+            }
+            self.advance().await?;
+        }
+        Err(Error::Unavailable { source: "the server was replaced each time it was read".into() })
+    }
+
+    /// Refuses to wait for what comes after a position that was never given.
+    fn refuse_beyond_end(&self, position: Position) -> Result<()> {
+        let end = self.settled.end();
+        if position > end { Err(Error::BeyondEnd { position, end }) } else { Ok(()) }
     }
 }
 
@@ -313,6 +331,7 @@ impl Backend for PostgresBackend {
             if settled > position {
                 return Ok(settled);
             }
+            self.database.refuse_beyond_end(position)?;
             // Woken, or tired of waiting: it looks again.
             let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
         }

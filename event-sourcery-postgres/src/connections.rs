@@ -153,6 +153,16 @@ impl Lease {
         drop(self.connection.take());
     }
 
+    /// The call is over; whether it went well.
+    pub(crate) fn end(self, went_well: bool) {
+        if went_well { self.keep() } else { self.give_back() }
+    }
+
+    /// Where what outlives its caller runs.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.home.runtime.clone()
+    }
+
     /// The call is over, with this result.
     pub(crate) fn keep_after<T>(self, result: Result<T>) -> Result<T> {
         if result.is_ok() {

@@ -39,7 +39,7 @@ impl Holder {
         sql: &Sql,
         names: &[String],
     ) -> Result<Vec<Self>, sqlx::Error> {
-        let rows = sql.holders.query().bind(names).fetch_all(connection).await?;
+        let rows = sql.settled.holders.query().bind(names).fetch_all(connection).await?;
         rows.iter().map(Self::read).collect()
     }
 
@@ -108,6 +108,12 @@ impl Pace {
         }
         held.warn_after = held_for * 2;
         Some(held_for)
+    }
+
+    /// Whether it has been held up where it is for long.
+    pub(crate) fn lasts(&self, now: Instant) -> bool {
+        let held_for = self.held.as_ref().map(|held| now.saturating_duration_since(held.since));
+        held_for.is_some_and(|held_for| held_for > WORTH_A_WARNING)
     }
 }
 

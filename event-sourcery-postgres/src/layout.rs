@@ -13,7 +13,7 @@ use crate::settled;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 3;
+const LAYOUT: i32 = 4;
 
 /// How long a migration waits in all for others that are at work on the tables.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,13 +29,14 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('even
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
     ("outbox_entries", include_str!("layout/outbox_entries.sql")),
     ("projector_cursors", include_str!("layout/projector_cursors.sql")),
     ("settled", include_str!("layout/settled.sql")),
+    ("evidence", include_str!("layout/evidence.sql")),
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
@@ -50,13 +51,14 @@ const TABLES: [(&str, &str); 14] = [
 const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 14] = [
+const COLUMNS: [(&str, &[&str]); 15] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("outbox_entries", &["id", "created_at", "data", "stream_name", "position", "tries_left"]),
     ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
     ("settled", &["only_row", "position"]),
+    ("evidence", &["only_row", "run", "started", "events", "ceiling", "holders"]),
     (
         "subscription_segments",
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
@@ -173,7 +175,7 @@ impl<'c> Schema<'c> {
         let read = || -> Result<(bool, String), sqlx::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
         let (on_standby, encoding) = read().map_err(|error| self.failed(error))?;
         if on_standby {
-            return Err(settled::on_standby());
+            return Err(settled::refused_on_standby());
         }
         if encoding != "UTF8" {
             return Err(
@@ -187,7 +189,7 @@ impl<'c> Schema<'c> {
     /// have passed.
     async fn refuse_sequence(&mut self) -> Result<()> {
         let sql =
-            "SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text FROM pg_sequence q
+            "SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text, pg_get_serial_sequence($1, 'id') FROM pg_sequence q
                    WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
         let query = sqlx::query(sql).bind(self.tables.table("events"));
         let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
@@ -197,11 +199,12 @@ impl<'c> Schema<'c> {
                 self.foreign(format!("{events}.id has no sequence of its own to draw positions from"))
             );
         };
-        let read = || -> Result<(i64, i64, bool, String), sqlx::Error> {
-            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+        let read = || -> Result<(i64, i64, bool, String, String), sqlx::Error> {
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
         };
-        let (cache, increment, cycle, name) = read().map_err(|error| self.failed(error))?;
+        let (cache, increment, cycle, name, full_name) = read().map_err(|error| self.failed(error))?;
         if cache == 1 && increment > 0 && !cycle {
+            self.tables.sequence = full_name;
             return Ok(());
         }
         Err(self.foreign(format!(

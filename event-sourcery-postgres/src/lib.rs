@@ -32,6 +32,7 @@ mod options;
 mod rows;
 mod scans;
 mod settled;
+mod settled_sql;
 mod sql;
 mod subscription_sql;
 mod tables;

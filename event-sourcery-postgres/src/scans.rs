@@ -12,8 +12,17 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::operations::BLOCK;
+use crate::settled_sql::run;
 use crate::sql::event;
 use crate::tables::Tables;
+
+/// The first row of a page: in the place of a name, in which run of the server it was read. The other columns are those of
+/// [`COLUMNS`], and hold nothing.
+const READ_IN: &str = concat!(
+    "SELECT NULL::bigint, NULL::integer, NULL::uuid, ",
+    run!(),
+    ", NULL::jsonb, NULL::jsonb, NULL::timestamp, NULL::integer, NULL::uuid, NULL::text, NULL::text, NULL::text"
+);
 
 /// What an event of a page is, in the columns that `rows` reads.
 const COLUMNS: &str = concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id");
@@ -25,17 +34,20 @@ const COLUMNS: &str = concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.catego
 pub(crate) struct Scans {
     events: String,
     streams: String,
+    read_in: String,
 }
 
 impl Scans {
     pub(crate) fn new(tables: &Tables) -> Self {
-        Self { events: tables.table("events"), streams: tables.table("streams") }
+        let read_in = tables.put_into(READ_IN);
+        Self { events: tables.table("events"), streams: tables.table("streams"), read_in }
     }
 
-    /// Events by position, of certain blocks or of all.
+    /// Where it is read, and events by position, of certain blocks or of all.
     pub(crate) fn page(&self, filter: &Filter, in_blocks: bool) -> String {
         let (events, of_stream) = (self.events(filter, in_blocks), self.of_stream(filter));
-        format!("SELECT {COLUMNS} FROM {events} {of_stream} ORDER BY e.id LIMIT $9")
+        let read_in = &self.read_in;
+        format!("{read_in} UNION ALL (SELECT {COLUMNS} FROM {events} {of_stream} ORDER BY e.id LIMIT $9)")
     }
 
     /// How many events there are, and the time of the first.

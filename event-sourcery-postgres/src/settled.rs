@@ -8,78 +8,89 @@
 //! dependence on transaction ids; a transaction that never touched the table is not waited for.
 //!
 //! A position that was drawn and is not visible may be drawn again after a crash of the server, unless the log was flushed
-//! since. So what is settled above the highest visible event is put on record, in a commit that waits for the disk, before
-//! it is handed out. Below it, that event's own commit has flushed the log.
+//! since. So what is settled above the highest visible event is put on record, in a commit that waits for the disk and for
+//! standbys, before it is handed out. Below it, that event's own commit has done so.
 //!
-//! What an earlier look has found counts only if the connection of the later one was there already: then the server has not
-//! crashed in between, which ends transactions, takes back what was drawn, and gives names again.
+//! What an earlier look has found counts only in the same [`Run`] of the server, whatever connection it was made on. In
+//! another run transactions have ended, their names are given again, and so may be what was drawn; the [`History`] may be
+//! another one. No clock decides.
 //!
-//! A holder is named by its virtual transaction, which is unique as long as the server runs. A transaction that is prepared
-//! goes on under another name (`-1/..`): prepared transactions that turn up when a holder has vanished take its place.
+//! A process that has just begun has looked at nothing. It goes on from the evidence that others have left in the database,
+//! and leaves its own: so processes that read once and end get as far together as one that stays.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+mod evidence;
+mod history;
+mod look;
+mod recording;
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Position, Result};
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
+use self::evidence::Evidence;
+use self::history::{History, Verdict};
+use self::look::Look;
+pub(crate) use self::look::{Run, refused_on_standby};
+use self::recording::Recording;
 use crate::connections::Connections;
 use crate::failure::{During, Failure};
 use crate::holders::{Holder, Pace};
 use crate::sql::Sql;
 
-/// How many events are looked at in one statement.
-const LOOK_AT: i64 = 10_000;
-
 /// How often a caller looks on before it takes what is settled by then: others may be writing faster than it looks.
 const LOOKS: usize = 4;
+
+/// How long it waits for somebody else who marks the run at the same moment, as `lock_timeout` takes it.
+const PATIENCE: &str = "100ms";
+
+/// Evidence is left for others at most so often.
+const LEAVE_EVERY: Duration = Duration::from_millis(100);
 
 /// The one tracker of a process, shared by all readers.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     position: AtomicI64,
+    /// The last position that was drawn, at the last look.
+    drawn: AtomicI64,
+    /// The run of the server in which it was settled.
+    run: RwLock<Run>,
     /// Who advances holds the lock.
-    evidence: Mutex<Evidence>,
+    tracker: Mutex<Tracker>,
     /// How many advances have begun.
     begun: AtomicU64,
     /// Which of them was the last to end well.
     ended: AtomicU64,
+    /// Once the server was found to be of another history: up to where readers had come.
+    replaced: OnceLock<Position>,
 }
 
-/// What earlier looks have found.
+/// What is known to who advances.
 #[derive(Debug, Default)]
-struct Evidence {
-    /// When the last look began, by the server's clock.
-    looked_at: i64,
-    hole: Option<Hole>,
-    /// The last position that was drawn then.
-    drawn: i64,
+struct Tracker {
+    evidence: Evidence,
+    history: History,
+    recording: Recording,
     /// How long it is held up already.
     pace: Pace,
+    /// When evidence was last left for others.
+    left: Option<Instant>,
 }
 
-/// A hole below a ceiling, and who may still fill it.
-#[derive(Debug)]
-struct Hole {
-    ceiling: i64,
-    holders: HashSet<String>,
-}
-
-/// What [`Sql::look`] finds.
-#[derive(Debug)]
-struct Look {
-    events: i64,
-    reached: i64,
+/// What some looks of one caller have come to.
+struct Found {
+    settled: i64,
+    /// The last look began there: what is settled above the newest event is sure up to here.
+    looked_from: i64,
     visible: i64,
-    holders: Option<Vec<String>>,
-    drawn: Option<i64>,
     recorded: i64,
-    connected_at: i64,
-    looked_at: i64,
-    on_standby: bool,
+    drawn: i64,
+    run: Run,
+    /// Up to where evidence of others reaches.
+    left: Option<i64>,
 }
 
 impl Settled {
@@ -88,66 +99,159 @@ impl Settled {
         Position::from_i64(self.position.load(Ordering::Acquire))
     }
 
+    /// The run of the server in which it was settled. What is read up to there has to be read in the same.
+    pub(crate) fn run(&self) -> Run {
+        self.run.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last position that was drawn when somebody last looked.
+    pub(crate) fn end(&self) -> Position {
+        Position::from_i64(self.drawn.load(Ordering::Acquire))
+    }
+
     /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
-    pub(crate) async fn advance(&self, connections: &Arc<Connections>, sql: &Sql) -> Result<Position> {
+    pub(crate) async fn advance(&self, connections: &Arc<Connections>, sql: &Arc<Sql>) -> Result<Position> {
         let seen = self.begun.load(Ordering::Acquire);
-        let mut evidence = self.evidence.lock().await;
+        let mut tracker = self.tracker.lock().await;
         if self.ended.load(Ordering::Acquire) > seen {
             return Ok(self.known());
         }
+        if let Some(position) = self.replaced.get() {
+            return Err(Error::HistoryReplaced { position: *position });
+        }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let mut connection = connections.acquire().await?;
-        let since = Instant::now();
-        let failed =
-            |error: sqlx::Error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
         let before = self.position.load(Ordering::Acquire);
-        let (mut settled, mut visible, mut recorded) = (before, before, before);
-        for _ in 0..LOOKS {
-            let look = Look::from(&mut connection, sql, settled, evidence.drawn).await.map_err(failed)?;
-            if look.on_standby {
-                return Err(on_standby());
+        let found = match tracker.look(&mut connection, sql, before).await {
+            Err(error @ Error::HistoryReplaced { position }) => {
+                let _ = self.replaced.set(position);
+                return Err(error);
             }
-            (visible, recorded) = (visible.max(look.visible), look.recorded);
-            let (reached, goes_on) = look.settle(settled, &mut evidence);
-            settled = reached;
-            if !goes_on {
-                break;
-            }
-        }
-        let held_up = evidence.hole.is_some().then_some(settled);
-        if let Some(held_for) = evidence.pace.worth_a_warning(held_up, Instant::now()) {
-            let holders = evidence.holders(&mut connection, sql).await.unwrap_or_default();
-            warn_of(settled, held_for, &holders);
-        }
-        if settled <= recorded || record(&mut connection, sql, settled, settled > visible).await {
-            connection.keep();
-        } else {
-            connection.give_back();
-            settled = settled.min(visible).max(before);
-        }
+            found => found?,
+        };
+        tracker.tell(&mut connection, sql, &found).await?;
+        let settled = tracker.recording.keep(connection, sql, &found).await;
+        tracker.history.reached(settled, before);
+        self.drawn.store(found.drawn, Ordering::Release);
+        *self.run.write().unwrap_or_else(PoisonError::into_inner) = found.run;
         self.position.fetch_max(settled, Ordering::AcqRel);
         self.ended.store(number, Ordering::Release);
         Ok(self.known())
     }
 
     /// Who holds it up, after another look.
-    pub(crate) async fn held_up_by(&self, connections: &Arc<Connections>, sql: &Sql) -> Result<Vec<Holder>> {
+    pub(crate) async fn held_up_by(
+        &self,
+        connections: &Arc<Connections>,
+        sql: &Arc<Sql>,
+    ) -> Result<Vec<Holder>> {
         self.advance(connections, sql).await?;
-        let evidence = self.evidence.lock().await;
+        let tracker = self.tracker.lock().await;
         let (mut connection, since) = (connections.acquire().await?, Instant::now());
-        let holders = evidence.holders(&mut connection, sql).await;
+        let holders = tracker.evidence.holders(&mut connection, sql).await;
         connection.keep_after(
             holders.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed())),
         )
     }
 }
 
-impl Evidence {
-    /// Who may still fill the hole, as far as they are still there.
-    async fn holders(&self, connection: &mut PgConnection, sql: &Sql) -> Result<Vec<Holder>, sqlx::Error> {
-        let Some(hole) = &self.hole else { return Ok(Vec::new()) };
-        let names: Vec<_> = hole.holders.iter().cloned().collect();
-        Holder::find(connection, sql, &names).await
+impl Tracker {
+    /// Looks, until looking on does not help at once.
+    async fn look(&mut self, connection: &mut PgConnection, sql: &Sql, known: i64) -> Result<Found> {
+        let mut settled = self.history.look_from(known);
+        let (mut looks, mut may_mark) = (LOOKS, true);
+        loop {
+            let look = Look::take(connection, sql, settled, self.evidence.drawn()).await?;
+            looks = looks.saturating_sub(1);
+            if self.begins_another_run(connection, sql, &look, known).await? {
+                settled = self.history.look_from(known);
+                continue;
+            }
+            look.refuse_numbering_that_went_back(sql.sequence.name(), known)?;
+            if !look.run.is_marked() && std::mem::take(&mut may_mark) {
+                mark(connection, sql).await;
+                continue;
+            }
+            self.history.note(&look);
+            let mut found = Found::of(&look);
+            let (reached, goes_on) = self.evidence.settle(look);
+            (settled, found.settled) = (reached, reached);
+            if !goes_on || looks == 0 {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Whether the server runs anew since the last look: then nothing counts that was found before, and it is looked again.
+    async fn begins_another_run(
+        &mut self,
+        connection: &mut PgConnection,
+        sql: &Sql,
+        look: &Look,
+        known: i64,
+    ) -> Result<bool> {
+        let since = Instant::now();
+        let replaced = || Error::HistoryReplaced { position: Position::from_i64(known) };
+        let newest = match self.history.verdict(look, known) {
+            Verdict::Same => return Ok(false),
+            Verdict::Another => return Err(replaced()),
+            Verdict::Depends(newest) => newest,
+        };
+        let tells = sql.settled.tells.query_scalar().bind(newest).fetch_optional(connection).await;
+        let tells: Option<String> =
+            tells.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
+        if !self.history.begin_run(look, tells.as_deref()) {
+            return Err(replaced());
+        }
+        self.evidence = Evidence::default();
+        Ok(true)
+    }
+
+    /// Leaves evidence for others, and says what holds it up when that lasts.
+    async fn tell(&mut self, connection: &mut PgConnection, sql: &Sql, found: &Found) -> Result<()> {
+        let Some(hole) = self.evidence.hole() else {
+            self.pace.worth_a_warning(None, Instant::now());
+            return Ok(());
+        };
+        let is_useless = found.left.is_none_or(|ceiling| ceiling <= found.settled);
+        if is_useless && found.run.is_marked() && self.left.is_none_or(|left| left.elapsed() >= LEAVE_EVERY) {
+            self.left = Some(Instant::now());
+            let holders: Vec<_> = hole.holders.iter().map(String::as_str).collect();
+            let query = sql.settled.leave.query().bind(hole.ceiling).bind(holders).bind(found.run.name());
+            if let Err(problem) = query.execute(&mut *connection).await {
+                tracing::debug!(%problem, "no evidence was left for other processes");
+            }
+        }
+        let warning = self.pace.worth_a_warning(Some(found.settled), Instant::now());
+        if !found.run.is_marked() && self.pace.lasts(Instant::now()) {
+            return Err(sql.sequence.no_mark());
+        }
+        let Some(held_for) = warning else { return Ok(()) };
+        let holders = self.evidence.holders(connection, sql).await.unwrap_or_default();
+        warn_of(found.settled, held_for, &holders);
+        Ok(())
+    }
+}
+
+impl Found {
+    fn of(look: &Look) -> Self {
+        Self {
+            settled: look.from,
+            looked_from: look.from,
+            visible: look.visible(),
+            recorded: look.recorded,
+            drawn: look.drawn,
+            run: look.run.clone(),
+            left: look.left.as_ref().map(|left| left.ceiling),
+        }
+    }
+}
+
+/// Marks the run of the server, so that what is seen in it can be evidence later on. A role that may only read leaves it to
+/// others.
+async fn mark(connection: &mut PgConnection, sql: &Sql) {
+    if let Err(problem) = sql.settled.mark.query().bind(PATIENCE).execute(connection).await {
+        tracing::debug!(%problem, "this run of the server was not marked");
     }
 }
 
@@ -160,170 +264,4 @@ fn warn_of(position: i64, held_for: Duration, holders: &[Holder]) {
         holders,
         "readers do not come beyond this position, because of transactions that are open"
     );
-}
-
-impl Look {
-    async fn from(
-        connection: &mut PgConnection,
-        sql: &Sql,
-        settled: i64,
-        drawn: i64,
-    ) -> Result<Self, sqlx::Error> {
-        let row = sql.look.query().bind(settled).bind(LOOK_AT).bind(drawn).fetch_one(connection).await?;
-        Ok(Self {
-            events: row.try_get(0)?,
-            reached: row.try_get(1)?,
-            visible: row.try_get(2)?,
-            holders: row.try_get(3)?,
-            drawn: row.try_get(4)?,
-            recorded: row.try_get(5)?,
-            connected_at: row.try_get::<Option<i64>, _>(6)?.unwrap_or(i64::MAX),
-            looked_at: row.try_get(7)?,
-            on_standby: row.try_get(8)?,
-        })
-    }
-
-    /// How far it is settled, and whether looking on can help at once.
-    fn settle(self, settled: i64, evidence: &mut Evidence) -> (i64, bool) {
-        let drawn = self.drawn.unwrap_or(0);
-        let looked_before = std::mem::replace(&mut evidence.looked_at, self.looked_at);
-        if self.connected_at > looked_before {
-            (evidence.hole, evidence.drawn) = (None, drawn);
-            return (self.recorded.max(self.reached), true);
-        }
-        let drawn_before = std::mem::replace(&mut evidence.drawn, drawn);
-        // What was settled once, by whatever process, stays so: the rest of the look is about less.
-        if self.recorded > settled {
-            return (self.recorded, true);
-        }
-        let reached = self.reached;
-        // As many as were looked at, and no hole among them: there may be a long way to go yet.
-        let is_run = self.events == LOOK_AT && reached - settled == LOOK_AT;
-        let Some(holders) = self.holders else {
-            evidence.hole = None;
-            return (reached, drawn > reached);
-        };
-        let holders: HashSet<String> = holders.into_iter().collect();
-        let ceiling = self.visible.max(drawn_before);
-        let (ceiling, holders) = match evidence.hole.take().filter(|hole| hole.ceiling > reached) {
-            _ if holders.is_empty() => return (ceiling, drawn > ceiling),
-            Some(hole) => (hole.ceiling, hole.still(&holders)),
-            None => (ceiling, holders),
-        };
-        if holders.is_empty() {
-            return (ceiling, true);
-        }
-        evidence.hole = Some(Hole { ceiling, holders });
-        (reached, is_run)
-    }
-}
-
-impl Hole {
-    /// Who of them goes on. One that vanished may have been prepared, and then has another name.
-    fn still(self, now: &HashSet<String>) -> HashSet<String> {
-        let is_prepared = |holder: &str| holder.starts_with("-1/");
-        let (goes_on, vanished): (HashSet<_>, HashSet<_>) =
-            self.holders.into_iter().partition(|holder| now.contains(holder));
-        if vanished.iter().all(|holder| is_prepared(holder)) {
-            return goes_on;
-        }
-        now.iter().filter(|holder| goes_on.contains(*holder) || is_prepared(holder)).cloned().collect()
-    }
-}
-
-/// Puts the settled position on record before it is handed out, so that a reader that is started again does not wait, for
-/// old events, on a transaction that happens to be open. Whether it is there: a role that may only read does without.
-async fn record(connection: &mut PgConnection, sql: &Sql, settled: i64, flush: bool) -> bool {
-    let synchronous_commit = if flush { "on" } else { "off" };
-    let query = sql.record_settled.query().bind(settled).bind(synchronous_commit);
-    match query.execute(connection).await {
-        Ok(_) => true,
-        Err(problem) => {
-            tracing::debug!(settled, %problem, "the settled position was not put on record");
-            false
-        }
-    }
-}
-
-/// The error for a server that only follows another one.
-pub(crate) fn on_standby() -> Error {
-    Error::ReadOnly {
-        problem: "this server is a standby, where the writers' locks cannot be seen, so that nothing is ever known to be \
-                  settled: connect to the primary"
-            .to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn look(reached: i64, visible: i64, holders: Option<&[&str]>) -> Look {
-        let holders = holders.map(|holders| holders.iter().map(|&holder| holder.to_owned()).collect());
-        let (connected_at, looked_at, drawn) = (1, 2, Some(visible));
-        let (events, recorded, on_standby) = (1, 0, false);
-        Look { events, reached, visible, holders, drawn, recorded, connected_at, looked_at, on_standby }
-    }
-
-    fn evidence() -> Evidence {
-        Evidence { looked_at: 1, ..Evidence::default() }
-    }
-
-    #[test]
-    fn a_run_without_a_hole_is_settled_whoever_writes() {
-        assert_eq!(look(9, 9, None).settle(4, &mut evidence()), (9, false));
-    }
-
-    #[test]
-    fn positions_that_were_drawn_and_are_not_visible_are_looked_after() {
-        let mut evidence = evidence();
-        assert_eq!(Look { drawn: Some(12), ..look(9, 9, None) }.settle(4, &mut evidence), (9, true));
-        assert_eq!(Look { drawn: Some(12), ..look(9, 9, Some(&[])) }.settle(9, &mut evidence), (12, false));
-    }
-
-    #[test]
-    fn a_hole_that_nobody_can_fill_is_settled_up_to_the_ceiling() {
-        assert_eq!(look(5, 9, Some(&[])).settle(4, &mut evidence()), (9, false));
-    }
-
-    #[test]
-    fn a_long_run_is_settled_at_once_where_nobody_writes_and_run_by_run_where_somebody_does() {
-        let run =
-            |from: i64, holders| Look { events: LOOK_AT, ..look(from + LOOK_AT, 900_000, Some(holders)) };
-        assert_eq!(run(4, &[]).settle(4, &mut evidence()), (900_000, false));
-        let mut evidence = evidence();
-        assert_eq!(run(4, &["3/1"]).settle(4, &mut evidence), (4 + LOOK_AT, true));
-        // Those who wrote then have ended; others write by now.
-        assert_eq!(run(4 + LOOK_AT, &["5/1"]).settle(4 + LOOK_AT, &mut evidence), (900_000, true));
-    }
-
-    #[test]
-    fn a_hole_is_settled_once_those_who_were_there_have_ended() {
-        let mut evidence = evidence();
-        assert_eq!(look(4, 9, Some(&["3/1", "4/1"])).settle(4, &mut evidence), (4, false));
-        assert_eq!(look(4, 12, Some(&["4/1", "5/1"])).settle(4, &mut evidence), (4, false));
-        assert_eq!(look(4, 20, Some(&["5/1", "6/1"])).settle(4, &mut evidence), (9, true));
-        assert!(evidence.hole.is_none());
-    }
-
-    #[test]
-    fn a_prepared_transaction_takes_the_place_of_the_one_that_vanished() {
-        let mut evidence = evidence();
-        look(4, 9, Some(&["3/1"])).settle(4, &mut evidence);
-        assert_eq!(look(4, 9, Some(&["-1/77", "5/1"])).settle(4, &mut evidence), (4, false));
-        // Others that are prepared later cannot hold it up for ever.
-        assert_eq!(look(4, 9, Some(&["-1/77", "-1/78"])).settle(4, &mut evidence), (4, false));
-        assert_eq!(look(4, 9, Some(&["-1/78"])).settle(4, &mut evidence), (9, true));
-    }
-
-    #[test]
-    fn what_was_found_before_this_connection_was_there_means_nothing() {
-        let mut evidence = evidence();
-        Look { drawn: Some(40), ..look(4, 9, Some(&["3/1"])) }.settle(4, &mut evidence);
-        // Not even that 40 was drawn: after a crash it may be drawn again.
-        let later = |holders| Look { connected_at: 3, looked_at: 4, ..look(4, 9, Some(holders)) };
-        assert_eq!(later(&[]).settle(4, &mut evidence), (4, true));
-        assert_eq!(later(&["-1/77"]).settle(4, &mut evidence), (4, false));
-        assert_eq!(evidence.hole.unwrap().holders, HashSet::from(["-1/77".to_owned()]));
-    }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::{Query, QueryScalar};
 use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::append_sql::AppendSql;
 use crate::cursor_sql::CursorSql;
 use crate::operations::{DirectorySql, ScanSql};
 use crate::scans::Scans;
+use crate::settled_sql::SettledSql;
 use crate::subscription_sql::SubscriptionSql;
-use crate::tables::Tables;
+use crate::tables::{Sequence, Tables};
 
 /// A statement of ours, prepared once per connection.
 #[derive(Debug, Clone)]
@@ -25,6 +26,14 @@ impl Statement {
     /// The statement with no value bound yet.
     pub(crate) fn query<'q>(&self) -> Query<'q, Postgres, PgArguments> {
         sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
+    }
+
+    /// The same, for one value.
+    pub(crate) fn query_scalar<'q, T>(&self) -> QueryScalar<'q, Postgres, T, PgArguments>
+    where
+        (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.0)))
     }
 }
 
@@ -167,7 +176,7 @@ macro_rules! load_from {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql, cursors: CursorSql;
+    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence;
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
@@ -255,59 +264,7 @@ statements! {
         DELETE FROM {projector_cursors}
         WHERE stream_id = $1 AND coalesce(category, '') = $2
           AND NOT EXISTS (SELECT FROM {streams} WHERE uuid = $1 AND category = $2)";
-    /// How far the events above $1 reach without a hole, of at most $2 that are looked at, and the highest visible one (0: none). Where
-    /// there is a hole or are more events, or where positions up to $3 were drawn and are not visible: who may still fill a hole, those who hold
-    /// the lock that every insert takes before it draws its position. The locks are read while the statement runs: after
-    /// its snapshot was taken, and after $3 was drawn. Besides: the last position that was drawn, if this role may know;
-    /// what is on record; since when, in microseconds, this connection and this look are there; and whether the server only
-    /// follows another one.
-    look: "
-        WITH run AS MATERIALIZED (
-            SELECT count(*) AS events,
-                   coalesce(max(id) FILTER (WHERE id - number = $1), $1) AS reached,
-                   coalesce(max(id), $1) AS highest, max(id) AS visible
-            FROM (SELECT e.id, row_number() OVER (ORDER BY e.id) AS number
-                  FROM (SELECT id FROM {events} WHERE id > $1 ORDER BY id LIMIT $2) e) e
-        ), hole AS MATERIALIZED (
-            SELECT highest > reached OR events = $2 OR $3 > reached AS found FROM run
-        )
-        SELECT run.events, run.reached,
-               coalesce(CASE WHEN run.events < $2 THEN run.visible ELSE (SELECT max(id) FROM {events}) END, 0),
-               CASE WHEN hole.found THEN ARRAY(
-                   SELECT l.virtualtransaction FROM pg_locks l
-                   WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
-                     AND l.relation = {events as text}::regclass
-                     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
-               END,
-               CASE WHEN has_sequence_privilege(pg_get_serial_sequence({events as text}, 'id'), 'USAGE, SELECT')
-                    THEN pg_sequence_last_value(pg_get_serial_sequence({events as text}, 'id')::regclass) END,
-               coalesce((SELECT s.position FROM {settled} s), 0),
-               (SELECT (extract(epoch FROM a.backend_start) * 1000000)::bigint FROM pg_stat_get_activity(pg_backend_pid()) a),
-               (extract(epoch FROM now()) * 1000000)::bigint, pg_is_in_recovery()
-        FROM run, hole";
-    /// Who those holders ($1) are that [`look`](Self::look) has found: process, name of a prepared transaction, application,
-    /// address, for how many microseconds the transaction is open, state of the connection.
-    holders: "
-        SELECT DISTINCT l.pid, p.gid, a.application_name, host(a.client_addr),
-               (extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000000)::bigint, a.state
-        FROM pg_locks l
-        LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-        LEFT JOIN (
-            SELECT x.virtualtransaction, p.gid, p.prepared FROM pg_locks x
-            JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
-            WHERE x.locktype = 'transactionid' AND x.pid IS NULL AND p.database = current_database()
-        ) p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
-        WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
-          AND l.relation = {events as text}::regclass
-          AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-          AND l.virtualtransaction = ANY ($1)";
     /// Tells other processes that something was committed.
     announce: "
         SELECT pg_notify('event_sourcery', {events as text})";
-    /// Puts the settled position on record. $2 is the commit's synchronous_commit.
-    record_settled: "
-        WITH setting AS MATERIALIZED (
-            SELECT set_config('synchronous_commit', $2::text, true)
-        )
-        UPDATE {settled} SET position = $1 FROM setting WHERE position < $1";
 }

@@ -1,13 +1,16 @@
 //! The tables' names: a schema, which may be called anything, and a prefix, which may not.
 
+use event_sourcery::Error;
+
 /// The tables' names behind the prefix.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "streams",
     "events",
     "snapshots",
     "outbox_entries",
     "projector_cursors",
     "settled",
+    "evidence",
     "subscription_segments",
     "subscription_members",
     "blocked_streams",
@@ -18,6 +21,34 @@ const NAMES: [&str; 14] = [
     "layout",
 ];
 
+/// What errors about positions name.
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    name: String,
+    evidence: String,
+}
+
+impl Sequence {
+    pub(crate) fn new(tables: &Tables) -> Self {
+        Self { name: tables.sequence.clone(), evidence: tables.table("evidence") }
+    }
+
+    /// The sequence's full name, as PostgreSQL writes it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The error where nobody has marked this run of the server, and this role may not.
+    pub(crate) fn no_mark(&self) -> Error {
+        Error::MissingGrant {
+            problem: "it may not leave evidence of what it reads, and nobody else has since the server was started, so that it \
+                      cannot tell whether transactions that are open will commit events below others"
+                .to_owned(),
+            grant: format!("GRANT SELECT, INSERT, UPDATE ON {} TO its role", self.evidence),
+        }
+    }
+}
+
 /// Where the tables are. Both names were checked or are quoted.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
@@ -25,11 +56,17 @@ pub(crate) struct Tables {
     pub(crate) schema: String,
     /// What the tables' names begin with: a plain identifier.
     pub(crate) prefix: String,
+    /// The full name of the sequence that positions are drawn from, as PostgreSQL writes it; empty until it is known.
+    pub(crate) sequence: String,
 }
 
 impl Tables {
     pub(crate) fn new(schema: &str, prefix: &str) -> Self {
-        Self { schema: format!("\"{}\"", schema.replace('"', "\"\"")), prefix: prefix.to_owned() }
+        Self {
+            schema: format!("\"{}\"", schema.replace('"', "\"\"")),
+            prefix: prefix.to_owned(),
+            sequence: String::new(),
+        }
     }
 
     /// A table's full name.
@@ -39,7 +76,7 @@ impl Tables {
 
     /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
     pub(crate) fn put_into(&self, sql: &str) -> String {
-        let mut sql = sql.replace("{prefix}", &self.prefix);
+        let mut sql = sql.replace("{prefix}", &self.prefix).replace("{sequence}", &self.sequence);
         for table in NAMES {
             let as_text = format!("'{}'", self.table(table).replace('\'', "''"));
             sql = sql.replace(&format!("{{{table} as text}}"), &as_text);

@@ -10,6 +10,7 @@ use super::Operations;
 use super::directory::Stretch;
 use crate::rows::{EventReader, value};
 use crate::scans;
+use crate::settled::Run;
 use crate::sql::{Statement, statements};
 use crate::tables::Tables;
 use crate::values::UtcTimestamp;
@@ -43,14 +44,29 @@ struct Found {
     rows: Vec<PgRow>,
     /// Everything up to here was looked at, unless the page is full.
     up_to: i64,
+    /// In which run of the server, if all of it was read in one.
+    read_in: Option<String>,
 }
 
 impl Operations<'_> {
-    /// A page of events in position order, up to this position, which is settled.
-    pub(crate) async fn scan(&mut self, request: &ScanRequest, up_to: Position) -> Result<ScanPage> {
+    /// A page of events in position order, up to this position, which was settled in this run of the server. Nothing in
+    /// another run: there it may not be, or may be the position of something else.
+    pub(crate) async fn scan(
+        &mut self,
+        request: &ScanRequest,
+        up_to: Position,
+        run: &Run,
+    ) -> Result<Option<ScanPage>> {
         let ScanRequest { after, filter, limit, .. } = request;
         let (after, limit) = (*after, *limit);
-        let Found { rows, up_to: reached } = self.page(after, up_to, filter, limit, PATIENCE).await?;
+        if after >= up_to {
+            return Ok(Some(ScanPage { records: Vec::new(), next: after, has_more: false }));
+        }
+        let Found { rows, up_to: reached, read_in } =
+            self.page(after, up_to, filter, limit, PATIENCE).await?;
+        if read_in.as_deref() != Some(run.name()) {
+            return Ok(None);
+        }
         let mut reader = EventReader::default();
         let records = rows.iter().take(limit).map(|row| reader.record(row)).collect::<Result<Vec<_>>>()?;
         let (is_full, reached) = (rows.len() > limit, Position::from_i64(reached));
@@ -58,7 +74,7 @@ impl Operations<'_> {
             Some(last) if is_full => last.event.position,
             _ => reached.max(after),
         };
-        Ok(ScanPage { records, next, has_more: is_full || reached < up_to })
+        Ok(Some(ScanPage { records, next, has_more: is_full || reached < up_to }))
     }
 
     /// The events of a page, and one more if there is one. They may be the next ones, or far away, or too far away.
@@ -72,7 +88,8 @@ impl Operations<'_> {
     ) -> Result<Found> {
         let begun = Instant::now();
         let (mut after, up_to) = (after.to_i64(), up_to.to_i64());
-        let (mut rows, one_more) = (Vec::new(), stored_count(limit).saturating_add(1));
+        let (mut rows, mut read_in) = (Vec::new(), None);
+        let one_more = stored_count(limit).saturating_add(1);
         let near = after.saturating_add(one_more.saturating_mul(NEAR).min(FAR));
         let (mut stretch, mut blocks) = (Stretch::of_all(up_to.min(near)), FEWEST_BLOCKS);
         while after < up_to {
@@ -80,7 +97,13 @@ impl Operations<'_> {
             let missing = one_more - stored_count(rows.len());
             let query =
                 scans::bind(text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
-            rows.extend(self.rows(query).await.map_err(|failure| self.failed(failure))?);
+            let mut read = self.rows(query).await.map_err(|failure| self.failed(failure))?.into_iter();
+            let run = read.next().and_then(|row| value::<String>(&row, 3).ok());
+            if read_in.get_or_insert_with(|| run.clone()) != &run {
+                // The server was replaced between two statements.
+                return Ok(Found { rows, up_to: after, read_in: None });
+            }
+            rows.extend(read);
             after = stretch.up_to;
             if after >= up_to || stored_count(rows.len()) == one_more || begun.elapsed() >= patience {
                 break;
@@ -93,7 +116,7 @@ impl Operations<'_> {
             }
             blocks = MOST_BLOCKS.min(blocks * 2);
         }
-        Ok(Found { rows, up_to: after.min(up_to) })
+        Ok(Found { rows, up_to: after.min(up_to), read_in: read_in.flatten() })
     }
 
     /// Where the first event above a position stands.

@@ -1,0 +1,8 @@
+CREATE UNLOGGED TABLE {evidence} (
+    only_row BOOLEAN NOT NULL PRIMARY KEY DEFAULT TRUE CHECK (only_row),
+    run UUID NOT NULL,
+    started TIMESTAMP WITH TIME ZONE NOT NULL,
+    events OID NOT NULL,
+    ceiling BIGINT NOT NULL DEFAULT 0,
+    holders TEXT[] NOT NULL DEFAULT '{}'
+);

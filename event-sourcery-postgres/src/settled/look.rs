@@ -1,0 +1,186 @@
+//! One look at the database: what is there, who may still add to it, and where all that was seen.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use event_sourcery::{Error, Result};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+
+use super::evidence::Hole;
+use crate::failure::{During, Failure};
+use crate::sql::Sql;
+
+/// How many events are looked at in one statement.
+pub(super) const LOOK_AT: i64 = 10_000;
+
+/// A run of the server: from its start, its recovery after a crash, or its promotion, to the next of them.
+///
+/// Its name is a random mark in a table that is not logged, which the server empties whenever it recovers: after a crash of
+/// one of its processes, a power cut, a restore, a promotion. The mark counts only beside the time at which the server was
+/// started, which is compared for equality alone, so that a copy of the files is another run. Where nobody has left a mark,
+/// that time is the name: enough to tell another server, but not what a crash has taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    name: Arc<str>,
+    is_marked: bool,
+}
+
+impl Run {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether what was seen in it can be evidence later on.
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_marked
+    }
+}
+
+/// What the statement finds.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// Above which position it looked.
+    pub(super) from: i64,
+    pub(super) events: i64,
+    pub(super) reached: i64,
+    pub(super) first: Option<i64>,
+    pub(super) newest: Option<(i64, String)>,
+    pub(super) holders: Option<Vec<String>>,
+    pub(super) drawn: i64,
+    pub(super) recorded: i64,
+    pub(super) checkpoint: Option<i64>,
+    pub(super) timeline: Option<String>,
+    pub(super) run: Run,
+    /// What was left for others in this run.
+    pub(super) left: Option<Hole>,
+}
+
+impl Look {
+    /// Looks at what is above a position. `drawn` was drawn by then.
+    pub(super) async fn take(
+        connection: &mut PgConnection,
+        sql: &Sql,
+        from: i64,
+        drawn: i64,
+    ) -> Result<Self> {
+        let since = Instant::now();
+        let failed = |error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
+        let query = sql.settled.look.query().bind(from).bind(LOOK_AT).bind(drawn);
+        let row = match query.fetch_one(&mut *connection).await {
+            Ok(row) => row,
+            Err(error) => return Err(on_standby(connection).await.unwrap_or_else(|| failed(error))),
+        };
+        if row.try_get(9).map_err(failed)? {
+            return Err(refused_on_standby());
+        }
+        Self::read(&row, from).map_err(failed)
+    }
+
+    fn read(row: &PgRow, from: i64) -> Result<Self, sqlx::Error> {
+        let newest = row.try_get::<Option<i64>, _>(3)?.zip(row.try_get(4)?);
+        let left = row.try_get::<Option<i64>, _>(13)?.zip(row.try_get::<Option<Vec<String>>, _>(14)?);
+        Ok(Self {
+            from,
+            events: row.try_get(0)?,
+            reached: row.try_get(1)?,
+            first: row.try_get(2)?,
+            newest,
+            holders: row.try_get(5)?,
+            drawn: row.try_get(6)?,
+            recorded: row.try_get(7)?,
+            checkpoint: row.try_get(8)?,
+            timeline: row.try_get(10)?,
+            run: Run { name: row.try_get::<String, _>(11)?.into(), is_marked: row.try_get(12)? },
+            left: left.map(|(ceiling, holders)| Hole { ceiling, holders: holders.into_iter().collect() }),
+        })
+    }
+
+    /// The highest position of an event that is visible; 0 for none.
+    pub(super) fn visible(&self) -> i64 {
+        self.newest.as_ref().map_or(0, |(position, _)| *position)
+    }
+
+    /// Refuses a sequence that is behind what was given already: the next events would get positions that readers have
+    /// passed. It is read after the look's snapshot was taken, and only grows, so whatever the snapshot shows is below it.
+    pub(super) fn refuse_numbering_that_went_back(&self, sequence: &str, known: i64) -> Result<()> {
+        let given = [
+            (self.visible(), "an event"),
+            (self.recorded, "the settled position on record"),
+            (self.checkpoint.unwrap_or(0), "a subscription's checkpoint"),
+            (known, "a position that this process has handed out"),
+        ];
+        let Some((highest, evidence)) = given.into_iter().max_by_key(|(position, _)| *position) else {
+            return Ok(());
+        };
+        if self.drawn >= highest {
+            return Ok(());
+        }
+        let repair = format!("SELECT setval('{}', {highest})", sequence.replace('\'', "''"));
+        Err(Error::NumberingWentBack { drawn: self.drawn, highest, evidence, repair })
+    }
+}
+
+/// The error for a server that only follows another one, if this is one. A look fails there: tables that are not logged are
+/// not to be read on it.
+async fn on_standby(connection: &mut PgConnection) -> Option<Error> {
+    let follows = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
+    follows.is_ok_and(|follows| follows).then(refused_on_standby)
+}
+
+/// The error for a server that only follows another one.
+pub(crate) fn refused_on_standby() -> Error {
+    Error::ReadOnly {
+        problem: "this server is a standby, where the writers' locks cannot be seen, so that nothing is ever known to be \
+                  settled: connect to the primary"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A look of a run with a mark.
+    pub(in crate::settled) fn look(reached: i64, visible: i64, holders: Option<&[&str]>) -> Look {
+        let holders = holders.map(|holders| holders.iter().map(|&holder| holder.to_owned()).collect());
+        Look {
+            from: 4,
+            events: 1,
+            reached,
+            first: Some(5),
+            newest: Some((visible, "an event".to_owned())),
+            holders,
+            drawn: visible,
+            recorded: 0,
+            checkpoint: None,
+            timeline: Some("00000001".to_owned()),
+            run: run("a run"),
+            left: None,
+        }
+    }
+
+    pub(in crate::settled) fn run(name: &str) -> Run {
+        Run { name: name.into(), is_marked: true }
+    }
+
+    #[test]
+    fn a_sequence_behind_anything_that_was_given_is_refused_with_the_statement_that_repairs_it() {
+        let refused =
+            |look: Look, known| look.refuse_numbering_that_went_back("public.\"s'q\"", known).unwrap_err();
+        let at = |drawn| Look { drawn, ..look(9, 9, None) };
+        for (look, known, expected) in [
+            (at(8), 0, 9),
+            (Look { recorded: 12, ..at(11) }, 0, 12),
+            (Look { checkpoint: Some(14), ..at(11) }, 0, 14),
+            (at(11), 15, 15),
+            (at(-3), 0, 9),
+        ] {
+            let Error::NumberingWentBack { highest, repair, .. } = refused(look, known) else { panic!() };
+            assert_eq!(highest, expected);
+            assert_eq!(repair, format!("SELECT setval('public.\"s''q\"', {expected})"));
+        }
+        let fits = Look { recorded: 12, checkpoint: Some(12), ..at(12) };
+        fits.refuse_numbering_that_went_back("s", 12).unwrap();
+    }
+}

@@ -1,0 +1,82 @@
+//! Putting the settled position on record before it is handed out, so that a reader that is started again does not wait, for
+//! old events, on a transaction that happens to be open; and so that nothing that was handed out can be drawn again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Found;
+use crate::connections::Lease;
+use crate::sql::Sql;
+
+/// How long a caller waits until what is settled above all events is on record. The commit may wait for a standby that is
+/// away.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The record, as far as this process writes it.
+#[derive(Debug, Default)]
+pub(super) struct Recording {
+    /// What takes long goes on by itself; meanwhile no other is begun.
+    under_way: Option<JoinHandle<bool>>,
+}
+
+impl Recording {
+    /// How far what was found can be handed out: what is above the newest event only once it is on record, in a commit that
+    /// waits for the disk and the standbys. Below, the events' own commits have. A role that may only read does without.
+    pub(super) async fn keep(&mut self, mut connection: Lease, sql: &Arc<Sql>, found: &Found) -> i64 {
+        let Found { settled, visible, recorded, .. } = *found;
+        // Above the newest event of the last look, no more is sure than what that look began with.
+        let settled = if settled > visible { settled.min(visible.max(found.looked_from)) } else { settled };
+        if settled <= recorded {
+            connection.keep();
+            return settled;
+        }
+        if settled <= visible {
+            let recorded = record(&mut connection, sql, settled, "off").await;
+            connection.end(recorded.is_some());
+            return settled;
+        }
+        if self.is_kept(connection, sql, settled).await {
+            settled
+        } else {
+            settled.min(visible.max(recorded))
+        }
+    }
+
+    /// Whether a position above all events is on record, after a moment.
+    async fn is_kept(&mut self, mut connection: Lease, sql: &Arc<Sql>, settled: i64) -> bool {
+        if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (runtime, sql) = (connection.runtime(), Arc::clone(sql));
+            self.under_way = Some(runtime.spawn(async move {
+                let recorded = record(&mut connection, &sql, settled, "on").await;
+                connection.end(recorded.is_some());
+                recorded == Some(true)
+            }));
+        } else {
+            connection.keep();
+            return false;
+        }
+        let Some(under_way) = &mut self.under_way else { return false };
+        matches!(timeout(PATIENCE, under_way).await, Ok(Ok(true)))
+    }
+}
+
+/// Whether it was put on record, unless that failed. Where somebody else writes the record, it is not.
+async fn record(
+    connection: &mut PgConnection,
+    sql: &Sql,
+    settled: i64,
+    synchronous_commit: &str,
+) -> Option<bool> {
+    let query = sql.settled.record.query().bind(settled).bind(synchronous_commit);
+    let recorded = query.execute(connection).await;
+    recorded
+        .inspect_err(
+            |problem| tracing::debug!(settled, %problem, "the settled position was not put on record"),
+        )
+        .map(|recorded| recorded.rows_affected() > 0)
+        .ok()
+}
