@@ -34,7 +34,7 @@ pub struct Cluster {
     /// Removed with the value, after the server has ended.
     _folder: TempDir,
     /// The folder's path as the system knows it, without symbolic links.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     user: Option<User>,
     programs: Programs,
     server: Server,
@@ -56,30 +56,6 @@ impl Cluster {
         programs::run(initdb).unwrap_or_else(|failure| panic!("{failure}"));
         cluster.configure(settings);
         cluster.launched_on_a_free_port()
-    }
-
-    /// A hot standby of this server: it follows by streaming, and answers queries.
-    ///
-    /// # Panics
-    ///
-    /// When the copy fails or the standby does not start, with what it says.
-    pub fn standby(&self) -> Self {
-        let standby = Self::in_new_folder();
-        let mut pg_basebackup = standby.command("pg_basebackup");
-        pg_basebackup.args([
-            "-d",
-            &self.url("postgres"),
-            "-R",
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "--no-sync",
-            "-D",
-        ]);
-        pg_basebackup.arg(standby.data());
-        programs::run(pg_basebackup).unwrap_or_else(|failure| panic!("{failure}"));
-        standby.launched_on_a_free_port()
     }
 
     /// SIGKILL to the server and to every process it started: nothing more is written, no client is told.
@@ -151,7 +127,7 @@ impl Cluster {
         self.server.restore(database, dump);
     }
 
-    fn in_new_folder() -> Self {
+    pub(crate) fn in_new_folder() -> Self {
         let programs = Programs::shared();
         let folder = TempDir::with_prefix("postgres-").expect("a temporary folder");
         let path = folder.path().canonicalize().expect("a folder just created");
@@ -163,12 +139,12 @@ impl Cluster {
         Self { _folder: folder, path, user, programs, server, port: 0, postmaster: None }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.path.join("data")
     }
 
     /// A program as the server's user, in the server's folder: the present one may be closed to that user.
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = self.programs.command(program);
         command.current_dir(&self.path);
         if let Some(user) = self.user {
@@ -177,7 +153,7 @@ impl Cluster {
         command
     }
 
-    fn configure(&self, settings: &[(&str, &str)]) {
+    pub(crate) fn configure(&self, settings: &[(&str, &str)]) {
         let file = self.data().join("postgresql.conf");
         let mut file = OpenOptions::new().append(true).open(file).expect("the configuration initdb wrote");
         for (name, value) in [&[SHARED_MEMORY], settings].concat() {
@@ -186,7 +162,7 @@ impl Cluster {
     }
 
     /// Another process may take a port between the choice and the start: then another port is tried.
-    fn launched_on_a_free_port(mut self) -> Self {
+    pub(crate) fn launched_on_a_free_port(mut self) -> Self {
         let mut log = String::new();
         for _ in 0..PORTS {
             self.port = random_port();
@@ -203,6 +179,7 @@ impl Cluster {
         let mut postgres = self.command("postgres");
         postgres.arg("-D").arg(self.data());
         postgres.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-k"]).arg(&self.path);
+        self.with_its_clock(&mut postgres);
         self.postmaster = Some(Postmaster::launch(postgres, &self.data(), &self.path.join("log"))?);
         Ok(())
     }

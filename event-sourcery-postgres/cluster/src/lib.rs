@@ -18,7 +18,9 @@
 //! assert_eq!(survivor.psql("select count(*) from event"), "0");
 //! ```
 
+mod clock;
 mod cluster;
+mod copies;
 mod database;
 mod postmaster;
 mod programs;
@@ -26,5 +28,6 @@ mod server;
 mod unprivileged;
 
 pub use cluster::Cluster;
+pub use copies::{ARCHIVING, Backup};
 pub use database::Database;
 pub use server::Server;

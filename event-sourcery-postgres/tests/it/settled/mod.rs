@@ -1,14 +1,21 @@
 //! Contract 4.1 to 4.6: readers follow, whatever the order in which writers commit. The interleavings are forced by hand,
 //! with open connections and no luck.
 
+mod address;
 mod bystanders;
+mod failover;
 mod held_back;
 mod holders;
 mod interleavings;
+mod numbering;
 mod prepared;
 mod refused;
 mod restarts;
+mod roles;
+mod runs;
+mod short_lived;
 mod stress;
+mod synchronous;
 
 use event_sourcery::{Error, Position, RawEvent, Result, StreamId};
 

@@ -136,7 +136,8 @@ async fn a_directory_that_may_not_be_written_or_read_is_done_without() {
     let role = format!("reader_{}", scene.database.name());
     let everything = "ALL TABLES IN SCHEMA public".to_owned();
     let old =
-        "event_sourcery_events, event_sourcery_streams, event_sourcery_settled, event_sourcery_evidence".to_owned();
+        "event_sourcery_events, event_sourcery_streams, event_sourcery_settled, event_sourcery_evidence"
+            .to_owned();
     scene.database.psql(&format!("CREATE ROLE {role} LOGIN"));
     let as_role = scene.database.url().replace("//postgres@", &format!("//{role}@"));
     let read_only = format!("{}?options=-c%20default_transaction_read_only%3Don", scene.database.url());

@@ -1,0 +1,107 @@
+//! Item 4.8 for roles that see little: nothing depends on what a connection may know of itself.
+
+use std::time::{Duration, Instant};
+
+use event_sourcery::{Error, RawEvent, StreamId};
+use event_sourcery_postgres::sqlx;
+
+use super::{Reader, append, draw};
+use crate::scene::{Scene, Store, event, open, until};
+
+/// A login whose current role is another one.
+struct Borrowed<'s> {
+    scene: &'s Scene,
+    owner: String,
+    login: String,
+}
+
+impl<'s> Borrowed<'s> {
+    async fn of(scene: &'s Scene) -> Self {
+        let name = scene.database.name();
+        let (owner, login) = (format!("owner_{name}"), format!("login_{name}"));
+        scene
+            .run(&format!(
+                "CREATE ROLE {owner} NOLOGIN; CREATE ROLE {login} LOGIN IN ROLE {owner};
+                 ALTER ROLE {login} SET ROLE TO '{owner}';
+                 GRANT ALL ON ALL TABLES IN SCHEMA public TO {owner}; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {owner}"
+            ))
+            .await;
+        Self { scene, owner, login }
+    }
+
+    async fn store(&self) -> Store {
+        open(&self.scene.database.url().replace("//postgres@", &format!("//{}@", self.login))).await
+    }
+
+    async fn drop(self) {
+        let Self { scene, owner, login } = self;
+        scene.run(&format!("DROP ROLE {login}; DROP OWNED BY {owner}; DROP ROLE {owner}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_login_under_another_role_passes_holes_and_waits_for_holders() {
+    let scene = Scene::new().await;
+    let borrowed = Borrowed::of(&scene).await;
+    let store = borrowed.store().await;
+    let mut reader = Reader::of(&store);
+    assert_eq!(append(&store).await, 1);
+    let mut rolled_back = scene.begin().await;
+    draw(&scene.store, &mut rolled_back, 1).await;
+    let mut late = scene.begin().await;
+    draw(&scene.store, &mut late, 1).await;
+    assert_eq!(append(&store).await, 4);
+    reader.sees_only(&[1]).await;
+    rolled_back.rollback().await.unwrap();
+    reader.sees_only(&[1]).await;
+    late.commit().await.unwrap();
+    reader.comes_to_see(&[1, 3, 4]).await;
+    drop((reader, store));
+    borrowed.drop().await;
+}
+
+/// A reader that may leave no evidence, and for whom nobody has: it says so, instead of standing still.
+#[tokio::test]
+async fn a_reader_that_cannot_advance_says_why_within_seconds() {
+    let scene = Scene::new().await;
+    append(&scene.store).await;
+    let role = format!("reader_{}", scene.database.name());
+    scene
+        .run(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
+             GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}; DELETE FROM event_sourcery_evidence"
+        ))
+        .await;
+    let store = open(&scene.database.url().replace("//postgres@", &format!("//{role}@"))).await;
+    let mut rolled_back = scene.begin().await;
+    draw(&scene.store, &mut rolled_back, 1).await;
+    scene.run("INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES (gen_random_uuid(), '', '')").await;
+    let mut late = scene.begin().await;
+    let insert =
+        "INSERT INTO event_sourcery_events (uuid, name, data, event_context, created_at, db_stream_id)
+                  SELECT gen_random_uuid(), 'X', '{}', '{}', now(), max(id) FROM event_sourcery_streams";
+    sqlx::raw_sql(insert).execute(&mut *late).await.unwrap();
+    scene.run(insert).await;
+    let began = Instant::now();
+    let mut told = None;
+    until(async || {
+        told = store.position().await.err();
+        told.is_some()
+    })
+    .await;
+    let Some(Error::MissingGrant { grant, .. }) = &told else { panic!("{told:?}") };
+    assert!(grant.contains("event_sourcery_evidence"), "{grant}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // With the grant, it goes on.
+    scene.run(&format!("GRANT INSERT, UPDATE ON event_sourcery_evidence TO {role}")).await;
+    rolled_back.rollback().await.unwrap();
+    assert_eq!(store.position().await.unwrap().to_i64(), 1);
+    late.commit().await.unwrap();
+    until(async || store.position().await.unwrap().to_i64() == 4).await;
+    scene.store.append(&StreamId::random(), event()).await.unwrap();
+    let mut all = store.read_all::<RawEvent>().stream();
+    assert!(all.try_next().await.unwrap().is_some());
+    drop(all);
+    drop(store);
+    scene.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
