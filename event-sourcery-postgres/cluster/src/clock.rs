@@ -32,6 +32,7 @@ impl Cluster {
 /// Debian keeps it in a folder of the machine's architecture.
 fn library() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    let mut found =
+        folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
     found.next().expect("libfaketime is missing: `scripts/test` brings it (apt-get install libfaketime)")
 }

@@ -7,6 +7,7 @@ mod failover;
 mod held_back;
 mod holders;
 mod interleavings;
+mod lag;
 mod numbering;
 mod prepared;
 mod refused;
