@@ -229,6 +229,40 @@ async fn readers_are_told_when_positions_that_they_passed_are_drawn_again() {
     is_told_that_the_server_was_replaced(&store).await;
 }
 
+/// A reader begins in a process that has looked at the server before only. What was settled there is not settled here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_not_read_up_to_a_position_that_was_settled_on_another_server() {
+    let lost = async |store: &Store, _: &Scene| {
+        store.append(&StreamId::random(), events(1_000)).await.unwrap();
+        assert_eq!(settled(store).await, 1_020);
+    };
+    let (address, store, scene, _servers) = with_a_standby_that_is_behind(20, lost).await;
+    let new = open(&address, &scene).await;
+    let mut late = new.backend().begin().await.unwrap();
+    new.within(&mut late).append(&StreamId::random(), event()).await.unwrap();
+    // More than a page.
+    new.append(&StreamId::random(), events(900)).await.unwrap();
+
+    let mut told = None;
+    until(async || {
+        let mut all = store.subscribe::<RawEvent>().stream();
+        told = loop {
+            match all.try_next().await {
+                Ok(Some(Next::Event(recorded))) => {
+                    assert!(recorded.position.to_i64() <= 20, "{}", recorded.position);
+                }
+                Ok(_) => panic!("it was read to the end, without what is late"),
+                Err(Error::Unavailable { .. }) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        told.is_some()
+    })
+    .await;
+    assert!(matches!(told, Some(Error::HistoryReplaced { .. })), "{told:?}");
+    late.commit().await.unwrap();
+}
+
 /// The same, before anybody has written on the new server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_would_draw_positions_again_is_refused_before_it_does() {
