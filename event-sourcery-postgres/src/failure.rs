@@ -48,6 +48,11 @@ impl Failure {
         self.has_code(&["23505"])
     }
 
+    /// A sequence has no number left.
+    pub(crate) fn is_a_used_up_sequence(&self) -> bool {
+        self.has_code(&["2200H"])
+    }
+
     /// The stream was deleted before its events arrived.
     pub(crate) fn is_foreign_key_violation(&self) -> bool {
         self.has_code(&["23503"])

@@ -27,6 +27,7 @@ mod cursor_sql;
 mod failure;
 mod holders;
 mod layout;
+mod numbering;
 mod operations;
 mod options;
 mod rows;

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::append_sql::AppendSql;
 use crate::cursor_sql::CursorSql;
+use crate::numbering::NumberingSql;
 use crate::operations::{DirectorySql, ScanSql};
 use crate::scans::Scans;
 use crate::subscription_sql::SubscriptionSql;
@@ -167,7 +168,7 @@ macro_rules! load_from {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql, cursors: CursorSql;
+    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql, cursors: CursorSql, numbering: NumberingSql;
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
