@@ -2,6 +2,8 @@
 
 mod migrating;
 mod planning;
+mod relations;
+mod rights;
 mod schema;
 mod server;
 
@@ -12,13 +14,14 @@ use sqlx::{PgPool, Postgres};
 use self::schema::Schema;
 use crate::connections::acquire;
 use crate::options::PostgresOptions;
+use crate::rights::Rights;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 3;
+const LAYOUT: i32 = 4;
 
 /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -32,14 +35,18 @@ const TABLES: [(&str, &str); 14] = [
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_listed", include_str!("layout/event_blocks_listed.sql")),
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
+    ("outbox_of_deleted", include_str!("layout/outbox_of_deleted.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The index by which events without versions are read in order.
 const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 
+/// The tables that may be unlogged: what they hold means nothing after a crash.
+const UNLOGGED: [&str; 0] = [];
+
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 14] = [
+const COLUMNS: [(&str, &[&str]); 15] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -69,6 +76,7 @@ const COLUMNS: [(&str, &[&str]); 14] = [
         "aggregate_snapshots",
         &["db_stream_id", "name", "format", "version", "event_uuid", "data", "created_at"],
     ),
+    ("outbox_of_deleted", &["position", "category", "dropped"]),
     ("layout", &["version"]),
 ];
 
@@ -78,6 +86,7 @@ pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<
     let mut connection = connect(pool, &place).await?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
+    schema.refuse_without_rights().await?;
     let pending = schema.plan().await?;
     if !pending.is_empty() {
         if !options.migrate {
@@ -85,6 +94,7 @@ pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<
         }
         schema.migrate().await?;
     }
+    schema.refuse_duplicates().await?;
     schema.refuse_sequence().await?;
     schema.refuse_numbering().await?;
     Ok(schema.tables)
@@ -96,6 +106,24 @@ pub(crate) async fn script(pool: &PgPool, options: &PostgresOptions) -> Result<S
     let mut connection = connect(pool, &place).await?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
+}
+
+/// What a role is to be granted.
+pub(crate) async fn grants(
+    pool: &PgPool,
+    options: &PostgresOptions,
+    role: &str,
+    rights: Rights,
+) -> Result<String> {
+    let place = place(pool);
+    let mut connection = connect(pool, &place).await?;
+    let mut schema = Schema::of(&mut connection, options, place).await?;
+    if !schema.has_table("events").await? {
+        let problem = "there are no tables yet to grant rights on: make them first".to_owned();
+        return Err(Error::MigrationNeeded { problem });
+    }
+    let statements = schema.grants(role, rights).await?;
+    Ok(statements.iter().map(|statement| format!("{statement};\n")).collect())
 }
 
 async fn connect(pool: &PgPool, place: &str) -> Result<PoolConnection<Postgres>> {

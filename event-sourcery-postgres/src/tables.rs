@@ -1,7 +1,9 @@
 //! The tables' names: a schema, which may be called anything, and a prefix, which may not.
 
+use crate::rights::quoted;
+
 /// The tables' names behind the prefix.
-const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 15] = [
     "streams",
     "events",
     "snapshots",
@@ -15,6 +17,7 @@ const NAMES: [&str; 14] = [
     "event_blocks",
     "event_blocks_listed",
     "aggregate_snapshots",
+    "outbox_of_deleted",
     "layout",
 ];
 
@@ -25,11 +28,13 @@ pub(crate) struct Tables {
     pub(crate) schema: String,
     /// What the tables' names begin with: a plain identifier.
     pub(crate) prefix: String,
+    /// The role that the store works as, quoted, as far as it is known: a pool may give its connections others.
+    pub(crate) role: String,
 }
 
 impl Tables {
-    pub(crate) fn new(schema: &str, prefix: &str) -> Self {
-        Self { schema: format!("\"{}\"", schema.replace('"', "\"\"")), prefix: prefix.to_owned() }
+    pub(crate) fn new(schema: &str, prefix: &str, role: &str) -> Self {
+        Self { schema: quoted(schema), prefix: prefix.to_owned(), role: quoted(role) }
     }
 
     /// A table's full name.

@@ -118,6 +118,15 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// The stream has no version left: the highest is 2,147,483,647.
+    #[error(
+        "the stream {stream} has no versions left for so many events, because the highest is 2147483647: append to another stream"
+    )]
+    VersionsUsedUp {
+        /// The stream.
+        stream: StreamId,
+    },
+
     /// An append without events.
     #[error("an append needs at least one event, and this one has none: leave the call out")]
     EmptyAppend {

@@ -44,11 +44,19 @@ impl Schema<'_> {
     async fn try_migrate(&mut self) -> Result<()> {
         let (name, tables, place, since) =
             (self.name.clone(), self.tables.clone(), self.place.clone(), self.since);
-        let failed = |error: sqlx::Error| match Failure::from(error) {
+        let failed = |error: sqlx::Error| {
+            match Failure::from(error) {
             failure if failure.is_about_what_depends_on_it() => {
                 Error::MigrationNeeded { problem: failure.message() }
             }
+            failure if failure.is_about_rights() => Error::MissingGrant {
+                problem: failure.message(),
+                grant: "open the store once as the role that owns its tables, or give this one what `PostgresOptions::grants` \
+                        prints for `Rights::Migrator`"
+                    .to_owned(),
+            },
             failure => failure.into_error(During::NothingKept, since.elapsed()),
+        }
         };
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
         let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;

@@ -6,10 +6,15 @@ use sqlx::AssertSqlSafe;
 use super::schema::Schema;
 use super::{COLUMNS, LAYOUT, TABLES, UNVERSIONED};
 
+/// Whether a table has a primary key.
+const HAS_KEY: &str =
+    "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass($1) AND indisprimary)";
+
 impl Schema<'_> {
     /// The statements that turn what is there into what this version needs; none where nothing is to be done.
     pub(super) async fn plan(&mut self) -> Result<Vec<String>> {
         self.refuse_django().await?;
+        self.refuse_relations().await?;
         self.refuse_other_columns().await?;
         let found = self.layout().await?;
         if found > LAYOUT {
@@ -36,6 +41,10 @@ impl Schema<'_> {
         }
         if found < LAYOUT {
             let layout = self.tables.table("layout");
+            // Up to layout 3 it had no key, and PostgreSQL changes no row without a key where a publication has the table.
+            if found > 0 && !self.exists(HAS_KEY, &layout).await? {
+                statements.push(format!("ALTER TABLE {layout} ADD PRIMARY KEY (version)"));
+            }
             statements.push(format!("DELETE FROM {layout}"));
             statements.push(format!("INSERT INTO {layout} (version) VALUES ({LAYOUT})"));
         }

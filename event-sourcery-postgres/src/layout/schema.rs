@@ -25,20 +25,16 @@ impl<'c> Schema<'c> {
         place: String,
     ) -> Result<Self> {
         let since = Instant::now();
-        let name = match &options.schema {
-            Some(name) => name.clone(),
-            None => {
-                let found: Option<String> = sqlx::query_scalar("SELECT current_schema()::text")
-                    .fetch_one(&mut *connection)
-                    .await
-                    .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
-                found.ok_or_else(|| Error::InvalidOption {
-                    option: "schema",
-                    problem: "the connection's search_path names no schema that exists: name one".to_owned(),
-                })?
-            }
-        };
-        let tables = Tables::new(&name, &options.prefix);
+        let (found, role): (Option<String>, String) =
+            sqlx::query_as("SELECT current_schema()::text, current_user::text")
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
+        let name = options.schema.clone().or(found).ok_or_else(|| Error::InvalidOption {
+            option: "schema",
+            problem: "the connection's search_path names no schema that exists: name one".to_owned(),
+        })?;
+        let tables = Tables::new(&name, &options.prefix, &role);
         Ok(Self { connection, name, tables, place, since })
     }
 

@@ -2,11 +2,70 @@
 
 use event_sourcery::Result;
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use super::schema::Schema;
 use crate::failure::During;
 use crate::numbering::{self, NumberingSql};
 use crate::settled;
+
+/// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there.
+const EVENT_IDS: &str = r"
+    SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text, format_type(a.atttypid, a.atttypmod),
+           a.attidentity <> '' OR EXISTS (
+               SELECT FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+               WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
+                 AND p.refclassid = 'pg_class'::regclass AND p.refobjid = q.seqrelid
+                 AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''.*''::regclass\)$')
+    FROM pg_sequence q
+    JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attname = 'id'
+    WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
+
+/// How events get their ids.
+struct EventIds {
+    cache: i64,
+    increment: i64,
+    cycles: bool,
+    sequence: String,
+    of_type: String,
+    is_drawn: bool,
+}
+
+impl EventIds {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            cache: row.try_get(0)?,
+            increment: row.try_get(1)?,
+            cycles: row.try_get(2)?,
+            sequence: row.try_get(3)?,
+            of_type: row.try_get(4)?,
+            is_drawn: row.try_get(5)?,
+        })
+    }
+
+    fn problem(&self, events: &str) -> Option<String> {
+        let Self { cache, increment, cycles, sequence, of_type, is_drawn } = self;
+        if of_type != "bigint" {
+            return Some(format!(
+                "{events}.id is {of_type}: ALTER TABLE {events} ALTER COLUMN id TYPE bigint"
+            ));
+        }
+        if !is_drawn {
+            return Some(format!(
+                "{events}.id is not drawn from the sequence {sequence}, which it owns: ALTER TABLE {events} ALTER COLUMN id \
+                 SET DEFAULT nextval('{sequence}')"
+            ));
+        }
+        if *cache == 1 && *increment > 0 && !cycles {
+            return None;
+        }
+        Some(format!(
+            "the sequence {sequence} has CACHE {cache}, INCREMENT {increment}{}, so that events could get positions below those \
+             that readers have passed: ALTER SEQUENCE {sequence} CACHE 1 INCREMENT 1 NO CYCLE",
+            if *cycles { ", CYCLE" } else { "" }
+        ))
+    }
+}
 
 impl Schema<'_> {
     /// A server on which the promises could not be kept.
@@ -27,32 +86,19 @@ impl Schema<'_> {
         Ok(())
     }
 
-    /// A sequence that hands out positions ahead, or backwards: an event could get a position below one that readers
-    /// have passed.
+    /// Ids that are not drawn, one after the other, from the sequence that the table owns: an event could get a position below
+    /// one that readers have passed.
     pub(super) async fn refuse_sequence(&mut self) -> Result<()> {
-        let sql =
-            "SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text FROM pg_sequence q
-                   WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
-        let query = sqlx::query(sql).bind(self.tables.table("events"));
-        let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         let events = self.tables.table("events");
+        let query = sqlx::query(EVENT_IDS).bind(&events);
+        let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         let Some(row) = row else {
             return Err(
                 self.foreign(format!("{events}.id has no sequence of its own to draw positions from"))
             );
         };
-        let read = || -> Result<(i64, i64, bool, String), sqlx::Error> {
-            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
-        };
-        let (cache, increment, cycle, name) = read().map_err(|error| self.failed(error))?;
-        if cache == 1 && increment > 0 && !cycle {
-            return Ok(());
-        }
-        Err(self.foreign(format!(
-            "the sequence {name} has CACHE {cache}, INCREMENT {increment}{}, so that events could get positions below those \
-             that readers have passed: ALTER SEQUENCE {name} CACHE 1 INCREMENT 1 NO CYCLE",
-            if cycle { ", CYCLE" } else { "" }
-        )))
+        let ids = EventIds::read(&row).map_err(|error| self.failed(error))?;
+        ids.problem(&events).map_or(Ok(()), |problem| Err(self.foreign(problem)))
     }
 
     /// Numbers that were given before would be given again.

@@ -44,7 +44,9 @@ impl Operations<'_> {
         let mut at_once = is_simple(request);
         for attempt in 1..=ATTEMPTS {
             let mut is_taken = false;
-            let written = if at_once {
+            let written = if !request.streams.iter().all(StreamAppend::has_room) {
+                Ok(None)
+            } else if at_once {
                 self.append_at_once(request).await.map(|written| written.map(|written| vec![written]))
             } else {
                 self.append_under_locks(request).await
@@ -353,7 +355,7 @@ fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
     let mut claimed = HashMap::new();
     for (part, known) in request.streams.iter().zip(known.by_ref()) {
         let stream = &part.stream;
-        part.expectation.check(stream, known.state)?;
+        part.check(known.state)?;
         known.check_name(stream)?;
         if let Some(name) = stream.name()
             && let Some(holder) = claimed.insert((stream.stored_category(), name), stream.uuid())

@@ -23,6 +23,7 @@ mod projecting;
 mod python;
 mod races;
 mod rebuilding;
+mod rights;
 mod round_trips;
 mod settled;
 mod subscriptions;

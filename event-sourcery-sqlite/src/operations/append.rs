@@ -40,7 +40,7 @@ impl Operations<'_> {
     fn append_to(&self, tenant: &TenantId, part: &StreamAppend) -> Result<Written> {
         let row = self.find_stream(tenant, &part.stream)?;
         let state = self.state_of(row)?;
-        let first_version = part.expectation.check(&part.stream, state)?;
+        let first_version = part.check(state)?;
         let last_version = first_version.map(|first| first + part.events.len() as Version - 1);
         let stream = match row {
             None => self.insert_stream(tenant, &part.stream, last_version)?,

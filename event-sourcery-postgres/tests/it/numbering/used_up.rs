@@ -29,9 +29,12 @@ async fn a_sequence_at_its_end_says_what_to_do_and_goes_on_when_it_was_done() {
             assert!(repair.contains(&named) && !refused.is_retryable(), "{refused}");
         }
         assert_eq!(scene.events().await, 0);
+        // It holds the sequence, as it would hold a table.
+        joined.rollback().await.unwrap();
         let refused = scene.store.append(&StreamId::random(), event()).await.unwrap_err();
         let Error::NumbersUsedUp { repair, .. } = &refused else { panic!("{refused:?}") };
         scene.run(repair).await;
+        let mut joined = scene.begin().await;
         scene.store.within(&mut joined).append(&StreamId::random(), event()).await.unwrap();
         joined.commit().await.unwrap();
         scene.store.append(&StreamId::random(), event()).await.unwrap();
