@@ -27,6 +27,7 @@ impl Operations<'_> {
     }
 
     fn write(&self, request: &AppendRequest) -> Result<Vec<Written>> {
+        self.look.has_room()?;
         for requirement in &request.requirements {
             let Requirement::Stream(requirement) = requirement else {
                 return Err(Error::Unsupported { backend: "sqlite", operation: "this requirement" });
@@ -52,7 +53,9 @@ impl Operations<'_> {
             let values = record_values(event, version, stream);
             insert.execute(values).map_err(|error| self.failed(error))?;
         }
-        let last_position = AppendPosition::from_i64(self.connection.last_insert_rowid());
+        let last_position = self.connection.last_insert_rowid();
+        self.look.given(last_position, self.sql)?;
+        let last_position = AppendPosition::from_i64(last_position);
         Ok(Written { first_version, last_position })
     }
 
