@@ -21,6 +21,7 @@ use crate::holders::Holder;
 use crate::layout;
 use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
+use crate::rights::Rights;
 use crate::settled::Settled;
 use crate::sql::Sql;
 use crate::transaction::{self, OnConnection, PostgresTransaction};
@@ -181,6 +182,11 @@ impl PostgresBackend {
         let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), options.notifications);
         let database = Database { connections, sql, appends, settled: Settled::default(), wakeups };
         Ok(Self { database: Arc::new(database) })
+    }
+
+    pub(crate) async fn grants(options: &PostgresOptions, role: &str, rights: Rights) -> Result<String> {
+        options.check()?;
+        layout::grants(&options.pool()?, options, role, rights).await
     }
 
     pub(crate) async fn migration(options: &PostgresOptions) -> Result<String> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use event_sourcery::Error;
 
+use crate::rights;
+
 /// A failure of the database or of the way to it.
 #[derive(Debug)]
 pub(crate) struct Failure(sqlx::Error);
@@ -48,6 +50,11 @@ impl Failure {
         self.has_code(&["23505"])
     }
 
+    /// A sequence has no number left.
+    pub(crate) fn is_a_used_up_sequence(&self) -> bool {
+        self.has_code(&["2200H"])
+    }
+
     /// The stream was deleted before its events arrived.
     pub(crate) fn is_foreign_key_violation(&self) -> bool {
         self.has_code(&["23503"])
@@ -61,6 +68,13 @@ impl Failure {
     /// This role may not do it.
     pub(crate) fn is_about_rights(&self) -> bool {
         self.has_code(&["42501"])
+    }
+
+    /// A policy for rows is in the way, and not a right that is missing.
+    pub(crate) fn is_about_row_security(&self) -> bool {
+        let error =
+            self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>());
+        error.and_then(|error| error.routine()) == Some("ExecWithCheckOptions")
     }
 
     /// A value that a column cannot hold, such as a NUL in JSONB, or one that is too large.
@@ -117,7 +131,10 @@ impl Failure {
                 Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }
             }
             Some("25006") => Error::ReadOnly { problem: self.message() },
-            Some("42501") if during == During::Commit => Error::ReadOnly { problem: self.message() },
+            // What is missing can be told where the tables are known: see `rights::missing`.
+            Some("42501") => {
+                Error::MissingGrant { problem: self.message(), grant: rights::EVERYTHING.to_owned() }
+            }
             Some("42P01") => Error::MigrationNeeded { problem: self.message() },
             _ => match self.0 {
                 sqlx::Error::PoolTimedOut => Error::Busy { waited: took },

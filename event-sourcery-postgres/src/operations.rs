@@ -102,13 +102,18 @@ impl<'c> Operations<'c> {
 
     /// The error of a failure that keeps nothing of the call.
     pub(crate) fn failed(&self, failure: impl Into<Failure>) -> Error {
-        failure.into().into_error(During::NothingKept, self.took())
+        self.error(failure.into(), During::NothingKept)
     }
 
     /// The error of a failure at a moment when a commit may have been under way.
     fn failed_committing(&self, failure: impl Into<Failure>) -> Error {
         let during = if self.joined { During::NothingKept } else { During::Commit };
-        failure.into().into_error(during, self.took())
+        self.error(failure.into(), during)
+    }
+
+    fn error(&self, failure: Failure, during: During) -> Error {
+        let missing = self.sql.rights.error(&failure);
+        missing.unwrap_or_else(|| failure.into_error(during, self.took()))
     }
 
     fn took(&self) -> Duration {

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::backend::PostgresBackend;
+use crate::rights::Rights;
 
 /// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -108,8 +109,10 @@ impl PostgresOptions {
     /// # Errors
     ///
     /// [`Error::Unavailable`] where the server cannot be reached, [`Error::StoreNotFound`] for a database that does not
-    /// exist, [`Error::ForeignLayout`] for tables that are not ours and for a sequence that hands out positions ahead
-    /// (`CACHE` above 1), [`Error::ReadOnly`] for a standby, [`Error::NewerLayout`], [`Error::MigrationNeeded`],
+    /// exist, [`Error::ForeignLayout`] for tables that are not ours, for those of a kind for which readers could miss events (views,
+    /// partitions, subscribers of logical replication, unlogged tables and others), and for a sequence that hands out positions
+    /// ahead (`CACHE` above 1), [`Error::NumberingWentBack`] for one that is behind the positions that were given before,
+    /// [`Error::MissingGrant`] for a role that may not read the tables, [`Error::ReadOnly`] for a standby, [`Error::NewerLayout`], [`Error::MigrationNeeded`],
     /// [`Error::InvalidOption`], [`Error::Backend`].
     pub async fn open(self) -> Result<PostgresBackend> {
         PostgresBackend::with_options(self).await
@@ -133,6 +136,27 @@ impl PostgresOptions {
     /// ```
     pub async fn migration(&self) -> Result<String> {
         PostgresBackend::migration(self).await
+    }
+
+    /// The SQL that gives a role the rights on this store's tables that it needs, and no others. Run it as whoever may grant them,
+    /// and again after a migration: it names the tables that there are. Nothing is changed by printing it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MigrationNeeded`] while there are no tables, and as for [`open`](Self::open).
+    ///
+    /// ```
+    /// # use event_sourcery_postgres::{PostgresBackend, PostgresOptions, Rights};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let database = postgres_cluster::Server::shared().create_database();
+    /// # let url = database.url();
+    /// # PostgresBackend::connect(&url).await?;
+    /// let sql = PostgresOptions::new(&url).grants("reporting", Rights::Reader).await?;
+    /// assert!(sql.contains("GRANT SELECT ON \"public\".event_sourcery_events TO \"reporting\";"));
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub async fn grants(&self, role: &str, rights: Rights) -> Result<String> {
+        PostgresBackend::grants(self, role, rights).await
     }
 
     /// Whether the pool is the store's own.

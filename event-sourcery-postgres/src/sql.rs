@@ -8,7 +8,10 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::append_sql::AppendSql;
 use crate::cursor_sql::CursorSql;
+use crate::numbering::NumberingSql;
 use crate::operations::{DirectorySql, ScanSql};
+use crate::outbox_sql::OutboxSql;
+use crate::rights::MissingRights;
 use crate::scans::Scans;
 use crate::settled_sql::SettledSql;
 use crate::subscription_sql::SubscriptionSql;
@@ -176,7 +179,9 @@ macro_rules! load_from {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence;
+    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql,
+        cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
+        rights: MissingRights;
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
@@ -247,12 +252,6 @@ statements! {
     /// Locks the row against appends.
     lock_for_deletion: concat!("
         SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), " FOR UPDATE");
-    /// An outbox entry of the reference finds its category through the event, which is about to go.
-    keep_category_in_outbox: "
-        UPDATE {outbox_entries} SET data = jsonb_set(data, '{category}', to_jsonb($2::text))
-        WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = $1) AND data -> 'category' IS NULL";
-    delete_outbox: "
-        DELETE FROM {outbox_entries} WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = $1)";
     delete_snapshots: "
         DELETE FROM {snapshots} WHERE db_stream_id = ANY ($1)";
     delete_events: "

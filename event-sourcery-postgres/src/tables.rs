@@ -2,8 +2,10 @@
 
 use event_sourcery::Error;
 
+use crate::rights::quoted;
+
 /// The tables' names behind the prefix.
-const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
     "streams",
     "events",
     "snapshots",
@@ -18,6 +20,7 @@ const NAMES: [&str; 15] = [
     "event_blocks",
     "event_blocks_listed",
     "aggregate_snapshots",
+    "outbox_of_deleted",
     "layout",
 ];
 
@@ -26,11 +29,12 @@ const NAMES: [&str; 15] = [
 pub(crate) struct Sequence {
     name: String,
     evidence: String,
+    role: String,
 }
 
 impl Sequence {
     pub(crate) fn new(tables: &Tables) -> Self {
-        Self { name: tables.sequence.clone(), evidence: tables.table("evidence") }
+        Self { name: tables.sequence.clone(), evidence: tables.table("evidence"), role: tables.role.clone() }
     }
 
     /// The sequence's full name, as PostgreSQL writes it.
@@ -44,7 +48,7 @@ impl Sequence {
             problem: "it may not leave evidence of what it reads, and nobody else has since the server was started, so that it \
                       cannot tell whether transactions that are open will commit events below others"
                 .to_owned(),
-            grant: format!("GRANT SELECT, INSERT, UPDATE ON {} TO its role", self.evidence),
+            grant: format!("GRANT SELECT, INSERT, UPDATE ON {} TO {}", self.evidence, self.role),
         }
     }
 }
@@ -58,14 +62,17 @@ pub(crate) struct Tables {
     pub(crate) prefix: String,
     /// The full name of the sequence that positions are drawn from, as PostgreSQL writes it; empty until it is known.
     pub(crate) sequence: String,
+    /// The role that the store works as, quoted, as far as it is known: a pool may give its connections others.
+    pub(crate) role: String,
 }
 
 impl Tables {
-    pub(crate) fn new(schema: &str, prefix: &str) -> Self {
+    pub(crate) fn new(schema: &str, prefix: &str, role: &str) -> Self {
         Self {
-            schema: format!("\"{}\"", schema.replace('"', "\"\"")),
+            schema: quoted(schema),
             prefix: prefix.to_owned(),
             sequence: String::new(),
+            role: quoted(role),
         }
     }
 

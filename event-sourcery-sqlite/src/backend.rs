@@ -15,6 +15,7 @@ use event_sourcery::{Error, Position, Result};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
 
+use crate::numbering::Seen;
 use crate::operations::{Found, Operations, Search, Stretch};
 use crate::options::SqliteOptions;
 use crate::readers::Readers;
@@ -63,8 +64,10 @@ impl SqliteBackend {
 
     pub(crate) async fn with_options(options: SqliteOptions) -> Result<Self> {
         let committed = Arc::new(Notify::new());
-        let writer = Arc::new(Writer::start(options.clone(), Arc::clone(&committed)).await?);
-        Ok(Self { writer, readers: Readers::new(options), committed, listing: Arc::default() })
+        let seen = Arc::new(Seen::default());
+        let writer = Writer::start(options.clone(), Arc::clone(&committed), Arc::clone(&seen)).await?;
+        let (writer, readers) = (Arc::new(writer), Readers::new(options, seen));
+        Ok(Self { writer, readers, committed, listing: Arc::default() })
     }
 
     /// Searches to the end, and adds to the type directory what it lacks. Where that fails, it makes do without.

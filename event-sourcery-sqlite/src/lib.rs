@@ -35,6 +35,7 @@ mod backend;
 mod connection;
 mod failure;
 mod layout;
+mod numbering;
 mod operations;
 mod options;
 mod readers;

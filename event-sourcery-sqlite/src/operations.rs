@@ -19,9 +19,11 @@ use event_sourcery::{Error, Result, StreamId, TenantId, Version};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use crate::failure::Failure;
+use crate::numbering::Look;
 use crate::rows::hex;
 use crate::sql::Sql;
 
+pub(crate) use self::directory::BLOCK;
 pub(crate) use self::load::LoadProgress;
 pub(crate) use self::search::{Found, Search, Stretch};
 
@@ -34,6 +36,8 @@ pub(crate) struct Operations<'c> {
     /// Whether an operation that is refused takes back alone what it has written. Without it, whoever owns the
     /// transaction has to take everything back.
     pub(crate) savepoints: bool,
+    /// What was seen of the positions before.
+    pub(crate) look: Look<'c>,
 }
 
 /// A row of the streams table.

@@ -123,7 +123,8 @@ impl SqliteOptions {
     ///
     /// [`Error::StoreNotFound`] for a file that is missing and not to be created, [`Error::ForeignLayout`] for what is
     /// not a database or not a store of ours, [`Error::NewerLayout`], [`Error::MigrationNeeded`],
-    /// [`Error::ReadOnly`], [`Error::Busy`], [`Error::StorageFull`], [`Error::InvalidOption`].
+    /// [`Error::NumberingWentBack`] for a file that would give positions again, [`Error::ReadOnly`], [`Error::Busy`],
+    /// [`Error::StorageFull`], [`Error::InvalidOption`].
     pub async fn open(self) -> Result<SqliteBackend> {
         SqliteBackend::with_options(self).await
     }

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection;
+use crate::numbering::Seen;
 use crate::operations::{LoadProgress, Operations};
 use crate::options::SqliteOptions;
 use crate::sql::Sql;
@@ -26,15 +27,17 @@ pub(crate) struct Readers {
     sql: Sql,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
+    seen: Arc<Seen>,
 }
 
 impl Readers {
-    pub(crate) fn new(options: SqliteOptions) -> Arc<Self> {
+    pub(crate) fn new(options: SqliteOptions, seen: Arc<Seen>) -> Arc<Self> {
         Arc::new(Self {
             sql: Sql::new(&options.prefix),
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(options.readers)),
             options,
+            seen,
         })
     }
 
@@ -97,8 +100,10 @@ struct Reader {
 impl Reader {
     /// Begins a read transaction: what follows is of one moment.
     fn begin(&self) -> Result<Operations<'_>> {
-        self.operations().run("BEGIN")?;
-        Ok(self.operations())
+        // What was seen is taken down before the transaction has its view of the file.
+        let operations = self.operations();
+        operations.run("BEGIN")?;
+        Ok(operations)
     }
 
     /// Begins a load and reads the first events, on this thread.
@@ -113,6 +118,7 @@ impl Reader {
             sql: &self.readers.sql,
             busy_timeout: self.readers.options.busy_timeout,
             savepoints: false,
+            look: self.readers.seen.before_reading(),
         }
     }
 

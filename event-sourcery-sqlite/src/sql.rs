@@ -131,8 +131,18 @@ statements! {
         DELETE FROM {projector_cursors}
         WHERE stream_id = ?1 AND coalesce(category, '') = ?2
           AND NOT EXISTS (SELECT 1 FROM {streams} WHERE uuid = ?1 AND category = ?2)";
+    /// The last position that was drawn, whether its event is there or not.
     position: "
-        SELECT seq FROM sqlite_sequence WHERE name = '{events}'";
+        SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{events}'), 0),
+                   coalesce((SELECT max(id) FROM {events}), 0))";
+    /// The last position that was drawn, the highest checkpoint, and the end of the directory, ?1 positions a block.
+    numbering: "
+        SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{events}'), 0),
+                   coalesce((SELECT max(id) FROM {events}), 0)),
+               coalesce((SELECT max(position) FROM {subscription_segments}), 0),
+               coalesce((SELECT max(block) * ?1 - 1 FROM {event_blocks_mark} WHERE block > 0), 0)";
+    /// The table's name.
+    events_name: "{events}";
     /// Of a deleted stream, whoever's subscription it was.
     free_deleted: "
         DELETE FROM {blocked_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";

@@ -7,6 +7,7 @@ use event_sourcery::backend::{
 use event_sourcery::{Position, Result};
 use rusqlite::Connection;
 
+use crate::numbering::Look;
 use crate::operations::Operations;
 use crate::options::SqliteOptions;
 use crate::sql::Sql;
@@ -41,11 +42,17 @@ pub struct SqliteTransaction<'t> {
     connection: &'t Connection,
     sql: &'t Sql,
     options: &'t SqliteOptions,
+    look: Look<'t>,
 }
 
 impl<'t> SqliteTransaction<'t> {
-    pub(crate) const fn new(connection: &'t Connection, sql: &'t Sql, options: &'t SqliteOptions) -> Self {
-        Self { connection, sql, options }
+    pub(crate) const fn new(
+        connection: &'t Connection,
+        sql: &'t Sql,
+        options: &'t SqliteOptions,
+        look: Look<'t>,
+    ) -> Self {
+        Self { connection, sql, options, look }
     }
 
     /// The connection, for the caller's own statements.
@@ -60,6 +67,7 @@ impl<'t> SqliteTransaction<'t> {
             sql: self.sql,
             busy_timeout: self.options.busy_timeout,
             savepoints: true,
+            look: self.look,
         }
     }
 }

@@ -23,6 +23,7 @@ use self::group::{Group, Member, Write};
 use self::guard::Guard;
 use crate::connection;
 use crate::layout;
+use crate::numbering::{self, Seen};
 use crate::operations::Operations;
 use crate::options::SqliteOptions;
 use crate::sql::Sql;
@@ -52,12 +53,16 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Opens and migrates the file on a thread of its own, and leaves the thread waiting for work. Each commit is told.
-    pub(crate) async fn start(options: SqliteOptions, committed: Arc<Notify>) -> Result<Self> {
+    pub(crate) async fn start(
+        options: SqliteOptions,
+        committed: Arc<Notify>,
+        seen: Arc<Seen>,
+    ) -> Result<Self> {
         let (jobs, queue) = channel();
         let (opened, ready) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("event-sourcery-writer".to_owned())
-            .spawn(move || match WriterThread::open(options, committed) {
+            .spawn(move || match WriterThread::open(options, committed, seen) {
                 Ok(writer) => {
                     if opened.send(Ok(())).is_ok() {
                         writer.run(&queue);
@@ -126,19 +131,25 @@ struct WriterThread {
     guard: Guard,
     checkpointer: Checkpointer,
     committed: Arc<Notify>,
+    seen: Arc<Seen>,
     _pool_limit: Connection,
 }
 
 impl WriterThread {
-    fn open(options: SqliteOptions, committed: Arc<Notify>) -> Result<Self> {
+    fn open(options: SqliteOptions, committed: Arc<Notify>, seen: Arc<Seen>) -> Result<Self> {
         options.check()?;
         let connection = connection::writer(&options)?;
         layout::prepare(&connection, &options)?;
+        let sql = Sql::new(&options.prefix);
+        if let Some(went_back) =
+            numbering::check(&connection, &sql).map_err(|failure| options.failed(failure))?
+        {
+            return Err(went_back);
+        }
         let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;
         let pool_limit = connection::pool_limit(&options)?;
-        let sql = Sql::new(&options.prefix);
-        Ok(Self { connection, sql, options, guard, checkpointer, committed, _pool_limit: pool_limit })
+        Ok(Self { connection, sql, options, guard, checkpointer, committed, seen, _pool_limit: pool_limit })
     }
 
     /// Works until every handle is gone and the queue is empty.
@@ -198,7 +209,8 @@ impl WriterThread {
         if let Err(error) = operations.run("BEGIN IMMEDIATE") {
             return Ok(Err(error.into()));
         }
-        let mut transaction = SqliteTransaction::new(&self.connection, &self.sql, &self.options);
+        let mut transaction =
+            SqliteTransaction::new(&self.connection, &self.sql, &self.options, operations.look);
         let (result, ended) = self.guard.watch(|| catch_unwind(AssertUnwindSafe(|| work(&mut transaction))));
         let result = match result {
             Ok(Ok(_)) if ended || self.connection.is_autocommit() => Ok(Err(ended_by_closure().into())),
@@ -223,6 +235,7 @@ impl WriterThread {
             sql: &self.sql,
             busy_timeout: self.options.busy_timeout,
             savepoints: false,
+            look: self.seen.before_writing(),
         }
     }
 }

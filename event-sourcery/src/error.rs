@@ -118,6 +118,15 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// The stream has no version left: the highest is 2,147,483,647.
+    #[error(
+        "the stream {stream} has no versions left for so many events, because the highest is 2147483647: append to another stream"
+    )]
+    VersionsUsedUp {
+        /// The stream.
+        stream: StreamId,
+    },
+
     /// An append without events.
     #[error("an append needs at least one event, and this one has none: leave the call out")]
     EmptyAppend {
@@ -452,17 +461,26 @@ pub enum Error {
     /// restored beside newer checkpoints. Readers have passed those positions, and would never get the events. The message
     /// has the statement that repairs it.
     #[error(
-        "the numbering of the store went back: the last position drawn is {drawn}, and {highest} was handed out before \
-         ({evidence}), so that readers would never get the next events: {repair}"
+        "the numbering of the store went back: the last number drawn is {drawn}, and {highest} was given before ({evidence}), so \
+         that the next appends would be refused, or readers would never get their events: {repair}"
     )]
     NumberingWentBack {
-        /// The last position that was drawn, as the store has it; 0 for none.
+        /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams.
         drawn: i64,
-        /// The highest position that is known to have been given before.
+        /// The highest one that is known to have been given before.
         highest: i64,
-        /// What tells so: an event, the settled position, a checkpoint.
+        /// What tells so: an event, the settled position, a checkpoint, and others.
         evidence: &'static str,
-        /// What repairs it.
+        /// What repairs it: statements of SQL. What was appended since it went back, readers may have passed all the same.
+        repair: String,
+    },
+
+    /// The store has given its last number: of positions, or of streams.
+    #[error("the store has no number left behind {last} for new events or streams: {repair}")]
+    NumbersUsedUp {
+        /// The last number that was given.
+        last: i64,
+        /// What there is to do.
         repair: String,
     },
 

@@ -41,6 +41,19 @@ impl Database {
     pub fn psql(&self, script: &str) -> String {
         self.server.psql(&self.name, script)
     }
+
+    /// A dump of the database as a script that leaves the sequences where they begin, as logical replication does.
+    ///
+    /// # Panics
+    ///
+    /// When pg_dump fails, with its message.
+    pub fn dump_without_sequences(&self) -> String {
+        let dump = self.server.dump(&self.name);
+        dump.lines()
+            .filter(|line| !line.contains("pg_catalog.setval("))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
 }
 
 impl Drop for Database {

@@ -1,3 +1,3 @@
 CREATE TABLE {layout} (
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL PRIMARY KEY
 );

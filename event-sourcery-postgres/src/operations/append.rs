@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Holder, Known, Operations};
 use crate::failure::Failure;
+use crate::numbering;
 use crate::rows::{EventReader, value};
 use crate::sql::Sql;
 use crate::values::{self, EventColumns, stored_version};
@@ -41,8 +42,11 @@ impl Operations<'_> {
     /// then everything is as expected, the append is tried again.
     pub(crate) async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
         let mut at_once = is_simple(request);
-        for _ in 0..ATTEMPTS {
-            let written = if at_once {
+        for attempt in 1..=ATTEMPTS {
+            let mut is_taken = false;
+            let written = if !request.streams.iter().all(StreamAppend::has_room) {
+                Ok(None)
+            } else if at_once {
                 self.append_at_once(request).await.map(|written| written.map(|written| vec![written]))
             } else {
                 self.append_under_locks(request).await
@@ -50,11 +54,18 @@ impl Operations<'_> {
             match written {
                 Ok(Some(written)) => return Ok(AppendOutcome::Written(written)),
                 Ok(None) => {}
-                Err(failure) if failure.is_unique_violation() || failure.is_foreign_key_violation() => {}
+                Err(failure) if failure.is_unique_violation() => is_taken = true,
+                Err(failure) if failure.is_foreign_key_violation() => {}
                 Err(failure) if failure.is_lost_race() && !self.joined => {}
                 Err(failure) => return Err(self.append_failed(request, failure).await),
             }
-            match self.explain(request).await? {
+            let verdict = self.explain(request).await?;
+            // A number that is taken, and nothing else that is: it was drawn a second time. Of a stream's, the statement only
+            // tells that it has created none.
+            if !matches!(verdict, Verdict::Present(_)) && (is_taken || attempt == 2) {
+                self.refuse_numbering().await?;
+            }
+            match verdict {
                 Verdict::Present(present) => return Ok(AppendOutcome::Present(present)),
                 Verdict::Again => at_once = true,
                 Verdict::Mend => at_once = false,
@@ -149,8 +160,20 @@ impl Operations<'_> {
         Ok(if agrees { Verdict::Again } else { Verdict::Mend })
     }
 
+    async fn refuse_numbering(&mut self) -> Result<()> {
+        match numbering::went_back(self.connection, &self.sql.numbering).await {
+            Ok(went_back) => went_back.map_or(Ok(()), Err),
+            Err(failure) => Err(self.failed(failure)),
+        }
+    }
+
     /// The error for a failure of an append. One that is about a value names the event that holds it.
     async fn append_failed(&mut self, request: &AppendRequest, failure: Failure) -> Error {
+        if failure.is_a_used_up_sequence()
+            && let Ok(Some(error)) = numbering::used_up(self.connection, &self.sql.numbering).await
+        {
+            return error;
+        }
         let records = request.streams.iter().flat_map(|part| &part.events);
         if failure.is_about_a_value()
             && let Some(error) = self.not_storable(&records.collect::<Vec<_>>()).await
@@ -332,7 +355,7 @@ fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
     let mut claimed = HashMap::new();
     for (part, known) in request.streams.iter().zip(known.by_ref()) {
         let stream = &part.stream;
-        part.expectation.check(stream, known.state)?;
+        part.check(known.state)?;
         known.check_name(stream)?;
         if let Some(name) = stream.name()
             && let Some(holder) = claimed.insert((stream.stored_category(), name), stream.uuid())

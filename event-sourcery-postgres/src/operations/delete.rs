@@ -35,10 +35,10 @@ impl Operations<'_> {
 
     async fn delete_rows(&mut self, row: i64, stream: &StreamId, drop_outbox: bool) -> Result<(), Failure> {
         let sql = self.sql;
-        if drop_outbox {
-            self.execute(sql.delete_outbox.query().bind(row)).await?;
-        } else if let Some(category) = stream.category() {
-            self.execute(sql.keep_category_in_outbox.query().bind(row).bind(category.as_str())).await?;
+        self.execute(sql.outbox.sweep.query()).await?;
+        let outbox = if drop_outbox { &sql.outbox.drop_entries } else { &sql.outbox.keep_category };
+        if drop_outbox || stream.category().is_some() {
+            self.execute(outbox.query().bind(row).bind(stream.stored_category())).await?;
         }
         let statements = [&sql.delete_snapshots, &sql.delete_states, &sql.delete_events, &sql.delete_streams];
         for statement in statements {

@@ -3,9 +3,16 @@
 use event_sourcery::backend::JoinableBackend as _;
 use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, RawEvent, Result};
-use event_sourcery_postgres::PostgresBackend;
+use event_sourcery_postgres::{PostgresBackend, Rights};
 use postgres_cluster::Server;
 use uuid::Uuid;
+
+/// The role that the cases run as: with the rights of an application, and no others.
+const APPLICATION: &str = "event_sourcery_application";
+
+/// Whoever is first makes it.
+const CREATE_ROLE: &str = "DO $$ BEGIN CREATE ROLE event_sourcery_application LOGIN;
+                           EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
 
 /// A store in a schema of its own, in a database that all cases share: to create a database takes longer than most of them.
 struct PostgresFixture {
@@ -16,7 +23,12 @@ impl Fixture for PostgresFixture {
     type Backend = PostgresBackend;
 
     async fn create() -> Self {
-        Self { schema: format!("case_{}", Uuid::new_v4().simple()) }
+        let schema = format!("case_{}", Uuid::new_v4().simple());
+        let owner = || PostgresBackend::options(Server::shared().url("postgres")).schema(&schema);
+        owner().open().await.unwrap();
+        let grants = owner().grants(APPLICATION, Rights::Application).await.unwrap();
+        Server::shared().psql("postgres", &format!("{CREATE_ROLE}; {grants}"));
+        Self { schema }
     }
 
     async fn connect(&self) -> PostgresBackend {
@@ -28,7 +40,8 @@ impl Fixture for PostgresFixture {
     }
 
     async fn connect_to(schema: String) -> PostgresBackend {
-        PostgresBackend::options(Server::shared().url("postgres")).schema(schema).open().await.unwrap()
+        let url = Server::shared().url("postgres").replace("//postgres@", &format!("//{APPLICATION}@"));
+        PostgresBackend::options(url).schema(schema).migrate(false).open().await.unwrap()
     }
 
     async fn transaction(

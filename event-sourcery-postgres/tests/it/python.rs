@@ -6,6 +6,7 @@ mod postgres;
 mod adopting;
 mod crowds;
 mod long_names;
+mod outbox;
 mod refused;
 mod schemas;
 mod tables;

@@ -27,6 +27,7 @@ impl Operations<'_> {
     }
 
     fn write(&self, request: &AppendRequest) -> Result<Vec<Written>> {
+        self.look.has_room()?;
         for requirement in &request.requirements {
             let Requirement::Stream(requirement) = requirement else {
                 return Err(Error::Unsupported { backend: "sqlite", operation: "this requirement" });
@@ -40,7 +41,7 @@ impl Operations<'_> {
     fn append_to(&self, tenant: &TenantId, part: &StreamAppend) -> Result<Written> {
         let row = self.find_stream(tenant, &part.stream)?;
         let state = self.state_of(row)?;
-        let first_version = part.expectation.check(&part.stream, state)?;
+        let first_version = part.check(state)?;
         let last_version = first_version.map(|first| first + part.events.len() as Version - 1);
         let stream = match row {
             None => self.insert_stream(tenant, &part.stream, last_version)?,
@@ -52,7 +53,9 @@ impl Operations<'_> {
             let values = record_values(event, version, stream);
             insert.execute(values).map_err(|error| self.failed(error))?;
         }
-        let last_position = AppendPosition::from_i64(self.connection.last_insert_rowid());
+        let last_position = self.connection.last_insert_rowid();
+        self.look.given(last_position, self.sql)?;
+        let last_position = AppendPosition::from_i64(last_position);
         Ok(Written { first_version, last_position })
     }
 

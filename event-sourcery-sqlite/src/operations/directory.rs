@@ -22,7 +22,7 @@ use super::Operations;
 use super::search::Stretch;
 
 /// How many positions a block has.
-pub(super) const BLOCK: i64 = 1_024;
+pub(crate) const BLOCK: i64 = 1_024;
 
 /// So many missing blocks are searched event by event; more are listed first.
 const FEW: i64 = 16;

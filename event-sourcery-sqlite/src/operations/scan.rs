@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use event_sourcery::backend::{Filter, ScanPage, Segments, StoredRecord};
-use event_sourcery::{Position, Result};
+use event_sourcery::{Error, Position, Result};
 use rusqlite::Row;
 
 use super::Operations;
@@ -19,8 +19,15 @@ impl Operations<'_> {
     /// The settled position. There is one writer at a time, so whatever is committed is settled; the highest position
     /// ever given stays on record when its event is deleted.
     pub(crate) fn position(&self) -> Result<Position> {
-        let last = self.first(&self.sql.position, [], |row| row.get(0))?;
-        Ok(last.map_or(Position::START, Position::from_i64))
+        let drawn = self.first(&self.sql.position, [], |row| row.get(0))?.unwrap_or(0);
+        self.look.at(drawn, self.sql)?;
+        Ok(Position::from_i64(drawn))
+    }
+
+    /// A position that this store has not given: of another store, or of this one before it was restored.
+    pub(super) fn refuse_beyond_end(&self, position: Position) -> Result<()> {
+        let end = self.position()?;
+        if position > end { Err(Error::BeyondEnd { position, end }) } else { Ok(()) }
     }
 }
 

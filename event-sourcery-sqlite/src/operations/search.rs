@@ -120,6 +120,9 @@ impl<F: Found> Search<F> {
             Some(end) => end,
             None => operations.position()?,
         };
+        if self.end.is_none() || self.after > end.to_i64() {
+            operations.refuse_beyond_end(self.reached())?;
+        }
         self.end = Some(end);
         let mut rest = Stretch { after: self.after, end: end.to_i64() };
         if let Some(names) = &self.names {

@@ -14,11 +14,13 @@ mod process;
 mod survived;
 
 mod aggregates;
+mod backups;
 mod conformance;
 mod crashes;
 mod examples;
 mod failures;
 mod group_commit;
+mod numbering;
 mod python;
 mod rebuilding;
 mod subscriptions;

@@ -44,6 +44,35 @@ pub struct StreamAppend {
     pub events: Vec<NewRecord>,
 }
 
+impl StreamAppend {
+    /// Whether this part may go on: the version of its first event, or `None` for events without versions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Expectation::check`], and [`Error::VersionsUsedUp`] where the last event would get a version above
+    /// [`Self::HIGHEST_VERSION`].
+    pub fn check(&self, state: StreamState) -> Result<Option<Version>> {
+        let first = self.expectation.check(&self.stream, state)?;
+        if self.has_room() { Ok(first) } else { Err(Error::VersionsUsedUp { stream: self.stream.clone() }) }
+    }
+
+    /// Whether its events' versions can be stored, if its expectation holds. One whose versions cannot be, finds that out with
+    /// [`check`](Self::check), or that its expectation does not hold.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        match self.expectation {
+            Expectation::Version(version) => {
+                version.saturating_add(self.events.len() as Version) <= Self::HIGHEST_VERSION
+            }
+            Expectation::NoVersioning => true,
+        }
+    }
+
+    /// The highest version that an event can have, on every backend: 2,147,483,647, as the tables of Event Sourcery for Python
+    /// hold it.
+    pub const HIGHEST_VERSION: Version = 2_147_483_647;
+}
+
 /// What an append expects of its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectation {

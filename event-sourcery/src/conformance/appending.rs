@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::ledger::{ledger, noted, notes};
 use super::subject::Subject;
+use crate::backend::StreamAppend;
 use crate::error::Error;
 use crate::version::Version;
 use crate::{Event as _, RawEvent};
@@ -88,6 +89,31 @@ pub(super) async fn clause_2_3_an_exact_version_must_be_the_current_one(subject:
     store.append(&stream, noted(4)).expected_version(3).await.unwrap();
     assert_eq!(store.numbers(&stream).await, [1, 2, 3, 4]);
     assert!(store.numbers(&missing).await.is_empty());
+}
+
+pub(super) async fn clause_2_3_versions_that_no_stream_can_have_are_conflicts(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    store.with_ledger(&stream, 3).await;
+    let highest = StreamAppend::HIGHEST_VERSION;
+    for version in
+        [highest - 1, highest, highest + 1, u64::from(u32::MAX), i64::MAX as u64, u64::MAX - 1, u64::MAX]
+    {
+        for (stream, actual) in [(&stream, 3), (&ledger("2"), 0)] {
+            assert_refused!(
+                store.append(stream, notes([1, 2])).expected_version(version).await,
+                Error::Conflict { expected, actual: found, .. } if (expected, found) == (version, actual),
+            );
+        }
+        assert_refused!(
+            store.save_snapshot(&stream, version, noted(1)).await,
+            Error::SnapshotVersionMismatch { version: of, actual: Some(3), .. } if of == version,
+        );
+        let range = store.load_stream::<RawEvent>(&stream).versions(version..).await.unwrap();
+        assert!(range.is_empty());
+    }
+    let all = store.load_stream::<RawEvent>(&stream).versions(1..u64::MAX).await.unwrap();
+    assert_eq!(all.len(), 3);
+    subject.holds(3).await;
 }
 
 pub(super) async fn clause_2_4_events_without_versioning_are_read_in_position_order(subject: Subject) {

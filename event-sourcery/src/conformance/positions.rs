@@ -142,14 +142,27 @@ pub(super) async fn clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any
     }
 }
 
-pub(super) async fn clause_4_2_a_scan_beyond_the_end_stays_where_it_is(subject: Subject) {
+pub(super) async fn clause_4_7_a_position_beyond_the_end_is_refused_with_the_numbers(subject: Subject) {
     let store = subject.store();
     let last = store.with_ledger(&ledger("1"), 2).await;
     store.settled(last.position).await;
-    let beyond = Position::from_i64(store.position().await.unwrap().to_i64() + 1_000_000);
-    let page = subject.backend().scan(scan_request(beyond, 10)).await.unwrap();
-    assert!(page.records.is_empty() && !page.has_more);
-    assert_eq!(page.next, beyond, "a reader's position never goes back");
+    let settled = store.position().await.unwrap();
+    let beyond = Position::from_i64(settled.to_i64() + 1_000_000);
+    let named = |refused: Result<Option<_>, Error>| match refused {
+        Err(Error::BeyondEnd { position, end }) => assert_eq!((position, end), (beyond, settled)),
+        other => panic!("{:?}", other.map(|found| found.is_some())),
+    };
+    named(store.read_all::<RawEvent>().after(beyond).stream().try_next().await.map(|found| found.map(drop)));
+    for category in [None, Some(category("red"))] {
+        let subscription = store.subscribe::<RawEvent>().after(beyond);
+        let subscription = match category {
+            Some(category) => subscription.category(category),
+            None => subscription,
+        };
+        named(subscription.stream().try_next().await.map(|found| found.map(drop)));
+    }
+    let mut at_the_end = store.read_all::<RawEvent>().after(settled).stream();
+    assert!(at_the_end.try_next().await.unwrap().is_none(), "the end itself is a place to read on from");
 }
 
 pub(super) async fn clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_the_end(subject: Subject) {

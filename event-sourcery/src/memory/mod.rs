@@ -101,7 +101,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        Ok(self.state().scan(&request))
+        self.state().scan(&request)
     }
 
     async fn position(&self) -> Result<Position> {

@@ -209,8 +209,7 @@ impl State {
     ) -> Result<Written> {
         let key = key(tenant, &part.stream);
         let known = self.streams.get(&key);
-        let first_version =
-            part.expectation.check(&part.stream, known.map_or(StreamState::Missing, Stream::state))?;
+        let first_version = part.check(known.map_or(StreamState::Missing, Stream::state))?;
         if known.is_none_or(|stream| stream.id.name().is_none() && part.stream.name().is_some()) {
             self.introduce(&key, &part.stream, first_version.is_some(), journal)?;
         }

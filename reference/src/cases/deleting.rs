@@ -1,7 +1,7 @@
 //! One language deletes the other's streams.
 
 use event_sourcery::{RawEvent, StreamId};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::invoicing::{numbered, paid, payments};
 use crate::run::Database;
@@ -17,11 +17,6 @@ fn create_with_everything(python: &mut Python, stream: &StreamId) {
     python.told(&with(create, "outbox", true));
     python.snapshot(stream, 2, &json!({"type": "Summary", "fields": {"payments": 2}}));
     python.told(&json!({"do": "put_cursor", "stream": place(stream), "projector": "revenue", "version": 2}));
-}
-
-fn outbox(database: &Database) -> Vec<Value> {
-    let entries = database.texts("SELECT CAST(data AS TEXT) FROM event_sourcery_outbox_entries ORDER BY id");
-    entries.iter().map(|entry| serde_json::from_str(entry).unwrap()).collect()
 }
 
 pub(super) async fn a_stream_of_pythons_that_rust_deletes_is_gone_with_all_that_hung_on_it(
@@ -53,9 +48,7 @@ pub(super) async fn what_python_put_into_its_outbox_is_still_published_after_rus
 
     rust.delete_stream(&stream()).await.unwrap();
 
-    let entries = outbox(&database);
-    assert!(entries.iter().all(|entry| entry["category"] == "invoices"), "what only the events knew is kept");
-    assert_eq!(entries.len(), 2);
+    assert_eq!(database.number("SELECT count(*) FROM event_sourcery_outbox_entries"), Some(2));
     let published = python.publish();
     let published: Vec<_> =
         published.iter().map(|entry| (entry.event.version, entry.name.as_deref())).collect();

@@ -42,7 +42,7 @@ impl Scene {
              UPDATE event_sourcery_settled SET position = {count}"
         ));
         let connection = PgConnection::connect(&database.url()).await.unwrap();
-        Self { connection, sql: Sql::new(&Tables::new("public", "event_sourcery_")), database }
+        Self { connection, sql: Sql::new(&Tables::new("public", "event_sourcery_", "postgres")), database }
     }
 
     async fn page(&mut self, after: i64, up_to: i64, filter: &Filter, limit: usize) -> Vec<StoredRecord> {

@@ -7,3 +7,4 @@ mod migrating;
 mod opening;
 mod pool;
 mod read_only;
+mod relations;

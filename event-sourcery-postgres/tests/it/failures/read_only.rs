@@ -3,7 +3,7 @@
 use event_sourcery::{Error, EventStore, Position, RawEvent, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 
-use crate::scene::{Scene, Store, event, length, open};
+use crate::scene::{Scene, Store, event, length};
 
 async fn reads_and_refuses_to_write(store: Store, stream: &StreamId) {
     assert_eq!(length(&store, stream).await, 1);
@@ -37,20 +37,6 @@ async fn a_connection_that_is_read_only_by_default_reads_and_is_refused_as_read_
         reads_and_refuses_to_write(EventStore::new(backend), &stream).await;
     }
     assert_eq!(scene.events().await, 1);
-}
-
-#[tokio::test]
-async fn a_role_that_may_only_read_reads_and_is_refused_as_read_only() {
-    let scene = Scene::new().await;
-    let stream = StreamId::random();
-    scene.store.append(&stream, event()).await.unwrap();
-    let role = format!("reader_{}", scene.database.name());
-    scene
-        .run(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"))
-        .await;
-    let url = scene.database.url().replace("//postgres@", &format!("//{role}@"));
-    reads_and_refuses_to_write(open(&url).await, &stream).await;
-    scene.run(&format!("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}; DROP ROLE {role}")).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! NaN and the infinities, which Python writes into JSON.
 
 use event_sourcery::{RawEvent, StreamId};
-use reference::invoicing::Measured;
-use reference::{Expected, SharedDatabase as _, append, assert_names, errors_of_reading, with};
+use reference::invoicing::{Measured, paid};
+use reference::{Expected, SharedDatabase as _, append, assert_names, errors_of_reading, event, with};
 use serde_json::json;
 
 use super::shared_file::SharedFile;
@@ -27,6 +27,21 @@ async fn a_nan_of_pythons_is_an_invalid_event() {
             assert_names(error, &stream(), "invoicing.Measured", Some(1));
         }
     }
+}
+
+/// What only its event knew.
+#[tokio::test]
+async fn an_entry_in_pythons_outbox_gets_its_category_when_rust_deletes_the_stream() {
+    let file = SharedFile::create().await;
+    let (mut python, rust) = file.both().await;
+    let stream = StreamId::from_name("1003").unwrap().in_category("invoices").unwrap();
+    python.told(&with(append(&stream, Expected::Version(0), &[event(&paid("1"))]), "outbox", true));
+
+    rust.delete_stream(&stream).await.unwrap();
+
+    let kept = file.texts("SELECT json_extract(data, '$.category') FROM event_sourcery_outbox_entries");
+    assert_eq!(kept, ["invoices"]);
+    assert_eq!(python.publish().len(), 1);
 }
 
 /// SQLite's functions would read the NaN, and write `null` in its place.

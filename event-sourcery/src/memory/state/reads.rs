@@ -29,8 +29,12 @@ impl State {
         })
     }
 
-    pub(in crate::memory) fn scan(&self, request: &ScanRequest) -> ScanPage {
-        let bound = request.up_to.unwrap_or_else(|| self.position());
+    pub(in crate::memory) fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        let (position, end) = (request.after, self.position());
+        if position > end {
+            return Err(Error::BeyondEnd { position, end });
+        }
+        let bound = request.up_to.unwrap_or(end);
         let far = Position::from_i64(request.after.max(Position::START).to_i64().saturating_add(FAR));
         let reached = bound.min(far);
         let within = |entry: &&log::Entry| entry.event.position <= reached;
@@ -43,7 +47,7 @@ impl State {
             Some(last) if is_full => last.event.position,
             _ => reached.max(request.after),
         };
-        ScanPage { records, next, has_more: is_full || reached < bound }
+        Ok(ScanPage { records, next, has_more: is_full || reached < bound })
     }
 
     /// The events above a position that pass a filter.

@@ -1,0 +1,96 @@
+//! What the store's role may do: checked before it is needed, and printed for those who grant it.
+
+use event_sourcery::{Error, Result};
+
+use super::TABLES;
+use super::schema::Schema;
+use crate::rights::{Rights, grant, quoted};
+
+/// The name of the sequence that numbers the rows of a table, as SQL spells it.
+const SEQUENCE_OF: &str = "SELECT pg_get_serial_sequence($1, 'id')";
+
+impl Schema<'_> {
+    /// A role that may not even read: better told now than by the first reader. What is missing is told as one script.
+    pub(super) async fn refuse_without_rights(&mut self) -> Result<()> {
+        let (schema, role) = (self.tables.schema.clone(), self.tables.role.clone());
+        let sql = "SELECT EXISTS (SELECT FROM pg_namespace
+                                  WHERE nspname = $1 AND NOT has_schema_privilege(oid, 'USAGE'))";
+        if self.exists(sql, &self.name.clone()).await? {
+            let problem = format!("the role {role} may not use the schema {schema}");
+            return Err(Error::MissingGrant {
+                problem,
+                grant: grant("USAGE", &format!("SCHEMA {schema}"), &role),
+            });
+        }
+        let mut missing = Vec::new();
+        for (table, rights) in Rights::Reader.on_tables() {
+            let name = self.tables.table(table);
+            // Of several, has_table_privilege asks whether there is any.
+            for right in rights.split(", ") {
+                if !self
+                    .has_right(
+                        "SELECT coalesce(has_table_privilege(to_regclass($1), $2), TRUE)",
+                        &name,
+                        right,
+                    )
+                    .await?
+                {
+                    missing.push(grant(right, &name, &role));
+                }
+            }
+        }
+        if self.has_table("events").await? {
+            let sequence = self.sequence_of("events").await?;
+            for (name, right) in sequence.iter().zip(Rights::Reader.on_sequence_of("events")) {
+                if !self.has_right("SELECT has_sequence_privilege($1, $2)", name, right).await? {
+                    missing.push(grant(right, &format!("SEQUENCE {name}"), &role));
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let problem = format!("the role {role} may not read all of the store's tables");
+        Err(Error::MissingGrant { problem, grant: missing.join("; ") })
+    }
+
+    async fn has_right(&mut self, sql: &'static str, name: &str, right: &str) -> Result<bool> {
+        let query = sqlx::query_scalar(sql).bind(name).bind(right);
+        query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))
+    }
+
+    async fn sequence_of(&mut self, table: &str) -> Result<Option<String>> {
+        let query = sqlx::query_scalar(SEQUENCE_OF).bind(self.tables.table(table));
+        query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))
+    }
+
+    /// The statements that give a role its rights.
+    pub(super) async fn grants(&mut self, role: &str, rights: Rights) -> Result<Vec<String>> {
+        let (schema, role) = (self.tables.schema.clone(), quoted(role));
+        if rights == Rights::Migrator {
+            return self.ownership(&role).await;
+        }
+        let mut statements = vec![grant("USAGE", &format!("SCHEMA {schema}"), &role)];
+        for (table, rights) in rights.on_tables() {
+            statements.push(grant(rights, &self.tables.table(table), &role));
+        }
+        for table in ["events", "streams"] {
+            let Some(rights) = rights.on_sequence_of(table) else { continue };
+            if let Some(sequence) = self.sequence_of(table).await? {
+                statements.push(grant(rights, &format!("SEQUENCE {sequence}"), &role));
+            }
+        }
+        Ok(statements)
+    }
+
+    /// A sequence goes with the table that owns it.
+    async fn ownership(&mut self, role: &str) -> Result<Vec<String>> {
+        let mut statements = vec![grant("USAGE, CREATE", &format!("SCHEMA {}", self.tables.schema), role)];
+        for (table, _) in TABLES {
+            if self.has_table(table).await? {
+                statements.push(format!("ALTER TABLE {} OWNER TO {role}", self.tables.table(table)));
+            }
+        }
+        Ok(statements)
+    }
+}

@@ -1,0 +1,65 @@
+//! What is in the schema: questions to its catalogue.
+
+use std::time::Instant;
+
+use event_sourcery::{Error, Result};
+use sqlx::PgConnection;
+
+use crate::failure::{During, Failure};
+use crate::options::PostgresOptions;
+use crate::tables::Tables;
+
+/// What is in the schema.
+pub(super) struct Schema<'c> {
+    pub(super) connection: &'c mut PgConnection,
+    pub(super) name: String,
+    pub(super) tables: Tables,
+    pub(super) place: String,
+    pub(super) since: Instant,
+}
+
+impl<'c> Schema<'c> {
+    pub(super) async fn of(
+        connection: &'c mut PgConnection,
+        options: &PostgresOptions,
+        place: String,
+    ) -> Result<Self> {
+        let since = Instant::now();
+        let (found, role): (Option<String>, String) =
+            sqlx::query_as("SELECT current_schema()::text, current_user::text")
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
+        let name = options.schema.clone().or(found).ok_or_else(|| Error::InvalidOption {
+            option: "schema",
+            problem: "the connection's search_path names no schema that exists: name one".to_owned(),
+        })?;
+        let tables = Tables::new(&name, &options.prefix, &role);
+        Ok(Self { connection, name, tables, place, since })
+    }
+
+    pub(super) fn failed(&self, error: sqlx::Error) -> Error {
+        Failure::from(error).into_error(During::NothingKept, self.since.elapsed())
+    }
+
+    pub(super) fn foreign(&self, problem: String) -> Error {
+        Error::ForeignLayout { place: self.place.clone(), problem }
+    }
+
+    pub(super) async fn exists(&mut self, sql: &'static str, about: &str) -> Result<bool> {
+        let found = sqlx::query_scalar(sql).bind(about).fetch_one(&mut *self.connection).await;
+        found.map_err(|error| self.failed(error))
+    }
+
+    pub(super) async fn has_table(&mut self, name: &str) -> Result<bool> {
+        let table = self.tables.table(name);
+        self.exists("SELECT to_regclass($1) IS NOT NULL", &table).await
+    }
+
+    pub(super) async fn columns(&mut self, name: &str) -> Result<Vec<String>> {
+        let sql = "SELECT attname::text FROM pg_attribute
+                   WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+        let query = sqlx::query_scalar(sql).bind(self.tables.table(name));
+        query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))
+    }
+}

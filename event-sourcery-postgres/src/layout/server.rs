@@ -1,0 +1,120 @@
+//! Servers and sequences on which the promises could not be kept.
+
+use event_sourcery::Result;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::schema::Schema;
+use crate::failure::During;
+use crate::numbering::{self, NumberingSql};
+use crate::settled;
+
+/// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there.
+const EVENT_IDS: &str = r"
+    SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text, format_type(a.atttypid, a.atttypmod),
+           pg_get_serial_sequence($1, 'id'),
+           a.attidentity <> '' OR EXISTS (
+               SELECT FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+               WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
+                 AND p.refclassid = 'pg_class'::regclass AND p.refobjid = q.seqrelid
+                 AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''.*''::regclass\)$')
+    FROM pg_sequence q
+    JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attname = 'id'
+    WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
+
+/// How events get their ids.
+struct EventIds {
+    cache: i64,
+    increment: i64,
+    cycles: bool,
+    sequence: String,
+    of_type: String,
+    /// The sequence's name with its schema, whatever the search path.
+    full_name: String,
+    is_drawn: bool,
+}
+
+impl EventIds {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            cache: row.try_get(0)?,
+            increment: row.try_get(1)?,
+            cycles: row.try_get(2)?,
+            sequence: row.try_get(3)?,
+            of_type: row.try_get(4)?,
+            full_name: row.try_get(5)?,
+            is_drawn: row.try_get(6)?,
+        })
+    }
+
+    fn problem(&self, events: &str) -> Option<String> {
+        let Self { cache, increment, cycles, sequence, of_type, is_drawn, .. } = self;
+        if of_type != "bigint" {
+            return Some(format!(
+                "{events}.id is {of_type}: ALTER TABLE {events} ALTER COLUMN id TYPE bigint"
+            ));
+        }
+        if !is_drawn {
+            return Some(format!(
+                "{events}.id is not drawn from the sequence {sequence}, which it owns: ALTER TABLE {events} ALTER COLUMN id \
+                 SET DEFAULT nextval('{sequence}')"
+            ));
+        }
+        if *cache == 1 && *increment > 0 && !cycles {
+            return None;
+        }
+        Some(format!(
+            "the sequence {sequence} has CACHE {cache}, INCREMENT {increment}{}, so that events could get positions below those \
+             that readers have passed: ALTER SEQUENCE {sequence} CACHE 1 INCREMENT 1 NO CYCLE",
+            if *cycles { ", CYCLE" } else { "" }
+        ))
+    }
+}
+
+impl Schema<'_> {
+    /// A server on which the promises could not be kept.
+    pub(super) async fn refuse_server(&mut self) -> Result<()> {
+        let sql = "SELECT pg_is_in_recovery(), getdatabaseencoding()::text";
+        let row =
+            sqlx::query(sql).fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let read = || -> Result<(bool, String), sqlx::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
+        let (on_standby, encoding) = read().map_err(|error| self.failed(error))?;
+        if on_standby {
+            return Err(settled::refused_on_standby());
+        }
+        if encoding != "UTF8" {
+            return Err(
+                self.foreign(format!("its encoding is {encoding}, in which not every text can be stored"))
+            );
+        }
+        Ok(())
+    }
+
+    /// Ids that are not drawn, one after the other, from the sequence that the table owns: an event could get a position below
+    /// one that readers have passed.
+    pub(super) async fn refuse_sequence(&mut self) -> Result<()> {
+        let events = self.tables.table("events");
+        let query = sqlx::query(EVENT_IDS).bind(&events);
+        let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let Some(row) = row else {
+            return Err(
+                self.foreign(format!("{events}.id has no sequence of its own to draw positions from"))
+            );
+        };
+        let ids = EventIds::read(&row).map_err(|error| self.failed(error))?;
+        if let Some(problem) = ids.problem(&events) {
+            return Err(self.foreign(problem));
+        }
+        self.tables.sequence = ids.full_name;
+        Ok(())
+    }
+
+    /// Numbers that were given before would be given again.
+    pub(super) async fn refuse_numbering(&mut self) -> Result<()> {
+        let sql = NumberingSql::new(&self.tables);
+        match numbering::went_back(self.connection, &sql).await {
+            Ok(went_back) => went_back.map_or(Ok(()), Err),
+            Err(failure) => Err(failure.into_error(During::NothingKept, self.since.elapsed())),
+        }
+    }
+}

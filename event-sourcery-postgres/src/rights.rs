@@ -1,0 +1,118 @@
+//! What a role has to be allowed: the one list behind the statements that grant it, and the errors that name what is missing.
+
+use event_sourcery::Error;
+
+use crate::failure::Failure;
+use crate::tables::Tables;
+
+/// What a role of the database is to do with a store; see [`PostgresOptions::grants`](crate::PostgresOptions::grants).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rights {
+    /// Loads streams, reads everything, follows from a position that it keeps itself, and looks at durable subscriptions.
+    /// Nothing is written but what readers find out about the settled position.
+    Reader,
+    /// Everything that a store can do but make and change its tables: appends, deletes, takes snapshots, runs durable
+    /// subscriptions and projectors.
+    Application,
+    /// Makes and changes the tables: it owns them. Open the store with it once for each new version of this library, and
+    /// with `migrate(false)` otherwise.
+    Migrator,
+}
+
+/// What readers and applications need on each table. A table that is missing here is a test that fails.
+const TABLES: [(&str, &str, &str); 16] = [
+    ("streams", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
+    ("events", "SELECT", "SELECT, INSERT, DELETE"),
+    ("snapshots", "SELECT", "SELECT, INSERT, DELETE"),
+    ("outbox_entries", "", "SELECT, UPDATE, DELETE"),
+    ("projector_cursors", "", "SELECT, DELETE"),
+    ("settled", "SELECT", "SELECT, UPDATE"),
+    ("evidence", "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE"),
+    ("subscription_segments", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
+    ("subscription_members", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
+    ("blocked_streams", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
+    ("projected_streams", "", "SELECT, INSERT, UPDATE, DELETE"),
+    ("event_blocks", "SELECT", "SELECT, INSERT"),
+    ("event_blocks_listed", "SELECT", "SELECT, UPDATE"),
+    ("aggregate_snapshots", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
+    ("outbox_of_deleted", "", "SELECT, INSERT, UPDATE, DELETE"),
+    ("layout", "SELECT", "SELECT"),
+];
+
+impl Rights {
+    /// What it needs on each table of the layout.
+    pub(crate) fn on_tables(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let is_there = |table: &str| crate::tables::NAMES.contains(&table);
+        let all = TABLES.into_iter().filter(move |(table, ..)| is_there(table));
+        let needed = all.map(move |(table, reader, application)| match self {
+            Self::Reader => (table, reader),
+            Self::Application => (table, application),
+            Self::Migrator => (table, "ALL"),
+        });
+        needed.filter(|(_, rights)| !rights.is_empty())
+    }
+
+    /// What it needs on the sequence that numbers this table's rows.
+    pub(crate) const fn on_sequence_of(self, table: &str) -> Option<&'static str> {
+        match (self, table.as_bytes()) {
+            (Self::Reader, b"events") => Some("SELECT"),
+            (Self::Application, b"events" | b"streams") => Some("USAGE, SELECT"),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a role, or another name, as SQL spells it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A statement that grants something.
+pub(crate) fn grant(rights: &str, on: &str, role: &str) -> String {
+    format!("GRANT {rights} ON {on} TO {role}")
+}
+
+/// Which rights are missing, once the server has refused something.
+#[derive(Debug)]
+pub(crate) struct MissingRights {
+    tables: Tables,
+}
+
+impl MissingRights {
+    pub(crate) fn new(tables: &Tables) -> Self {
+        Self { tables: tables.clone() }
+    }
+
+    /// The error for a right that this role lacks; `None` for other failures.
+    pub(crate) fn error(&self, failure: &Failure) -> Option<Error> {
+        if !failure.is_about_rights() {
+            return None;
+        }
+        let (problem, role) = (failure.message(), &self.tables.role);
+        let grant = if failure.is_about_row_security() {
+            format!("ALTER ROLE {role} BYPASSRLS, or a policy that lets it")
+        } else {
+            self.grant_for(&problem).unwrap_or_else(|| EVERYTHING.to_owned())
+        };
+        Some(Error::MissingGrant { problem, grant })
+    }
+
+    /// Only the message tells what was refused, in whatever language: the name is in there as it is.
+    fn grant_for(&self, problem: &str) -> Option<String> {
+        let Tables { prefix, role, .. } = &self.tables;
+        let is_about = |table: &str| {
+            let name = format!("{prefix}{table}");
+            problem.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+        };
+        if let Some((table, rights)) = Rights::Application.on_tables().find(|(table, _)| is_about(table)) {
+            return Some(grant(rights, &self.tables.table(table), role));
+        }
+        let table = ["events", "streams"].into_iter().find(|table| is_about(&format!("{table}_id_seq")))?;
+        let sequence = self.tables.table(&format!("{table}_id_seq"));
+        Some(grant(Rights::Application.on_sequence_of(table)?, &format!("SEQUENCE {sequence}"), role))
+    }
+}
+
+/// Where nobody knows which right it is.
+pub(crate) const EVERYTHING: &str = "what `PostgresOptions::grants` prints for the role";

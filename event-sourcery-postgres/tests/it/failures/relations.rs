@@ -1,0 +1,175 @@
+//! Tables of a kind for which the promises cannot hold: refused by name, and left as they are.
+
+use event_sourcery::{Error, StreamId};
+use event_sourcery_postgres::{PostgresBackend, Rights};
+use postgres_cluster::Cluster;
+
+use crate::scene::{Scene, event, open};
+
+const EVENTS: &str = "event_sourcery_events";
+
+async fn refused(scene: &Scene) -> Error {
+    let refused = PostgresBackend::connect(scene.database.url()).await.unwrap_err();
+    let unmigrated = PostgresBackend::options(scene.database.url()).migrate(false).open().await.unwrap_err();
+    assert_eq!(refused.to_string(), unmigrated.to_string());
+    refused
+}
+
+/// Each names the object, and what there is to do.
+#[tokio::test]
+async fn tables_that_are_no_ordinary_tables_are_refused_by_name() {
+    let as_another_relation = |relation: &str| {
+        format!(
+            "ALTER TABLE {EVENTS} RENAME TO kept; CREATE {relation};
+             SELECT setval('event_sourcery_events_id_seq', 1, false)"
+        )
+    };
+    for (change, says) in [
+        (as_another_relation(&format!("VIEW {EVENTS} AS SELECT * FROM kept")), "is a view"),
+        (as_another_relation(&format!("MATERIALIZED VIEW {EVENTS} AS SELECT * FROM kept")), "a materialised view"),
+        (
+            as_another_relation(&format!(
+                "TABLE {EVENTS} (LIKE kept INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY RANGE (id)"
+            )),
+            "a partitioned table",
+        ),
+        (
+            as_another_relation(&format!(
+                "FOREIGN DATA WRAPPER nothing; CREATE SERVER away FOREIGN DATA WRAPPER nothing;
+                 CREATE FOREIGN TABLE {EVENTS} (id bigint) SERVER away"
+            )),
+            "a foreign table",
+        ),
+        (format!("CREATE TABLE child () INHERITS ({EVENTS})"), "NO INHERIT"),
+        (
+            format!("CREATE TABLE parent (LIKE {EVENTS}); ALTER TABLE {EVENTS} INHERIT parent"),
+            "a part of parent",
+        ),
+        (
+            format!(
+                "CREATE TABLE whole (LIKE {EVENTS} INCLUDING DEFAULTS) PARTITION BY RANGE (id);
+                 ALTER TABLE whole ATTACH PARTITION {EVENTS} FOR VALUES FROM (1) TO (1000000)"
+            ),
+            "a part of whole",
+        ),
+        (format!("ALTER TABLE {EVENTS} SET UNLOGGED"), "SET LOGGED"),
+        ("ALTER TABLE event_sourcery_settled SET UNLOGGED".to_owned(), "event_sourcery_settled is unlogged"),
+        ("ALTER TABLE event_sourcery_subscription_segments SET UNLOGGED".to_owned(), "SET LOGGED"),
+        (format!("CREATE RULE loud AS ON INSERT TO {EVENTS} DO ALSO NOTHING"), "DROP RULE loud"),
+        (
+            format!(
+                "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id = NEW.id - 1; RETURN NEW; END';
+                 CREATE TRIGGER back BEFORE INSERT ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION f()"
+            ),
+            "a trigger back",
+        ),
+        (
+            format!("CREATE SEQUENCE other; ALTER TABLE {EVENTS} ALTER COLUMN id SET DEFAULT nextval('other')"),
+            "not drawn from the sequence event_sourcery_events_id_seq",
+        ),
+        (format!("ALTER TABLE {EVENTS} ALTER COLUMN id DROP DEFAULT"), "SET DEFAULT nextval"),
+        (
+            format!("ALTER TABLE {EVENTS} ALTER COLUMN id SET DEFAULT -nextval('event_sourcery_events_id_seq')"),
+            "not drawn from",
+        ),
+        (format!("ALTER TABLE {EVENTS} ALTER COLUMN id TYPE integer"), "TYPE bigint"),
+        ("DROP INDEX ix_event_sourcery_events_uuid".to_owned(), "unique index on (uuid)"),
+        (format!("ALTER TABLE {EVENTS} DROP CONSTRAINT event_sourcery_events_pkey"), "unique index on (id)"),
+    ] {
+        let scene = Scene::new().await;
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+        scene.database.psql(&format!("SET client_min_messages = error; {change}"));
+        let refused = refused(&scene).await;
+        let Error::ForeignLayout { problem, .. } = &refused else { panic!("{change}: {refused:?}") };
+        assert!(problem.contains(says) && problem.contains("event_sourcery_"), "{change}: {problem}");
+    }
+}
+
+/// What does not stand in the way.
+#[tokio::test]
+async fn tables_with_what_others_hang_on_them_are_taken() {
+    let scene = Scene::new().await;
+    scene.database.psql(&format!(
+        "CREATE TABLE told (position bigint);
+         CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO told VALUES (NEW.id); RETURN NULL; END';
+         CREATE TRIGGER tell AFTER INSERT ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION tell();
+         CREATE TRIGGER off BEFORE INSERT ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION tell();
+         ALTER TABLE {EVENTS} DISABLE TRIGGER off;
+         CREATE VIEW mine AS SELECT * FROM {EVENTS};
+         ALTER TABLE {EVENTS} ADD COLUMN mine text;
+         ALTER TABLE {EVENTS} ENABLE ROW LEVEL SECURITY"
+    ));
+    let store = open(&scene.database.url()).await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    assert_eq!(scene.number("SELECT count(*) FROM told").await, 1);
+}
+
+/// An identity is drawn from a sequence that the table owns, too.
+#[tokio::test]
+async fn ids_that_are_an_identity_are_taken() {
+    for kind in ["ALWAYS", "BY DEFAULT"] {
+        let scene = Scene::new().await;
+        scene.database.psql(&format!(
+            "ALTER TABLE {EVENTS} ALTER COLUMN id DROP DEFAULT; DROP SEQUENCE event_sourcery_events_id_seq;
+             ALTER TABLE {EVENTS} ALTER COLUMN id ADD GENERATED {kind} AS IDENTITY"
+        ));
+        let store = open(&scene.database.url()).await;
+        assert_eq!(store.append(&StreamId::random(), event()).await.unwrap().position.to_i64(), 1);
+    }
+}
+
+/// Seen by a role without any rights on the subscription; a subscription that is disabled can be enabled.
+#[tokio::test]
+async fn a_subscriber_of_logical_replication_is_refused_by_name() {
+    let scene = Scene::new().await;
+    let role = format!("app_{}", scene.database.name());
+    scene.run(&format!("CREATE ROLE {role} LOGIN")).await;
+    let owner = PostgresBackend::options(scene.database.url());
+    scene.run(&owner.grants(&role, Rights::Application).await.unwrap()).await;
+    let url = scene.database.url().replace("//postgres@", &format!("//{role}@"));
+    PostgresBackend::options(&url).migrate(false).open().await.unwrap();
+    scene
+        .run(
+            "CREATE SUBSCRIPTION blue_green CONNECTION 'dbname=nowhere' PUBLICATION all_tables
+             WITH (connect = false, slot_name = NONE, enabled = false, create_slot = false);
+             SET allow_system_table_mods = on;
+             INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
+             SELECT oid, 'event_sourcery_events'::regclass, 'r' FROM pg_subscription WHERE subname = 'blue_green'",
+        )
+        .await;
+    for url in [scene.database.url(), url] {
+        let refused = PostgresBackend::options(url).migrate(false).open().await.unwrap_err();
+        let Error::ForeignLayout { problem, .. } = &refused else { panic!("{refused:?}") };
+        assert!(problem.contains("DROP SUBSCRIPTION blue_green"), "{problem}");
+    }
+    scene.run("DROP SUBSCRIPTION blue_green").await;
+    open(&scene.database.url()).await;
+    scene.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+/// Change data capture and upgrades publish all tables; a table without a key could not be changed then.
+#[tokio::test]
+async fn tables_that_are_published_are_made_migrated_and_written_to() {
+    let keyless = "SELECT string_agg(relname, ', ') FROM pg_class c
+                   WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+                     AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND indisprimary)";
+    let cluster = Cluster::start(&[("wal_level", "logical")]);
+    let database = cluster.create_database();
+    database.psql("CREATE PUBLICATION before FOR ALL TABLES");
+    open(&database.url()).await;
+    assert_eq!(database.psql(keyless), "");
+    // As layout 3 left it.
+    database.psql(
+        "ALTER TABLE event_sourcery_layout DROP CONSTRAINT event_sourcery_layout_pkey;
+         DROP TABLE event_sourcery_outbox_of_deleted;
+         DROP PUBLICATION before; UPDATE event_sourcery_layout SET version = 3; CREATE PUBLICATION after FOR ALL TABLES",
+    );
+    let store = open(&database.url()).await;
+    assert_eq!(database.psql(keyless), "");
+    let stream = StreamId::random();
+    store.append(&stream, event()).await.unwrap();
+    store.append(&stream, event()).expected_version(1).await.unwrap();
+    store.position().await.unwrap();
+    store.delete_stream(&stream).await.unwrap();
+}
