@@ -48,7 +48,8 @@ impl Rights {
         let needed = all.map(move |(table, reader, application)| match self {
             Self::Reader => (table, reader),
             Self::Application => (table, application),
-            Self::Migrator => (table, "ALL"),
+            // It owns them.
+            Self::Migrator => (table, ""),
         });
         needed.filter(|(_, rights)| !rights.is_empty())
     }
@@ -116,3 +117,17 @@ impl MissingRights {
 
 /// Where nobody knows which right it is.
 pub(crate) const EVERYTHING: &str = "what `PostgresOptions::grants` prints for the role";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_of_the_layout_has_its_rights() {
+        for table in crate::tables::NAMES {
+            assert!(TABLES.iter().any(|(known, ..)| *known == table), "{table}");
+        }
+        let applications: Vec<_> = Rights::Application.on_tables().collect();
+        assert_eq!(applications.len(), crate::tables::NAMES.len(), "an application uses each of them");
+    }
+}

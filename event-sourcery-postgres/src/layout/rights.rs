@@ -9,6 +9,11 @@ use crate::rights::{Rights, grant, quoted};
 /// The name of the sequence that numbers the rows of a table, as SQL spells it.
 const SEQUENCE_OF: &str = "SELECT pg_get_serial_sequence($1, 'id')";
 
+/// Those of the tables $1, each with a right in $2, that are there and that this role has no such right on.
+const WITHOUT_RIGHTS: &str = "
+    SELECT n.name, n.wanted FROM unnest($1::text[], $2::text[]) AS n (name, wanted)
+    WHERE NOT coalesce(has_table_privilege(to_regclass(n.name), n.wanted), TRUE)";
+
 impl Schema<'_> {
     /// A role that may not even read: better told now than by the first reader. What is missing is told as one script.
     pub(super) async fn refuse_without_rights(&mut self) -> Result<()> {
@@ -22,27 +27,23 @@ impl Schema<'_> {
                 grant: grant("USAGE", &format!("SCHEMA {schema}"), &role),
             });
         }
-        let mut missing = Vec::new();
-        for (table, rights) in Rights::Reader.on_tables() {
+        let wanted = Rights::Reader.on_tables().flat_map(|(table, rights)| {
             let name = self.tables.table(table);
             // Of several, has_table_privilege asks whether there is any.
-            for right in rights.split(", ") {
-                if !self
-                    .has_right(
-                        "SELECT coalesce(has_table_privilege(to_regclass($1), $2), TRUE)",
-                        &name,
-                        right,
-                    )
-                    .await?
-                {
-                    missing.push(grant(right, &name, &role));
-                }
-            }
-        }
+            rights.split(", ").map(move |right| (name.clone(), right))
+        });
+        let (names, rights): (Vec<_>, Vec<_>) = wanted.unzip();
+        let query = sqlx::query_as(WITHOUT_RIGHTS).bind(names).bind(rights);
+        let lacking: Vec<(String, String)> =
+            query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let mut missing: Vec<_> = lacking.iter().map(|(name, right)| grant(right, name, &role)).collect();
         if self.has_table("events").await? {
             let sequence = self.sequence_of("events").await?;
             for (name, right) in sequence.iter().zip(Rights::Reader.on_sequence_of("events")) {
-                if !self.has_right("SELECT has_sequence_privilege($1, $2)", name, right).await? {
+                let query =
+                    sqlx::query_scalar("SELECT has_sequence_privilege($1, $2)").bind(name).bind(right);
+                let has_it = query.fetch_one(&mut *self.connection).await;
+                if !has_it.map_err(|error| self.failed(error))? {
                     missing.push(grant(right, &format!("SEQUENCE {name}"), &role));
                 }
             }
@@ -52,11 +53,6 @@ impl Schema<'_> {
         }
         let problem = format!("the role {role} may not read all of the store's tables");
         Err(Error::MissingGrant { problem, grant: missing.join("; ") })
-    }
-
-    async fn has_right(&mut self, sql: &'static str, name: &str, right: &str) -> Result<bool> {
-        let query = sqlx::query_scalar(sql).bind(name).bind(right);
-        query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))
     }
 
     async fn sequence_of(&mut self, table: &str) -> Result<Option<String>> {

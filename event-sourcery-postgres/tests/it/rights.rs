@@ -135,9 +135,14 @@ async fn row_level_security_that_applies_to_the_role_is_refused_and_can_be_lifte
 
     // Switched on while the store is open.
     role.scene.run(&format!("ALTER ROLE {} NOBYPASSRLS", role.name)).await;
+    role.scene.run("ALTER TABLE event_sourcery_events DISABLE ROW LEVEL SECURITY").await;
+    let store = role.open().await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    role.scene.run("ALTER TABLE event_sourcery_events ENABLE ROW LEVEL SECURITY").await;
     let refused = store.append(&StreamId::random(), event()).await.unwrap_err();
     let (problem, grant) = missing(&refused);
     assert!(problem.contains("row-level security") && grant.contains("BYPASSRLS"), "{refused}");
+    drop(store);
     role.drop().await;
 }
 

@@ -41,3 +41,43 @@ async fn a_sequence_at_its_end_says_what_to_do_and_goes_on_when_it_was_done() {
         assert_eq!(scene.events().await, 2);
     }
 }
+
+/// What no append of ours comes to, but an import may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_at_its_highest_version_refuses_another_event_and_writes_nothing() {
+    let scene = Scene::new().await;
+    let (full, nearly) = (StreamId::random(), StreamId::random());
+    for (stream, version) in [(&full, 2_147_483_647_i64), (&nearly, 2_147_483_646)] {
+        scene.store.append(stream, event()).await.unwrap();
+        scene
+            .run(&format!(
+                "UPDATE event_sourcery_events SET version = {version}
+                 WHERE id = (SELECT max(id) FROM event_sourcery_events);
+                 UPDATE event_sourcery_streams SET version = {version}
+                 WHERE id = (SELECT max(id) FROM event_sourcery_streams)"
+            ))
+            .await;
+    }
+    let mut joined = scene.begin().await;
+    let of_full = || scene.store.append(&full, event()).expected_version(2_147_483_647);
+    let refused = [
+        of_full().await.unwrap_err(),
+        scene.store.append(&nearly, [event(), event()]).expected_version(2_147_483_646).await.unwrap_err(),
+        of_full().and(&StreamId::random(), event()).await.unwrap_err(),
+        scene
+            .store
+            .within(&mut joined)
+            .append(&full, event())
+            .expected_version(2_147_483_647)
+            .await
+            .unwrap_err(),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Error::VersionsUsedUp { .. }), "{refused:?}");
+    }
+    joined.rollback().await.unwrap();
+    assert_eq!(scene.events().await, 2);
+    let last = scene.store.append(&nearly, event()).expected_version(2_147_483_646).await.unwrap();
+    assert_eq!(last.last_version, Some(2_147_483_647));
+    scene.store.save_snapshot(&nearly, 2_147_483_647, event()).await.unwrap();
+}
