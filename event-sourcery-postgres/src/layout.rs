@@ -1,12 +1,12 @@
 //! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
-use crate::connections::acquire;
+use crate::connections::Connections;
 use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
 use crate::settled;
@@ -84,9 +84,8 @@ const COLUMNS: [(&str, &[&str]); 14] = [
 ];
 
 /// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on.
-pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<Tables> {
-    let place = place(pool);
-    let mut connection = connect(pool, &place).await?;
+pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
     let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
     let pending = schema.plan().await?;
@@ -97,29 +96,16 @@ pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<
         schema.migrate().await?;
     }
     schema.refuse_sequence().await?;
-    Ok(schema.tables)
+    let tables = schema.tables;
+    connection.keep();
+    Ok(tables)
 }
 
 /// What [`prepare`] would run.
-pub(crate) async fn script(pool: &PgPool, options: &PostgresOptions) -> Result<String> {
-    let place = place(pool);
-    let mut connection = connect(pool, &place).await?;
+pub(crate) async fn script(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<String> {
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
     let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
-}
-
-async fn connect(pool: &PgPool, place: &str) -> Result<PoolConnection<Postgres>> {
-    acquire(pool).await.map_err(|error| match error {
-        Error::StoreNotFound { problem, .. } => Error::StoreNotFound { place: place.to_owned(), problem },
-        other => other,
-    })
-}
-
-/// Where the database is, for messages; no password.
-fn place(pool: &PgPool) -> String {
-    let options = pool.connect_options();
-    let database = options.get_database().unwrap_or_else(|| options.get_username());
-    format!("{}:{}/{database}", options.get_host(), options.get_port())
 }
 
 /// What is pending, short enough for a message.

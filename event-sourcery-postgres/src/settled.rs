@@ -103,7 +103,9 @@ impl Settled {
         let before = self.position.load(Ordering::Acquire);
         let (mut settled, mut visible, mut recorded) = (before, before, before);
         for _ in 0..LOOKS {
+            connection.enter().await.map_err(failed)?;
             let look = Look::from(&mut connection, sql, settled, evidence.drawn).await.map_err(failed)?;
+            connection.leave().await.map_err(failed)?;
             if look.on_standby {
                 return Err(on_standby());
             }
@@ -116,10 +118,16 @@ impl Settled {
         }
         let held_up = evidence.hole.is_some().then_some(settled);
         if let Some(held_for) = evidence.pace.worth_a_warning(held_up, Instant::now()) {
+            connection.enter().await.map_err(failed)?;
             let holders = evidence.holders(&mut connection, sql).await.unwrap_or_default();
+            connection.leave().await.map_err(failed)?;
             warn_of(settled, held_for, &holders);
         }
-        if settled <= recorded || record(&mut connection, sql, settled, settled > visible).await {
+        if settled <= recorded
+            || connection.enter().await.is_ok()
+                && record(&mut connection, sql, settled, settled > visible).await
+                && connection.leave().await.is_ok()
+        {
             connection.keep();
         } else {
             connection.give_back();
@@ -135,7 +143,8 @@ impl Settled {
         self.advance(connections, sql).await?;
         let evidence = self.evidence.lock().await;
         let (mut connection, since) = (connections.acquire().await?, Instant::now());
-        let holders = evidence.holders(&mut connection, sql).await;
+        let holders = connection.enter().await.and(evidence.holders(&mut connection, sql).await);
+        let holders = connection.leave().await.and(holders);
         connection.keep_after(
             holders.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed())),
         )

@@ -25,11 +25,22 @@ pub(crate) struct Tables {
     pub(crate) schema: String,
     /// What the tables' names begin with: a plain identifier.
     pub(crate) prefix: String,
+    /// Whether no statement may be prepared under a name.
+    pub(crate) unnamed: bool,
 }
 
 impl Tables {
     pub(crate) fn new(schema: &str, prefix: &str) -> Self {
-        Self { schema: format!("\"{}\"", schema.replace('"', "\"\"")), prefix: prefix.to_owned() }
+        Self {
+            schema: format!("\"{}\"", schema.replace('"', "\"\"")),
+            prefix: prefix.to_owned(),
+            unnamed: false,
+        }
+    }
+
+    /// Statements are not prepared under names: the next one may run on another server connection.
+    pub(crate) fn behind_pooler(self, unnamed: bool) -> Self {
+        Self { unnamed, ..self }
     }
 
     /// A table's full name.

@@ -18,6 +18,7 @@ mod directory;
 mod examples;
 mod failures;
 mod given_up;
+mod hang_ups;
 mod projecting;
 mod python;
 mod races;
