@@ -86,6 +86,7 @@ const COLUMNS: [(&str, &[&str]); 14] = [
 /// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on.
 pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
     let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
     let pending = schema.plan().await?;
@@ -97,13 +98,19 @@ pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOp
     }
     schema.refuse_sequence().await?;
     let tables = schema.tables;
+    entered(connection.leave().await)?;
     connection.keep();
     Ok(tables)
+}
+
+fn entered(result: Result<(), sqlx::Error>) -> Result<()> {
+    result.map_err(|error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO))
 }
 
 /// What [`prepare`] would run.
 pub(crate) async fn script(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<String> {
     let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
 }
@@ -121,6 +128,8 @@ struct Schema<'c> {
     tables: Tables,
     place: String,
     since: Instant,
+    /// Whether a transaction is open around all this: see [`Lease::enter`](crate::lease::Lease::enter).
+    is_entered: bool,
 }
 
 impl<'c> Schema<'c> {
@@ -130,6 +139,7 @@ impl<'c> Schema<'c> {
             Some(name) => name.clone(),
             None => {
                 let found: Option<String> = sqlx::query_scalar("SELECT current_schema()::text")
+                    .persistent(false)
                     .fetch_one(&mut *connection)
                     .await
                     .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
@@ -140,7 +150,7 @@ impl<'c> Schema<'c> {
             }
         };
         let tables = Tables::new(&name, &options.prefix);
-        Ok(Self { connection, name, tables, place, since })
+        Ok(Self { connection, name, tables, place, since, is_entered: options.transaction_pooler })
     }
 
     fn failed(&self, error: sqlx::Error) -> Error {
@@ -154,8 +164,11 @@ impl<'c> Schema<'c> {
     /// A server on which the promises could not be kept.
     async fn refuse_server(&mut self) -> Result<()> {
         let sql = "SELECT pg_is_in_recovery(), getdatabaseencoding()::text";
-        let row =
-            sqlx::query(sql).fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let row = sqlx::query(sql)
+            .persistent(false)
+            .fetch_one(&mut *self.connection)
+            .await
+            .map_err(|error| self.failed(error))?;
         let read = || -> Result<(bool, String), sqlx::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
         let (on_standby, encoding) = read().map_err(|error| self.failed(error))?;
         if on_standby {
@@ -175,7 +188,7 @@ impl<'c> Schema<'c> {
         let sql =
             "SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text FROM pg_sequence q
                    WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
-        let query = sqlx::query(sql).bind(self.tables.table("events"));
+        let query = sqlx::query(sql).persistent(false).bind(self.tables.table("events"));
         let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         let events = self.tables.table("events");
         let Some(row) = row else {
@@ -225,15 +238,23 @@ impl<'c> Schema<'c> {
             }
             failure => failure.into_error(During::NothingKept, since.elapsed()),
         };
+        if self.is_entered {
+            sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await.map_err(failed)?;
+        }
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
         let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;
         sqlx::raw_sql(MOMENT).execute(&mut *transaction).await.map_err(failed)?;
         sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
-        let mut inside = Schema { connection: &mut transaction, name, tables, place, since };
+        let mut inside =
+            Schema { connection: &mut transaction, name, tables, place, since, is_entered: false };
         for statement in inside.plan().await? {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *inside.connection).await.map_err(failed)?;
         }
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await.map_err(failed)?;
+        if self.is_entered {
+            sqlx::raw_sql("BEGIN").execute(&mut *self.connection).await.map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// The statements that turn what is there into what this version needs; none where nothing is to be done.
@@ -296,7 +317,8 @@ impl<'c> Schema<'c> {
     }
 
     async fn exists(&mut self, sql: &'static str, about: &str) -> Result<bool> {
-        let found = sqlx::query_scalar(sql).bind(about).fetch_one(&mut *self.connection).await;
+        let found =
+            sqlx::query_scalar(sql).persistent(false).bind(about).fetch_one(&mut *self.connection).await;
         found.map_err(|error| self.failed(error))
     }
 
@@ -308,7 +330,7 @@ impl<'c> Schema<'c> {
     async fn columns(&mut self, name: &str) -> Result<Vec<String>> {
         let sql = "SELECT attname::text FROM pg_attribute
                    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
-        let query = sqlx::query_scalar(sql).bind(self.tables.table(name));
+        let query = sqlx::query_scalar(sql).persistent(false).bind(self.tables.table(name));
         query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))
     }
 
@@ -340,7 +362,8 @@ impl<'c> Schema<'c> {
             return Ok(0);
         }
         let sql = format!("SELECT coalesce(max(version), 0) FROM {}", self.tables.table("layout"));
-        let found = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.connection).await;
+        let found =
+            sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *self.connection).await;
         found.map_err(|error| self.failed(error))
     }
 

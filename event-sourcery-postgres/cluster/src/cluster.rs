@@ -231,6 +231,6 @@ impl Drop for Cluster {
 }
 
 /// A port below the range that connections take theirs from: none of them gets it while the server is down.
-fn random_port() -> u16 {
+pub(crate) fn random_port() -> u16 {
     20_000 + (RandomState::new().hash_one(0) % 12_000) as u16
 }

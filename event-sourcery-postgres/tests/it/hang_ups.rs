@@ -114,6 +114,9 @@ async fn leaves_nothing_behind(scene: &Scene, store: &Store) {
     for polls in 1..=MOST_POLLS {
         for (name, call) in CALLS {
             hang_up_on(call(store, &StreamId::random()), polls).await;
+            // What was dropped goes back in a task.
+            let pool = store.backend().pool();
+            until(async || pool.num_idle() == pool.size() as usize).await;
             scene.has_no_transaction_open(&format!("{name}, polled {polls} times")).await;
             let after = StreamId::random();
             store.append(&after, event()).await.unwrap();

@@ -19,6 +19,7 @@ mod examples;
 mod failures;
 mod given_up;
 mod hang_ups;
+mod poolers;
 mod projecting;
 mod python;
 mod races;
