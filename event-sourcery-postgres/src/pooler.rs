@@ -13,6 +13,9 @@ use crate::connections::{Connections, answer_in_time};
 /// between two statements of ours.
 const LOOKS: usize = 3;
 
+/// Whatever the role allows to transactions that idle.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// Refuses what hands out server connections by the transaction, unless the store was told of it.
 ///
 /// While one client has a transaction open, another one's statement runs in the same server process as before: so it is with
@@ -46,7 +49,7 @@ pub(crate) fn shared(message: &str) -> String {
 
 async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let before = server_process(one).await?;
-    sqlx::raw_sql("BEGIN").execute(&mut *other).await?;
+    sqlx::raw_sql(BEGIN).execute(&mut *other).await?;
     let meanwhile = server_process(other).await?;
     let after = server_process(one).await?;
     sqlx::raw_sql("ROLLBACK").execute(&mut *other).await?;

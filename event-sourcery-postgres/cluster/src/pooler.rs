@@ -61,7 +61,12 @@ impl Pooler {
 
     /// The address of a database, through the pooler.
     pub fn url(&self, database: &Database) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{}", self.port, database.name())
+        self.url_of(database.name())
+    }
+
+    /// The address of a database by its name.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -91,7 +96,12 @@ impl Pooler {
         }
         let log = fs::File::create(self.file("log")).expect("a folder just created");
         let mut command = Command::new(program());
-        command.arg(self.file("settings")).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .arg(self.file("settings"))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         if let Some(user) = user {
             user.run(&mut command);
         }
@@ -125,5 +135,8 @@ impl Drop for Pooler {
 fn program() -> PathBuf {
     let folders = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&folders).chain(["/usr/sbin".into()]);
-    folders.map(|folder| folder.join("pgbouncer")).find(|program| program.exists()).unwrap_or("pgbouncer".into())
+    folders
+        .map(|folder| folder.join("pgbouncer"))
+        .find(|program| program.exists())
+        .unwrap_or("pgbouncer".into())
 }

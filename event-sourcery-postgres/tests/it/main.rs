@@ -25,6 +25,7 @@ mod python;
 mod races;
 mod rebuilding;
 mod round_trips;
+mod settings;
 mod settled;
 mod subscriptions;
 mod subscriptions_killed;

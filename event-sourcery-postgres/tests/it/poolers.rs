@@ -1,5 +1,7 @@
 //! Poolers between the store and the server: found out, named, and worked with.
 
+mod conformance;
+
 use std::time::Duration;
 
 use event_sourcery::{Error, EventStore, RawEvent, StreamId};
