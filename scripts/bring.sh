@@ -53,6 +53,20 @@ bring_postgres() {
     esac
 }
 
+# PgBouncer from Debian, which would start one. The tests start their own.
+bring_pgbouncer() {
+    [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null && return
+    local no_start=/usr/sbin/policy-rc.d installed=0 made=no
+    if [ "$(id -u)" -eq 0 ] && [ ! -e "$no_start" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$no_start"
+        chmod +x "$no_start"
+        made=yes
+    fi
+    bring_packages pgbouncer || installed=$?
+    [ "$made" = no ] || rm -f "$no_start"
+    return "$installed"
+}
+
 # The folder with the programs of PostgreSQL $1.
 postgres_bin() {
     case $1 in

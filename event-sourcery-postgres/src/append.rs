@@ -6,19 +6,19 @@
 //!
 //! What is waited for: of two appends to one stream, the second waits for the first, without a connection. A statement
 //! that takes long, because somebody holds the stream's row, no longer counts, and others have their turn. A batch passes
-//! over rows that are locked.
+//! over rows that are locked. Whoever has waited for his turn as long as a call waits for locks is told so.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{AppendOutcome, AppendRequest, Written};
 use event_sourcery::{Error, Result};
 use tokio::sync::oneshot;
 
-use crate::backend::Database;
+use crate::database::{Database, call};
 use crate::operations::{Operations, is_simple};
 
 /// How many statements are under way when there are more appends than [`FEW`].
@@ -64,6 +64,7 @@ struct State {
 struct Member {
     request: Arc<AppendRequest>,
     stream: u64,
+    since: Instant,
     answer: oneshot::Sender<Result<AppendOutcome>>,
 }
 
@@ -88,17 +89,24 @@ impl Appends {
 impl Database {
     /// Appends: at once, or together with others.
     pub(crate) async fn append(self: &Arc<Self>, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
+        let since = Instant::now();
         if !is_simple(&request) {
-            return self.append_alone(&request).await;
+            return self.append_alone(&request, since).await;
         }
         let stream = self.appends.stream(&request);
         if let Some(mut turn) = self.turn(stream) {
-            return turn.run(self.append_alone(&request)).await;
+            return turn.run(self.append_alone(&request, since)).await;
         }
-        let (answer, answered) = oneshot::channel();
-        self.appends.state().waiting.push_back(Member { request, stream, answer });
+        let (answer, mut answered) = oneshot::channel();
+        let member = Member { request: Arc::clone(&request), stream, since, answer };
+        self.appends.state().waiting.push_back(member);
         self.start_batches();
-        answered.await.unwrap_or(Err(Error::Closed))
+        let in_time = tokio::time::timeout(self.connections.lock_timeout, &mut answered).await;
+        if in_time.is_err() && self.appends.state().withdraw(&request) {
+            return Err(Error::Busy { waited: since.elapsed() });
+        }
+        let answer = if let Ok(answer) = in_time { answer } else { answered.await };
+        answer.unwrap_or(Err(Error::Closed))
     }
 
     /// The turn of a lone append, if it has it now.
@@ -113,10 +121,8 @@ impl Database {
         Some(Turn { database: Arc::clone(self), streams: vec![stream], members: 1 })
     }
 
-    async fn append_alone(&self, request: &AppendRequest) -> Result<AppendOutcome> {
-        let mut connection = self.acquire().await?;
-        let appended = Operations::alone(&mut connection, &self.sql).append(request).await;
-        connection.keep_after(appended)
+    async fn append_alone(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
+        call!(*self, since, operations => operations.append(request))
     }
 
     /// Starts batches of what waits, as many as there is room for.
@@ -154,7 +160,7 @@ impl Database {
         match <[Member; 1]>::try_from(rest) {
             Ok([last]) => {
                 self.start_batches();
-                let outcome = turn.run(self.append_alone(&last.request)).await;
+                let outcome = turn.run(self.append_alone(&last.request, last.since)).await;
                 let _ = last.answer.send(outcome);
             }
             Err(rest) => {
@@ -162,7 +168,7 @@ impl Database {
                 for member in rest {
                     let turn = Turn { database: Arc::clone(&self), streams: vec![member.stream], members: 0 };
                     self.connections.runtime.spawn(async move {
-                        let outcome = turn.database.append_alone(&member.request).await;
+                        let outcome = turn.database.append_alone(&member.request, member.since).await;
                         let _ = member.answer.send(outcome);
                     });
                 }
@@ -173,7 +179,7 @@ impl Database {
     /// What each of them wrote. Where all failed together, each will fail, or not, by itself.
     async fn append_batch(&self, requests: &[&AppendRequest]) -> Vec<Option<Written>> {
         let nothing = || vec![None; requests.len()];
-        let Ok(mut connection) = self.acquire().await else { return nothing() };
+        let Ok(mut connection) = self.connections.acquire().await else { return nothing() };
         match Operations::alone(&mut connection, &self.sql).append_batch(requests).await {
             Ok(written) => {
                 connection.keep();
@@ -196,6 +202,13 @@ impl State {
     /// Whether a statement may start, when so many more appends want to.
     fn has_room_for(&self, more: usize) -> bool {
         self.lanes < LANES || self.members + self.waiting.len() + more <= self.few
+    }
+
+    /// Takes an append back that still waits for its turn, behind others to its stream. Whether it did.
+    fn withdraw(&mut self, request: &Arc<AppendRequest>) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|member| !Arc::ptr_eq(&member.request, request));
+        self.waiting.len() < before
     }
 
     /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy. They

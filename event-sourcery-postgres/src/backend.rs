@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
@@ -12,27 +12,18 @@ use event_sourcery::backend::{
     SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 
-use crate::append::Appends;
-use crate::connections::{Connections, Lease, not_connected};
-use crate::failure::{During, Failure};
+use crate::database::{Database, call};
 use crate::holders::Holder;
 use crate::layout;
-use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
 use crate::rights::Rights;
-use crate::settled::Settled;
-use crate::sql::Sql;
 use crate::transaction::{self, OnConnection, PostgresTransaction};
-use crate::wakeups::Wakeups;
 
 /// How often a reader that waits looks for what it is not told of: commits of transactions that were not begun through the
 /// store, and those of other processes where a notification is lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// How often a page is read anew because the server runs anew each time.
-const RUNS: usize = 8;
 
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
@@ -81,15 +72,6 @@ impl fmt::Debug for PostgresBackend {
     }
 }
 
-/// What the clones of a backend share.
-pub(crate) struct Database {
-    pub(crate) connections: Arc<Connections>,
-    pub(crate) sql: Arc<Sql>,
-    pub(crate) appends: Appends,
-    settled: Settled,
-    wakeups: Arc<Wakeups>,
-}
-
 impl PostgresBackend {
     /// Opens the store in this database, with a pool of its own, creating the tables where they are missing, and adopting
     /// those of Event Sourcery for Python where it made them.
@@ -118,7 +100,7 @@ impl PostgresBackend {
     /// The pool, for the caller's own statements.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.database.connections.pool
+        self.database.connections.pool()
     }
 
     /// Begins a transaction that wakes waiting readers when it commits. Hand it to
@@ -173,102 +155,15 @@ impl PostgresBackend {
     }
 
     pub(crate) async fn with_options(options: PostgresOptions) -> Result<Self> {
-        options.check()?;
-        let pool = options.pool()?;
-        let tables = layout::prepare(&pool, &options).await?;
-        let (sql, appends) =
-            (Arc::new(Sql::new(&tables)), Appends::new(pool.options().get_max_connections()));
-        let connections = Connections::new(pool, options.has_own_pool());
-        let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), options.notifications);
-        let database = Database { connections, sql, appends, settled: Settled::default(), wakeups };
-        Ok(Self { database: Arc::new(database) })
+        Ok(Self { database: Arc::new(Database::open(&options).await?) })
     }
 
     pub(crate) async fn grants(options: &PostgresOptions, role: &str, rights: Rights) -> Result<String> {
-        options.check()?;
-        layout::grants(&options.pool()?, options, role, rights).await
+        layout::grants(&options.connections()?, options, role, rights).await
     }
 
     pub(crate) async fn migration(options: &PostgresOptions) -> Result<String> {
-        options.check()?;
-        layout::script(&options.pool()?, options).await
-    }
-}
-
-impl Database {
-    pub(crate) async fn acquire(&self) -> Result<Lease> {
-        self.connections.acquire().await
-    }
-
-    async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<Transaction<'static, Postgres>> {
-        let (pool, since) = (&self.connections.pool, Instant::now());
-        match pool.begin_with(statement).await {
-            Ok(transaction) => Ok(transaction),
-            Err(error) => Err(not_connected(pool, error, since).await),
-        }
-    }
-
-    async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
-        let mut connection = self.acquire().await?;
-        if takes_one_statement(request) {
-            let loaded = Operations::alone(&mut connection, &self.sql).load(request).await;
-            return connection.keep_after(loaded);
-        }
-        let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
-        let loaded = Operations::joined(&mut snapshot, &self.sql).load(request).await;
-        snapshot.rollback().await.map_err(failed)?;
-        connection.keep_after(loaded)
-    }
-
-    async fn advance(&self) -> Result<Position> {
-        self.settled.advance(&self.connections, &self.sql).await
-    }
-
-    async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
-        if let Some(up_to) = request.up_to {
-            return self.scan_up_to(request, up_to).await;
-        }
-        let known = self.settled.known();
-        let mut read = None;
-        if request.after < known {
-            let page = self.scan_up_to(request, known).await?;
-            if page.has_more {
-                return Ok(page);
-            }
-            read = Some(page);
-        }
-        // What is settled is read in a statement that begins after it was known to be.
-        let settled = self.advance().await?;
-        match read {
-            Some(page) if settled == known => Ok(page),
-            None if settled <= request.after => {
-                self.refuse_beyond_end(request.after)?;
-                Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false })
-            }
-            _ => self.scan_up_to(request, settled).await,
-        }
-    }
-
-    /// A page up to a position that is settled. Where the server runs anew since it was, that is found out first.
-    async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
-        for _ in 0..RUNS {
-            let run = self.settled.run();
-            let mut connection = self.acquire().await?;
-            let page = Operations::alone(&mut connection, &self.sql).scan(request, settled, &run).await;
-            if let Some(page) = connection.keep_after(page)? {
-                return Ok(page);
-            }
-            self.advance().await?;
-        }
-        Err(Error::Unavailable { source: "the server was replaced each time it was read".into() })
-    }
-
-    /// Refuses to wait for what comes after a position that was never given.
-    fn refuse_beyond_end(&self, position: Position) -> Result<()> {
-        let end = self.settled.end();
-        if position > end { Err(Error::BeyondEnd { position, end }) } else { Ok(()) }
+        layout::script(&options.connections()?, options).await
     }
 }
 
@@ -296,28 +191,19 @@ impl Backend for PostgresBackend {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        let mut connection = self.database.acquire().await?;
-        let deleted = Operations::alone(&mut connection, &self.database.sql).delete(&request).await;
-        connection.keep_after(deleted)
+        call!(self.database, operations => operations.delete(&request))
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        let mut connection = self.database.acquire().await?;
-        let saved = Operations::alone(&mut connection, &self.database.sql).save_snapshot(&request).await;
-        connection.keep_after(saved)
+        call!(self.database, operations => operations.save_snapshot(&request))
     }
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
-        let mut connection = self.database.acquire().await?;
-        let saved = Operations::alone(&mut connection, &self.database.sql).save_state(&request).await;
-        connection.keep_after(saved)
+        call!(self.database, operations => operations.save_state(&request))
     }
 
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        let mut connection = self.database.acquire().await?;
-        let forgotten =
-            Operations::alone(&mut connection, &self.database.sql).forget_projector(&request).await;
-        connection.keep_after(forgotten)
+        call!(self.database, operations => operations.forget_projector(&request))
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
@@ -347,9 +233,7 @@ impl Backend for PostgresBackend {
 #[async_trait]
 impl SubscriptionBackend for PostgresBackend {
     async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        let mut connection = self.database.acquire().await?;
-        let read = Operations::alone(&mut connection, &self.database.sql).subscription(&id).await;
-        connection.keep_after(read)
+        call!(self.database, operations => operations.subscription(&id))
     }
 
     async fn change_subscription(
@@ -357,30 +241,20 @@ impl SubscriptionBackend for PostgresBackend {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
-        let mut connection = self.database.acquire().await?;
-        let mut operations = Operations::alone(&mut connection, &self.database.sql);
-        let changed = operations.change_subscription(&id, &change).await;
-        connection.keep_after(changed)
+        call!(self.database, operations => operations.change_subscription(&id, &change))
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        let mut connection = self.database.acquire().await?;
-        let made = Operations::alone(&mut connection, &self.database.sql).progress(&request).await;
-        connection.keep_after(made)
+        call!(self.database, operations => operations.progress(&request))
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        let mut connection = self.database.acquire().await?;
-        let blocked = Operations::alone(&mut connection, &self.database.sql).blocked_streams(&request).await;
-        connection.keep_after(blocked)
+        call!(self.database, operations => operations.blocked_streams(&request))
     }
 
     async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
         let settled = self.database.advance().await?;
-        let mut connection = self.database.acquire().await?;
-        let operations = &mut Operations::alone(&mut connection, &self.database.sql);
-        let backlog = operations.backlog(after, settled, &filter).await;
-        connection.keep_after(backlog)
+        call!(self.database, operations => operations.backlog(after, settled, &filter))
     }
 }
 
@@ -390,13 +264,13 @@ impl JoinableBackend for PostgresBackend {
 
     type Connection = PgConnection;
 
-    /// Both statements go to the server together. Zero would mean for ever there.
+    /// On a connection that only handlers get. Both statements go to the server together. Zero would mean for ever there.
     async fn begin_handling(&self, idle: Duration) -> Result<Transaction<'static, Postgres>> {
         let idle = i32::try_from(idle.as_millis()).unwrap_or(i32::MAX).max(1);
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}"
         );
-        self.database.begin_with(AssertSqlSafe(begin)).await
+        self.database.begin_handling(AssertSqlSafe(begin)).await
     }
 
     async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {

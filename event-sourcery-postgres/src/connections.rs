@@ -1,224 +1,297 @@
-//! Connections: those of the pool, and a few that are kept back for a moment.
+//! The store's own connections: nobody else ever gets hold of one of them.
 //!
-//! sqlx tries every connection that goes back to the pool, in a task of its own, before anybody can have it again. That is
-//! a round trip and two changes of tasks a call, a third of a short call's time. So a connection of our own pool whose call
-//! went well is kept back for the next call, for a few milliseconds, unless somebody is waiting for one.
+//! Whoever hands out connections of a pool cannot know in what state they come back. sqlx 0.9.0 gives one back with a
+//! transaction open when `begin()` is dropped half-way, as web frameworks do for clients that hang up; an append on it would be
+//! acknowledged and never committed. So the store's calls run on connections of their own. They are opened as the caller's
+//! pool would open them, its `after_connect` included, and then set as our statements need it ([`Session`]). A call that
+//! was given up half-way closes its connection.
+//!
+//! Each call has its place among at most so many; a connection that is not in use is trusted for a second, then tried
+//! before it is used, and closed after a minute.
 
-use std::io::ErrorKind;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::failure::{During, Failure};
+use crate::lease::Lease;
+use crate::patience::{A_MOMENT, Patience};
+use crate::pools::{Pools, not_connected};
+use crate::session::Session;
 
-/// How long a connection is kept back.
-const KEPT_FOR: Duration = Duration::from_millis(5);
+/// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
+pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// How long it stays away from the pool at most: others wait there for their turn.
-const AWAY_FOR: Duration = Duration::from_millis(50);
+/// A connection that was idle for longer than this is closed.
+const IDLE_FOR: Duration = Duration::from_secs(60);
 
-/// How long it takes at most to find out whether the server can be reached.
+/// How often idle connections are looked at.
+const LOOKS_AROUND: Duration = Duration::from_secs(5);
+
+/// How long an idle connection has to answer.
 const A_TRY: Duration = Duration::from_millis(500);
 
-/// Where calls get their connections.
+/// How long a connection takes to be closed at most.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Where the store's calls get their connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    pub(crate) pool: PgPool,
-    /// Whether the pool is the store's own: a caller's is not kept from its other users.
-    own: bool,
+    pub(crate) pools: Pools,
+    pub(crate) session: Session,
+    /// How long a call waits for its place, and for a connection.
+    pub(crate) acquire_timeout: Duration,
+    /// How long a call waits for locks.
+    pub(crate) lock_timeout: Duration,
+    /// A connection is closed when it is older.
+    max_lifetime: Option<Duration>,
+    places: Arc<Semaphore>,
+    /// Half of the places are for those that wait for locks: see [`Patience`].
+    pub(crate) patient: Arc<Semaphore>,
     /// Where batches run too: their callers may be gone.
     pub(crate) runtime: Handle,
-    kept: Mutex<Kept>,
-    /// How many wait for the pool.
-    waiting: AtomicUsize,
+    idle: Mutex<Idle>,
+}
+
+/// What a store's connections are like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) session: Session,
+    pub(crate) max_connections: u32,
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) lock_timeout: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    connections: Vec<Idle>,
-    /// Whether a task is there to give them back.
+struct Idle {
+    connections: Vec<Waiting>,
+    /// Whether a task is there to let them go.
     watched: bool,
 }
 
-/// A connection that is kept back.
+/// A connection that waits for its next call.
 #[derive(Debug)]
-struct Idle {
-    connection: PoolConnection<Postgres>,
-    /// When it left the pool.
-    left: Instant,
+struct Waiting {
+    opened: Opened,
     since: Instant,
+    /// Whether its last call went well.
+    trusted: bool,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) connection: PgConnection,
+    at: Instant,
+    /// How long its statements wait for locks.
+    pub(crate) lock_timeout: Duration,
 }
 
 impl Connections {
-    pub(crate) fn new(pool: PgPool, own: bool) -> Arc<Self> {
-        let (kept, waiting) = (Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Self { pool, own, runtime: Handle::current(), kept, waiting })
+    pub(crate) fn new(pools: Pools, terms: Terms) -> Arc<Self> {
+        let Terms { session, max_connections, acquire_timeout, lock_timeout } = terms;
+        let places = usize::try_from(max_connections).unwrap_or(1);
+        Arc::new(Self {
+            max_lifetime: pools.callers().options().get_max_lifetime(),
+            pools,
+            session,
+            acquire_timeout,
+            lock_timeout,
+            places: Arc::new(Semaphore::new(places)),
+            patient: Arc::new(Semaphore::new((places / 2).max(1))),
+            runtime: Handle::current(),
+            idle: Mutex::default(),
+        })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The pool that callers get connections from. Closed, it closes the store.
+    pub(crate) const fn pool(&self) -> &PgPool {
+        self.pools.callers()
     }
 
-    /// A connection: the one that was kept back last, or one of the pool.
+    /// How connections are made.
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
+        self.pools.connect_options()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a call waits for locks, counted from when it began.
+    pub(crate) fn patience(self: &Arc<Self>, since: Instant) -> Patience<'_> {
+        Patience::new(self, since)
+    }
+
+    /// A connection whose statements wait for locks for a moment only.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease> {
-        let kept = self.kept().connections.pop();
-        let (connection, left) = match kept {
-            Some(Idle { connection, left, .. }) => (connection, left),
-            None => {
-                let _waiting = Waiting::new(&self.waiting);
-                (acquire(&self.pool).await?, Instant::now())
+        self.acquire_to_wait(self.moment()).await
+    }
+
+    fn moment(&self) -> Duration {
+        A_MOMENT.min(self.lock_timeout)
+    }
+
+    /// A connection whose statements wait so long for locks: the idle one that was used last, or a new one.
+    pub(crate) async fn acquire_to_wait(self: &Arc<Self>, lock_timeout: Duration) -> Result<Lease> {
+        let since = Instant::now();
+        let place = self.place(since).await?;
+        let opened = loop {
+            let Some(waiting) = self.take_idle(lock_timeout) else {
+                break self.open(since, lock_timeout).await?;
+            };
+            if let Some(opened) = waiting.tried().await {
+                break opened;
+            }
+            if since.elapsed() > self.acquire_timeout {
+                let away = std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer");
+                return Err(Error::Unavailable { source: away.into() });
             }
         };
-        Ok(Lease { connection: Some(connection), left, home: Arc::clone(self) })
+        let mut lease = Lease::new(opened, Arc::clone(self), place);
+        lease.wait_for_locks(lock_timeout).await?;
+        Ok(lease)
     }
 
-    fn keep(self: &Arc<Self>, connection: PoolConnection<Postgres>, left: Instant) {
-        if !self.own || self.waiting.load(Ordering::Acquire) > 0 || left.elapsed() > AWAY_FOR {
+    /// A place among those that have a connection.
+    async fn place(&self, since: Instant) -> Result<OwnedSemaphorePermit> {
+        if self.pool().is_closed() {
+            return Err(Error::Closed);
+        }
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let waiting = Arc::clone(&self.places).acquire_owned();
+        match timeout(self.acquire_timeout, waiting).await {
+            Ok(place) => place.map_err(|_| Error::Closed),
+            Err(_) => Err(Error::Busy { waited: since.elapsed() }),
+        }
+    }
+
+    /// The idle connection that was used last, of those that wait so long for locks already, if there are such.
+    fn take_idle(&self, lock_timeout: Duration) -> Option<Waiting> {
+        let mut idle = self.idle();
+        let alike = idle.connections.iter().rposition(|waiting| waiting.opened.lock_timeout == lock_timeout);
+        match alike {
+            Some(place) => Some(idle.connections.remove(place)),
+            None => idle.connections.pop(),
+        }
+    }
+
+    async fn open(&self, since: Instant, lock_timeout: Duration) -> Result<Opened> {
+        let mut connection = self.connect(since).await?;
+        self.set(&mut connection, lock_timeout).await?;
+        Ok(Opened { connection, at: Instant::now(), lock_timeout })
+    }
+
+    /// A connection as it comes, in which nothing is set.
+    pub(crate) async fn connect(&self, since: Instant) -> Result<PgConnection> {
+        let left = self.acquire_timeout.saturating_sub(since.elapsed());
+        let source = self.pools.source();
+        match timeout(left, source.acquire()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+            Ok(connection) => Ok(connection.detach()),
+            Err(error) => match not_connected(source, error, since).await {
+                Error::StoreNotFound { problem, .. } => {
+                    Err(Error::StoreNotFound { place: self.place_of_the_store(), problem })
+                }
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Where the database is, for messages; no password.
+    pub(crate) fn place_of_the_store(&self) -> String {
+        let options = self.connect_options();
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        format!("{}:{}/{database}", options.get_host(), options.get_port())
+    }
+
+    async fn set(&self, connection: &mut PgConnection, lock_timeout: Duration) -> Result<()> {
+        if self.session.behind_pooler {
+            return Ok(());
+        }
+        let settings = AssertSqlSafe(self.session.opening(lock_timeout));
+        answer_in_time(self.acquire_timeout, sqlx::raw_sql(settings).execute(connection)).await.map(drop)
+    }
+
+    /// Takes in a connection that was opened beside the others.
+    pub(crate) async fn adopt(self: &Arc<Self>, mut connection: PgConnection) -> Result<()> {
+        let lock_timeout = self.moment();
+        self.set(&mut connection, lock_timeout).await?;
+        self.keep(Opened { connection, at: Instant::now(), lock_timeout }, true);
+        Ok(())
+    }
+
+    /// Keeps a connection for the next call.
+    pub(crate) fn keep(self: &Arc<Self>, opened: Opened, trusted: bool) {
+        let is_old = self.max_lifetime.is_some_and(|lifetime| opened.at.elapsed() > lifetime);
+        if is_old || self.pool().is_closed() {
+            return self.close(opened.connection);
+        }
+        let mut idle = self.idle();
+        idle.connections.push(Waiting { opened, since: Instant::now(), trusted });
+        if !std::mem::replace(&mut idle.watched, true) {
+            self.runtime.spawn(let_go(Arc::downgrade(self), self.pool().clone()));
+        }
+    }
+
+    /// In a task, and not for ever: the server may not listen.
+    pub(crate) fn close(&self, connection: PgConnection) {
+        self.runtime.spawn(async move {
+            let _ = timeout(CLOSING, connection.close()).await;
+        });
+    }
+
+    /// Closes what was idle for so long. Whether anything is left.
+    fn close_idle(&self, idle_for: Duration) -> bool {
+        let mut idle = self.idle();
+        let old = idle.connections.extract_if(.., |waiting| waiting.since.elapsed() >= idle_for);
+        let old: Vec<_> = old.collect();
+        idle.watched = !idle.connections.is_empty();
+        let is_left = idle.watched;
+        drop(idle);
+        old.into_iter().for_each(|waiting| self.close(waiting.opened.connection));
+        is_left
+    }
+}
+
+/// Closes what stays idle, until nothing is left, and everything once the caller has closed the pool.
+async fn let_go(connections: Weak<Connections>, callers: PgPool) {
+    let mut closed = callers.close_event();
+    drop(callers);
+    loop {
+        let is_closed = timeout(LOOKS_AROUND, &mut closed).await.is_ok();
+        let Some(connections) = connections.upgrade() else { return };
+        if !connections.close_idle(if is_closed { Duration::ZERO } else { IDLE_FOR }) || is_closed {
             return;
         }
-        let mut kept = self.kept();
-        kept.connections.push(Idle { connection, left, since: Instant::now() });
-        if !std::mem::replace(&mut kept.watched, true) {
-            self.runtime.spawn(Arc::clone(self).give_back());
+    }
+}
+
+impl Waiting {
+    /// The connection, if it is still there.
+    async fn tried(self) -> Option<Opened> {
+        let Self { mut opened, since, trusted } = self;
+        if trusted && since.elapsed() <= TRUSTED_FOR {
+            return Some(opened);
         }
-    }
-
-    /// Gives back to the pool what nobody came for, until nothing is kept.
-    async fn give_back(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(KEPT_FOR).await;
-            let mut kept = self.kept();
-            let old = kept.connections.partition_point(|idle| idle.since.elapsed() >= KEPT_FOR);
-            let old: Vec<_> = kept.connections.drain(..old).collect();
-            kept.watched = !kept.connections.is_empty();
-            let watched = kept.watched;
-            drop(kept);
-            drop(old);
-            if !watched {
-                return;
-            }
-        }
+        matches!(timeout(A_TRY, opened.connection.ping()).await, Ok(Ok(()))).then_some(opened)
     }
 }
 
-impl Drop for Connections {
-    fn drop(&mut self) {
-        // The pool takes connections back in a task.
-        let _runtime = self.runtime.enter();
-        self.kept().connections.clear();
-    }
-}
-
-/// Counts a caller that waits for the pool, for as long as it does.
-struct Waiting<'c>(&'c AtomicUsize);
-
-impl<'c> Waiting<'c> {
-    fn new(count: &'c AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A connection in use, until the call is over. A call that is given up half-way may leave a transaction open: dropped, the
-/// connection is closed.
-pub(crate) struct Lease {
-    connection: Option<PoolConnection<Postgres>>,
-    /// When it left the pool.
-    left: Instant,
-    home: Arc<Connections>,
-}
-
-impl Lease {
-    /// The call is over, and the next one can have the connection.
-    pub(crate) fn keep(mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.home.keep(connection, self.left);
-        }
-    }
-
-    /// The call is over, and the pool is to try the connection.
-    pub(crate) fn give_back(mut self) {
-        drop(self.connection.take());
-    }
-
-    /// The call is over; whether it went well.
-    pub(crate) fn end(self, went_well: bool) {
-        if went_well { self.keep() } else { self.give_back() }
-    }
-
-    /// Where what outlives its caller runs.
-    pub(crate) fn runtime(&self) -> Handle {
-        self.home.runtime.clone()
-    }
-
-    /// The call is over, with this result.
-    pub(crate) fn keep_after<T>(self, result: Result<T>) -> Result<T> {
-        if result.is_ok() {
-            self.keep();
-        } else {
-            self.give_back();
-        }
-        result
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            connection.close_on_drop();
-        }
-    }
-}
-
-impl Deref for Lease {
-    type Target = PgConnection;
-
-    #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
-    fn deref(&self) -> &PgConnection {
-        self.connection.as_ref().expect("a lease has its connection")
-    }
-}
-
-impl DerefMut for Lease {
-    #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("a lease has its connection")
-    }
-}
-
-/// A connection of the pool.
-pub(crate) async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>> {
+/// The answer to what should be answered at once.
+pub(crate) async fn answer_in_time<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T> {
     let since = Instant::now();
-    match pool.acquire().await {
-        Ok(connection) => Ok(connection),
-        Err(error) => Err(not_connected(pool, error, since).await),
-    }
-}
-
-/// Why there is no connection. The pool says of a server that is away, too, that the time was up.
-pub(crate) async fn not_connected(pool: &PgPool, error: sqlx::Error, since: Instant) -> Error {
-    let mut failure = error;
-    if matches!(failure, sqlx::Error::PoolTimedOut) {
-        let options = pool.connect_options();
-        match tokio::time::timeout(A_TRY, PgConnection::connect_with(&options)).await {
-            Ok(Ok(connection)) => drop(connection.close().await),
-            Ok(Err(error)) => failure = error,
-            // A pool that is full has reached it: it is only slow.
-            Err(_) if pool.size() >= pool.options().get_max_connections() => {}
-            Err(_) => failure = std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into(),
-        }
-    }
-    Failure::from(failure).into_error(During::NothingKept, since.elapsed())
+    let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer").into());
+    let answer = timeout(patience, answer).await.unwrap_or_else(|_| late());
+    answer.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use event_sourcery::Error;
 
+use crate::pooler;
 use crate::rights;
 
 /// A failure of the database or of the way to it.
@@ -24,6 +25,26 @@ impl From<sqlx::Error> for Failure {
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
     Failure(error).into_error(During::NothingKept, Duration::ZERO)
+}
+
+/// What PgBouncer says, under a code that it uses for outages too, of what will not be there when it is asked again.
+const NO_SUCH: [&str; 4] =
+    ["no such user", "no such database", "auth failed", "password authentication failed"];
+
+/// Whether the error may have to do with the connection, so that it is to be tried before it is used again.
+pub(crate) const fn may_be_of_the_connection(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unavailable { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::Backend { .. }
+            | Error::InvalidOption { .. }
+    )
+}
+
+/// Whether TLS failed because the connection broke meanwhile. Whatever else it complains of, it will complain of again.
+fn is_about_the_way(problem: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(problem), |error| error.source()).any(|error| error.is::<std::io::Error>())
 }
 
 /// What was going on when a call failed: whether it may have taken effect all the same.
@@ -102,10 +123,8 @@ impl Failure {
     /// The connection is gone, or its server is about to be.
     fn is_lost_connection(&self) -> bool {
         match &self.0 {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::Tls(_) => true,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Tls(problem) => is_about_the_way(&**problem),
             _ => self.code().is_some_and(|code| {
                 code.starts_with("08")
                     || code.starts_with("57P")
@@ -114,8 +133,36 @@ impl Failure {
         }
     }
 
+    /// What a pooler says that was not told of, or that does not pass on what we need. Trying again does not help.
+    fn about_a_pooler(&self) -> Option<Error> {
+        let (code, message) = (self.code()?, self.message());
+        let refused = |option, problem| Some(Error::InvalidOption { option, problem });
+        match code.as_str() {
+            "26000" | "42P05" => refused("transaction_pooler", pooler::shared(&message)),
+            "08P01" if message.contains("statement pooling mode") => refused(
+                "url",
+                format!(
+                    "{message}: the pooler hands out connections by the statement; session or transaction mode is needed"
+                ),
+            ),
+            "08P01" if message.contains("startup parameter") => refused(
+                "url",
+                format!(
+                    "{message}: leave `options` out of the address, or let the pooler pass it (ignore_startup_parameters)"
+                ),
+            ),
+            "08P01" if NO_SUCH.iter().any(|words| message.contains(words)) => {
+                refused("url", format!("the pooler says: {message}"))
+            }
+            _ => None,
+        }
+    }
+
     /// The error for a call that took this long.
     pub(crate) fn into_error(self, during: During, took: Duration) -> Error {
+        if let Some(error) = self.about_a_pooler() {
+            return error;
+        }
         if self.is_lost_connection() {
             let source = self.0.into();
             return match during {

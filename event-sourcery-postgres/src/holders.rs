@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
+use crate::lease::Lease;
 use crate::rows::value;
 use crate::sql::Sql;
 
@@ -35,11 +35,11 @@ pub struct Holder {
 impl Holder {
     /// What is known of holders, by the names that the locks have for them.
     pub(crate) async fn find(
-        connection: &mut PgConnection,
+        connection: &mut Lease,
         sql: &Sql,
         names: &[String],
     ) -> Result<Vec<Self>, sqlx::Error> {
-        let rows = sql.settled.holders.query().bind(names).fetch_all(connection).await?;
+        let rows = connection.rows(sql.settled.holders.query().bind(names)).await?;
         rows.iter().map(Self::read).collect()
     }
 

@@ -7,12 +7,14 @@ mod rights;
 mod schema;
 mod server;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use event_sourcery::{Error, Result};
-use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
 
 use self::schema::Schema;
-use crate::connections::acquire;
+use crate::connections::Connections;
+use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
 use crate::rights::Rights;
 use crate::tables::Tables;
@@ -83,9 +85,9 @@ const COLUMNS: [(&str, &[&str]); 16] = [
 ];
 
 /// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on.
-pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<Tables> {
-    let place = place(pool);
-    let mut connection = connect(pool, &place).await?;
+pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
     schema.refuse_without_rights().await?;
@@ -99,26 +101,33 @@ pub(crate) async fn prepare(pool: &PgPool, options: &PostgresOptions) -> Result<
     schema.refuse_duplicates().await?;
     schema.refuse_sequence().await?;
     schema.refuse_numbering().await?;
-    Ok(schema.tables)
+    let tables = schema.tables;
+    entered(connection.leave().await)?;
+    connection.keep();
+    Ok(tables)
+}
+
+fn entered(result: Result<(), sqlx::Error>) -> Result<()> {
+    result.map_err(|error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO))
 }
 
 /// What [`prepare`] would run.
-pub(crate) async fn script(pool: &PgPool, options: &PostgresOptions) -> Result<String> {
-    let place = place(pool);
-    let mut connection = connect(pool, &place).await?;
+pub(crate) async fn script(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<String> {
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
 }
 
 /// What a role is to be granted.
 pub(crate) async fn grants(
-    pool: &PgPool,
+    connections: &Arc<Connections>,
     options: &PostgresOptions,
     role: &str,
     rights: Rights,
 ) -> Result<String> {
-    let place = place(pool);
-    let mut connection = connect(pool, &place).await?;
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     if !schema.has_table("events").await? {
         let problem = "there are no tables yet to grant rights on: make them first".to_owned();
@@ -126,20 +135,6 @@ pub(crate) async fn grants(
     }
     let statements = schema.grants(role, rights).await?;
     Ok(statements.iter().map(|statement| format!("{statement};\n")).collect())
-}
-
-async fn connect(pool: &PgPool, place: &str) -> Result<PoolConnection<Postgres>> {
-    acquire(pool).await.map_err(|error| match error {
-        Error::StoreNotFound { problem, .. } => Error::StoreNotFound { place: place.to_owned(), problem },
-        other => other,
-    })
-}
-
-/// Where the database is, for messages; no password.
-fn place(pool: &PgPool) -> String {
-    let options = pool.connect_options();
-    let database = options.get_database().unwrap_or_else(|| options.get_username());
-    format!("{}:{}/{database}", options.get_host(), options.get_port())
 }
 
 /// What is pending, short enough for a message.

@@ -124,7 +124,11 @@ async fn sequences(connection: &mut PgConnection, sql: &NumberingSql) -> Result<
         let (name, step, end): (String, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         // From the sequence itself: `pg_sequence_last_value` is NULL also where the next number is a low one.
         let last = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - $1 END FROM {name}");
-        let drawn = sqlx::query_scalar(AssertSqlSafe(last)).bind(step).fetch_one(&mut *connection).await?;
+        let drawn = sqlx::query_scalar(AssertSqlSafe(last))
+            .persistent(false)
+            .bind(step)
+            .fetch_one(&mut *connection)
+            .await?;
         sequences.push(Sequence { name, of, step, end, drawn });
     }
     Ok(sequences)

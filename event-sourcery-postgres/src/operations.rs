@@ -11,25 +11,24 @@ mod snapshot;
 mod storable;
 mod subscription;
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::StreamState;
 use event_sourcery::{Error, Result, StreamId, TenantId};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 pub(crate) use self::append::is_simple;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
 pub(crate) use self::scan::ScanSql;
 use crate::failure::{During, Failure};
+use crate::lease::Lease;
 use crate::rows::value;
+use crate::session::BEGIN;
 use crate::sql::{Sql, Statement};
-
-/// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
-const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 /// A connection with the statements to run on it.
 pub(crate) struct Operations<'c> {
@@ -38,19 +37,35 @@ pub(crate) struct Operations<'c> {
     /// Whether the caller's transaction is open on the connection. What has to be undone alone then runs under a
     /// savepoint; otherwise in a transaction of its own.
     joined: bool,
+    /// How a transaction of our own begins.
+    begin: Cow<'static, str>,
+    /// Whether a statement that stands alone needs a transaction around it: see [`Lease::is_behind_pooler`].
+    is_bracketed: bool,
+    /// Whether a transaction of our own is open.
+    is_open: bool,
     /// When the call began.
     since: Instant,
 }
 
 impl<'c> Operations<'c> {
     /// Calls of their own.
-    pub(crate) fn alone(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
-        Self { connection, sql, joined: false, since: Instant::now() }
+    pub(crate) fn alone(lease: &'c mut Lease, sql: &'c Sql) -> Self {
+        let (begin, is_bracketed) = (lease.begin_text(BEGIN), lease.is_behind_pooler());
+        Self {
+            connection: &mut *lease,
+            sql,
+            joined: false,
+            begin,
+            is_bracketed,
+            is_open: false,
+            since: Instant::now(),
+        }
     }
 
     /// Calls inside the caller's transaction.
     pub(crate) fn joined(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
-        Self { connection, sql, joined: true, since: Instant::now() }
+        let (begin, since) = (BEGIN.into(), Instant::now());
+        Self { connection, sql, joined: true, begin, is_bracketed: false, is_open: false, since }
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.
@@ -63,16 +78,38 @@ impl<'c> Operations<'c> {
     }
 
     async fn rows(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, Failure> {
-        Ok(query.fetch_all(&mut *self.connection).await?)
+        self.enter().await?;
+        let rows = query.fetch_all(&mut *self.connection).await;
+        self.leave(rows).await
     }
 
     async fn row(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, Failure> {
-        Ok(query.fetch_optional(&mut *self.connection).await?)
+        self.enter().await?;
+        let row = query.fetch_optional(&mut *self.connection).await;
+        self.leave(row).await
     }
 
     /// Runs a statement that changes rows, and tells how many.
     async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, Failure> {
-        Ok(query.execute(&mut *self.connection).await?.rows_affected())
+        self.enter().await?;
+        let done = query.execute(&mut *self.connection).await;
+        self.leave(done.map(|done| done.rows_affected())).await
+    }
+
+    /// Before a statement: begins a transaction around it, where it stands alone and needs one.
+    async fn enter(&mut self) -> Result<(), Failure> {
+        if self.is_bracketed && !self.is_open { self.run_begin().await } else { Ok(()) }
+    }
+
+    /// After a statement: ends the transaction around it.
+    async fn leave<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, Failure> {
+        if self.is_bracketed && !self.is_open {
+            let ended = self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+            if done.is_ok() {
+                ended?;
+            }
+        }
+        Ok(done?)
     }
 
     /// Begins what is kept or undone as one: a transaction, or a savepoint where the caller's is open.
@@ -80,11 +117,17 @@ impl<'c> Operations<'c> {
     /// In words of our own: where a savepoint of sqlx's is given up half-way, it takes the caller's whole transaction back
     /// and goes on without one.
     async fn begin(&mut self) -> Result<(), Failure> {
-        self.run(if self.joined { "SAVEPOINT event_sourcery" } else { BEGIN }).await
+        if self.joined {
+            return self.run("SAVEPOINT event_sourcery").await;
+        }
+        self.run_begin().await?;
+        self.is_open = true;
+        Ok(())
     }
 
     /// Ends what was begun: keeps what was done, or undoes it where nothing came of it.
     async fn end<T>(&mut self, result: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+        self.is_open = false;
         let end = match (&result, self.joined) {
             (Ok(Some(_)), true) => "RELEASE SAVEPOINT event_sourcery",
             (Ok(Some(_)), false) => "COMMIT",
@@ -97,6 +140,11 @@ impl<'c> Operations<'c> {
 
     async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
         sqlx::raw_sql(sql).execute(&mut *self.connection).await?;
+        Ok(())
+    }
+
+    async fn run_begin(&mut self) -> Result<(), Failure> {
+        sqlx::raw_sql(AssertSqlSafe(&*self.begin)).execute(&mut *self.connection).await?;
         Ok(())
     }
 

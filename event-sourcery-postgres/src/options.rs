@@ -1,5 +1,6 @@
 //! How a store is opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::{Error, Result};
@@ -7,10 +8,13 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::backend::PostgresBackend;
+use crate::connections::{Connections, TRUSTED_FOR, Terms};
+use crate::pools::{Pools, closing_open_transactions};
 use crate::rights::Rights;
+use crate::session::Session;
 
-/// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
-const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How many connections the calls of a store share, unless told otherwise.
+const MAX_CONNECTIONS: u32 = 10;
 
 /// How a store is opened. The defaults are those of [`PostgresBackend::connect`].
 ///
@@ -30,8 +34,11 @@ pub struct PostgresOptions {
     pub(crate) prefix: String,
     pub(crate) migrate: bool,
     pub(crate) notifications: bool,
-    max_connections: u32,
+    pub(crate) transaction_pooler: bool,
+    accept_lost_commits: bool,
+    max_connections: Option<u32>,
     acquire_timeout: Duration,
+    lock_timeout: Duration,
 }
 
 /// Where connections come from.
@@ -47,7 +54,8 @@ impl PostgresOptions {
         Self::from(Source::Url(url.into()))
     }
 
-    /// The default options for a pool of the caller's. The store uses it as it is: see
+    /// The default options for a pool of the caller's. Transactions that the store hands out begin on it; the store's own calls
+    /// run on connections of their own, which are opened as the pool opens its own, `after_connect` included. See
     /// [`pool_options`](Self::pool_options) for good settings.
     pub fn with_pool(pool: PgPool) -> Self {
         Self::from(Source::Pool(pool))
@@ -60,8 +68,11 @@ impl PostgresOptions {
             prefix: "event_sourcery_".to_owned(),
             migrate: true,
             notifications: true,
-            max_connections: 10,
+            transaction_pooler: false,
+            accept_lost_commits: false,
+            max_connections: None,
             acquire_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(5),
         }
     }
 
@@ -86,22 +97,56 @@ impl PostgresOptions {
 
     /// Whether processes wake each other by `NOTIFY`. On by default: a reader that waits is then told of other processes'
     /// commits within milliseconds, on one connection of its own beside the pool. Without, and where a notification is
-    /// lost, it looks every 100 ms. Switch it off behind a pooler in transaction mode, where nobody can listen.
+    /// lost, it looks every 100 ms. Off behind a [`transaction_pooler`](Self::transaction_pooler), where nobody can listen.
     ///
     /// An append's transaction never notifies. A process announces what it has committed afterwards, at most every 20 ms.
     pub fn notifications(self, notifications: bool) -> Self {
         Self { notifications, ..self }
     }
 
-    /// How many connections a pool of the store's own has at most, at least one. 10 by default.
+    /// How many connections the store's own calls share, at least one. 10 by default, or as many as a pool of the caller's may
+    /// have, if those are fewer. Nobody else gets hold of them; each is opened when it is needed, and closed after a minute
+    /// without use.
+    ///
+    /// In all, a store opens up to so many for its calls, as many again for handlers that run within transactions, as many
+    /// again for [`begin`](PostgresBackend::begin) and [`pool`](PostgresBackend::pool), and one to listen on while somebody
+    /// waits. A store with a pool of the caller's takes the third kind from that pool; one with an address takes the second and
+    /// the third from one pool. What is not used is not opened.
     pub fn max_connections(self, connections: u32) -> Self {
-        Self { max_connections: connections, ..self }
+        Self { max_connections: Some(connections), ..self }
     }
 
-    /// How long a call waits for a connection of a pool of the store's own, before it is [`Error::Busy`], or
-    /// [`Error::Unavailable`] where the server cannot be reached. 5 seconds by default.
+    /// How long a call waits for a connection, before it is [`Error::Busy`], or [`Error::Unavailable`] where the server cannot
+    /// be reached. 5 seconds by default. Where transactions begin on a pool of the caller's, its own time counts.
     pub fn acquire_timeout(self, timeout: Duration) -> Self {
         Self { acquire_timeout: timeout, ..self }
+    }
+
+    /// How long a call waits for what somebody else's transaction holds, such as a stream, before it is [`Error::Busy`], and
+    /// nothing was written. 5 seconds by default. Those that wait take up half of the store's connections at most.
+    ///
+    /// In a transaction of your own, its own `lock_timeout` counts.
+    pub fn lock_timeout(self, timeout: Duration) -> Self {
+        Self { lock_timeout: timeout, ..self }
+    }
+
+    /// Whether the address is that of a pooler that hands out server connections by the transaction, such as PgBouncer in
+    /// transaction mode. Off by default; such a pooler is then refused when the store is opened.
+    ///
+    /// With it, the store counts on nothing that outlives a transaction: every statement runs in one, which brings its
+    /// settings along; no statement is prepared under a name; nobody listens, so that other processes' commits are found by
+    /// looking every 100 ms. A call takes three round trips more. What you run in transactions of your own has to do
+    /// without names too: see [`persistent`](sqlx::query::Query::persistent).
+    pub fn transaction_pooler(self, transaction_pooler: bool) -> Self {
+        Self { transaction_pooler, ..self }
+    }
+
+    /// Whether to leave `synchronous_commit = off` as it is, where the server, the database or the role has set it. Then an
+    /// append is acknowledged before it is on disk, and the last ones are lost when the server crashes, even after
+    /// readers were handed them. Off by default: an append of the store's own, and a snapshot, a checkpoint or a deletion, waits
+    /// for the disk. In a transaction of your own, its own setting counts.
+    pub fn accept_lost_commits(self, accept: bool) -> Self {
+        Self { accept_lost_commits: accept, ..self }
     }
 
     /// Opens the store.
@@ -159,40 +204,58 @@ impl PostgresOptions {
         PostgresBackend::grants(self, role, rights).await
     }
 
-    /// Whether the pool is the store's own.
-    pub(crate) const fn has_own_pool(&self) -> bool {
-        matches!(self.source, Source::Url(_))
+    /// Where the store's connections come from. Nothing is connected yet.
+    pub(crate) fn connections(&self) -> Result<Arc<Connections>> {
+        self.check()?;
+        let (connections, acquire_timeout) = (self.connection_count(), self.acquire_timeout);
+        let pools = match &self.source {
+            Source::Pool(pool) => Pools::of_the_callers(pool.clone(), connections, acquire_timeout),
+            Source::Url(url) => Pools::of_the_stores(self.pool_for(url)?),
+        };
+        let session =
+            Session { behind_pooler: self.transaction_pooler, may_lose_commits: self.accept_lost_commits };
+        let terms =
+            Terms { session, max_connections: connections, acquire_timeout, lock_timeout: self.lock_timeout };
+        Ok(Connections::new(pools, terms))
     }
 
-    /// The pool: the caller's, or a new one, which has not connected yet.
-    pub(crate) fn pool(&self) -> Result<PgPool> {
-        let url = match &self.source {
-            Source::Pool(pool) => return Ok(pool.clone()),
-            Source::Url(url) => url,
+    /// How many connections the store's calls share.
+    pub(crate) fn connection_count(&self) -> u32 {
+        let most = match &self.source {
+            Source::Pool(pool) => MAX_CONNECTIONS.min(pool.options().get_max_connections()),
+            Source::Url(_) => MAX_CONNECTIONS,
         };
+        self.max_connections.unwrap_or(most)
+    }
+
+    fn pool_for(&self, url: &str) -> Result<PgPool> {
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             let problem = "it has to begin with postgres:// or postgresql://".to_owned();
             return Err(Error::InvalidOption { option: "url", problem });
         }
         let invalid = |error: sqlx::Error| Error::InvalidOption { option: "url", problem: error.to_string() };
         let connect: PgConnectOptions = url.parse().map_err(invalid)?;
-        let pool =
-            Self::pool_options().max_connections(self.max_connections).acquire_timeout(self.acquire_timeout);
-        Ok(pool.connect_lazy_with(connect))
+        // A parameter that poolers do not know, and that changes nothing for values in binary form.
+        let connect = connect.extra_float_digits(None);
+        let pool = Self::pool_options().max_connections(self.connection_count());
+        Ok(pool.acquire_timeout(self.acquire_timeout).connect_lazy_with(connect))
     }
 
-    /// The settings of a pool of the store's own, for a pool that you make: a connection is tried before it is used only
-    /// if it was idle for more than a second. sqlx would try it each time, which costs a round trip a call; without any
-    /// trial, the first calls after a restart of the server fail.
+    /// Good settings for a pool that you make. A connection is tried before it is used only if it was idle for more than a
+    /// second. sqlx would try it each time, which costs a round trip a call; without any trial, the first calls after a
+    /// restart of the server fail. And one that comes back with a transaction open is closed: sqlx 0.9.0 gives it back so
+    /// when `begin()` is dropped half-way, as happens to a request whose client hangs up, and whoever got it next would
+    /// write into a transaction that nobody commits. [`PostgresBackend::begin`] can be dropped anywhere.
     pub fn pool_options() -> PgPoolOptions {
-        PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, meta| {
+        let options = PgPoolOptions::new().test_before_acquire(false).before_acquire(|connection, meta| {
             Box::pin(async move {
                 if meta.idle_for > TRUSTED_FOR {
                     sqlx::Connection::ping(connection).await?;
                 }
                 Ok(true)
             })
-        })
+        });
+        closing_open_transactions(options)
     }
 
     /// Refuses what no store can be opened with.
@@ -212,7 +275,7 @@ impl PostgresOptions {
             let problem = format!("{schema:?} has to be 1 to 63 bytes long, without NUL");
             return Err(Error::InvalidOption { option: "schema", problem });
         }
-        if self.max_connections == 0 {
+        if self.max_connections == Some(0) {
             let problem = "there has to be at least one".to_owned();
             return Err(Error::InvalidOption { option: "max_connections", problem });
         }

@@ -7,13 +7,13 @@
 //! by row, so that a page of events in their order ends when it is full, and a block is read by its positions.
 
 use event_sourcery::backend::Filter;
+use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::operations::BLOCK;
 use crate::settled_sql::run;
-use crate::sql::event;
+use crate::sql::{Statement, event};
 use crate::tables::Tables;
 
 /// The first row of a page: in the place of a name, in which run of the server it was read. The other columns are those of
@@ -32,6 +32,7 @@ const COLUMNS: &str = concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.catego
 /// limit.
 #[derive(Debug)]
 pub(crate) struct Scans {
+    unnamed: bool,
     events: String,
     streams: String,
     read_in: String,
@@ -39,25 +40,35 @@ pub(crate) struct Scans {
 
 impl Scans {
     pub(crate) fn new(tables: &Tables) -> Self {
-        let read_in = tables.put_into(READ_IN);
-        Self { events: tables.table("events"), streams: tables.table("streams"), read_in }
+        Self {
+            unnamed: tables.unnamed,
+            events: tables.table("events"),
+            streams: tables.table("streams"),
+            read_in: tables.put_into(READ_IN),
+        }
     }
 
     /// Where it is read, and events by position, of certain blocks or of all.
-    pub(crate) fn page(&self, filter: &Filter, in_blocks: bool) -> String {
+    pub(crate) fn page(&self, filter: &Filter, in_blocks: bool) -> Statement {
         let (events, of_stream) = (self.events(filter, in_blocks), self.of_stream(filter));
         let read_in = &self.read_in;
-        format!("{read_in} UNION ALL (SELECT {COLUMNS} FROM {events} {of_stream} ORDER BY e.id LIMIT $9)")
+        Statement::made(
+            format!(
+                "{read_in} UNION ALL (SELECT {COLUMNS} FROM {events} {of_stream} ORDER BY e.id LIMIT $9)"
+            ),
+            self.unnamed,
+        )
     }
 
     /// How many events there are, and the time of the first.
-    pub(crate) fn backlog(&self, filter: &Filter, in_blocks: bool) -> String {
+    pub(crate) fn backlog(&self, filter: &Filter, in_blocks: bool) -> Statement {
         let (all, events) = (&self.events, self.events(filter, in_blocks));
         let of_stream = if conditions(filter).is_empty() { String::new() } else { self.of_stream(filter) };
-        format!(
+        let text = format!(
             "WITH waiting AS MATERIALIZED (SELECT count(*) AS events, min(e.id) AS first FROM {events} {of_stream})
              SELECT w.events, (SELECT e.created_at FROM {all} e WHERE e.id = w.first) FROM waiting w"
-        )
+        );
+        Statement::made(text, self.unnamed)
     }
 
     /// Events between the positions, of certain blocks or of all.
@@ -99,7 +110,7 @@ pub(crate) fn names(filter: &Filter) -> Option<Vec<&str>> {
 
 /// Binds $1 to $8.
 pub(crate) fn bind<'q>(
-    text: String,
+    statement: &Statement,
     above: i64,
     up_to: i64,
     filter: &'q Filter,
@@ -107,7 +118,8 @@ pub(crate) fn bind<'q>(
 ) -> Query<'q, Postgres, PgArguments> {
     let numbers: Option<Vec<i32>> =
         filter.segments.map(|segments| segments.numbers().map(i32::from).collect());
-    sqlx::query(AssertSqlSafe(text))
+    statement
+        .query()
         .bind(above)
         .bind(up_to)
         .bind(filter.tenant.as_ref().map(|tenant| tenant.as_str()))

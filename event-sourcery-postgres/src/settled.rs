@@ -28,7 +28,6 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Position, Result};
-use sqlx::PgConnection;
 use tokio::sync::Mutex;
 
 use self::evidence::Evidence;
@@ -39,6 +38,7 @@ use self::recording::Recording;
 use crate::connections::Connections;
 use crate::failure::{During, Failure};
 use crate::holders::{Holder, Pace};
+use crate::lease::Lease;
 use crate::sql::Sql;
 
 /// How often a caller looks on before it takes what is settled by then: others may be writing faster than it looks.
@@ -157,7 +157,7 @@ impl Settled {
 
 impl Tracker {
     /// Looks, until looking on does not help at once.
-    async fn look(&mut self, connection: &mut PgConnection, sql: &Sql, known: i64) -> Result<Found> {
+    async fn look(&mut self, connection: &mut Lease, sql: &Sql, known: i64) -> Result<Found> {
         let mut settled = self.history.look_from(known);
         let (mut looks, mut may_mark) = (LOOKS, true);
         loop {
@@ -185,7 +185,7 @@ impl Tracker {
     /// Whether the server runs anew since the last look: then nothing counts that was found before, and it is looked again.
     async fn begins_another_run(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Lease,
         sql: &Sql,
         look: &Look,
         known: i64,
@@ -197,8 +197,8 @@ impl Tracker {
             Verdict::Another => return Err(replaced()),
             Verdict::Depends(newest) => newest,
         };
-        let tells = sql.settled.tells.query_scalar().bind(newest).fetch_optional(connection).await;
-        let tells: Option<String> =
+        let tells = self.history.tells(connection, sql, newest).await;
+        let tells =
             tells.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
         if !self.history.begin_run(look, tells.as_deref()) {
             return Err(replaced());
@@ -208,7 +208,7 @@ impl Tracker {
     }
 
     /// Leaves evidence for others, and says what holds it up when that lasts.
-    async fn tell(&mut self, connection: &mut PgConnection, sql: &Sql, found: &Found) -> Result<()> {
+    async fn tell(&mut self, connection: &mut Lease, sql: &Sql, found: &Found) -> Result<()> {
         let Some(hole) = self.evidence.hole() else {
             self.pace.worth_a_warning(None, Instant::now());
             return Ok(());
@@ -218,7 +218,7 @@ impl Tracker {
             self.left = Some(Instant::now());
             let holders: Vec<_> = hole.holders.iter().map(String::as_str).collect();
             let query = sql.settled.leave.query().bind(hole.ceiling).bind(holders).bind(found.run.name());
-            if let Err(problem) = query.execute(&mut *connection).await {
+            if let Err(problem) = connection.run(query).await {
                 tracing::debug!(%problem, "no evidence was left for other processes");
             }
         }
@@ -249,8 +249,8 @@ impl Found {
 
 /// Marks the run of the server, so that what is seen in it can be evidence later on. A role that may only read leaves it to
 /// others.
-async fn mark(connection: &mut PgConnection, sql: &Sql) {
-    if let Err(problem) = sql.settled.mark.query().bind(PATIENCE).execute(connection).await {
+async fn mark(connection: &mut Lease, sql: &Sql) {
+    if let Err(problem) = connection.run(sql.settled.mark.query().bind(PATIENCE)).await {
         tracing::debug!(%problem, "this run of the server was not marked");
     }
 }

@@ -98,12 +98,13 @@ statements! {
         FROM (SELECT o.only_row FROM {evidence} o FOR NO KEY UPDATE SKIP LOCKED) o
         WHERE m.run::text = $3 AND ", mark_of_this_run!());
     /// Puts the settled position ($1) on record, unless somebody else does so at this moment. $2 is the commit's
-    /// synchronous_commit.
+    /// synchronous_commit; what is stronger than `on` stays.
     record: "
         WITH setting AS MATERIALIZED (
             SELECT set_config('synchronous_commit', $2::text, true)
+            WHERE $2 = 'off' OR current_setting('synchronous_commit') <> 'remote_apply'
         )
         UPDATE {settled} s SET position = $1
-        FROM setting, (SELECT o.only_row FROM {settled} o FOR NO KEY UPDATE SKIP LOCKED) o
+        FROM (SELECT o.only_row FROM {settled} o FOR NO KEY UPDATE SKIP LOCKED) o LEFT JOIN setting ON TRUE
         WHERE s.position < $1";
 }

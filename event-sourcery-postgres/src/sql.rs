@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::{Query, QueryScalar};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::append_sql::AppendSql;
@@ -17,26 +17,31 @@ use crate::settled_sql::SettledSql;
 use crate::subscription_sql::SubscriptionSql;
 use crate::tables::{Sequence, Tables};
 
-/// A statement of ours, prepared once per connection.
+/// A statement of ours, prepared once per connection, or each time where the connection's server changes.
 #[derive(Debug, Clone)]
-pub(crate) struct Statement(Arc<str>);
+pub(crate) struct Statement {
+    text: Arc<str>,
+    unnamed: bool,
+}
 
 impl Statement {
     pub(crate) fn new(tables: &Tables, sql: &str) -> Self {
-        Self(tables.put_into(sql).into())
+        Self::made(tables.put_into(sql), tables.unnamed)
+    }
+
+    /// With the tables' names in it already.
+    pub(crate) fn made(text: String, unnamed: bool) -> Self {
+        Self { text: text.into(), unnamed }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The statement with no value bound yet.
     pub(crate) fn query<'q>(&self) -> Query<'q, Postgres, PgArguments> {
-        sqlx::query(AssertSqlSafe(Arc::clone(&self.0)))
-    }
-
-    /// The same, for one value.
-    pub(crate) fn query_scalar<'q, T>(&self) -> QueryScalar<'q, Postgres, T, PgArguments>
-    where
-        (T,): for<'r> sqlx::FromRow<'r, PgRow>,
-    {
-        sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.0)))
+        sqlx::query(AssertSqlSafe(Arc::clone(&self.text))).persistent(!self.unnamed)
     }
 }
 

@@ -29,12 +29,11 @@ pub(crate) const NAMES: [&str; 16] = [
 pub(crate) struct Sequence {
     name: String,
     evidence: String,
-    role: String,
 }
 
 impl Sequence {
     pub(crate) fn new(tables: &Tables) -> Self {
-        Self { name: tables.sequence.clone(), evidence: tables.table("evidence"), role: tables.role.clone() }
+        Self { name: tables.sequence.clone(), evidence: tables.table("evidence") }
     }
 
     /// The sequence's full name, as PostgreSQL writes it.
@@ -42,13 +41,15 @@ impl Sequence {
         &self.name
     }
 
-    /// The error where nobody has marked this run of the server, and this role may not.
+    /// The error where nobody has marked this run of the server, and this connection may not write.
     pub(crate) fn no_mark(&self) -> Error {
-        Error::MissingGrant {
-            problem: "it may not leave evidence of what it reads, and nobody else has since the server was started, so that it \
-                      cannot tell whether transactions that are open will commit events below others"
-                .to_owned(),
-            grant: format!("GRANT SELECT, INSERT, UPDATE ON {} TO {}", self.evidence, self.role),
+        Error::ReadOnly {
+            problem: format!(
+                "it may not leave evidence of what it reads in {}, and nobody else has since the server was started, so that it cannot \
+                 tell whether transactions that are open will commit events below others: let it write there, or open the store \
+                 once from a process that may",
+                self.evidence
+            ),
         }
     }
 }
@@ -60,6 +61,8 @@ pub(crate) struct Tables {
     pub(crate) schema: String,
     /// What the tables' names begin with: a plain identifier.
     pub(crate) prefix: String,
+    /// Whether no statement may be prepared under a name.
+    pub(crate) unnamed: bool,
     /// The full name of the sequence that positions are drawn from, as PostgreSQL writes it; empty until it is known.
     pub(crate) sequence: String,
     /// The role that the store works as, quoted, as far as it is known: a pool may give its connections others.
@@ -71,9 +74,15 @@ impl Tables {
         Self {
             schema: quoted(schema),
             prefix: prefix.to_owned(),
+            unnamed: false,
             sequence: String::new(),
             role: quoted(role),
         }
+    }
+
+    /// Statements are not prepared under names: the next one may run on another server connection.
+    pub(crate) fn behind_pooler(self, unnamed: bool) -> Self {
+        Self { unnamed, ..self }
     }
 
     /// A table's full name.

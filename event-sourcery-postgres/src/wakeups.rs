@@ -96,7 +96,7 @@ impl Wakeups {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         if let Some(notifications) = &self.notifications {
             notifications.state().listener.get_or_insert_with(|| {
-                let options = notifications.connections.pool.connect_options();
+                let options = notifications.connections.connect_options();
                 let listener = Listener { wakeups: Arc::downgrade(self), options };
                 notifications.connections.runtime.spawn(listener.run()).abort_handle()
             });
@@ -168,7 +168,7 @@ impl Drop for Waiting<'_> {
 /// Listens for other processes' commits, until nobody wants to know.
 struct Listener {
     wakeups: Weak<Wakeups>,
-    options: Arc<PgConnectOptions>,
+    options: PgConnectOptions,
 }
 
 impl Listener {
@@ -195,7 +195,7 @@ impl Listener {
 
     async fn listen(&self, idle_since: &mut Instant) -> Result<(), sqlx::Error> {
         let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let own = own.connect_lazy_with((*self.options).clone());
+        let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(CHANNEL).await?;
         self.wake(None);

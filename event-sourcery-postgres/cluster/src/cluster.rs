@@ -68,6 +68,24 @@ impl Cluster {
         self.postmaster = None;
     }
 
+    /// SIGSTOP to the server and to every process it started: connections stay open, and nobody answers.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.postmaster.as_ref().expect("a server that runs").signal("STOP");
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.postmaster.as_ref().expect("a server that runs").signal("CONT");
+    }
+
     /// Stops the server in order: connections are closed, open transactions rolled back, all is written.
     ///
     /// # Panics
@@ -201,6 +219,8 @@ impl Drop for Cluster {
         if self.postmaster.is_none() && fs::exists(self.data().join("postmaster.pid")).unwrap_or(false) {
             let _ = self.launch();
         }
+        // A frozen one would not hear that it is to stop.
+        self.postmaster.iter().for_each(|postmaster| postmaster.signal("CONT"));
         if self.postmaster.is_some() && self.stop("immediate").is_err() {
             self.kill();
         }
@@ -208,6 +228,6 @@ impl Drop for Cluster {
 }
 
 /// A port below the range that connections take theirs from: none of them gets it while the server is down.
-fn random_port() -> u16 {
+pub(crate) fn random_port() -> u16 {
     20_000 + (RandomState::new().hash_one(0) % 12_000) as u16
 }

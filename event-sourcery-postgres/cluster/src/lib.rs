@@ -2,7 +2,7 @@
 //!
 //! `scripts/with-postgres COMMAND` starts one server for all the tests of a run. [`Server::shared`] is that server, and
 //! each test takes a [`Database`] of its own on it. A test that stops, kills or configures a server starts a
-//! [`Cluster`] of its own, with the same programs.
+//! [`Cluster`] of its own, with the same programs; a [`Pooler`] stands in front of a server.
 //!
 //! ```no_run
 //! use postgres_cluster::{Cluster, Server};
@@ -22,6 +22,7 @@ mod clock;
 mod cluster;
 mod copies;
 mod database;
+mod pooler;
 mod postmaster;
 mod programs;
 mod server;
@@ -30,4 +31,5 @@ mod unprivileged;
 pub use cluster::Cluster;
 pub use copies::{ARCHIVING, Backup};
 pub use database::Database;
+pub use pooler::{Pooler, Pooling};
 pub use server::Server;

@@ -68,14 +68,15 @@ impl Postmaster {
                 return;
             }
             assert!(Instant::now() < deadline, "still there after SIGKILL: processes {left:?}");
-            // By the shell, as the `kill` of its own is always there.
-            let _ = Command::new("sh")
-                .args(["-c", "kill -KILL \"$@\"", "sh"])
-                .args(left)
-                .stderr(Stdio::null())
-                .status();
+            send("KILL", &left);
             pause();
         }
+    }
+
+    /// A signal to the server and to all it started.
+    pub(crate) fn signal(&self, signal: &str) {
+        send(signal, &[self.process.id().to_string()]);
+        send(signal, &self.processes_in_data());
     }
 
     /// The processes whose working directory is the data folder. Without `/proc` they cannot be told; they end by
@@ -88,6 +89,12 @@ impl Postmaster {
             .filter_map(|process| process.file_name().into_string().ok())
             .collect()
     }
+}
+
+/// By the shell, as the `kill` of its own is always there.
+fn send(signal: &str, processes: &[String]) {
+    let kill = ["-c", "signal=$1; shift; kill -\"$signal\" \"$@\"", "sh", signal];
+    let _ = Command::new("sh").args(kill).args(processes).stderr(Stdio::null()).status();
 }
 
 /// Between two looks at a condition that is waited for.

@@ -33,6 +33,11 @@ impl Server {
         Self { base: format!("postgres://postgres@127.0.0.1:{port}/"), parameters: String::new(), programs }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        let port = self.base.trim_end_matches('/').rsplit_once(':').map(|(_, port)| port.parse());
+        port.and_then(Result::ok).unwrap_or(5432)
+    }
+
     /// The address of one of its databases.
     pub fn url(&self, database: &str) -> String {
         format!("{}{database}{}", self.base, self.parameters)

@@ -58,14 +58,22 @@ impl Schema<'_> {
             failure => failure.into_error(During::NothingKept, since.elapsed()),
         }
         };
+        if self.is_entered {
+            sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await.map_err(failed)?;
+        }
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
         let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;
         sqlx::raw_sql(MOMENT).execute(&mut *transaction).await.map_err(failed)?;
         sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
-        let mut inside = Schema { connection: &mut transaction, name, tables, place, since };
+        let mut inside =
+            Schema { connection: &mut transaction, name, tables, place, since, is_entered: false };
         for statement in inside.plan().await? {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *inside.connection).await.map_err(failed)?;
         }
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await.map_err(failed)?;
+        if self.is_entered {
+            sqlx::raw_sql("BEGIN").execute(&mut *self.connection).await.map_err(failed)?;
+        }
+        Ok(())
     }
 }

@@ -103,7 +103,8 @@ impl Schema<'_> {
             return Ok(0);
         }
         let sql = format!("SELECT coalesce(max(version), 0) FROM {}", self.tables.table("layout"));
-        let found = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *self.connection).await;
+        let found =
+            sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *self.connection).await;
         found.map_err(|error| self.failed(error))
     }
 

@@ -48,7 +48,7 @@ impl Schema<'_> {
     /// Tables that are no ordinary tables of this server alone.
     pub(super) async fn refuse_relations(&mut self) -> Result<()> {
         let names: Vec<_> = TABLES.iter().map(|(table, _)| self.tables.table(table)).collect();
-        let query = sqlx::query(RELATIONS).bind(&names);
+        let query = sqlx::query(RELATIONS).persistent(false).bind(&names);
         let rows = query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         for row in rows {
             let number: i64 = row.try_get(0).map_err(|error| self.failed(error))?;
@@ -69,7 +69,7 @@ impl Schema<'_> {
     pub(super) async fn refuse_duplicates(&mut self) -> Result<()> {
         for (table, columns) in UNIQUE {
             let name = self.tables.table(table);
-            let query = sqlx::query_scalar(IS_UNIQUE).bind(&name).bind(columns);
+            let query = sqlx::query_scalar(IS_UNIQUE).persistent(false).bind(&name).bind(columns);
             let is_unique = query.fetch_one(&mut *self.connection).await;
             if !is_unique.map_err(|error| self.failed(error))? {
                 let columns = columns.join(", ");

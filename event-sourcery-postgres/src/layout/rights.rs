@@ -33,15 +33,17 @@ impl Schema<'_> {
             rights.split(", ").map(move |right| (name.clone(), right))
         });
         let (names, rights): (Vec<_>, Vec<_>) = wanted.unzip();
-        let query = sqlx::query_as(WITHOUT_RIGHTS).bind(names).bind(rights);
+        let query = sqlx::query_as(WITHOUT_RIGHTS).persistent(false).bind(names).bind(rights);
         let lacking: Vec<(String, String)> =
             query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         let mut missing: Vec<_> = lacking.iter().map(|(name, right)| grant(right, name, &role)).collect();
         if self.has_table("events").await? {
             let sequence = self.sequence_of("events").await?;
             for (name, right) in sequence.iter().zip(Rights::Reader.on_sequence_of("events")) {
-                let query =
-                    sqlx::query_scalar("SELECT has_sequence_privilege($1, $2)").bind(name).bind(right);
+                let query = sqlx::query_scalar("SELECT has_sequence_privilege($1, $2)")
+                    .persistent(false)
+                    .bind(name)
+                    .bind(right);
                 let has_it = query.fetch_one(&mut *self.connection).await;
                 if !has_it.map_err(|error| self.failed(error))? {
                     missing.push(grant(right, &format!("SEQUENCE {name}"), &role));
@@ -56,7 +58,7 @@ impl Schema<'_> {
     }
 
     async fn sequence_of(&mut self, table: &str) -> Result<Option<String>> {
-        let query = sqlx::query_scalar(SEQUENCE_OF).bind(self.tables.table(table));
+        let query = sqlx::query_scalar(SEQUENCE_OF).persistent(false).bind(self.tables.table(table));
         query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Schema<'c> {
     pub(super) tables: Tables,
     pub(super) place: String,
     pub(super) since: Instant,
+    /// Whether a transaction is open around all this: see [`Lease::enter`](crate::lease::Lease::enter).
+    pub(super) is_entered: bool,
 }
 
 impl<'c> Schema<'c> {
@@ -27,6 +29,7 @@ impl<'c> Schema<'c> {
         let since = Instant::now();
         let (found, role): (Option<String>, String) =
             sqlx::query_as("SELECT current_schema()::text, current_user::text")
+                .persistent(false)
                 .fetch_one(&mut *connection)
                 .await
                 .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
@@ -34,8 +37,8 @@ impl<'c> Schema<'c> {
             option: "schema",
             problem: "the connection's search_path names no schema that exists: name one".to_owned(),
         })?;
-        let tables = Tables::new(&name, &options.prefix, &role);
-        Ok(Self { connection, name, tables, place, since })
+        let tables = Tables::new(&name, &options.prefix, &role).behind_pooler(options.transaction_pooler);
+        Ok(Self { connection, name, tables, place, since, is_entered: options.transaction_pooler })
     }
 
     pub(super) fn failed(&self, error: sqlx::Error) -> Error {
@@ -47,7 +50,8 @@ impl<'c> Schema<'c> {
     }
 
     pub(super) async fn exists(&mut self, sql: &'static str, about: &str) -> Result<bool> {
-        let found = sqlx::query_scalar(sql).bind(about).fetch_one(&mut *self.connection).await;
+        let found =
+            sqlx::query_scalar(sql).persistent(false).bind(about).fetch_one(&mut *self.connection).await;
         found.map_err(|error| self.failed(error))
     }
 
@@ -59,7 +63,7 @@ impl<'c> Schema<'c> {
     pub(super) async fn columns(&mut self, name: &str) -> Result<Vec<String>> {
         let sql = "SELECT attname::text FROM pg_attribute
                    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
-        let query = sqlx::query_scalar(sql).bind(self.tables.table(name));
+        let query = sqlx::query_scalar(sql).persistent(false).bind(self.tables.table(name));
         query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))
     }
 }

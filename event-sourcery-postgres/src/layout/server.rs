@@ -75,8 +75,11 @@ impl Schema<'_> {
     /// A server on which the promises could not be kept.
     pub(super) async fn refuse_server(&mut self) -> Result<()> {
         let sql = "SELECT pg_is_in_recovery(), getdatabaseencoding()::text";
-        let row =
-            sqlx::query(sql).fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let row = sqlx::query(sql)
+            .persistent(false)
+            .fetch_one(&mut *self.connection)
+            .await
+            .map_err(|error| self.failed(error))?;
         let read = || -> Result<(bool, String), sqlx::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
         let (on_standby, encoding) = read().map_err(|error| self.failed(error))?;
         if on_standby {
@@ -94,7 +97,7 @@ impl Schema<'_> {
     /// one that readers have passed.
     pub(super) async fn refuse_sequence(&mut self) -> Result<()> {
         let events = self.tables.table("events");
-        let query = sqlx::query(EVENT_IDS).bind(&events);
+        let query = sqlx::query(EVENT_IDS).persistent(false).bind(&events);
         let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         let Some(row) = row else {
             return Err(

@@ -122,11 +122,13 @@ impl Operations<'_> {
     async fn append_at_once(&mut self, request: &AppendRequest) -> Appended {
         let Some(part) = request.streams.first() else { return Ok(None) };
         if !self.joined {
-            return append_at_once(self.connection, self.sql, &request.tenant, part).await;
+            self.enter().await?;
+            let written = append_at_once(self.connection, self.sql, &request.tenant, part).await;
+            return self.leave(written).await;
         }
         self.begin().await?;
         let written = append_at_once(self.connection, self.sql, &request.tenant, part).await;
-        self.end(written).await
+        self.end(written.map_err(Failure::from)).await
     }
 
     /// Appends to any number of streams in one transaction, under locks: checks every expectation and requirement, and
@@ -303,7 +305,7 @@ async fn append_at_once(
     sql: &Sql,
     tenant: &TenantId,
     part: &StreamAppend,
-) -> Appended {
+) -> Result<Option<Written>, sqlx::Error> {
     let StreamAppend { stream, expectation, events } = part;
     let (one, several) = match expectation {
         Expectation::Version(0) => (&sql.append.create_one, &sql.append.create),

@@ -5,9 +5,9 @@ use std::pin::pin;
 use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
 use futures_util::TryStreamExt as _;
-use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 
 use super::Operations;
 use crate::rows::{EventReader, value};
@@ -89,32 +89,17 @@ impl Operations<'_> {
         Ok(self.load_whole(request, query).await?.unwrap_or_default())
     }
 
-    /// All that a statement finds; nothing where it starts at a snapshot that cannot be read. The order is made here: the rows mostly come in it, and a sort of ours costs nothing
-    /// then.
+    /// All that a statement finds; nothing where it starts at a snapshot that cannot be read. The order is made here: the rows
+    /// mostly come in it, and a sort of ours costs nothing then.
     async fn load_whole(
         &mut self,
         request: &LoadRequest,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Option<LoadedStream>> {
-        let (mut loaded, mut reader) = (LoadedStream::default(), EventReader::default());
-        {
-            let since = self.since;
-            let failed = |error: sqlx::Error| {
-                crate::failure::Failure::from(error)
-                    .into_error(crate::failure::During::NothingKept, since.elapsed())
-            };
-            let mut rows = pin!(query.fetch(&mut *self.connection));
-            while let Some(row) = rows.try_next().await.map_err(failed)? {
-                let event = reader.event(&row, &request.stream);
-                if !is_snapshot(&row) {
-                    loaded.events.push(event?);
-                } else if let Some(snapshot) = readable(event) {
-                    loaded.snapshot = Some(snapshot);
-                } else {
-                    return Ok(None);
-                }
-            }
-        }
+        self.enter().await.map_err(|failure| self.failed(failure))?;
+        let read = read_whole(self.connection, request, query).await;
+        let read = self.leave(read).await.map_err(|failure| self.failed(failure))?;
+        let Some(mut loaded) = read? else { return Ok(None) };
         loaded.events.sort_by_key(|event| (event.version, event.position));
         Ok(Some(loaded))
     }
@@ -231,6 +216,30 @@ impl Operations<'_> {
         };
         row.as_ref().map(read).transpose().map_err(|error: sqlx::Error| self.failed(error))
     }
+}
+
+/// All that a statement finds, in any order; nothing where it starts at a snapshot that cannot be read.
+async fn read_whole(
+    connection: &mut PgConnection,
+    request: &LoadRequest,
+    query: Query<'_, Postgres, PgArguments>,
+) -> Result<Result<Option<LoadedStream>>, sqlx::Error> {
+    let (mut loaded, mut reader) = (LoadedStream::default(), EventReader::default());
+    let mut rows = pin!(query.fetch(connection));
+    while let Some(row) = rows.try_next().await? {
+        let event = reader.event(&row, &request.stream);
+        if !is_snapshot(&row) {
+            match event {
+                Ok(event) => loaded.events.push(event),
+                Err(error) => return Ok(Err(error)),
+            }
+        } else if let Some(snapshot) = readable(event) {
+            loaded.snapshot = Some(snapshot);
+        } else {
+            return Ok(Ok(None));
+        }
+    }
+    Ok(Ok(Some(loaded)))
 }
 
 /// Whether a load is one statement, and so of one moment by itself.

@@ -96,7 +96,7 @@ impl Operations<'_> {
             let text = self.sql.scans.page(filter, stretch.blocks.is_some());
             let missing = one_more - stored_count(rows.len());
             let query =
-                scans::bind(text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
+                scans::bind(&text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
             let mut read = self.rows(query).await.map_err(|failure| self.failed(failure))?.into_iter();
             let run = read.next().and_then(|row| value::<String>(&row, 3).ok());
             if read_in.get_or_insert_with(|| run.clone()) != &run {
@@ -137,7 +137,7 @@ impl Operations<'_> {
         while after < up_to {
             let stretch = self.next_stretch(after, up_to, filter, MOST_BLOCKS).await?;
             let text = self.sql.scans.backlog(filter, stretch.blocks.is_some());
-            let query = scans::bind(text, after, stretch.up_to, filter, stretch.blocks.as_deref());
+            let query = scans::bind(&text, after, stretch.up_to, filter, stretch.blocks.as_deref());
             let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
             let Some(row) = row else { break };
             let events: i64 = value(&row, 0).map_err(|error| self.failed(error))?;

@@ -31,7 +31,7 @@ impl Operations<'_> {
         let values: Vec<_> =
             records.iter().flat_map(|record| [Jsonb(&record.data), Jsonb(&record.context)]).collect();
         self.begin().await.ok()?;
-        let query = sqlx::query("SELECT cardinality($1::jsonb[])").bind(values.as_slice());
+        let query = sqlx::query("SELECT cardinality($1::jsonb[])").persistent(false).bind(values.as_slice());
         let accepted = self.execute(query).await.map(Some);
         self.end(accepted).await.err().map(|failure| failure.message())
     }

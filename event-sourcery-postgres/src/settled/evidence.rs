@@ -5,10 +5,9 @@
 
 use std::collections::HashSet;
 
-use sqlx::PgConnection;
-
 use super::look::{LOOK_AT, Look};
 use crate::holders::Holder;
+use crate::lease::Lease;
 use crate::sql::Sql;
 
 /// What earlier looks have found.
@@ -71,7 +70,7 @@ impl Evidence {
     /// Who may still fill the hole, as far as they are still there.
     pub(super) async fn holders(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Lease,
         sql: &Sql,
     ) -> Result<Vec<Holder>, sqlx::Error> {
         let Some(hole) = &self.hole else { return Ok(Vec::new()) };

@@ -8,7 +8,11 @@
 //! Where the newest event is missing, it was lost, unless it was deleted just before: on the same timeline, with a sequence that
 //! did not go back, nothing was.
 
+use sqlx::Row as _;
+
 use super::look::{Look, Run};
+use crate::lease::Lease;
+use crate::sql::Sql;
 
 /// What was seen of the history.
 #[derive(Debug, Default)]
@@ -52,6 +56,17 @@ impl History {
             .first
             .filter(|first| self.anew_from.is_some_and(|from| look.from == from) && *first <= known);
         turned_up.map_or(Verdict::Same, |_| Verdict::Another)
+    }
+
+    /// What tells the event at this position from any other, if it is there.
+    pub(super) async fn tells(
+        &self,
+        connection: &mut Lease,
+        sql: &Sql,
+        position: i64,
+    ) -> Result<Option<String>, sqlx::Error> {
+        let rows = connection.rows(sql.settled.tells.query().bind(position)).await?;
+        rows.first().map(|row| row.try_get(0)).transpose()
     }
 
     /// Begins a new run, where the newest event that was seen tells this, or is not there. Whether it is the same history.

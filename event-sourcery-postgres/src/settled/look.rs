@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use event_sourcery::{Error, Result};
+use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
 
 use super::evidence::Hole;
 use crate::failure::{During, Failure};
+use crate::lease::Lease;
 use crate::numbering::repair;
 use crate::sql::Sql;
 
@@ -59,17 +60,13 @@ pub(super) struct Look {
 
 impl Look {
     /// Looks at what is above a position. `drawn` was drawn by then.
-    pub(super) async fn take(
-        connection: &mut PgConnection,
-        sql: &Sql,
-        from: i64,
-        drawn: i64,
-    ) -> Result<Self> {
+    pub(super) async fn take(connection: &mut Lease, sql: &Sql, from: i64, drawn: i64) -> Result<Self> {
         let since = Instant::now();
         let failed = |error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
         let query = sql.settled.look.query().bind(from).bind(LOOK_AT).bind(drawn);
-        let row = match query.fetch_one(&mut *connection).await {
-            Ok(row) => row,
+        let row = match connection.rows(query).await.map(|rows| rows.into_iter().next()) {
+            Ok(Some(row)) => row,
+            Ok(None) => return Err(failed(sqlx::Error::RowNotFound)),
             Err(error) => return Err(on_standby(connection).await.unwrap_or_else(|| failed(error))),
         };
         if row.try_get(9).map_err(failed)? {
@@ -124,9 +121,10 @@ impl Look {
 
 /// The error for a server that only follows another one, if this is one. A look fails there: tables that are not logged are
 /// not to be read on it.
-async fn on_standby(connection: &mut PgConnection) -> Option<Error> {
-    let follows = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
-    follows.is_ok_and(|follows| follows).then(refused_on_standby)
+async fn on_standby(connection: &mut Lease) -> Option<Error> {
+    let follows = connection.rows(sqlx::query("SELECT pg_is_in_recovery()").persistent(false)).await.ok()?;
+    let follows = follows.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
+    follows.then(refused_on_standby)
 }
 
 /// The error for a server that only follows another one.

@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Found;
-use crate::connections::Lease;
+use crate::lease::Lease;
 use crate::sql::Sql;
 
 /// How long a caller waits until what is settled above all events is on record. The commit may wait for a standby that is
@@ -65,18 +64,13 @@ impl Recording {
 }
 
 /// Whether it was put on record, unless that failed. Where somebody else writes the record, it is not.
-async fn record(
-    connection: &mut PgConnection,
-    sql: &Sql,
-    settled: i64,
-    synchronous_commit: &str,
-) -> Option<bool> {
+async fn record(connection: &mut Lease, sql: &Sql, settled: i64, synchronous_commit: &str) -> Option<bool> {
     let query = sql.settled.record.query().bind(settled).bind(synchronous_commit);
-    let recorded = query.execute(connection).await;
+    let recorded = connection.run(query).await;
     recorded
         .inspect_err(
             |problem| tracing::debug!(settled, %problem, "the settled position was not put on record"),
         )
-        .map(|recorded| recorded.rows_affected() > 0)
+        .map(|recorded| recorded > 0)
         .ok()
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use event_sourcery::{EventStore, RawEvent, StreamId};
 use event_sourcery_postgres::PostgresBackend;
-use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
+use event_sourcery_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool, Postgres, Transaction};
 use postgres_cluster::{Database, Server};
 
@@ -13,6 +13,9 @@ pub(crate) type Tx = Transaction<'static, Postgres>;
 
 /// What is waited for comes within this, or never.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a test's own connections call themselves.
+const OWN: &str = "the test";
 
 pub(crate) struct Scene {
     pub(crate) store: Store,
@@ -67,6 +70,15 @@ impl Scene {
         self.number("SELECT count(*) FROM event_sourcery_events").await
     }
 
+    /// Returns once no connection is left but the test's own.
+    pub(crate) async fn is_left_by_stores(&self) {
+        let others = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name <> '{OWN}'",
+            self.database.name()
+        );
+        until(async || Server::shared().psql("postgres", &others) == "0").await;
+    }
+
     /// Returns once so many connections to the database wait for somebody's lock.
     pub(crate) async fn until_waiting(&self, connections: i64) {
         let waiting = "SELECT count(*) FROM pg_stat_activity
@@ -77,7 +89,8 @@ impl Scene {
 
 pub(crate) fn pool(url: &str) -> PgPool {
     let options = PgPoolOptions::new().max_connections(80).test_before_acquire(false);
-    options.connect_lazy(url).unwrap()
+    let connect: PgConnectOptions = url.parse().unwrap();
+    options.connect_lazy_with(connect.application_name(OWN))
 }
 
 pub(crate) async fn open(url: &str) -> Store {

@@ -47,7 +47,7 @@ impl Scene {
 
     async fn page(&mut self, after: i64, up_to: i64, filter: &Filter, limit: usize) -> Vec<StoredRecord> {
         let (after, up_to) = (Position::from_i64(after), Position::from_i64(up_to));
-        let mut operations = Operations::alone(&mut self.connection, &self.sql);
+        let mut operations = Operations::joined(&mut self.connection, &self.sql);
         let rows = operations.page(after, up_to, filter, limit, Duration::MAX).await.unwrap().rows;
         let mut reader = EventReader::default();
         rows.iter().map(|row| reader.record(row).unwrap()).collect()
@@ -157,7 +157,7 @@ async fn no_page_looks_at_more_than_it_has_to() {
             for mode in ["force_generic_plan", "force_custom_plan"] {
                 for text in &along {
                     let near = "90000, 92000, 'acme', 'orders', '{Rare}', 7, '{2,5}', NULL, 257";
-                    let plan = scene.plan(text, mode, near).await;
+                    let plan = scene.plan(text.text(), mode, near).await;
                     let of_events = plan.replace("Seq Scan on event_sourcery_evidence", "");
                     assert!(
                         !of_events.contains("Seq Scan"),
@@ -166,7 +166,7 @@ async fn no_page_looks_at_more_than_it_has_to() {
                 }
                 for text in &in_blocks {
                     let far = "2000, 100000, 'acme', 'orders', '{Rare}', 7, '{2,5}', '{9,19,29,39}', 257";
-                    let plan = scene.plan(text, mode, far).await;
+                    let plan = scene.plan(text.text(), mode, far).await;
                     let by_positions = "Index Cond: ((id > GREATEST(";
                     assert!(
                         plan.contains(by_positions) && !plan.contains("Seq Scan on event_sourcery_events"),
@@ -176,7 +176,7 @@ async fn no_page_looks_at_more_than_it_has_to() {
             }
             let all = "0, 100000, 'acme', 'orders', NULL, 7, '{2,5}', NULL, 257";
             if analyzed {
-                let plan = scene.plan(&along[0], "force_custom_plan", all).await;
+                let plan = scene.plan(along[0].text(), "force_custom_plan", all).await;
                 assert!(!plan.contains("Sort"), "{filter:?}:\n{plan}");
             }
         }
@@ -209,7 +209,7 @@ async fn a_page_that_takes_long_is_cut_off_and_the_next_one_goes_on() {
         for patience in [Duration::ZERO, Duration::from_millis(2), Duration::MAX] {
             let (mut after, mut pages, mut read) = (0, 0, 0);
             while after < END {
-                let mut operations = Operations::alone(&mut scene.connection, &scene.sql);
+                let mut operations = Operations::joined(&mut scene.connection, &scene.sql);
                 let (above, up_to) = (Position::from_i64(after), Position::from_i64(END));
                 let page = operations.page(above, up_to, &filter, 5_000, patience).await.unwrap();
                 assert!(page.up_to > after && page.up_to <= END, "{after} {}", page.up_to);

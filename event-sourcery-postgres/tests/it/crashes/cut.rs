@@ -26,6 +26,8 @@ impl Cut {
         let port = url.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
         let proxy = Proxy::to(port, lost).await;
         let options = PostgresBackend::options(proxy.url(scene.database.name())).max_connections(connections);
+        // Announcements of commits would count too.
+        let options = options.notifications(false);
         let store = EventStore::new(options.open().await.unwrap());
         Self { scene, proxy, store }
     }

@@ -19,6 +19,8 @@ const KILLS: &str = "EVENT_SOURCERY_KILLS";
 const KILLS_A_DATABASE: u64 = 10;
 /// Tells answers from what the test harness prints.
 const MARK: &str = "acknowledged: ";
+/// What a worker's connections call themselves.
+const WORKER: &str = "worker";
 const TASKS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +36,8 @@ async fn a_killed_client_has_lost_nothing_acknowledged_and_left_nothing_half() {
         scene.run(OWN_TABLE).await;
         let mut known = Vec::new();
         for _ in 0..kills.min(KILLS_A_DATABASE) {
-            let mut worker = Worker::start(test, &scene.database.url());
+            let url = format!("{}?application_name={WORKER}", scene.database.url());
+            let mut worker = Worker::start(test, &url);
             worker.is_answered();
             worker.listen_for(Duration::from_micros(fastrand::u64(..60_000)));
             known.extend(worker.kill());
@@ -50,10 +53,8 @@ async fn a_killed_client_has_lost_nothing_acknowledged_and_left_nothing_half() {
 
 /// The server ends what it is at, and may commit it, before it finds out that nobody listens.
 async fn until_its_connections_are_closed(scene: &Scene) {
-    let (ours, store) = (scene.pool.size(), scene.store.backend().pool().size());
     let connections = format!(
-        "SELECT count(*) <= {} FROM pg_stat_activity WHERE datname = '{}' AND backend_type = 'client backend'",
-        ours + store,
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = '{WORKER}' AND datname = '{}'",
         scene.database.name()
     );
     until(async || Server::shared().psql("postgres", &connections) == "t").await;

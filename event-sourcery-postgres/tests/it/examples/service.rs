@@ -78,6 +78,24 @@ impl Service {
         self.post(&format!("/invoices/{number}/payments"), &payment).await
     }
 
+    /// Sends a request, and hangs up before it is answered.
+    pub(super) async fn hang_up(&self, path: &str, body: &Value, after: Duration) {
+        let body = body.to_string();
+        let headers = [("Content-Type", "application/json")];
+        let _ = timeout(after, request(&self.address, "POST", path, &headers, Some(&body))).await;
+    }
+
+    /// SIGKILL. Returns once the database knows.
+    pub(super) async fn kill(mut self) -> Database {
+        self.process.kill().await.unwrap();
+        let connected =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'", self.database.name());
+        while Server::shared().psql("postgres", &connected) != "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.database
+    }
+
     /// What is kept, as the database tells it: every row of the service's, and every event of the store's.
     pub(super) fn kept(&self) -> String {
         self.database.psql(

@@ -2,7 +2,9 @@
 
 mod earlier_layouts;
 mod foreign_tables;
+mod frozen;
 mod large;
+mod locks;
 mod migrating;
 mod opening;
 mod pool;

@@ -51,6 +51,7 @@ async fn a_transaction_that_appends_in_a_copy_of_the_database_delays_nobody() {
     let scene = Scene::new().await;
     scene.pool.close().await;
     scene.store.backend().pool().close().await;
+    scene.is_left_by_stores().await;
     let (name, copy) = (scene.database.name().to_owned(), format!("{}_copy", scene.database.name()));
     let server = postgres_cluster::Server::shared();
     server.psql("postgres", &format!("CREATE DATABASE {copy} TEMPLATE {name}"));

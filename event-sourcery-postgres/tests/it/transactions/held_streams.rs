@@ -143,7 +143,8 @@ async fn many_appends_that_wait_for_one_held_stream_take_one_connection() {
     let mut looks = tokio::time::interval(Duration::from_millis(10));
     for _ in 0..20 {
         looks.tick().await;
-        assert_eq!(scene.number(connections).await, 1);
+        // None in between, when its patience goes on to the next turn.
+        assert!(scene.number(connections).await <= 1);
     }
     tx.commit().await.unwrap();
     for appended in join_all(waiting).await {

@@ -64,7 +64,7 @@ impl Scene {
                 let found = positions(&self.page(after, up_to, &filter, limit).await);
                 let asked = format!("{filter:?} {after} {up_to} {limit}");
                 assert_eq!(found, expected[..expected.len().min(limit + 1)], "{asked}");
-                let mut operations = Operations::alone(&mut self.connection, &self.sql);
+                let mut operations = Operations::joined(&mut self.connection, &self.sql);
                 let (after, up_to) = (Position::from_i64(after), Position::from_i64(up_to));
                 let backlog = operations.backlog(after, up_to, &filter).await.unwrap();
                 assert_eq!(backlog.events, expected.len() as u64, "{asked}");
@@ -85,7 +85,7 @@ async fn the_same_is_found_whether_all_is_listed_or_some_or_nothing() {
         scene.settle(settled);
         scene.compare(&all, NAMED).await;
         // Where nobody has asked for enough yet.
-        while Operations::alone(&mut scene.connection, &scene.sql).list_blocks().await {}
+        while Operations::joined(&mut scene.connection, &scene.sql).list_blocks().await {}
         assert_eq!(scene.listed(), listed);
         scene.compare(&all, NAMED).await;
     }
@@ -130,7 +130,7 @@ async fn what_holds_no_events_is_listed_at_once() {
 async fn a_directory_that_may_not_be_written_or_read_is_done_without() {
     let mut scene = scene().await;
     scene.settle(200_000);
-    while Operations::alone(&mut scene.connection, &scene.sql).list_blocks().await {}
+    while Operations::joined(&mut scene.connection, &scene.sql).list_blocks().await {}
     scene.settle(LAST);
     let all = scene.all().await;
     let role = format!("reader_{}", scene.database.name());

@@ -1,0 +1,171 @@
+//! What the clones of a backend share, and how its calls get a connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_sourcery::backend::{LoadRequest, LoadedStream, ScanPage, ScanRequest};
+use event_sourcery::{Error, Position, Result};
+use sqlx::{AssertSqlSafe, Connection as _, Postgres, SqlSafeStr, Transaction};
+
+use crate::append::Appends;
+use crate::beginning::begin_on;
+use crate::connections::Connections;
+use crate::failure::{During, Failure};
+use crate::layout;
+use crate::lease::Lease;
+use crate::operations::{Operations, takes_one_statement};
+use crate::options::PostgresOptions;
+use crate::pooler;
+use crate::settled::Settled;
+use crate::sql::Sql;
+use crate::wakeups::Wakeups;
+
+/// How often it is looked how far the store is settled, while a lock is in the way.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How often a page is read anew because the server runs anew each time.
+const RUNS: usize = 8;
+
+/// How a transaction begins in which several statements read as of one moment.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+/// What the clones of a backend share.
+pub(crate) struct Database {
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) sql: Arc<Sql>,
+    pub(crate) appends: Appends,
+    pub(crate) settled: Settled,
+    pub(crate) wakeups: Arc<Wakeups>,
+}
+
+/// A call on a connection of the store's own, made again while it waits for somebody's lock in vain: see
+/// [`Patience`](crate::patience::Patience). It is counted from now, or from when it began.
+macro_rules! call {
+    ($database:expr, $operations:ident => $work:expr) => {
+        $crate::database::call!($database, std::time::Instant::now(), $operations => $work)
+    };
+    ($database:expr, $since:expr, $operations:ident => $work:expr) => {{
+        let database = &$database;
+        let mut patience = database.connections.patience($since);
+        loop {
+            let mut lease = patience.acquire().await?;
+            let mut $operations = $crate::operations::Operations::alone(&mut lease, &database.sql);
+            let done = $work.await;
+            let done = lease.keep_after(done);
+            if let Some(done) = patience.last_word(done) {
+                break done;
+            }
+        }
+    }};
+}
+pub(crate) use call;
+
+impl Database {
+    pub(crate) async fn open(options: &PostgresOptions) -> Result<Self> {
+        let connections = options.connections()?;
+        if !options.transaction_pooler {
+            pooler::refuse_shared_connections(&connections).await?;
+        }
+        let tables = layout::prepare(&connections, options).await?;
+        let (sql, appends) = (Arc::new(Sql::new(&tables)), Appends::new(options.connection_count()));
+        let notifies = options.notifications && !options.transaction_pooler;
+        let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), notifies);
+        Ok(Self { connections, sql, appends, settled: Settled::default(), wakeups })
+    }
+
+    /// On a connection of the caller's pool.
+    pub(crate) async fn begin_with(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'static, Postgres>> {
+        begin_on(self.connections.pool(), statement, &self.connections.runtime).await
+    }
+
+    pub(crate) async fn begin_handling(
+        &self,
+        statement: impl SqlSafeStr,
+    ) -> Result<Transaction<'static, Postgres>> {
+        begin_on(self.connections.pools.handling(), statement, &self.connections.runtime).await
+    }
+
+    pub(crate) async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
+        if takes_one_statement(request) {
+            return call!(*self, operations => operations.load(request));
+        }
+        let mut patience = self.connections.patience(Instant::now());
+        loop {
+            let mut connection = patience.acquire().await?;
+            let loaded = self.load_in_snapshot(&mut connection, request).await;
+            if let Some(loaded) = patience.last_word(connection.keep_after(loaded)) {
+                return loaded;
+            }
+        }
+    }
+
+    /// What takes several statements, as of one moment.
+    async fn load_in_snapshot(&self, connection: &mut Lease, request: &LoadRequest) -> Result<LoadedStream> {
+        let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
+        let begin = AssertSqlSafe(connection.begin_text(SNAPSHOT).into_owned());
+        let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
+        let loaded = Operations::joined(&mut snapshot, &self.sql).load(request).await;
+        snapshot.rollback().await.map_err(failed)?;
+        loaded
+    }
+
+    pub(crate) async fn advance(&self) -> Result<Position> {
+        let since = Instant::now();
+        loop {
+            match self.settled.advance(&self.connections, &self.sql).await {
+                // Somebody is at work on the table. It is waited for without a connection.
+                Err(Error::Busy { .. }) if since.elapsed() < self.connections.lock_timeout => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(Error::Busy { .. }) => return Err(Error::Busy { waited: since.elapsed() }),
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
+        if let Some(up_to) = request.up_to {
+            return self.scan_up_to(request, up_to).await;
+        }
+        let known = self.settled.known();
+        let mut read = None;
+        if request.after < known {
+            let page = self.scan_up_to(request, known).await?;
+            if page.has_more {
+                return Ok(page);
+            }
+            read = Some(page);
+        }
+        // What is settled is read in a statement that begins after it was known to be.
+        let settled = self.advance().await?;
+        match read {
+            Some(page) if settled == known => Ok(page),
+            None if settled <= request.after => {
+                self.refuse_beyond_end(request.after)?;
+                Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false })
+            }
+            _ => self.scan_up_to(request, settled).await,
+        }
+    }
+
+    /// A page up to a position that is settled. Where the server runs anew since it was, that is found out first.
+    async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
+        for _ in 0..RUNS {
+            let run = self.settled.run();
+            if let Some(page) = call!(*self, operations => operations.scan(request, settled, &run))? {
+                return Ok(page);
+            }
+            self.advance().await?;
+        }
+        Err(Error::Unavailable { source: "the server was replaced each time it was read".into() })
+    }
+
+    /// Refuses to wait for what comes after a position that was never given.
+    pub(crate) fn refuse_beyond_end(&self, position: Position) -> Result<()> {
+        let end = self.settled.end();
+        if position > end { Err(Error::BeyondEnd { position, end }) } else { Ok(()) }
+    }
+}

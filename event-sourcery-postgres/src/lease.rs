@@ -1,0 +1,159 @@
+//! A connection of the store's own while a call has it.
+
+use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_sourcery::Result;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::connections::{Connections, Opened, answer_in_time};
+use crate::failure::may_be_of_the_connection;
+use crate::session;
+
+/// A connection in use, until the call is over. A call that is given up half-way may leave a transaction open: dropped, the
+/// connection is closed.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    opened: Option<Opened>,
+    /// Whether [`enter`](Self::enter) has begun what was not left yet.
+    is_entered: bool,
+    home: Arc<Connections>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Lease {
+    pub(crate) const fn new(opened: Opened, home: Arc<Connections>, place: OwnedSemaphorePermit) -> Self {
+        Self { opened: Some(opened), is_entered: false, home, place: Some(place) }
+    }
+
+    /// The call is over, and the next one can have the connection.
+    pub(crate) fn keep(mut self) {
+        self.leave_to_next(true);
+    }
+
+    /// The call is over, and the connection is to be tried before the next one.
+    pub(crate) fn give_back(mut self) {
+        self.leave_to_next(false);
+    }
+
+    /// The call is over, with this result.
+    pub(crate) fn keep_after<T>(mut self, result: Result<T>) -> Result<T> {
+        self.leave_to_next(!result.as_ref().is_err_and(may_be_of_the_connection));
+        result
+    }
+
+    /// The call is over; whether it went well.
+    pub(crate) fn end(mut self, went_well: bool) {
+        self.leave_to_next(went_well);
+    }
+
+    /// Where what outlives its caller runs.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.home.runtime.clone()
+    }
+
+    /// The place goes after the connection is there for whoever gets it.
+    fn leave_to_next(&mut self, trusted: bool) {
+        if let Some(opened) = self.opened.take_if(|_| !self.is_entered) {
+            self.home.keep(opened, trusted);
+        }
+        drop(self.place.take());
+    }
+
+    /// How a transaction of ours begins on this connection: see [`Session::begin`].
+    pub(crate) fn begin_text(&self, begin: &'static str) -> Cow<'static, str> {
+        let lock_timeout = self.opened.as_ref().map_or(self.home.lock_timeout, |opened| opened.lock_timeout);
+        self.home.session.begin(begin, lock_timeout)
+    }
+
+    /// Whether no statement may stand alone: it needs a transaction around it, which brings the settings along and keeps the
+    /// server connection.
+    pub(crate) fn is_behind_pooler(&self) -> bool {
+        self.home.session.behind_pooler
+    }
+
+    /// Before a statement that stands alone: begins a transaction where there has to be one around it. [`leave`](Self::leave)
+    /// comes after it.
+    pub(crate) async fn enter(&mut self) -> Result<(), sqlx::Error> {
+        if self.is_behind_pooler() {
+            let begin = self.begin_text(session::BEGIN).into_owned();
+            self.is_entered = true;
+            sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut **self).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits what [`enter`](Self::enter) has begun.
+    pub(crate) async fn leave(&mut self) -> Result<(), sqlx::Error> {
+        if self.is_behind_pooler() {
+            sqlx::raw_sql("COMMIT").execute(&mut **self).await?;
+            self.is_entered = false;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that stands alone, and tells how many rows it changed.
+    pub(crate) async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, sqlx::Error> {
+        self.enter().await?;
+        let done = query.execute(&mut **self).await;
+        self.left_after(done).await.map(|done| done.rows_affected())
+    }
+
+    /// Runs a statement that stands alone: its rows.
+    pub(crate) async fn rows(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        self.enter().await?;
+        let rows = query.fetch_all(&mut **self).await;
+        self.left_after(rows).await
+    }
+
+    /// Leaves after a statement. Where that has failed, all is taken back.
+    async fn left_after<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let left = self.leave().await;
+        done.and_then(|done| left.map(|()| done))
+    }
+
+    /// From now on its statements wait so long for locks.
+    pub(crate) async fn wait_for_locks(&mut self, time: Duration) -> Result<()> {
+        let (patience, behind_pooler) = (self.home.acquire_timeout, self.is_behind_pooler());
+        let Some(opened) = &mut self.opened else { return Ok(()) };
+        if opened.lock_timeout != time && !behind_pooler {
+            let set = sqlx::raw_sql(AssertSqlSafe(session::wait_for_locks(time)));
+            answer_in_time(patience, set.execute(&mut opened.connection)).await?;
+        }
+        opened.lock_timeout = time;
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            self.home.close(opened.connection);
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = PgConnection;
+
+    #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
+    fn deref(&self) -> &PgConnection {
+        &self.opened.as_ref().expect("a lease has its connection").connection
+    }
+}
+
+impl DerefMut for Lease {
+    #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.opened.as_mut().expect("a lease has its connection").connection
+    }
+}

@@ -1,0 +1,72 @@
+//! How long a call waits for somebody's lock, and in what company.
+//!
+//! A transaction that somebody forgot may hold any number of streams. Whoever waits for one of them must not take the
+//! connections away from everybody else. So a call first waits for a moment only. If that was not enough, it gives its
+//! connection back and joins those that wait longer, who have half of the connections at most, and take turns. Nothing
+//! was written when the server gave up to wait: the call is made again as it was.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event_sourcery::{Error, Result};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use crate::connections::Connections;
+use crate::lease::Lease;
+
+/// How long a call waits at first: longer than most transactions take.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
+
+/// How long it waits at a time after that: less than the server takes to look for deadlocks, so that it is never somebody else
+/// that is ended.
+const A_TURN: Duration = Duration::from_millis(900);
+
+/// A call's patience.
+#[derive(Debug)]
+pub(crate) struct Patience<'c> {
+    connections: &'c Arc<Connections>,
+    since: Instant,
+    /// Its place among those that wait, once the first try was in vain.
+    place: Option<OwnedSemaphorePermit>,
+    is_first: bool,
+}
+
+impl<'c> Patience<'c> {
+    pub(crate) const fn new(connections: &'c Arc<Connections>, since: Instant) -> Self {
+        Self { connections, since, place: None, is_first: true }
+    }
+
+    fn left(&self) -> Duration {
+        self.connections.lock_timeout.saturating_sub(self.since.elapsed())
+    }
+
+    /// A connection for the next try.
+    pub(crate) async fn acquire(&mut self) -> Result<Lease> {
+        if std::mem::take(&mut self.is_first) {
+            return self.connections.acquire().await;
+        }
+        let place = Arc::clone(&self.connections.patient).acquire_owned();
+        self.place = match timeout(self.left(), place).await {
+            Ok(place) => place.ok(),
+            Err(_) => return Err(self.busy()),
+        };
+        self.connections.acquire_to_wait(A_TURN.min(self.left())).await
+    }
+
+    /// The result of a call; none where it is to be tried again, because it waited for a lock, and may wait longer.
+    pub(crate) fn last_word<T>(&mut self, result: Result<T>) -> Option<Result<T>> {
+        match result {
+            Err(Error::Busy { .. }) if self.left().is_zero() => Some(Err(self.busy())),
+            Err(Error::Busy { .. }) => {
+                self.place = None;
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    fn busy(&self) -> Error {
+        Error::Busy { waited: self.since.elapsed() }
+    }
+}

@@ -1,0 +1,191 @@
+//! Poolers between the store and the server: found out, named, and worked with.
+
+mod conformance;
+
+use std::time::Duration;
+
+use event_sourcery::{Error, EventStore, RawEvent, StreamId};
+use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
+use futures_util::future::join_all;
+use postgres_cluster::{Database, Pooler, Pooling, Server};
+
+use crate::scene::{Scene, Store, Tx, event, insert_invoice, length, until};
+use crate::settled::{Reader, append};
+
+/// A database, reached directly and through a pooler.
+struct Pooled {
+    scene: Scene,
+    pooler: Pooler,
+}
+
+impl Pooled {
+    async fn new(pooling: Pooling, connections: u16) -> Self {
+        Self { scene: Scene::new().await, pooler: Pooler::start(&Server::shared(), pooling, connections) }
+    }
+
+    fn options(&self) -> PostgresOptions {
+        PostgresBackend::options(self.pooler.url(&self.scene.database))
+    }
+
+    /// A store that knows what it speaks to.
+    async fn store(&self) -> Store {
+        EventStore::new(self.options().transaction_pooler(true).open().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_that_the_store_was_not_told_of_is_named() {
+    for connections in [1, 2, 10] {
+        let pooled = Pooled::new(Pooling::Transaction, connections).await;
+        // Others use it too.
+        let busy = pooled.store().await;
+        let appends = (0..20).map(|_| busy.append(&StreamId::random(), event()).into_future());
+        join_all(appends).await;
+        for _ in 0..5 {
+            let options = pooled.options().acquire_timeout(Duration::from_secs(1));
+            let refused = options.open().await.unwrap_err();
+            if connections == 1 && matches!(refused, Error::Unavailable { .. }) {
+                continue;
+            }
+            let named = matches!(&refused, Error::InvalidOption { option: "transaction_pooler", problem }
+                if problem.contains("transaction_pooler(true)"));
+            assert!(named && !refused.is_retryable(), "{connections}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pooler_in_statement_mode_is_refused_for_good() {
+    let pooled = Pooled::new(Pooling::Statement, 10).await;
+    for told in [false, true] {
+        let refused = pooled.options().transaction_pooler(told).open().await.unwrap_err();
+        assert!(matches!(refused, Error::InvalidOption { .. }) && !refused.is_retryable(), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_a_pooler_does_not_take_is_refused_for_good() {
+    let pooled = Pooled::new(Pooling::Session, 10).await;
+    let url = format!("{}?options=-c%20geqo%3Doff", pooled.pooler.url(&pooled.scene.database));
+    let refused = PostgresBackend::connect(url).await.unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "url", .. }), "{refused:?}");
+    assert!(!refused.is_retryable());
+}
+
+#[tokio::test]
+async fn a_pooler_in_session_mode_is_as_good_as_the_server() {
+    let pooled = Pooled::new(Pooling::Session, 20).await;
+    let store = EventStore::new(pooled.options().open().await.unwrap());
+    does_its_work(&pooled.scene, &store).await;
+}
+
+#[tokio::test]
+async fn behind_a_pooler_in_transaction_mode_a_store_does_its_work() {
+    for connections in [2, 20] {
+        let pooled = Pooled::new(Pooling::Transaction, connections).await;
+        does_its_work(&pooled.scene, &pooled.store().await).await;
+    }
+}
+
+/// An empty database: the tables are made through the pooler.
+#[tokio::test]
+async fn a_store_is_made_through_a_pooler() {
+    let pooler = Pooler::start(&Server::shared(), Pooling::Transaction, 5);
+    let database: Database = Server::shared().create_database();
+    let options = || PostgresBackend::options(pooler.url(&database)).transaction_pooler(true);
+    let opening = (0..4).map(|_| tokio::spawn(options().open()));
+    for opened in join_all(opening.collect::<Vec<_>>()).await {
+        let store = EventStore::new(opened.unwrap().unwrap());
+        store.append(&StreamId::random(), event()).await.unwrap();
+    }
+    assert_eq!(options().migration().await.unwrap(), "");
+}
+
+async fn does_its_work(scene: &Scene, store: &Store) {
+    let appends = (0..100).map(|_| async {
+        let stream = StreamId::random();
+        store.append(&stream, event()).await.unwrap();
+        let several = store.append(&stream, event()).expected_version(1).and(&StreamId::random(), event());
+        several.await.unwrap();
+        let refused = store.append(&stream, event()).expected_version(1).await.unwrap_err();
+        assert!(matches!(refused, Error::Conflict { .. }), "{refused:?}");
+        assert_eq!(length(store, &stream).await, 2);
+        assert_eq!(store.load_stream::<RawEvent>(&stream).versions(2..).await.unwrap().len(), 1);
+    });
+    join_all(appends).await;
+    assert_eq!(scene.events().await, 300);
+    let kept = StreamId::random();
+    let mut tx = store.backend().begin().await.unwrap();
+    store.within(&mut tx).append(&kept, event()).await.unwrap();
+    tx.commit().await.unwrap();
+    until(async || store.position().await.unwrap().to_i64() == 301).await;
+    let (read, mut handled) = (store.clone(), 0);
+    let until_all = async move {
+        loop {
+            let status = read.subscribe::<RawEvent>().durable("all").status().await.unwrap();
+            if status.is_some_and(|status| status.events_behind == 0) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let all = store.subscribe::<RawEvent>().durable("all").until(until_all);
+    all.run_within(async |_, _| {
+        handled += 1;
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(handled, 301);
+    store.delete_stream(&kept).await.unwrap();
+    assert_eq!(length(&scene.store, &kept).await, 0);
+}
+
+#[tokio::test]
+async fn through_a_pooler_readers_wait_for_those_who_may_still_commit_below() {
+    let pooled = Pooled::new(Pooling::Transaction, 10).await;
+    let store = pooled.store().await;
+    let scene = pooled.scene.with_own_table().await;
+    let mut reader = Reader::of(&store);
+    let mut late: Tx = scene.begin().await;
+    insert_invoice(&mut late, "1003").await;
+    scene.store.within(&mut late).append(&StreamId::random(), event()).await.unwrap();
+    let above = append(&store).await;
+    reader.sees_only(&[]).await;
+    let mut rolled_back = scene.begin().await;
+    scene.store.within(&mut rolled_back).append(&StreamId::random(), event()).await.unwrap();
+    let last = append(&store).await;
+    reader.sees_only(&[]).await;
+    rolled_back.rollback().await.unwrap();
+    late.commit().await.unwrap();
+    reader.comes_to_see(&[above - 1, above, last]).await;
+}
+
+/// What our transactions set must not stay on a server connection that the next client gets.
+#[tokio::test]
+async fn nothing_stays_set_on_a_shared_server_connection() {
+    let pooled = Pooled::new(Pooling::Transaction, 1).await;
+    let store = pooled.store().await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    store.position().await.unwrap();
+    let mut other = <sqlx::PgConnection as sqlx::Connection>::connect_with(
+        &pooled
+            .pooler
+            .url(&pooled.scene.database)
+            .parse::<sqlx::postgres::PgConnectOptions>()
+            .unwrap()
+            .extra_float_digits(None),
+    )
+    .await
+    .unwrap();
+    for (name, value) in
+        [("row_security", "on"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]
+    {
+        let show = sqlx::AssertSqlSafe(format!("SHOW {name}"));
+        let row = sqlx::Executor::fetch_one(&mut other, sqlx::raw_sql(show)).await.unwrap();
+        assert_eq!(sqlx::Row::get::<String, _>(&row, 0), value, "{name}");
+    }
+    let prepared = "SELECT count(*) FROM pg_prepared_statements";
+    let row = sqlx::Executor::fetch_one(&mut other, sqlx::raw_sql(prepared)).await.unwrap();
+    assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), 0);
+}

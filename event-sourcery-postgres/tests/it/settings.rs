@@ -1,0 +1,197 @@
+//! What a role, a database or a pool sets changes nothing for the store's own statements.
+
+use std::time::Duration;
+
+use event_sourcery::{Error, EventStore, Position, RawEvent, StreamId};
+use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
+use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
+
+use crate::scene::{Scene, Store, event, events, length, open, until};
+
+/// Writes down what the session of each append was set to.
+const WITNESS: &str = "
+    CREATE TABLE witness (
+        isolation text, durability text, row_security text, strings text, statements text, locks text, application text);
+    GRANT INSERT ON witness TO public;
+    CREATE FUNCTION bear_witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO witness SELECT current_setting('transaction_isolation'), current_setting('synchronous_commit'),
+            current_setting('row_security'), current_setting('standard_conforming_strings'),
+            current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('application_name');
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER witness AFTER INSERT ON event_sourcery_events FOR EACH ROW EXECUTE FUNCTION bear_witness()";
+
+/// As bad as can be.
+const HOSTILE: [(&str, &str); 7] = [
+    ("default_transaction_isolation", "serializable"),
+    ("synchronous_commit", "off"),
+    ("statement_timeout", "20ms"),
+    ("lock_timeout", "1ms"),
+    ("idle_in_transaction_session_timeout", "1ms"),
+    ("standard_conforming_strings", "off"),
+    ("idle_session_timeout", "100ms"),
+];
+
+/// A role with settings, which goes with the value's end.
+struct Role<'s> {
+    scene: &'s Scene,
+    name: String,
+}
+
+impl<'s> Role<'s> {
+    async fn with(scene: &'s Scene, settings: &[(&str, &str)]) -> Self {
+        let name = format!("role_{}", scene.database.name());
+        scene.run(&format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN SUPERUSER")).await;
+        for (setting, value) in settings {
+            scene.run(&format!("ALTER ROLE {name} SET {setting} = '{value}'")).await;
+        }
+        Self { scene, name }
+    }
+
+    fn options(&self) -> PostgresOptions {
+        PostgresBackend::options(self.url())
+    }
+
+    fn url(&self) -> String {
+        self.scene.database.url().replace("//postgres@", &format!("//{}@", self.name))
+    }
+
+    async fn go(self) {
+        self.scene.run(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name)).await;
+    }
+}
+
+async fn witnessed(scene: &Scene) -> Vec<String> {
+    let seen = "SELECT DISTINCT concat_ws(' ', isolation, durability, row_security, strings, statements, locks) FROM witness";
+    sqlx::query_scalar(seen).fetch_all(&scene.pool).await.unwrap()
+}
+
+async fn does_everything(store: &Store) {
+    for _ in 0..10 {
+        let (one, other) = (StreamId::random(), StreamId::random());
+        store.append(&one, events(3)).await.unwrap();
+        store.append(&one, event()).expected_version(3).and(&other, event()).await.unwrap();
+        let refused = store.append(&one, event()).await.unwrap_err();
+        assert!(matches!(refused, Error::Conflict { .. }), "{refused:?}");
+        assert_eq!(length(store, &one).await, 4);
+        assert_eq!(store.load_stream::<RawEvent>(&one).versions(2..).await.unwrap().len(), 3);
+        store.save_snapshot(&one, 4, event()).await.unwrap();
+        assert!(store.position().await.unwrap() > Position::START);
+        store.delete_stream(&one).await.unwrap();
+    }
+    let handled =
+        store.subscribe::<RawEvent>().durable("all").until(tokio::time::sleep(Duration::from_millis(300)));
+    handled.run(async |_, _| Ok(())).await.unwrap();
+    let status = store.subscribe::<RawEvent>().durable("all").status().await.unwrap().unwrap();
+    assert_eq!(status.events_behind, 0);
+}
+
+#[tokio::test]
+async fn under_the_worst_settings_of_a_role_every_call_works_and_is_durable() {
+    let scene = Scene::new().await;
+    scene.run(WITNESS).await;
+    let role = Role::with(&scene, &HOSTILE).await;
+    does_everything(&EventStore::new(role.options().open().await.unwrap())).await;
+    let pool = PgPoolOptions::new().connect_lazy(&role.url()).unwrap();
+    does_everything(&EventStore::new(PostgresBackend::from_pool(pool).await.unwrap())).await;
+    assert_eq!(witnessed(&scene).await, ["read committed on off on 0 50ms"]);
+    role.go().await;
+}
+
+#[tokio::test]
+async fn a_weaker_commit_is_raised_unless_it_was_asked_for_and_a_stronger_one_is_left_alone() {
+    for (set, accepted, expected) in [
+        ("off", false, "on"),
+        ("off", true, "off"),
+        ("local", false, "local"),
+        ("remote_write", false, "remote_write"),
+        ("remote_apply", false, "remote_apply"),
+    ] {
+        let scene = Scene::new().await;
+        scene.run(WITNESS).await;
+        let role = Role::with(&scene, &[("synchronous_commit", set)]).await;
+        let store = EventStore::new(role.options().accept_lost_commits(accepted).open().await.unwrap());
+        store.append(&StreamId::random(), event()).await.unwrap();
+        assert_eq!(witnessed(&scene).await, [format!("read committed {expected} off on 0 50ms")]);
+        role.go().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_callers_pool_does_with_a_new_connection_is_done_with_ours() {
+    let scene = Scene::new().await;
+    scene.run(WITNESS).await;
+    let pool = PgPoolOptions::new().after_connect(|connection, _| {
+        Box::pin(async move {
+            let set = "SET application_name = 'hooked'; SET statement_timeout = 1";
+            sqlx::Executor::execute(connection, sqlx::raw_sql(set)).await.map(drop)
+        })
+    });
+    let pool = pool.connect_lazy(&scene.database.url()).unwrap();
+    let store = EventStore::new(PostgresBackend::from_pool(pool).await.unwrap());
+    store.append(&StreamId::random(), event()).await.unwrap();
+    assert_eq!(scene.database.psql("SELECT application, statements FROM witness"), "hooked|0");
+}
+
+/// A policy would hide events: a stream would read as empty, and begin anew.
+#[tokio::test]
+async fn row_level_security_is_an_error_and_hides_nothing() {
+    let scene = Scene::new().await;
+    let stream = StreamId::random();
+    scene.store.append(&stream, event()).await.unwrap();
+    let reader = format!("reader_{}", scene.database.name());
+    scene
+        .run(&format!(
+            "CREATE ROLE {reader} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader};
+             ALTER TABLE event_sourcery_events ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY none ON event_sourcery_events USING (false)"
+        ))
+        .await;
+    let url = scene.database.url().replace("//postgres@", &format!("//{reader}@"));
+    match PostgresBackend::connect(url).await {
+        Err(refused) => assert!(!refused.is_retryable(), "{refused:?}"),
+        Ok(backend) => {
+            let refused = EventStore::new(backend).load_stream::<RawEvent>(&stream).await.unwrap_err();
+            assert!(!refused.is_retryable() && refused.to_string().contains("row-level"), "{refused:?}");
+        }
+    }
+    scene.run(&format!("DROP OWNED BY {reader}; DROP ROLE {reader}")).await;
+}
+
+/// A statement that waits for the table until it has been rewritten would see none of its rows in a snapshot from before.
+#[tokio::test]
+async fn a_table_that_is_rewritten_while_it_is_read_loses_nothing() {
+    let scene = Scene::new().await;
+    let stream = StreamId::random();
+    scene.store.append(&stream, events(300)).await.unwrap();
+    for isolation in ["serializable", "repeatable read"] {
+        let role = Role::with(&scene, &[("default_transaction_isolation", isolation)]).await;
+        let store = open(&role.url()).await;
+        assert_eq!((length(&store, &stream).await, store.position().await.unwrap().to_i64()), (300, 300));
+        for number in 0..10 {
+            let mut rewriting = scene.begin().await;
+            let column = format!("r{}_{number}", isolation.len());
+            let alter = format!(
+                "ALTER TABLE event_sourcery_events ADD COLUMN {column} double precision DEFAULT random()"
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut *rewriting).await.unwrap();
+            let page = async {
+                let mut all = store.read_all::<RawEvent>().stream();
+                let mut read = 0;
+                while all.try_next().await.unwrap().is_some() {
+                    read += 1;
+                }
+                read
+            };
+            let meanwhile = async {
+                scene.until_waiting(2).await;
+                rewriting.commit().await.unwrap();
+            };
+            let (read, loaded, ()) = tokio::join!(page, length(&store, &stream), meanwhile);
+            assert_eq!((read, loaded), (300, 300), "{isolation}");
+        }
+        drop(store);
+        until(async || scene.database.psql("SELECT 1") == "1").await;
+        role.go().await;
+    }
+}
