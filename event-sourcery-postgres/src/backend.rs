@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
     SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
@@ -302,6 +302,14 @@ impl Backend for PostgresBackend {
 
     async fn position(&self) -> Result<Position> {
         self.database.advance().await
+    }
+
+    async fn present(&self) -> Result<Present> {
+        let position = self.database.advance().await?;
+        let mut connection = self.database.acquire().await?;
+        let operations = &mut Operations::alone(&mut connection, &self.database.sql);
+        let above = connection.keep_after(operations.stretches_above(position).await)?;
+        Ok(Present { position, above })
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {

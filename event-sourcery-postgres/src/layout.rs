@@ -13,7 +13,7 @@ use crate::settled;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 3;
+const LAYOUT: i32 = 4;
 
 /// How long a migration waits in all for others that are at work on the tables.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,13 +29,14 @@ const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('even
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
     ("outbox_entries", include_str!("layout/outbox_entries.sql")),
     ("projector_cursors", include_str!("layout/projector_cursors.sql")),
     ("settled", include_str!("layout/settled.sql")),
+    ("subscriptions", include_str!("layout/subscriptions.sql")),
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
@@ -50,13 +51,14 @@ const TABLES: [(&str, &str); 14] = [
 const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 14] = [
+const COLUMNS: [(&str, &[&str]); 15] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("outbox_entries", &["id", "created_at", "data", "stream_name", "position", "tries_left"]),
     ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
     ("settled", &["only_row", "position"]),
+    ("subscriptions", &["tenant_id", "name", "kept"]),
     (
         "subscription_segments",
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
@@ -271,6 +273,8 @@ impl<'c> Schema<'c> {
                 statements.extend(self.script(sql));
             } else if ["events", "snapshots"].contains(&table) {
                 statements.extend(self.adopt(table).await?);
+            } else if table == "subscription_members" {
+                statements.extend(self.adopt_members(table).await?);
             }
         }
         let unversioned = format!("{}.ix_{}events_unversioned", self.tables.schema, self.tables.prefix);
@@ -307,6 +311,14 @@ impl<'c> Schema<'c> {
             statements.push(format!("ALTER TABLE {name} ALTER COLUMN name TYPE VARCHAR(200)"));
         }
         Ok(statements)
+    }
+
+    /// Members of the layouts 2 and 3 do not tell how long their leases last.
+    async fn adopt_members(&mut self, table: &str) -> Result<Option<String>> {
+        let is_there = self.columns(table).await?.iter().any(|column| column == "lasting_ms");
+        let name = self.tables.table(table);
+        let add = || format!("ALTER TABLE {name} ADD COLUMN lasting_ms BIGINT NOT NULL DEFAULT 0");
+        Ok((!is_there).then(add))
     }
 
     async fn exists(&mut self, sql: &'static str, about: &str) -> Result<bool> {

@@ -1,13 +1,14 @@
 //! The tables' names: a schema, which may be called anything, and a prefix, which may not.
 
 /// The tables' names behind the prefix.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "streams",
     "events",
     "snapshots",
     "outbox_entries",
     "projector_cursors",
     "settled",
+    "subscriptions",
     "subscription_segments",
     "subscription_members",
     "blocked_streams",

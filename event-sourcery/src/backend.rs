@@ -12,6 +12,7 @@ mod cursors;
 mod progress;
 mod reads;
 mod records;
+mod scope;
 mod subscriptions;
 mod writes;
 
@@ -29,8 +30,9 @@ pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::progress::{
     Backlog, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
 };
-pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
+pub use self::reads::{Filter, LoadRequest, LoadedStream, Present, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
+pub use self::scope::{Kept, Scope};
 pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{
     Lease, MOST_SEGMENTS, Member, RenewRequest, SegmentRecord, Segments, SubscriptionBackend,
@@ -113,6 +115,16 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// The backend's own.
     async fn position(&self) -> Result<Position>;
 
+    /// What is there at present: the settled position, and what was committed above it. Without an implementation of its own,
+    /// nothing is: so it is where positions are given in the order of the commits.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn present(&self) -> Result<Present> {
+        Ok(Present { position: self.position().await?, above: Vec::new() })
+    }
+
     /// Waits until the settled position is above this one, and tells it: at once where it is already. A commit of this
     /// process wakes it; one of another process, or of a transaction that the backend cannot see, it finds soon after by
     /// itself. Dropping the future stops waiting.
@@ -163,6 +175,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn position(&self) -> Result<Position> {
         (**self).position().await
+    }
+
+    async fn present(&self) -> Result<Present> {
+        (**self).present().await
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {

@@ -116,6 +116,24 @@ impl Cluster {
         }
     }
 
+    /// Freezes the server and all it started: connections stay open, and nothing answers.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.postmaster.as_ref().expect("it runs").signal("STOP");
+    }
+
+    /// Lets a frozen server go on.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.postmaster.as_ref().expect("it runs").signal("CONT");
+    }
+
     /// The port it listens on, the same after every start.
     pub fn port(&self) -> u16 {
         self.port

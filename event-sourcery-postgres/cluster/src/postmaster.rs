@@ -78,6 +78,15 @@ impl Postmaster {
         }
     }
 
+    /// A signal to the server and to all it started.
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$@\"", "sh", signal])
+            .args(self.processes_in_data())
+            .status();
+        assert!(sent.expect("a shell").success(), "{signal} is sent to the server");
+    }
+
     /// The processes whose working directory is the data folder. Without `/proc` they cannot be told; they end by
     /// themselves when their postmaster is gone, and a new start waits for that.
     fn processes_in_data(&self) -> Vec<String> {

@@ -89,6 +89,7 @@ mod batches;
 mod command_keys;
 mod contexts;
 mod deleting;
+mod deployments;
 mod durability;
 mod durable;
 mod errors;

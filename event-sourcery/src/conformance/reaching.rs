@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::ledger::{ledger, noted, tenant};
+use super::ledger::{kept, ledger, noted, tenant};
 use super::running::{Handled, Running, SOON, Settings, eventually, letters};
 use super::subject::Subject;
 use crate::RawEvent;
@@ -28,7 +28,7 @@ async fn begun(store: &EventStore) {
 async fn by_hand(store: &EventStore) -> Vec<Lease> {
     let member = Uuid::from_u128(1);
     let (create, lasting) = ((4, Position::START), Duration::from_secs(600));
-    let renew = RenewRequest { member, create, lasting, reached: Vec::new(), share: true };
+    let renew = RenewRequest::new(member, create, kept(create.1), lasting);
     let change = SubscriptionChange::Renew(renew);
     let record = store.backend().change_subscription(id(), change).await.unwrap().unwrap();
     record.leases_of(member).map(|(lease, _)| lease).collect()
@@ -101,11 +101,11 @@ pub(super) async fn clause_8_10_who_waits_for_a_subscription_that_has_never_run_
     let (store, stream) = (subject.store(), ledger("1"));
     let appended = store.append(&stream, noted(1)).await.unwrap();
     assert_refused!(
-        letters(&store).wait_for(&stream, appended.position, SOON).await,
+        letters(&store).wait_for(&stream, appended.position, NOT_LONG).await,
         Error::SubscriptionNotFound { subscription } if subscription == "letters",
     );
     assert_refused!(
-        letters(&store).wait_for_everything(Position::START, SOON).await,
+        letters(&store).wait_for_everything(Position::START, NOT_LONG).await,
         Error::SubscriptionNotFound { .. },
     );
 }

@@ -8,6 +8,7 @@ mod migrating;
 mod opening;
 mod prefixes;
 mod read_only;
+mod stopping;
 
 use event_sourcery::{EventStore, RawEvent, StreamId};
 use event_sourcery_sqlite::SqliteBackend;
