@@ -95,7 +95,10 @@ impl Operations<'_> {
             holders.push(segment.member);
             times.push(UtcTimestamp(segment.leased_until));
         }
-        let kept = after.kept.as_ref().filter(|kept| before.is_none_or(|before| before.kept.as_ref() != Some(*kept)));
+        let kept = after
+            .kept
+            .as_ref()
+            .filter(|kept| before.is_none_or(|before| before.kept.as_ref() != Some(*kept)));
         if let Some(kept) = kept {
             let text = kept.to_text().map_err(|error| sqlx::Error::Encode(error.into()))?;
             self.execute(of_subscription(&self.sql.subscriptions.write_kept, id).bind(text)).await?;

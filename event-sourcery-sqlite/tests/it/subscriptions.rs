@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Kept, Lease, ProgressRequest, RenewRequest,
-    SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
-    TransactionalBackend as _,
+    BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Kept, Lease, ProgressRequest,
+    RenewRequest, SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange,
+    SubscriptionId, TransactionalBackend as _,
 };
 use event_sourcery::{Error, EventStore, Position, RawEvent, Result, StreamId, TenantId};
 use event_sourcery_sqlite::rusqlite::Connection;
@@ -192,7 +192,13 @@ async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_ot
     backend.progress(change()).await.unwrap();
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&again));
     assert!(is_lost(&backend.progress(change()).await), "it is not the event at 3 any more");
-    backend.change_subscription(billing(), SubscriptionChange::Reset { position: at(1), present: vec![(at(3), at(4))] }).await.unwrap();
+    backend
+        .change_subscription(
+            billing(),
+            SubscriptionChange::Reset { position: at(1), present: vec![(at(3), at(4))] },
+        )
+        .await
+        .unwrap();
     assert_eq!(waiting(&backend, false).await, []);
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reads::Filter;
 use crate::position::Position;
-use crate::stream_id::{StreamId, TenantId};
+use crate::stream_id::{Category, StreamId, TenantId};
 
 /// Which events a subscription, or a member of it, is run for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,6 +32,17 @@ impl Scope {
             names: names.map(|names| names.iter().map(|name| name.to_string()).collect()),
             category: filter.category.as_ref().map(|category| category.as_str().to_owned()),
             tenant: filter.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
+        }
+    }
+
+    /// The filter that these events pass.
+    pub(crate) fn filter(&self) -> Filter {
+        let names = self.names.as_ref();
+        Filter {
+            names: names.map(|names| names.iter().map(|name| name.as_str().into()).collect()),
+            category: self.category.as_deref().and_then(|category| Category::new(category).ok()),
+            tenant: self.tenant.as_deref().map(TenantId::stored),
+            segments: None,
         }
     }
 
@@ -58,9 +69,10 @@ impl Scope {
     /// Whether who is run for the other can work on these: for the same streams, and it tells by the name which events it
     /// does not know.
     pub(crate) fn admits(&self, member: &Self) -> bool {
-        self == member || self.is_about_the_streams_of(member) && member.names.is_some() && {
-            self.names.is_some() && self.covers(member)
-        }
+        self == member
+            || self.is_about_the_streams_of(member) && member.names.is_some() && {
+                self.names.is_some() && self.covers(member)
+            }
     }
 
     fn is_about_the_streams_of(&self, other: &Self) -> bool {
@@ -198,7 +210,11 @@ impl Kept {
     }
 
     /// What was handled above a position in a segment, as stretches behind which something else goes on.
-    pub(crate) fn handled_above(&self, segment: u16, position: Position) -> Vec<(&Scope, Position, Position)> {
+    pub(crate) fn handled_above(
+        &self,
+        segment: u16,
+        position: Position,
+    ) -> Vec<(&Scope, Position, Position)> {
         let (mut after, mut stretches) = (position, Vec::new());
         for handled in self.handled.iter().rev() {
             let Some(up_to) = handled.up_to.get(usize::from(segment)).filter(|up_to| **up_to > after) else {
@@ -212,7 +228,12 @@ impl Kept {
 
     /// It is run for other events from here on. What of them was passed above `after` is handed over: returns where the
     /// checkpoints are to be.
-    pub(super) fn change(&mut self, to: Scope, after: Option<Position>, checkpoints: &[Position]) -> Vec<Position> {
+    pub(super) fn change(
+        &mut self,
+        to: Scope,
+        after: Option<Position>,
+        checkpoints: &[Position],
+    ) -> Vec<Position> {
         let was = std::mem::replace(&mut self.scope, to);
         let Some(after) = after else { return checkpoints.to_vec() };
         self.handled.retain(|handled| handled.up_to.iter().zip(checkpoints).any(|(up_to, at)| up_to > at));
@@ -275,8 +296,7 @@ mod tests {
         let mut kept = Kept::new(named(&["A"]), at(0), Vec::new());
         assert_eq!(kept.change(named(&["A", "B"]), Some(at(4)), &[at(9), at(3)]), [at(4), at(3)]);
         let stream = StreamId::random();
-        let handled =
-            |position, name| kept.was_handled(0, at(position), &TenantId::DEFAULT, &stream, name);
+        let handled = |position, name| kept.was_handled(0, at(position), &TenantId::DEFAULT, &stream, name);
         assert!(handled(9, "A") && !handled(10, "A") && !handled(7, "B"));
         assert!(!kept.was_handled(1, at(3), &TenantId::DEFAULT, &stream, "A"));
         assert_eq!(kept.handled_up_to(0), at(9));

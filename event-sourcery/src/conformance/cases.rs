@@ -287,6 +287,8 @@ macro_rules! __for_each_case {
         leases {
             clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
+            clause_8_7_who_was_not_heard_of_is_gone_whatever_the_stores_clock_says,
+            clause_8_7_who_was_heard_of_is_there_whatever_the_stores_clock_says,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
             clause_8_7_a_member_that_is_not_heard_of_again_does_not_count,
             clause_5_1_a_stream_that_is_gone_is_not_blocked,
@@ -332,7 +334,8 @@ macro_rules! __for_each_case {
         reaching {
             clause_8_10_what_was_waited_for_was_handled,
             clause_8_10_what_is_not_handled_in_time_is_an_error_that_can_be_retried,
-            clause_8_10_who_waits_for_a_subscription_that_has_never_run_is_told,
+            clause_8_14_who_waits_for_a_subscription_that_does_not_run_in_time_is_told,
+            clause_8_14_a_subscription_that_has_not_run_yet_is_waited_for,
             clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_handled,
             clause_8_10_other_parts_of_the_subscription_are_not_waited_for,
             clause_8_10_what_a_subscription_does_not_want_is_not_waited_for,

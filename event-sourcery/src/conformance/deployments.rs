@@ -1,6 +1,7 @@
 //! Clause 8.12: programs that know different events run one durable subscription, one after the other or at once, and none of
 //! the events is lost.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use super::reaction::{Deed, End, Reaction};
 use super::running::{Running, SOON, eventually};
 use super::subject::Subject;
 use crate::RawEvent;
-use crate::backend::Backend;
+use crate::backend::{Backend, SubscriptionId};
 use crate::error::{Error, Source};
 use crate::event::Event as _;
 use crate::position::Position;
 use crate::store::EventStore;
-use crate::stream_id::StreamId;
+use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::{Durable, Passed, Start};
 use crate::wrapped_event::Recorded;
 
@@ -117,7 +118,10 @@ pub(super) async fn clause_8_12_what_was_passed_is_handed_over_in_order_and_once
     append(&store, &parcels[0], &["redirected"]).await;
     new.reach(43).await;
     running.stop().await;
-    assert_eq!(new.of(&parcels[0]), ["redirected 2", "redirected 3", "redirected 5", "booked 6", "redirected 7"]);
+    assert_eq!(
+        new.of(&parcels[0]),
+        ["redirected 2", "redirected 3", "redirected 5", "booked 6", "redirected 7"]
+    );
     for parcel in &parcels[1..] {
         assert_eq!(new.of(parcel), ["redirected 2", "redirected 3"]);
     }
@@ -168,6 +172,13 @@ pub(super) async fn clause_8_12_workers_that_are_deployed_first_need_no_word_and
     let old_member = run(board(&store, OLD), &old, |_| false);
     old.reach(1).await;
     let new_member = run(board(&another, NEW), &new, |_| false);
+    eventually("both have found out, and share the work", async || {
+        let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "board".into() };
+        let segments = store.backend().subscription(id).await.unwrap().unwrap().segments;
+        let holders: HashSet<_> = segments.iter().map(|segment| segment.member).collect();
+        holders.len() == 2 && !holders.contains(&None)
+    })
+    .await;
     for number in 1..=40 {
         append(&store, &ledger(&number.to_string()), &["booked", "redirected", "delivered"]).await;
     }
@@ -206,7 +217,10 @@ pub(super) async fn clause_8_12_an_old_member_leaves_what_it_does_not_know_and_i
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(board(&store, OLD).parked().await.unwrap().is_empty());
     running.stop().await;
-    assert_eq!((old.of(&plain), old.of(&redirected).len()), (vec!["booked 1".into(), "delivered 2".into()], 0));
+    assert_eq!(
+        (old.of(&plain), old.of(&redirected).len()),
+        (vec!["booked 1".into(), "delivered 2".into()], 0)
+    );
     let running = run(board(&store, NEW), &stopped, |_| false);
     stopped.reach(3).await;
     running.stop().await;

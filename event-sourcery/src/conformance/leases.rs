@@ -221,6 +221,44 @@ pub(super) async fn clause_8_7_a_member_that_is_not_heard_of_again_does_not_coun
     assert_eq!(members().await.iter().map(|member| member.id).collect::<Vec<_>>(), [Uuid::from_u128(2)]);
 }
 
+/// The store's clock may be set back: then the lease of a dead member seems to last.
+pub(super) async fn clause_8_7_who_was_not_heard_of_is_gone_whatever_the_stores_clock_says(subject: Subject) {
+    let store = subject.store();
+    let [dead, alive] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    assert_eq!(renew(&store, dead, Vec::new()).await.len(), 4);
+    let found = store.backend().subscription(id()).await.unwrap().unwrap().members;
+    let asks = |unheard| RenewRequest {
+        unheard,
+        ..RenewRequest::new(alive, (4, at(0)), kept(at(0)), Duration::from_secs(60))
+    };
+    // One that has shown up since is there.
+    renew(&store, dead, Vec::new()).await;
+    let record = change(&store, SubscriptionChange::Renew(asks(found))).await;
+    assert_eq!((record.members.len(), record.leases_of(alive).count()), (2, 0));
+    leave(&store, alive).await;
+    let found = store.backend().subscription(id()).await.unwrap().unwrap().members;
+    let record = change(&store, SubscriptionChange::Renew(asks(found))).await;
+    assert_eq!(record.members.iter().map(|member| member.id).collect::<Vec<_>>(), [alive]);
+    assert_eq!(record.leases_of(alive).count(), 4);
+}
+
+/// The store's clock may be set forwards: then the leases of all members seem to have ended.
+pub(super) async fn clause_8_7_who_was_heard_of_is_there_whatever_the_stores_clock_says(subject: Subject) {
+    let store = subject.store();
+    let [first, second] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let lasting = Duration::from_millis(1);
+    let request = RenewRequest::new(first, (4, at(0)), kept(at(0)), lasting);
+    let record =
+        store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap().unwrap();
+    let members = async || store.backend().subscription(id()).await.unwrap().unwrap().members;
+    eventually("its lease seems to have ended", async || members().await.is_empty()).await;
+    let heard = record.members.clone();
+    let request = RenewRequest { heard, ..RenewRequest::new(second, (4, at(0)), kept(at(0)), lasting) };
+    let told =
+        store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap().unwrap();
+    assert_eq!((told.leases_of(first).count(), told.leases_of(second).count()), (4, 0));
+}
+
 pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(
     subject: Subject,
 ) {

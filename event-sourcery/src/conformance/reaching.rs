@@ -97,7 +97,9 @@ pub(super) async fn clause_8_10_what_is_not_handled_in_time_is_an_error_that_can
     run.stop().await;
 }
 
-pub(super) async fn clause_8_10_who_waits_for_a_subscription_that_has_never_run_is_told(subject: Subject) {
+pub(super) async fn clause_8_14_who_waits_for_a_subscription_that_does_not_run_in_time_is_told(
+    subject: Subject,
+) {
     let (store, stream) = (subject.store(), ledger("1"));
     let appended = store.append(&stream, noted(1)).await.unwrap();
     assert_refused!(
@@ -108,6 +110,20 @@ pub(super) async fn clause_8_10_who_waits_for_a_subscription_that_has_never_run_
         letters(&store).wait_for_everything(Position::START, NOT_LONG).await,
         Error::SubscriptionNotFound { .. },
     );
+}
+
+pub(super) async fn clause_8_14_a_subscription_that_has_not_run_yet_is_waited_for(subject: Subject) {
+    let (store, stream, handled) = (subject.store(), ledger("1"), Handled::default());
+    let appended = store.append(&stream, noted(1)).await.unwrap();
+    let waits = store.clone();
+    let waiting =
+        tokio::spawn(async move { letters(&waits).wait_for(&ledger("1"), appended.position, SOON).await });
+    tokio::time::sleep(NOT_LONG).await;
+    assert!(!waiting.is_finished());
+    let run = Running::noting(letters(&store), &handled);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(handled.of(&stream), [1]);
+    run.stop().await;
 }
 
 pub(super) async fn clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_handled(subject: Subject) {

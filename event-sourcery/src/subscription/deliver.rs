@@ -17,8 +17,8 @@ use crate::error::{Error, Result, Source};
 use crate::event::Event;
 use crate::panics;
 use crate::projection::Unfinished;
-use crate::subscription::stopping::Stopping;
 use crate::store::{EventStore, Scope};
+use crate::subscription::stopping::Stopping;
 use crate::within::{Joined, Within};
 use crate::wrapped_event::Recorded;
 

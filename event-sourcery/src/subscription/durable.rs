@@ -312,6 +312,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
             segments: self.segments,
             widen: self.widen,
             narrow: self.narrow,
+            stands_in: Mutex::default(),
             seen: Mutex::default(),
             lease: self.lease,
             batch: self.batch,

@@ -68,6 +68,7 @@ pub(super) struct Plan {
     pub(super) segments: Option<u16>,
     pub(super) widen: Option<Passed>,
     pub(super) narrow: bool,
+    pub(super) stands_in: Mutex<Option<Scope>>,
     /// Who else takes part.
     pub(super) seen: Mutex<Heard>,
     pub(super) lease: Duration,

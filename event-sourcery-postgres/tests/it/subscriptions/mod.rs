@@ -3,6 +3,7 @@
 
 mod blocked;
 mod changes;
+mod clocks;
 mod handling;
 mod progress;
 mod starting;

@@ -18,7 +18,8 @@ async fn running(store: &Store) -> (oneshot::Sender<()>, JoinHandle<Result<()>>)
     let (stop, stopped) = oneshot::channel::<()>();
     let subscription = || store.subscribe::<RawEvent>().durable("letters");
     let run = tokio::spawn(subscription().until(stopped).run(async |_, _| Ok(())));
-    until(async || subscription().status().await.unwrap().is_some_and(|status| status.events_behind == 0)).await;
+    until(async || subscription().status().await.unwrap().is_some_and(|status| status.events_behind == 0))
+        .await;
     (stop, run)
 }
 

@@ -1,6 +1,7 @@
 //! How the backend fails: with an error that says what to do, and nothing half done.
 
 mod busy;
+mod clocks;
 mod closures;
 mod dropping;
 mod foreign_files;

@@ -36,7 +36,9 @@ async fn a_run_that_is_stopped_while_the_file_is_locked_ends_in_time() {
         drop(stop);
         let ended = running.await.unwrap();
         assert!(told.elapsed() < IN_TIME, "{:?}", told.elapsed());
-        assert!(matches!(&ended, Err(Error::NotLeftInTime { subscription, .. }) if subscription == "letters"));
+        assert!(
+            matches!(&ended, Err(Error::NotLeftInTime { subscription, .. }) if subscription == "letters")
+        );
         locking.execute_batch("ROLLBACK").unwrap();
     }
 }

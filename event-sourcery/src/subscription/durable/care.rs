@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{Durable, Start, Status};
 use crate::backend::{
-    Backend, Backlog, BlockedStream, Filter, MOST_SEGMENTS, Present, ProgressRequest, Segments, StreamProgress,
-    SubscriptionChange, SubscriptionRecord,
+    Backend, Backlog, BlockedStream, Filter, MOST_SEGMENTS, Present, ProgressRequest, Segments,
+    StreamProgress, SubscriptionChange, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -62,9 +62,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let Some(kept) = &record.kept else { return Ok(0) };
         for number in segments.numbers() {
             for (scope, after, up_to) in kept.handled_above(number, checkpoint) {
-                let names = scope.names().map(|names| names.iter().map(|name| name.as_str().into()).collect());
                 let segments = Some(Segments::new(segments.of(), [number]));
-                let filter = Filter { names, segments, ..self.of.filter.clone() };
+                let filter = Filter { segments, ..scope.filter() };
                 let (above, beyond) =
                     (backend.backlog(after, filter.clone()).await?, backend.backlog(up_to, filter).await?);
                 events += above.events.saturating_sub(beyond.events);

@@ -203,8 +203,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let (filter, asked) = (self.of.filter.clone(), Scope::of(&self.of.filter));
         let Some(kept) = record.kept.as_ref().map(Kept::scope) else { return Some(filter) };
         if asked.names().is_none() && asked.covers(kept) {
-            let names = kept.names().map(|names| names.iter().map(|name| name.as_str().into()).collect());
-            return Some(Filter { names, ..filter });
+            return Some(kept.filter());
         }
         kept.covers(&asked).then_some(filter)
     }

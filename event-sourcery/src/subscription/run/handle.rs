@@ -136,7 +136,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             tenant: record.tenant.clone(),
             stream: record.stream.clone(),
             segment: held.lease.segment,
-            after: if position <= session.handled_up_to(held) { session.handled_up_to(held) } else { held.position },
+            after: if position <= session.handled_up_to(held) {
+                session.handled_up_to(held)
+            } else {
+                held.position
+            },
             position,
             attempts,
             error,
@@ -176,7 +180,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
 /// Why a member does not handle an event that the subscription is run for.
 pub(super) fn unknown(name: &str) -> String {
-    format!("this member does not know events named {name}, which the subscription is run for: they wait for one that does")
+    format!(
+        "this member does not know events named {name}, which the subscription is run for: they wait for one that does"
+    )
 }
 
 /// What was handed over, as the progress that it makes.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::session::{Held, Session};
 use super::{OUTAGE, Plan, Runner};
 use crate::backend::{
-    Filter, Kept, Lease, Present, RenewRequest, Segments, SubscriptionChange, SubscriptionRecord,
+    Filter, Kept, Lease, Present, RenewRequest, Scope, Segments, SubscriptionChange, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -76,7 +76,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             .collect();
         let of = u16::try_from(record.segments.len()).unwrap_or(SEGMENTS);
         let segments = Segments::new(of, held.keys().copied());
-        let kept = record.kept.clone().unwrap_or_else(|| self.plan.kept());
+        let kept = record.kept.clone().unwrap_or_else(|| self.plan.kept(self.plan.scope.clone()));
         let wanted = self.wanted(&kept);
         let filter = Filter { segments: (!segments.are_all()).then_some(segments), ..wanted.clone() };
         let from = held.values().map(|held| held.position).min().unwrap_or(Position::START);
@@ -100,9 +100,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// What the subscription is run for. It is about the same streams as this member, which may know fewer names.
     fn wanted(&self, kept: &Kept) -> Filter {
-        let names = kept.scope().names().map(|names| names.iter().map(|name| name.as_str().into()).collect());
-        let filter = self.plan.filter.clone();
-        if *kept.scope() == self.plan.scope { filter } else { Filter { names, ..filter } }
+        if *kept.scope() == self.plan.scope { self.plan.filter.clone() } else { kept.scope().filter() }
     }
 
     /// The store's clock when the leases were given.
@@ -116,12 +114,14 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
         let (record, asked) = self.ask(session.reached(), true).await?;
         let same = record.leases_of(self.member).map(|(lease, _)| lease);
-        if same.eq(session.held.values().map(|held| held.lease)) {
+        let is_same = same.eq(session.held.values().map(|held| held.lease));
+        // The scope changes with all tokens.
+        if (!is_same || self.plan.stands_in().is_some()) && !self.goes_together(&record).await? {
+            return self.join(Vec::new()).await;
+        }
+        if is_same {
             (session.asked, session.clock) = (asked, self.clock(&record));
             return Ok(session);
-        }
-        if !self.goes_together(&record).await? {
-            return self.join(Vec::new()).await;
         }
         self.begin(&record, asked).await
     }
@@ -166,9 +166,18 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
 impl Plan {
     /// What the subscription keeps if it is new.
-    fn kept(&self) -> Kept {
+    fn kept(&self, scope: Scope) -> Kept {
         let Present { position, above } = self.begins();
-        Kept::new(self.scope.clone(), position, above)
+        Kept::new(scope, position, above)
+    }
+
+    /// What this member is run for until it can be run for what it asks for.
+    pub(super) fn stands_in(&self) -> Option<Scope> {
+        self.stands_in.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn stand_in(&self, scope: Option<Scope>) {
+        *self.stands_in.lock().unwrap_or_else(PoisonError::into_inner) = scope;
     }
 
     pub(super) async fn is_there(&self) -> Result<bool> {
@@ -189,14 +198,16 @@ impl Plan {
     ) -> Result<Option<SubscriptionRecord>> {
         let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let create = (self.segments.unwrap_or(SEGMENTS), self.begins().position);
-        let request = RenewRequest::new(member, create, self.kept(), self.lease);
+        let kept = self.kept(self.stands_in().unwrap_or_else(|| self.scope.clone()));
+        let request = RenewRequest::new(member, create, kept, self.lease);
         let (heard, unheard) = seen().verdict(Instant::now());
         for gone in &unheard {
             let subscription = &*self.id.name;
             tracing::info!(subscription, member = %gone.id, "a member was not heard of for as long as its leases last: they end");
         }
         let request = RenewRequest { reached, share, heard, unheard, ..request };
-        let record = self.backend.change_subscription(self.id.clone(), SubscriptionChange::Renew(request)).await?;
+        let record =
+            self.backend.change_subscription(self.id.clone(), SubscriptionChange::Renew(request)).await?;
         let members = record.as_ref().map(|record| record.members.as_slice()).unwrap_or_default();
         seen().note(members, member, Instant::now());
         Ok(record)

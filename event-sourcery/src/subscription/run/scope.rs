@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use tokio::time::Instant;
-
 use super::{PAGE, Runner};
 use crate::backend::{Filter, Kept, ScanRequest, Scope, SubscriptionChange, SubscriptionRecord};
 use crate::error::{Error, Result};
@@ -12,7 +10,6 @@ use crate::position::Position;
 use crate::subscription::blocked;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::durable::Passed;
-use crate::subscription::later;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Whether this member can take part in what was found. Where it could not, and the subscription is run for more from now
@@ -20,27 +17,34 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn goes_together(&self, record: &SubscriptionRecord) -> Result<bool> {
         let Some(kept) = &record.kept else { return Ok(true) };
         let own = &self.plan.scope;
-        let narrows = self.plan.narrow && !self.has_begun && kept.scope() != own;
+        // The words count when a run begins. Two that say different ones would go on for ever otherwise.
+        let begins = !self.has_begun || self.plan.stands_in().is_some();
+        let narrows = self.plan.narrow && begins && kept.scope() != own;
         if kept.scope().admits(own) && !narrows {
+            self.plan.stand_in(None);
             return Ok(true);
         }
         let to = if narrows { Some(own.clone()) } else { kept.scope().with(own) };
-        // The words count when a run begins. Two that say different ones would go on for ever otherwise.
-        let Some(to) = to.filter(|_| !self.has_begun) else {
+        let Some(to) = to.filter(|_| begins) else {
             let (kept, asked) = (kept.scope().to_string(), own.to_string());
             return Err(Error::RunForOthers { subscription: self.plan.id.name.to_string(), kept, asked });
         };
         let after = if kept.scope().covers(&to) { None } else { self.hands_over(record, kept, &to).await? };
         if after.is_some() && self.still_hands_over(record, kept).await? {
+            // Until then it helps with what the subscription is run for so far: there may be nobody else.
+            if self.plan.stands_in().as_ref() == Some(kept.scope()) {
+                return Ok(true);
+            }
             let subscription = &*self.plan.id.name;
             tracing::warn!(
                 subscription,
-                "it is asked for more events, and has to hand over first what was passed before: it waits; replay or skip \
-                 what is parked of that"
+                "it is asked for more events, and has to hand over first what had been passed before: replay or skip what is \
+                 parked of that"
             );
-            self.stop.pause(later(Instant::now(), self.plan.lease / 3)).await;
+            self.plan.stand_in(Some(kept.scope().clone()));
             return Ok(false);
         }
+        self.plan.stand_in(None);
         self.rescope(kept, to, after).await?;
         Ok(false)
     }
@@ -89,7 +93,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     ) -> Result<Option<(Position, String)>> {
         let names = to.names_beyond(kept.scope());
         let names = names.map(|names| names.iter().map(|name| name.as_str().into()).collect());
-        let filter = Filter { names: names.or(self.plan.filter.names.clone()), ..self.plan.filter.clone() };
+        let all = to.filter();
+        let filter = Filter { names: names.or(all.names), ..all };
         let mut request = ScanRequest { after: kept.began(), up_to: Some(up_to), filter, limit: PAGE };
         while request.after < up_to {
             let Some(page) = self.stop.or(self.plan.backend.scan(request.clone())).await.transpose()? else {
