@@ -13,6 +13,7 @@ mod progress;
 mod reads;
 mod records;
 mod scope;
+mod shared;
 mod subscriptions;
 mod writes;
 
@@ -133,84 +134,6 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// The backend's own.
     async fn wait_beyond(&self, position: Position) -> Result<Position>;
-}
-
-#[async_trait]
-impl<B: Backend + ?Sized> Backend for Arc<B> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (**self).capabilities()
-    }
-
-    async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        (**self).append(request).await
-    }
-
-    async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
-        (**self).load(request).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        (**self).delete(request).await
-    }
-
-    async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        (**self).save_snapshot(request).await
-    }
-
-    async fn save_state(&self, request: StateRequest) -> Result<()> {
-        (**self).save_state(request).await
-    }
-
-    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        (**self).forget_projector(request).await
-    }
-
-    async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        (**self).scan(request).await
-    }
-
-    async fn position(&self) -> Result<Position> {
-        (**self).position().await
-    }
-
-    async fn present(&self) -> Result<Present> {
-        (**self).present().await
-    }
-
-    async fn wait_beyond(&self, position: Position) -> Result<Position> {
-        (**self).wait_beyond(position).await
-    }
-}
-
-#[async_trait]
-impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
-    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        (**self).subscription(id).await
-    }
-
-    async fn change_subscription(
-        &self,
-        id: SubscriptionId,
-        change: SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>> {
-        (**self).change_subscription(id, change).await
-    }
-
-    async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        (**self).progress(request).await
-    }
-
-    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        (**self).blocked_streams(request).await
-    }
-
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        (**self).backlog(after, filter).await
-    }
 }
 
 /// A backend whose transactions are handed to a closure, on the backend's writer: the closure's result decides between

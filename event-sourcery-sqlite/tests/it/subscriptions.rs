@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use event_sourcery::backend::{
     BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Kept, Lease, ProgressRequest,
-    RenewRequest, SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange,
+    RenewRequest, Scope, SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange,
     SubscriptionId, TransactionalBackend as _,
 };
 use event_sourcery::{Error, EventStore, Position, RawEvent, Result, StreamId, TenantId};

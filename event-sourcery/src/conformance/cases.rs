@@ -262,6 +262,8 @@ macro_rules! __for_each_case {
             clause_8_12_a_stream_that_waits_is_handed_what_was_passed_in_its_place,
             clause_8_12_what_fails_as_it_is_handed_over_late_is_parked_skipped_and_replayed,
             clause_8_12_who_waits_for_an_event_of_a_new_name_waits_for_the_program_that_knows_it,
+        }
+        rolling {
             clause_8_12_deployments_with_kills_and_failures_hand_over_each_event_once [transactions],
         }
         exactly_once {

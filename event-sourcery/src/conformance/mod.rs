@@ -113,6 +113,7 @@ mod reacting;
 mod reading;
 mod repeats;
 mod retrying;
+mod rolling;
 mod several_streams;
 mod sharing;
 mod snapshots;

@@ -1,6 +1,7 @@
 //! Durable subscriptions: a name, options, and what can be done with what is kept under the name.
 
 mod care;
+mod start;
 mod waiting;
 
 use std::fmt;
@@ -9,13 +10,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::start::{Passed, Start};
 use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
 use super::run::{self, Plan};
 use super::{Subscribe, refuse};
-use crate::backend::{
-    Backend, Filter, JoinableBackend, MOST_SEGMENTS, Present, ScanRequest, Scope, SubscriptionId,
-    TransactionalBackend,
-};
+use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, Scope, SubscriptionId, TransactionalBackend};
 use crate::error::{Error, NameKind, Result, Source};
 use crate::event::Event;
 use crate::limits;
@@ -67,50 +66,6 @@ pub struct Durable<B, E> {
     retry: Retry,
     /// Behind a lock that nobody takes, so that it can be shared: the futures of the calls that borrow this are `Send` then.
     until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
-}
-
-/// Where a durable subscription starts when it runs for the first time, or is reset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// With the first event of the store.
-    Beginning,
-    /// With what is appended from now on: nothing that was committed before the call, and all that is committed after it.
-    Now,
-    /// Behind a position that a subscription, or [`EventStore::position`], has handed out.
-    After(Position),
-}
-
-impl Start {
-    /// The position, by what is there now, and what above it is not meant.
-    pub(super) async fn begin(self, backend: &dyn Backend) -> Result<Present> {
-        let after = |position| Present { position, above: Vec::new() };
-        match self {
-            Self::Beginning => Ok(after(Position::START)),
-            Self::Now => backend.present().await,
-            Self::After(position) => {
-                refuse_beyond_end(backend, position).await?;
-                Ok(after(position))
-            }
-        }
-    }
-}
-
-/// A position that the store has never given is another store's: the backend tells, if it is read from there.
-pub(super) async fn refuse_beyond_end(backend: &dyn Backend, position: Position) -> Result<()> {
-    if position <= Position::START || position <= backend.position().await? {
-        return Ok(());
-    }
-    let request = ScanRequest { after: position, up_to: None, filter: Filter::default(), limit: 1 };
-    backend.scan(request).await.map(drop)
-}
-
-/// What becomes of events that a durable subscription has passed, because it was not run for them until now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passed {
-    /// They are handed over, before it goes on where it was: those of a stream in their order, and each once, like all others.
-    HandOver,
-    /// It goes on without them.
-    LeaveOut,
 }
 
 /// Where a durable subscription stands.

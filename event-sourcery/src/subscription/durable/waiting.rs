@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Durable, refuse_beyond_end};
+use super::Durable;
+use super::start::refuse_beyond_end;
 use crate::backend::{
     Backend, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments, StoredRecord,
     SubscriptionId, SubscriptionRecord,
