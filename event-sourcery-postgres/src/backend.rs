@@ -307,9 +307,8 @@ impl Backend for PostgresBackend {
     async fn present(&self) -> Result<Present> {
         let position = self.database.advance().await?;
         let mut connection = self.database.acquire().await?;
-        let operations = &mut Operations::alone(&mut connection, &self.database.sql);
-        let above = connection.keep_after(operations.stretches_above(position).await)?;
-        Ok(Present { position, above })
+        let above = Operations::alone(&mut connection, &self.database.sql).stretches_above(position).await;
+        Ok(Present { position, above: connection.keep_after(above)? })
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
