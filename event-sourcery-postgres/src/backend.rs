@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
     SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
@@ -212,6 +212,12 @@ impl Backend for PostgresBackend {
 
     async fn position(&self) -> Result<Position> {
         self.database.advance().await
+    }
+
+    async fn present(&self) -> Result<Present> {
+        let position = self.database.advance().await?;
+        let above = call!(self.database, operations => operations.stretches_above(position))?;
+        Ok(Present { position, above })
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {

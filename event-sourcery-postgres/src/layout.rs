@@ -23,7 +23,7 @@ use crate::tables::Tables;
 const LAYOUT: i32 = 4;
 
 /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 17] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -31,6 +31,7 @@ const TABLES: [(&str, &str); 16] = [
     ("projector_cursors", include_str!("layout/projector_cursors.sql")),
     ("settled", include_str!("layout/settled.sql")),
     ("evidence", include_str!("layout/evidence.sql")),
+    ("subscriptions", include_str!("layout/subscriptions.sql")),
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
@@ -49,7 +50,7 @@ const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 const UNLOGGED: [&str; 1] = ["evidence"];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 16] = [
+const COLUMNS: [(&str, &[&str]); 17] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -57,6 +58,7 @@ const COLUMNS: [(&str, &[&str]); 16] = [
     ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
     ("settled", &["only_row", "position"]),
     ("evidence", &["only_row", "run", "started", "events", "ceiling", "holders"]),
+    ("subscriptions", &["tenant_id", "name", "kept"]),
     (
         "subscription_segments",
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],

@@ -21,7 +21,7 @@ pub enum Rights {
 }
 
 /// What readers and applications need on each table. A table that is missing here is a test that fails.
-const TABLES: [(&str, &str, &str); 16] = [
+const TABLES: [(&str, &str, &str); 17] = [
     ("streams", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
     ("events", "SELECT", "SELECT, INSERT, DELETE"),
     ("snapshots", "SELECT", "SELECT, INSERT, DELETE"),
@@ -29,6 +29,7 @@ const TABLES: [(&str, &str, &str); 16] = [
     ("projector_cursors", "", "SELECT, DELETE"),
     ("settled", "SELECT", "SELECT, UPDATE"),
     ("evidence", "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE"),
+    ("subscriptions", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
     ("subscription_segments", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
     ("subscription_members", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
     ("blocked_streams", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),

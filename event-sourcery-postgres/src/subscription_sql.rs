@@ -6,8 +6,16 @@ use crate::tables::Tables;
 /// A subscription's members, in the columns of its segments.
 macro_rules! members {
     () => {
-        "SELECT NULL::integer, NULL::bigint, NULL::bigint, m.member, m.member_until
+        "SELECT NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text
          FROM {subscription_members} m WHERE m.tenant_id = $1 AND m.name = $2"
+    };
+}
+
+/// What a subscription keeps beside, in the columns of its segments.
+macro_rules! kept {
+    () => {
+        "SELECT NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept
+         FROM {subscriptions} k WHERE k.tenant_id = $1 AND k.name = $2"
     };
 }
 
@@ -37,11 +45,13 @@ statements! {
     /// One change of a subscription at a time. The subscription need not exist.
     lock_subscription: "
         SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), {subscription_segments as text}, $1, $2), 0))";
-    /// Segments: number, position, token, member, leased until. Members that count: the last two.
+    /// Segments: number, position, token, member, leased until. Members that count: how long their leases last, and the next two.
+    /// What is kept beside: the last.
     subscription: concat!("
-        SELECT s.segment, s.position, s.token, s.member, s.leased_until
+        SELECT s.segment, s.position, s.token, s.member, s.leased_until, NULL::text
         FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
-        UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'");
+        UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'
+        UNION ALL ", kept!());
     /// All members, the segments locked against those who write checkpoints, and then the time, alone.
     subscription_to_change: concat!("
         WITH segment AS MATERIALIZED (
@@ -49,11 +59,16 @@ statements! {
             FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
             ORDER BY s.segment FOR UPDATE
         )
-        SELECT s.segment, s.position, s.token, s.member, s.leased_until FROM segment s
+        SELECT s.segment, s.position, s.token, s.member, s.leased_until, NULL::text FROM segment s
         UNION ALL ", members!(), "
+        UNION ALL ", kept!(), "
         UNION ALL
-        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC'");
-    /// $3 to $7: segments to write; $8: members that are gone; $9 and $10: members to write.
+        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC', NULL");
+    /// $3: what is kept beside the checkpoints.
+    write_kept: "
+        INSERT INTO {subscriptions} AS k (tenant_id, name, kept) VALUES ($1, $2, $3)
+        ON CONFLICT (tenant_id, name) DO UPDATE SET kept = excluded.kept";
+    /// $3 to $7: segments to write; $8: members that are gone; $9 to $11: members to write.
     write_subscription: "
         WITH segment AS (
             INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
@@ -63,12 +78,15 @@ statements! {
         ), gone AS (
             DELETE FROM {subscription_members} WHERE tenant_id = $1 AND name = $2 AND member = ANY ($8)
         )
-        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until)
-        SELECT $1, $2, n.* FROM unnest($9::uuid[], $10::timestamp[]) AS n
-        ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until";
+        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms)
+        SELECT $1, $2, n.* FROM unnest($9::uuid[], $10::timestamp[], $11::bigint[]) AS n
+        ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until,
+            lasting_ms = excluded.lasting_ms";
     forget_subscription: "
         WITH segment AS (
             DELETE FROM {subscription_segments} WHERE tenant_id = $1 AND name = $2
+        ), kept AS (
+            DELETE FROM {subscriptions} WHERE tenant_id = $1 AND name = $2
         )
         DELETE FROM {subscription_members} WHERE tenant_id = $1 AND name = $2";
     free_all_streams: "

@@ -5,7 +5,7 @@ use event_sourcery::Error;
 use crate::rights::quoted;
 
 /// The tables' names behind the prefix.
-pub(crate) const NAMES: [&str; 16] = [
+pub(crate) const NAMES: [&str; 17] = [
     "streams",
     "events",
     "snapshots",
@@ -13,6 +13,7 @@ pub(crate) const NAMES: [&str; 16] = [
     "projector_cursors",
     "settled",
     "evidence",
+    "subscriptions",
     "subscription_segments",
     "subscription_members",
     "blocked_streams",

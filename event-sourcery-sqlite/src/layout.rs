@@ -9,15 +9,16 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 13] = [
+pub(crate) const TABLES: [(&str, &str); 14] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
     ("outbox_entries", include_str!("layout/outbox_entries.sql")),
     ("projector_cursors", include_str!("layout/projector_cursors.sql")),
+    ("subscriptions", include_str!("layout/subscriptions.sql")),
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
@@ -29,12 +30,13 @@ pub(crate) const TABLES: [(&str, &str); 13] = [
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 13] = [
+const COLUMNS: [(&str, &[&str]); 14] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
     ("outbox_entries", &["id", "created_at", "data", "stream_name", "position", "tries_left"]),
     ("projector_cursors", &["id", "name", "stream_id", "category", "version"]),
+    ("subscriptions", &["tenant_id", "name", "kept"]),
     (
         "subscription_segments",
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
@@ -111,6 +113,7 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
             _ if missing => statements.extend(split(&with_tables(sql, &options.prefix))),
             "events" => statements.extend(adopt::events(&schema)?),
             "snapshots" => statements.extend(adopt::snapshots(&schema)?),
+            "subscription_members" => statements.extend(adopt::members(&schema)?),
             // The positions may begin anew, and the type directory with them.
             "event_blocks_mark" if makes_events(&statements, &schema) => {
                 statements.push(format!("DELETE FROM {}", schema.table(table)));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_sourcery::backend::{
     BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, stored_stream_id,
@@ -95,9 +96,10 @@ pub(crate) fn segment(row: &Row<'_>) -> Result<SegmentRecord, String> {
     })
 }
 
-/// A member: its id, until when it counts.
+/// A member: its id, until when it counts, how long its leases last.
 pub(crate) fn member(row: &Row<'_>) -> Result<Member, String> {
-    Ok(Member { id: uuid(text(row, 0)?)?, until: timestamp(text(row, 1)?)? })
+    let lasting = Duration::from_millis(u64::try_from(column::<i64>(row, 2)?).unwrap_or(0));
+    Ok(Member { id: uuid(text(row, 0)?)?, until: timestamp(text(row, 1)?)?, lasting })
 }
 
 /// A blocked stream: the stream's four columns, then its own in their order.

@@ -215,15 +215,24 @@ statements! {
     segments: "
         SELECT position, token, member, leased_until
         FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2 ORDER BY segment";
+    /// What is kept beside the checkpoints.
+    kept: "
+        SELECT kept FROM {subscriptions} WHERE tenant_id = ?1 AND name = ?2";
+    write_kept: "
+        INSERT OR REPLACE INTO {subscriptions} (tenant_id, name, kept) VALUES (?1, ?2, ?3)";
+    delete_kept: "
+        DELETE FROM {subscriptions} WHERE tenant_id = ?1 AND name = ?2";
     write_segment: "
         INSERT OR REPLACE INTO {subscription_segments}
         (tenant_id, name, segment, position, token, member, leased_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     delete_segments: "
         DELETE FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2";
     members: "
-        SELECT member, until FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 ORDER BY member";
+        SELECT member, until, lasting_ms
+        FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 ORDER BY member";
     write_member: "
-        INSERT OR REPLACE INTO {subscription_members} (tenant_id, name, member, until) VALUES (?1, ?2, ?3, ?4)";
+        INSERT OR REPLACE INTO {subscription_members} (tenant_id, name, member, until, lasting_ms)
+        VALUES (?1, ?2, ?3, ?4, ?5)";
     delete_member: "
         DELETE FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 AND member = ?3";
     delete_members: "

@@ -12,6 +12,8 @@ mod cursors;
 mod progress;
 mod reads;
 mod records;
+mod scope;
+mod shared;
 mod subscriptions;
 mod writes;
 
@@ -29,8 +31,9 @@ pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::progress::{
     Backlog, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
 };
-pub use self::reads::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span};
+pub use self::reads::{Filter, LoadRequest, LoadedStream, Present, ScanPage, ScanRequest, Span};
 pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
+pub use self::scope::{Kept, Scope};
 pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{
     Lease, MOST_SEGMENTS, Member, RenewRequest, SegmentRecord, Segments, SubscriptionBackend,
@@ -113,6 +116,16 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// The backend's own.
     async fn position(&self) -> Result<Position>;
 
+    /// What is there at present: the settled position, and what was committed above it. Without an implementation of its own,
+    /// nothing is: so it is where positions are given in the order of the commits.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn present(&self) -> Result<Present> {
+        Ok(Present { position: self.position().await?, above: Vec::new() })
+    }
+
     /// Waits until the settled position is above this one, and tells it: at once where it is already. A commit of this
     /// process wakes it; one of another process, or of a transaction that the backend cannot see, it finds soon after by
     /// itself. Dropping the future stops waiting.
@@ -121,80 +134,6 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// The backend's own.
     async fn wait_beyond(&self, position: Position) -> Result<Position>;
-}
-
-#[async_trait]
-impl<B: Backend + ?Sized> Backend for Arc<B> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        (**self).capabilities()
-    }
-
-    async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        (**self).append(request).await
-    }
-
-    async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
-        (**self).load(request).await
-    }
-
-    async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        (**self).delete(request).await
-    }
-
-    async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        (**self).save_snapshot(request).await
-    }
-
-    async fn save_state(&self, request: StateRequest) -> Result<()> {
-        (**self).save_state(request).await
-    }
-
-    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        (**self).forget_projector(request).await
-    }
-
-    async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        (**self).scan(request).await
-    }
-
-    async fn position(&self) -> Result<Position> {
-        (**self).position().await
-    }
-
-    async fn wait_beyond(&self, position: Position) -> Result<Position> {
-        (**self).wait_beyond(position).await
-    }
-}
-
-#[async_trait]
-impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
-    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        (**self).subscription(id).await
-    }
-
-    async fn change_subscription(
-        &self,
-        id: SubscriptionId,
-        change: SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>> {
-        (**self).change_subscription(id, change).await
-    }
-
-    async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        (**self).progress(request).await
-    }
-
-    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        (**self).blocked_streams(request).await
-    }
-
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        (**self).backlog(after, filter).await
-    }
 }
 
 /// A backend whose transactions are handed to a closure, on the backend's writer: the closure's result decides between

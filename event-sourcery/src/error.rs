@@ -372,6 +372,53 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// A durable subscription is asked for events that it was not run for so far, and some of those have been passed: nobody
+    /// was handed them. See [`Durable::widen`](crate::Durable::widen).
+    #[error(
+        "the subscription {subscription:?} was not run for {} so far, and has passed such events from {first} up to {up_to} \
+         without handing them over. Say `.widen(Passed::HandOver)` to be handed them now, or `.widen(Passed::LeaveOut)` to go \
+         on without them; or give this subscription a name of its own, if it is another one",
+        names.join(", ")
+    )]
+    PassedUnasked {
+        /// The subscription's name.
+        subscription: String,
+        /// The names of the events that it is asked for, and was not run for.
+        names: Vec<String>,
+        /// Where the first of them stands that was passed.
+        first: Position,
+        /// Up to where it has come.
+        up_to: Position,
+    },
+
+    /// A durable subscription is run for other events than it is asked for here: by somebody else, or until now. See
+    /// [`Durable::narrow`](crate::Durable::narrow).
+    #[error(
+        "the subscription {subscription:?} is run for {kept}, and is asked here for {asked}: give one of the two another name, \
+         or say `.narrow()` if it is the same one, which wants no more than this from here on"
+    )]
+    RunForOthers {
+        /// The subscription's name.
+        subscription: String,
+        /// What it is run for.
+        kept: String,
+        /// What it was asked for.
+        asked: String,
+    },
+
+    /// A durable subscription was stopped, and the store did not answer in time: its last checkpoint may be missing, so that events
+    /// come again that were handled at least once, and others take over once its leases have ended.
+    #[error(
+        "the subscription {subscription:?} was stopped, and the store did not answer within {waited:?}: its last checkpoint may \
+         be missing, and others take over once its leases have ended"
+    )]
+    NotLeftInTime {
+        /// The subscription's name.
+        subscription: String,
+        /// How long the store was waited for.
+        waited: Duration,
+    },
+
     /// A durable subscription that has never run, or was removed.
     #[error("the subscription {subscription:?} has never run: run it, or mind its name and its tenant")]
     SubscriptionNotFound {

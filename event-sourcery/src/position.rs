@@ -20,6 +20,11 @@ use serde::{Deserialize, Serialize};
 pub struct Position(i64);
 
 impl Position {
+    /// The position behind this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// Before the first event of every store.
     pub const START: Self = Self(0);
 

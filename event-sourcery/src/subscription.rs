@@ -7,6 +7,7 @@ mod durable;
 mod feed;
 mod live;
 mod run;
+mod stopping;
 mod tail;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 pub use self::batches::{Batch, Batches};
 pub use self::deliver::HandlerTransaction;
-pub use self::durable::{Durable, Start, Status};
+pub use self::durable::{Durable, Passed, Start, Status};
 use self::feed::Feed;
 pub use self::live::{Next, Subscription};
 pub(crate) use self::tail::Tail;

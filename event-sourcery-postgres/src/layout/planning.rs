@@ -33,6 +33,8 @@ impl Schema<'_> {
                 statements.extend(self.script(sql));
             } else if ["events", "snapshots"].contains(&table) {
                 statements.extend(self.adopt(table).await?);
+            } else if table == "subscription_members" {
+                statements.extend(self.adopt_members(table).await?);
             }
         }
         let unversioned = format!("{}.ix_{}events_unversioned", self.tables.schema, self.tables.prefix);
@@ -55,6 +57,14 @@ impl Schema<'_> {
     fn script(&self, script: &str) -> Vec<String> {
         let statements = script.split(';').map(str::trim).filter(|statement| !statement.is_empty());
         statements.map(|statement| self.tables.put_into(statement)).collect()
+    }
+
+    /// Members of the layouts 2 and 3 do not tell how long their leases last.
+    async fn adopt_members(&mut self, table: &str) -> Result<Option<String>> {
+        let is_there = self.columns(table).await?.iter().any(|column| column == "lasting_ms");
+        let name = self.tables.table(table);
+        let add = || format!("ALTER TABLE {name} ADD COLUMN lasting_ms BIGINT NOT NULL DEFAULT 0");
+        Ok((!is_there).then(add))
     }
 
     /// What a table of the reference lacks. No row is rewritten: a column with a default and a wider limit are entries in

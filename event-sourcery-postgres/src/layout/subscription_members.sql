@@ -3,5 +3,6 @@ CREATE TABLE {subscription_members} (
     name VARCHAR(255) NOT NULL,
     member UUID NOT NULL,
     member_until TIMESTAMP WITHOUT TIME ZONE NOT NULL,
+    lasting_ms BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, name, member)
 ) WITH (fillfactor = 50);

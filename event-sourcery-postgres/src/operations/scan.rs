@@ -37,6 +37,11 @@ statements! {
     /// The first event above a position.
     next_event: "
         SELECT e.id FROM {events} e WHERE e.id > $1 ORDER BY e.id LIMIT 1";
+    /// What stands above a position, as stretches without a hole.
+    stretches_above: "
+        SELECT min(e.id), max(e.id)
+        FROM (SELECT o.id, o.id - row_number() OVER (ORDER BY o.id) AS stretch FROM {events} o WHERE o.id > $1) e
+        GROUP BY e.stretch ORDER BY min(e.id)";
 }
 
 /// The events of a page, and one more if there is one.
@@ -124,6 +129,16 @@ impl Operations<'_> {
         let query = self.sql.scan.next_event.query().bind(above);
         let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
         row.map(|row| value(&row, 0)).transpose().map_err(|error: sqlx::Error| self.failed(error))
+    }
+
+    /// What was committed above a position, as stretches from the first to the last.
+    pub(crate) async fn stretches_above(&mut self, above: Position) -> Result<Vec<(Position, Position)>> {
+        let query = self.sql.scan.stretches_above.query().bind(above.to_i64());
+        let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
+        let stretch = |row: &PgRow| -> Result<_, sqlx::Error> {
+            Ok((Position::from_i64(value(row, 0)?), Position::from_i64(value(row, 1)?)))
+        };
+        rows.iter().map(stretch).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
 
     /// What lies between two positions, both of them settled.

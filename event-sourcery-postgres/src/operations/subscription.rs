@@ -1,7 +1,9 @@
 //! Durable subscriptions as a whole: read, and changed by one at a time.
 
+use std::time::Duration;
+
 use event_sourcery::backend::{
-    Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Kept, Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Position, Result};
 use jiff::Timestamp;
@@ -93,17 +95,25 @@ impl Operations<'_> {
             holders.push(segment.member);
             times.push(UtcTimestamp(segment.leased_until));
         }
+        let kept = after
+            .kept
+            .as_ref()
+            .filter(|kept| before.is_none_or(|before| before.kept.as_ref() != Some(*kept)));
+        if let Some(kept) = kept {
+            let text = kept.to_text().map_err(|error| sqlx::Error::Encode(error.into()))?;
+            self.execute(of_subscription(&self.sql.subscriptions.write_kept, id).bind(text)).await?;
+        }
         let is_gone = |old: &&Member| after.members.iter().all(|member| member.id != old.id);
         let gone: Vec<Uuid> = old_members.iter().filter(is_gone).map(|old| old.id).collect();
-        let (members, until): (Vec<Uuid>, Vec<UtcTimestamp>) = after
-            .members
-            .iter()
-            .filter(|member| !old_members.contains(member))
-            .map(|member| (member.id, UtcTimestamp(member.until)))
-            .unzip();
+        let (mut members, mut until, mut lasting) = (Vec::new(), Vec::new(), Vec::new());
+        for member in after.members.iter().filter(|member| !old_members.contains(member)) {
+            members.push(member.id);
+            until.push(UtcTimestamp(member.until));
+            lasting.push(i64::try_from(member.lasting.as_millis()).unwrap_or(i64::MAX));
+        }
         let query = of_subscription(&self.sql.subscriptions.write_subscription, id);
         let query = query.bind(numbers).bind(positions).bind(tokens).bind(holders).bind(times);
-        self.execute(query.bind(gone).bind(members).bind(until)).await?;
+        self.execute(query.bind(gone).bind(members).bind(until).bind(lasting)).await?;
         Ok(())
     }
 }
@@ -126,7 +136,12 @@ struct Read {
 impl Read {
     fn from(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
         let (mut segments, mut members, mut now) = (Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
+        let mut kept = None;
         for row in rows {
+            if let Some(text) = value::<Option<&str>>(row, 5)? {
+                kept = Some(Kept::from_text(text).map_err(|error| sqlx::Error::Decode(error.into()))?);
+                continue;
+            }
             let UtcTimestamp(time) = value(row, 4)?;
             match (value::<Option<i32>>(row, 0)?, value::<Option<Uuid>>(row, 3)?) {
                 (Some(number), member) => {
@@ -134,14 +149,17 @@ impl Read {
                     let token = value(row, 2)?;
                     segments.push((number, SegmentRecord { position, token, member, leased_until: time }));
                 }
-                (None, Some(id)) => members.push(Member { id, until: time }),
+                (None, Some(id)) => {
+                    let lasting = Duration::from_millis(u64::try_from(value::<i64>(row, 2)?).unwrap_or(0));
+                    members.push(Member { id, until: time, lasting });
+                }
                 (None, None) => now = time,
             }
         }
         segments.sort_by_key(|(number, _)| *number);
         members.sort_by_key(|member| member.id);
         let segments: Vec<_> = segments.into_iter().map(|(_, segment)| segment).collect();
-        let record = (!segments.is_empty()).then_some(SubscriptionRecord { segments, members });
+        let record = (!segments.is_empty()).then_some(SubscriptionRecord { segments, members, kept });
         Ok(Self { record, now })
     }
 }
@@ -153,6 +171,7 @@ fn in_microseconds(mut record: SubscriptionRecord) -> SubscriptionRecord {
     }
     for member in &mut record.members {
         member.until = UtcTimestamp(member.until).rounded();
+        member.lasting = Duration::from_millis(u64::try_from(member.lasting.as_millis()).unwrap_or(u64::MAX));
     }
     record
 }

@@ -76,6 +76,16 @@ fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<S
     Ok(statements)
 }
 
+/// Members of the layouts 2 and 3 do not tell how long their leases last.
+pub(super) fn members(schema: &Schema<'_>) -> Result<Vec<String>> {
+    let table = "subscription_members";
+    if schema.columns(table)?.iter().any(|column| column == "lasting_ms") {
+        return Ok(Vec::new());
+    }
+    let table = schema.table(table);
+    Ok(vec![format!("ALTER TABLE {table} ADD COLUMN lasting_ms INTEGER NOT NULL DEFAULT 0")])
+}
+
 fn sequence_above_everything(schema: &Schema<'_>, table: &str) -> Result<String> {
     let mut highest = format!("(SELECT coalesce(max(id), 0) FROM {table})");
     if schema.has_table("outbox_entries")? {

@@ -3,5 +3,6 @@ CREATE TABLE {subscription_members} (
     name VARCHAR(255) NOT NULL,
     member CHAR(32) NOT NULL,
     until DATETIME NOT NULL,
+    lasting_ms INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant_id, name, member)
 ) WITHOUT ROWID;

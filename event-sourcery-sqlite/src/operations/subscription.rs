@@ -1,12 +1,14 @@
 //! Durable subscriptions: their segments and their members.
 
 use event_sourcery::Result;
+use std::time::Duration;
+
 use event_sourcery::backend::{
-    Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Kept, Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use jiff::Timestamp;
 
-use super::Operations;
+use super::{Operations, unreadable};
 use crate::rows::{self, hex};
 use crate::time;
 
@@ -18,7 +20,10 @@ impl Operations<'_> {
             return Ok(None);
         }
         let members = self.all_rows(&self.sql.members, key(id), rows::member)?;
-        Ok(Some(SubscriptionRecord { segments, members }))
+        let kept = self.first(&self.sql.kept, key(id), |row| row.get::<_, String>(0))?;
+        let kept = kept.map(|text| Kept::from_text(&text)).transpose();
+        let kept = kept.map_err(|error| unreadable(format!("what the subscription {id} keeps: {error}")))?;
+        Ok(Some(SubscriptionRecord { segments, members, kept }))
     }
 
     /// Writes what a change makes of a subscription, and tells it.
@@ -35,6 +40,7 @@ impl Operations<'_> {
                 None => {
                     self.execute(&self.sql.delete_segments, key(id))?;
                     self.execute(&self.sql.delete_members, key(id))?;
+                    self.execute(&self.sql.delete_kept, key(id))?;
                 }
             }
             if change.frees_streams() {
@@ -51,8 +57,13 @@ impl Operations<'_> {
         before: Option<SubscriptionRecord>,
         after: &SubscriptionRecord,
     ) -> Result<()> {
-        let (old_segments, old_members) =
-            before.map(|record| (record.segments, record.members)).unwrap_or_default();
+        let (old_segments, old_members, old_kept) =
+            before.map(|record| (record.segments, record.members, record.kept)).unwrap_or_default();
+        if let Some(kept) = after.kept.as_ref().filter(|kept| old_kept.as_ref() != Some(*kept)) {
+            let text = kept.to_text().map_err(|error| unreadable(error.to_string()))?;
+            let (tenant, name) = key(id);
+            self.execute(&self.sql.write_kept, (tenant, name, text))?;
+        }
         let mut old_segments = old_segments.iter();
         for (number, segment) in (0..).zip(&after.segments) {
             if old_segments.next() != Some(segment) {
@@ -81,7 +92,8 @@ impl Operations<'_> {
 
     fn write_member(&self, id: &SubscriptionId, member: &Member) -> Result<()> {
         let (tenant, name) = key(id);
-        let values = (tenant, name, hex(member.id), time::to_text(member.until));
+        let lasting = i64::try_from(member.lasting.as_millis()).unwrap_or(i64::MAX);
+        let values = (tenant, name, hex(member.id), time::to_text(member.until), lasting);
         self.execute(&self.sql.write_member, values)?;
         Ok(())
     }
@@ -99,6 +111,7 @@ fn as_stored(mut record: SubscriptionRecord) -> SubscriptionRecord {
     }
     for member in &mut record.members {
         member.until = time::as_stored(member.until);
+        member.lasting = Duration::from_millis(u64::try_from(member.lasting.as_millis()).unwrap_or(u64::MAX));
     }
     record
 }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Lease, ProgressRequest, RenewRequest,
-    SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
-    TransactionalBackend as _,
+    BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Kept, Lease, ProgressRequest,
+    RenewRequest, Scope, SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange,
+    SubscriptionId, TransactionalBackend as _,
 };
 use event_sourcery::{Error, EventStore, Position, RawEvent, Result, StreamId, TenantId};
 use event_sourcery_sqlite::rusqlite::Connection;
@@ -66,15 +66,14 @@ fn progress(
     ProgressRequest { subscription: billing(), leases: vec![lease], position: Some(at(position)), streams }
 }
 
+fn everything(began: Position) -> Kept {
+    Kept::new(Scope::default(), began, Vec::new())
+}
+
 /// A subscription of one segment, and the lease of a member that has it.
 async fn subscribe(backend: &SqliteBackend) -> Lease {
-    let renew = RenewRequest {
-        member: Uuid::now_v7(),
-        create: (1, Position::START),
-        lasting: Duration::from_secs(60),
-        reached: Vec::new(),
-        share: true,
-    };
+    let (member, start) = (Uuid::now_v7(), Position::START);
+    let renew = RenewRequest::new(member, (1, start), everything(start), Duration::from_secs(60));
     let member = renew.member;
     let change = SubscriptionChange::Renew(renew);
     let record = backend.change_subscription(billing(), change).await.unwrap().unwrap();
@@ -152,13 +151,8 @@ async fn what_a_change_tells_is_what_is_read_back() {
     let folder = TempDir::new().unwrap();
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
     assert_eq!(backend.subscription(billing()).await.unwrap(), None);
-    let renew = RenewRequest {
-        member: Uuid::now_v7(),
-        create: (3, at(7)),
-        lasting: Duration::from_nanos(12_345_678_901),
-        reached: Vec::new(),
-        share: true,
-    };
+    let (member, lasting) = (Uuid::now_v7(), Duration::from_nanos(12_345_678_901));
+    let renew = RenewRequest::new(member, (3, at(7)), everything(at(7)), lasting);
     for member in [renew.member, Uuid::now_v7(), renew.member] {
         let change = SubscriptionChange::Renew(RenewRequest { member, ..renew.clone() });
         let told = backend.change_subscription(billing(), change).await.unwrap();
@@ -198,7 +192,13 @@ async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_ot
     backend.progress(change()).await.unwrap();
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&again));
     assert!(is_lost(&backend.progress(change()).await), "it is not the event at 3 any more");
-    backend.change_subscription(billing(), SubscriptionChange::Reset { position: at(1) }).await.unwrap();
+    backend
+        .change_subscription(
+            billing(),
+            SubscriptionChange::Reset { position: at(1), present: vec![(at(3), at(4))] },
+        )
+        .await
+        .unwrap();
     assert_eq!(waiting(&backend, false).await, []);
 }
 

@@ -125,6 +125,16 @@ impl Filter {
     }
 }
 
+/// What is there at some moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// The settled position.
+    pub position: Position,
+    /// Which positions above it hold events that were committed: stretches from the first to the last, in order. Between
+    /// them, others may still appear.
+    pub above: Vec<(Position, Position)>,
+}
+
 /// A page of a scan.
 ///
 /// A page takes a bounded time: it may end after a long stretch with fewer events than were asked for, or none, and say that

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::progress::{Backlog, BlockedRequest, BlockedStream, ProgressRequest};
 use super::reads::Filter;
+use super::scope::{Kept, Scope};
 use crate::error::Result;
 use crate::position::Position;
 use crate::stream_id::TenantId;
@@ -90,6 +91,8 @@ pub struct SubscriptionRecord {
     pub segments: Vec<SegmentRecord>,
     /// Who takes part, by id.
     pub members: Vec<Member>,
+    /// What it is run for; `None` where a version of this library has written it that did not keep that.
+    pub kept: Option<Kept>,
 }
 
 /// A segment as it stands.
@@ -112,6 +115,8 @@ pub struct Member {
     pub id: Uuid,
     /// Until when it counts, by the store's clock, if it is not heard of again.
     pub until: Timestamp,
+    /// For how long its leases last; zero where that is not known.
+    pub lasting: Duration,
 }
 
 /// The right to work on a segment.
@@ -140,6 +145,18 @@ pub enum SubscriptionChange {
     Reset {
         /// Where to start.
         position: Position,
+        /// What is not handed over although it stands above that position.
+        present: Vec<(Position, Position)>,
+    },
+    /// The subscription is run for other events. Whoever works on it loses its leases. Does nothing where it is not what it
+    /// was taken to be.
+    Rescope {
+        /// What was found.
+        was: Kept,
+        /// What it is run for from here on.
+        to: Scope,
+        /// What of that was passed above this position is handed over; `None`: nothing is.
+        after: Option<Position>,
     },
     /// The subscription is forgotten, with its blocked streams.
     Remove,
@@ -152,12 +169,19 @@ pub struct RenewRequest {
     pub member: Uuid,
     /// How many segments a subscription gets that does not exist yet, and where it starts.
     pub create: (u16, Position),
+    /// What such a subscription keeps beside; its scope is the member's, whether the subscription exists or not.
+    pub kept: Kept,
     /// For how long the leases are to last.
     pub lasting: Duration,
     /// Checkpoints that it has not written yet.
     pub reached: Vec<(Lease, Position)>,
     /// Whether it gives up and takes on segments, so that every member has its share. Without, it only keeps what it has.
     pub share: bool,
+    /// Members that it has found changed, not longer ago than their leases last, by its own steady clock: they are there,
+    /// whatever the store's clock says.
+    pub heard: Vec<Member>,
+    /// Members that it has found unchanged for longer than that: they are gone, whatever the store's clock says.
+    pub unheard: Vec<Member>,
 }
 
 impl SubscriptionChange {
@@ -169,15 +193,22 @@ impl SubscriptionChange {
             Self::Leave { member, reached } => record.map(|mut record| {
                 record.reach(reached);
                 record.members.retain(|other| other.id != *member);
-                for segment in &mut record.segments {
-                    segment.member = segment.member.filter(|holder| holder != member);
+                record.free(*member);
+                record
+            }),
+            Self::Reset { position, present } => record.map(|mut record| {
+                let from_there = vec![*position; record.segments.len()];
+                record.take_back(&from_there);
+                if let Some(kept) = &mut record.kept {
+                    kept.begin(*position, present.clone());
                 }
                 record
             }),
-            Self::Reset { position } => record.map(|mut record| {
-                for segment in &mut record.segments {
-                    let token = segment.token + 1;
-                    *segment = SegmentRecord { position: *position, token, member: None, ..*segment };
+            Self::Rescope { was, to, after } => record.map(|mut record| {
+                let checkpoints: Vec<_> = record.segments.iter().map(|segment| segment.position).collect();
+                if let Some(kept) = record.kept.as_mut().filter(|kept| *kept == was) {
+                    let positions = kept.change(to.clone(), *after, &checkpoints);
+                    record.take_back(&positions);
                 }
                 record
             }),
@@ -193,6 +224,13 @@ impl SubscriptionChange {
 }
 
 impl RenewRequest {
+    /// A member that shows up for the first time, and asks for its share.
+    #[must_use]
+    pub fn new(member: Uuid, create: (u16, Position), kept: Kept, lasting: Duration) -> Self {
+        let (reached, heard, unheard) = (Vec::new(), Vec::new(), Vec::new());
+        Self { member, create, kept, lasting, reached, share: true, heard, unheard }
+    }
+
     fn apply(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> SubscriptionRecord {
         let (count, position) = self.create;
         // A subscription that was removed and made anew does not give the same tokens again.
@@ -201,14 +239,26 @@ impl RenewRequest {
         let mut record = record.unwrap_or_else(|| SubscriptionRecord {
             segments: vec![free; usize::from(count)],
             members: Vec::new(),
+            kept: Some(self.kept.clone()),
         });
+        // What it was run for before is not on record: the same, most likely. Where it began is not either.
+        let adopted = || Kept::new(self.kept.scope().clone(), Position::START, Vec::new());
+        let kept = record.kept.get_or_insert_with(adopted);
+        let is_let_in = kept.scope().admits(self.kept.scope());
         record.reach(&self.reached);
-        let until = later(now, self.lasting);
-        record.members.retain(|member| member.until > now && member.id != self.member);
-        record.members.push(Member { id: self.member, until });
+        let (until, lasting) = (later(now, self.lasting), self.lasting);
+        let is_there = |member: &Member| {
+            self.heard.contains(member) || member.until > now && !self.unheard.contains(member)
+        };
+        record.members.retain(|member| member.id != self.member && is_there(member));
+        if !is_let_in {
+            record.free(self.member);
+            return record;
+        }
+        record.members.push(Member { id: self.member, until, lasting });
         record.members.sort_by_key(|member| member.id);
         if self.share {
-            record.share(self.member, now);
+            record.share(self.member);
         }
         for segment in &mut record.segments {
             if segment.member == Some(self.member) {
@@ -233,6 +283,21 @@ impl SubscriptionRecord {
         numbered.map(|(number, segment)| (Lease { segment: number, token: segment.token }, segment.position))
     }
 
+    /// A member gives up its segments.
+    fn free(&mut self, member: Uuid) {
+        for segment in &mut self.segments {
+            segment.member = segment.member.filter(|holder| *holder != member);
+        }
+    }
+
+    /// Nobody works on it any more, and what those who did write from here on is refused. The checkpoints go where they are told.
+    fn take_back(&mut self, positions: &[Position]) {
+        for (segment, position) in self.segments.iter_mut().zip(positions) {
+            let token = segment.token + 1;
+            *segment = SegmentRecord { position: *position, token, member: None, ..*segment };
+        }
+    }
+
     /// Moves the checkpoints of segments whose token is still the same.
     fn reach(&mut self, reached: &[(Lease, Position)]) {
         for (lease, position) in reached {
@@ -244,7 +309,7 @@ impl SubscriptionRecord {
     }
 
     /// Gives a member its share: as many segments as the others have, or one more for those who come first by id.
-    fn share(&mut self, member: Uuid, now: Timestamp) {
+    fn share(&mut self, member: Uuid) {
         let rank = self.members.iter().position(|other| other.id == member).unwrap_or(0);
         let (segments, members) = (self.segments.len(), self.members.len().max(1));
         let share = segments / members + usize::from(rank < segments % members);
@@ -255,9 +320,10 @@ impl SubscriptionRecord {
                 segment.member = segment.member.filter(|_| has <= share);
             }
         }
-        let given_up = |segment: &SegmentRecord| segment.member.is_none() || segment.leased_until <= now;
-        let free =
-            self.segments.iter_mut().filter(|segment| segment.member != Some(member) && given_up(segment));
+        let members = &self.members;
+        // A lease lasts as long as its member counts.
+        let is_leased = |holder: Uuid| members.iter().any(|other| other.id == holder);
+        let free = self.segments.iter_mut().filter(|segment| !segment.member.is_some_and(is_leased));
         for segment in free.take(share.saturating_sub(has)) {
             segment.member = Some(member);
             segment.token += 1;

@@ -251,6 +251,22 @@ macro_rules! __for_each_case {
             clause_5_1_what_is_made_anew_during_an_attempt_does_not_wait_for_the_event_that_is_gone,
             clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goes_on_without_it,
         }
+        deployments {
+            clause_8_12_who_asks_for_what_was_passed_is_told_and_takes_no_lease,
+            clause_8_12_what_was_passed_is_handed_over_in_order_and_once,
+            clause_8_12_what_was_passed_can_be_left_out,
+            clause_8_12_nothing_from_before_the_start_is_handed_over,
+            clause_8_12_workers_that_are_deployed_first_need_no_word_and_lose_nothing,
+            clause_8_12_an_old_member_leaves_what_it_does_not_know_and_it_waits_in_its_stream,
+            clause_8_12_other_filters_under_one_name_are_noticed,
+            clause_8_12_who_wants_fewer_from_here_on_says_so,
+            clause_8_12_a_stream_that_waits_is_handed_what_was_passed_in_its_place,
+            clause_8_12_what_fails_as_it_is_handed_over_late_is_parked_skipped_and_replayed,
+            clause_8_12_who_waits_for_an_event_of_a_new_name_waits_for_the_program_that_knows_it,
+        }
+        rolling {
+            clause_8_12_deployments_with_kills_and_failures_hand_over_each_event_once [transactions],
+        }
         exactly_once {
             clause_8_6_each_event_takes_effect_once [transactions],
             clause_8_6_a_failure_within_a_batch_leaves_nothing_of_it [transactions],
@@ -274,6 +290,8 @@ macro_rules! __for_each_case {
         leases {
             clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
+            clause_8_7_who_was_not_heard_of_is_gone_whatever_the_stores_clock_says,
+            clause_8_7_who_was_heard_of_is_there_whatever_the_stores_clock_says,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
             clause_8_7_a_member_that_is_not_heard_of_again_does_not_count,
             clause_5_1_a_stream_that_is_gone_is_not_blocked,
@@ -319,7 +337,8 @@ macro_rules! __for_each_case {
         reaching {
             clause_8_10_what_was_waited_for_was_handled,
             clause_8_10_what_is_not_handled_in_time_is_an_error_that_can_be_retried,
-            clause_8_10_who_waits_for_a_subscription_that_has_never_run_is_told,
+            clause_8_14_who_waits_for_a_subscription_that_does_not_run_in_time_is_told,
+            clause_8_14_a_subscription_that_has_not_run_yet_is_waited_for,
             clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_handled,
             clause_8_10_other_parts_of_the_subscription_are_not_waited_for,
             clause_8_10_what_a_subscription_does_not_want_is_not_waited_for,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::ledger::{ledger, notes, number};
+use super::ledger::{kept, ledger, notes, number};
 use super::reaction::{Deed, End, Reaction};
 use super::running::{Running, Settings, eventually};
 use super::subject::{Reactor, Subject};
@@ -155,7 +155,7 @@ pub(super) async fn steal(store: &EventStore) {
     }
     let (member, lasting) = (Uuid::new_v4(), Duration::from_millis(100));
     let create = (8, Position::START);
-    let take = RenewRequest { member, create, lasting, reached: Vec::new(), share: true };
+    let take = RenewRequest::new(member, create, kept(create.1), lasting);
     store.backend().change_subscription(id.clone(), SubscriptionChange::Renew(take)).await.unwrap();
     let leave = SubscriptionChange::Leave { member, reached: Vec::new() };
     store.backend().change_subscription(id, leave).await.unwrap();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
     SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
@@ -181,6 +181,10 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn position(&self) -> Result<Position> {
         self.call(self.inner.position()).await
+    }
+
+    async fn present(&self) -> Result<Present> {
+        self.call(self.inner.present()).await
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {

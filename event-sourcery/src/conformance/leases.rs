@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::ledger::{delete_request, ledger, noted};
+use super::ledger::{delete_request, kept, ledger, noted};
 use super::running::eventually;
 use super::subject::Subject;
 use crate::backend::{
@@ -34,7 +34,7 @@ async fn change(store: &EventStore, change: SubscriptionChange) -> SubscriptionR
 /// A member asks for its share of four segments.
 async fn renew(store: &EventStore, member: Uuid, reached: Vec<(Lease, Position)>) -> Vec<(Lease, Position)> {
     let (create, lasting) = ((4, Position::START), Duration::from_secs(60));
-    let request = RenewRequest { member, create, lasting, reached, share: true };
+    let request = RenewRequest { reached, ..RenewRequest::new(member, create, kept(create.1), lasting) };
     change(store, SubscriptionChange::Renew(request)).await.leases_of(member).collect()
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint(subje
     assert_eq!(checkpoints(&another).await, [at(10); 4]);
     another.backend().progress(progress(&new[1..3], 20, vec![])).await.unwrap();
     assert_eq!(checkpoints(&store).await, [at(10), at(20), at(20), at(10)]);
-    change(&store, SubscriptionChange::Reset { position: at(3) }).await;
+    change(&store, SubscriptionChange::Reset { position: at(3), present: Vec::new() }).await;
     assert_lost(another.backend().progress(progress(&new, 30, vec![])).await);
     assert_eq!(checkpoints(&store).await, [at(3); 4]);
     let unknown = Lease { segment: 9, token: 0 };
@@ -213,12 +213,50 @@ pub(super) async fn clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_
 pub(super) async fn clause_8_7_a_member_that_is_not_heard_of_again_does_not_count(subject: Subject) {
     let store = subject.store();
     let (member, lasting) = (Uuid::from_u128(1), Duration::from_millis(1));
-    let request = RenewRequest { member, create: (4, at(0)), lasting, reached: Vec::new(), share: true };
+    let request = RenewRequest::new(member, (4, at(0)), kept(at(0)), lasting);
     store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap();
     let members = async || store.backend().subscription(id()).await.unwrap().unwrap().members;
     eventually("it counts no more", async || members().await.is_empty()).await;
     renew(&store, Uuid::from_u128(2), Vec::new()).await;
     assert_eq!(members().await.iter().map(|member| member.id).collect::<Vec<_>>(), [Uuid::from_u128(2)]);
+}
+
+/// The store's clock may be set back: then the lease of a dead member seems to last.
+pub(super) async fn clause_8_7_who_was_not_heard_of_is_gone_whatever_the_stores_clock_says(subject: Subject) {
+    let store = subject.store();
+    let [dead, alive] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    assert_eq!(renew(&store, dead, Vec::new()).await.len(), 4);
+    let found = store.backend().subscription(id()).await.unwrap().unwrap().members;
+    let asks = |unheard| RenewRequest {
+        unheard,
+        ..RenewRequest::new(alive, (4, at(0)), kept(at(0)), Duration::from_secs(60))
+    };
+    // One that has shown up since is there.
+    renew(&store, dead, Vec::new()).await;
+    let record = change(&store, SubscriptionChange::Renew(asks(found))).await;
+    assert_eq!((record.members.len(), record.leases_of(alive).count()), (2, 0));
+    leave(&store, alive).await;
+    let found = store.backend().subscription(id()).await.unwrap().unwrap().members;
+    let record = change(&store, SubscriptionChange::Renew(asks(found))).await;
+    assert_eq!(record.members.iter().map(|member| member.id).collect::<Vec<_>>(), [alive]);
+    assert_eq!(record.leases_of(alive).count(), 4);
+}
+
+/// The store's clock may be set forwards: then the leases of all members seem to have ended.
+pub(super) async fn clause_8_7_who_was_heard_of_is_there_whatever_the_stores_clock_says(subject: Subject) {
+    let store = subject.store();
+    let [first, second] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let lasting = Duration::from_millis(1);
+    let request = RenewRequest::new(first, (4, at(0)), kept(at(0)), lasting);
+    let record =
+        store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap().unwrap();
+    let members = async || store.backend().subscription(id()).await.unwrap().unwrap().members;
+    eventually("its lease seems to have ended", async || members().await.is_empty()).await;
+    let heard = record.members.clone();
+    let request = RenewRequest { heard, ..RenewRequest::new(second, (4, at(0)), kept(at(0)), lasting) };
+    let told =
+        store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap().unwrap();
+    assert_eq!((told.leases_of(first).count(), told.leases_of(second).count()), (4, 0));
 }
 
 pub(super) async fn clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join(

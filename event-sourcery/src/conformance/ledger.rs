@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::subject::Subject;
 use crate::append::Appended;
 use crate::backend::{
-    AppendRequest, DeleteRequest, Expectation, LoadRequest, NewRecord, ScanRequest, SnapshotRequest, Span,
-    StreamAppend,
+    AppendRequest, DeleteRequest, Expectation, Filter, Kept, LoadRequest, NewRecord, ScanRequest, Scope,
+    SnapshotRequest, Span, StreamAppend,
 };
 use crate::position::{AppendPosition, Position};
 use crate::store::EventStore;
@@ -167,6 +167,12 @@ pub(super) fn delete_request(stream: &StreamId) -> DeleteRequest {
 pub(super) fn snapshot_request(stream: &StreamId, version: Version, sum: u64) -> SnapshotRequest {
     let record = NewRecord { name: "summed".into(), data: format!(r#"{{"sum":{sum}}}"#), ..record(0) };
     SnapshotRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), version, record }
+}
+
+/// What a subscription of notes keeps that begins there.
+pub(super) fn kept(began: Position) -> Kept {
+    let filter = Filter { names: Some([std::sync::Arc::from("noted")].into()), ..Filter::default() };
+    Kept::new(Scope::of(&filter), began, Vec::new())
 }
 
 pub(super) fn scan_request(after: Position, limit: usize) -> ScanRequest {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::ledger::{ledger, noted, tenant};
+use super::ledger::{kept, ledger, noted, tenant};
 use super::running::{Handled, Running, SOON, Settings, eventually, letters};
 use super::subject::Subject;
 use crate::RawEvent;
@@ -28,7 +28,7 @@ async fn begun(store: &EventStore) {
 async fn by_hand(store: &EventStore) -> Vec<Lease> {
     let member = Uuid::from_u128(1);
     let (create, lasting) = ((4, Position::START), Duration::from_secs(600));
-    let renew = RenewRequest { member, create, lasting, reached: Vec::new(), share: true };
+    let renew = RenewRequest::new(member, create, kept(create.1), lasting);
     let change = SubscriptionChange::Renew(renew);
     let record = store.backend().change_subscription(id(), change).await.unwrap().unwrap();
     record.leases_of(member).map(|(lease, _)| lease).collect()
@@ -97,17 +97,33 @@ pub(super) async fn clause_8_10_what_is_not_handled_in_time_is_an_error_that_can
     run.stop().await;
 }
 
-pub(super) async fn clause_8_10_who_waits_for_a_subscription_that_has_never_run_is_told(subject: Subject) {
+pub(super) async fn clause_8_14_who_waits_for_a_subscription_that_does_not_run_in_time_is_told(
+    subject: Subject,
+) {
     let (store, stream) = (subject.store(), ledger("1"));
     let appended = store.append(&stream, noted(1)).await.unwrap();
     assert_refused!(
-        letters(&store).wait_for(&stream, appended.position, SOON).await,
+        letters(&store).wait_for(&stream, appended.position, NOT_LONG).await,
         Error::SubscriptionNotFound { subscription } if subscription == "letters",
     );
     assert_refused!(
-        letters(&store).wait_for_everything(Position::START, SOON).await,
+        letters(&store).wait_for_everything(Position::START, NOT_LONG).await,
         Error::SubscriptionNotFound { .. },
     );
+}
+
+pub(super) async fn clause_8_14_a_subscription_that_has_not_run_yet_is_waited_for(subject: Subject) {
+    let (store, stream, handled) = (subject.store(), ledger("1"), Handled::default());
+    let appended = store.append(&stream, noted(1)).await.unwrap();
+    let waits = store.clone();
+    let waiting =
+        tokio::spawn(async move { letters(&waits).wait_for(&ledger("1"), appended.position, SOON).await });
+    tokio::time::sleep(NOT_LONG).await;
+    assert!(!waiting.is_finished());
+    let run = Running::noting(letters(&store), &handled);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(handled.of(&stream), [1]);
+    run.stop().await;
 }
 
 pub(super) async fn clause_8_10_a_stream_that_waits_for_a_failed_event_is_not_handled(subject: Subject) {

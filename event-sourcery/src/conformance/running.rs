@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
-use crate::subscription::{Durable, Subscribe};
+use crate::subscription::{Durable, Passed, Subscribe};
 use crate::version::Version;
 use crate::wrapped_event::Recorded;
 
@@ -42,6 +42,8 @@ pub(super) struct Settings {
     pub(super) attempts: u32,
     pub(super) pauses: (Duration, Duration),
     pub(super) segments: Option<u16>,
+    pub(super) names: &'static [&'static str],
+    pub(super) widen: Option<Passed>,
 }
 
 impl Default for Settings {
@@ -53,6 +55,8 @@ impl Default for Settings {
             attempts: 3,
             pauses: (Duration::from_millis(1), Duration::from_millis(4)),
             segments: None,
+            names: &["noted"],
+            widen: None,
         }
     }
 }
@@ -65,12 +69,16 @@ impl Settings {
 
     pub(super) fn of<B: Backend, E: Event>(&self, subscribe: Subscribe<B, E>) -> Durable<B, E> {
         let durable = subscribe
-            .event_names(["noted"])
+            .event_names(self.names.iter().copied())
             .durable(self.name)
             .lease(self.lease)
             .batch(self.batch)
             .attempts(self.attempts)
             .pauses(self.pauses.0, self.pauses.1);
+        let durable = match self.widen {
+            Some(passed) => durable.widen(passed),
+            None => durable,
+        };
         match self.segments {
             Some(count) => durable.segments(count),
             None => durable,

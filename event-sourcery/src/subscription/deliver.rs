@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -18,6 +18,7 @@ use crate::event::Event;
 use crate::panics;
 use crate::projection::Unfinished;
 use crate::store::{EventStore, Scope};
+use crate::subscription::stopping::Stopping;
 use crate::within::{Joined, Within};
 use crate::wrapped_event::Recorded;
 
@@ -53,12 +54,12 @@ pub(super) struct Delivered {
 #[derive(Clone)]
 pub(super) struct Budget {
     pub(super) until: Instant,
-    pub(super) stop: Arc<AtomicBool>,
+    pub(super) stop: Arc<Stopping>,
 }
 
 impl Budget {
     fn is_spent(&self) -> bool {
-        self.stop.load(Ordering::Acquire) || Instant::now() >= self.until
+        self.stop.is_requested() || Instant::now() >= self.until
     }
 }
 
@@ -86,6 +87,7 @@ where
                 break;
             }
             let store = self.store.reacting_to(&event);
+            let _at_work = budget.stop.at_work();
             if let Err(error) = (self.handler)(event, store).await {
                 failed = Some((kept, error));
                 break;
@@ -164,7 +166,9 @@ where
                 break;
             }
             transaction.store = self.store.reacting_to(&event);
+            let at_work = budget.stop.at_work();
             let handled_well = (self.handler)(event, &mut transaction).await;
+            drop(at_work);
             let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
             if let Err(error) = handled_well.and_then(|()| finished()) {
                 return Ok(Delivered { kept: 0, failed: Some((handled, error)) });
@@ -224,7 +228,12 @@ where
                 if number.load(Ordering::Relaxed) > 0 && budget.is_spent() {
                     break;
                 }
+                let at_work = budget.stop.at_work();
+                if budget.stop.is_given_up() {
+                    return Err(RolledBack::ByStore(Error::Closed));
+                }
                 let handled = Within::run(transaction, scope, |tx| handler(event, tx));
+                drop(at_work);
                 handled.map_err(RolledBack::ByHandler)?;
                 number.fetch_add(1, Ordering::Relaxed);
             }

@@ -1,6 +1,7 @@
 //! Durable subscriptions: a name, options, and what can be done with what is kept under the name.
 
 mod care;
+mod start;
 mod waiting;
 
 use std::fmt;
@@ -9,10 +10,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::start::{Passed, Start};
 use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
 use super::run::{self, Plan};
 use super::{Subscribe, refuse};
-use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, SubscriptionId, TransactionalBackend};
+use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, Scope, SubscriptionId, TransactionalBackend};
 use crate::error::{Error, NameKind, Result, Source};
 use crate::event::Event;
 use crate::limits;
@@ -57,33 +59,13 @@ pub struct Durable<B, E> {
     name: Arc<str>,
     start: Start,
     segments: Option<u16>,
+    widen: Option<Passed>,
+    narrow: bool,
     lease: Duration,
     batch: usize,
     retry: Retry,
     /// Behind a lock that nobody takes, so that it can be shared: the futures of the calls that borrow this are `Send` then.
     until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
-}
-
-/// Where a durable subscription starts when it runs for the first time, or is reset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// With the first event of the store.
-    Beginning,
-    /// With what is appended from now on.
-    Now,
-    /// Behind a position that a subscription, or [`EventStore::position`], has handed out.
-    After(Position),
-}
-
-impl Start {
-    /// The position, by what is there now.
-    pub(super) async fn position(self, backend: &dyn Backend) -> Result<Position> {
-        match self {
-            Self::Beginning => Ok(Position::START),
-            Self::Now => backend.position().await,
-            Self::After(position) => Ok(position),
-        }
-    }
 }
 
 /// Where a durable subscription stands.
@@ -105,7 +87,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
     pub(super) fn new(of: Subscribe<B, E>, name: Arc<str>) -> Self {
         let start = Start::After(of.after);
         let lease = Duration::from_secs(15);
-        Self { of, name, start, segments: None, lease, batch: 64, retry: Retry::default(), until: None }
+        let (segments, widen, narrow, until) = (None, None, false, None);
+        Self { of, name, start, segments, widen, narrow, lease, batch: 64, retry: Retry::default(), until }
     }
 
     /// Where it starts when it runs for the first time. Without, behind the position of [`Subscribe::after`], or at the
@@ -118,6 +101,57 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// it runs for the first time.
     pub fn segments(self, count: u16) -> Self {
         Self { segments: Some(count), ..self }
+    }
+
+    /// Says what becomes of events that it has passed, because they were not among those that it was run for until now: their
+    /// names are new to it, or they are of another category or tenant. Without, a run that asks for more ends with
+    /// [`Error::PassedUnasked`] if there are any, before it takes part; if there are none, it takes part, and those who know
+    /// fewer names leave the new ones to it.
+    ///
+    /// The store keeps what a subscription is run for. So the word counts once, and can stay where it is.
+    ///
+    /// ```
+    /// # use event_sourcery::{Error, EventStore, MemoryBackend, Passed, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// let parcel = StreamId::random();
+    /// store.append(&parcel, [RawEvent::new("Booked", "{}")?, RawEvent::new("Redirected", "{}")?]).await?;
+    /// let board = |names: &[&str]| store.subscribe::<RawEvent>().event_names(names.iter().copied()).durable("board");
+    /// # let watched = || board(&["Booked"]);
+    /// # let up_to = store.position().await?;
+    /// # let stop = std::pin::pin!(async { watched().wait_for_everything(up_to, std::time::Duration::from_secs(5)).await });
+    /// # let running = board(&["Booked"]).run(async |_, _| Ok(()));
+    /// # futures_util::future::select(stop, std::pin::pin!(running)).await;
+    ///
+    /// // "Booked" was handled, and "Redirected" passed. Then comes the program that knows both.
+    /// let both = || board(&["Booked", "Redirected"]);
+    /// let told = both().run(async |_, _| Ok(())).await;
+    /// assert!(matches!(told, Err(Error::PassedUnasked { names, .. }) if names == ["Redirected"]));
+    ///
+    /// let (handed_over, stop) = tokio::sync::oneshot::channel();
+    /// let mut handed_over = Some(handed_over);
+    /// both()
+    ///     .widen(Passed::HandOver)
+    ///     .until(stop)
+    ///     .run(async move |recorded, _| {
+    ///         assert_eq!(recorded.wrapped_event.event.name(), "Redirected");
+    ///         handed_over.take().map(|handed_over| handed_over.send(()));
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub fn widen(self, passed: Passed) -> Self {
+        Self { widen: Some(passed), ..self }
+    }
+
+    /// Says that it wants no more than this from here on, where it was run for more: what it leaves out is passed from then on.
+    ///
+    /// Without, a member that knows fewer names than the subscription was run for leaves events of the others to members that know
+    /// them: their streams wait, and are listed as [blocked](Self::blocked). One that is of another category or tenant, or knows
+    /// some names where every event was wanted, ends with [`Error::RunForOthers`].
+    pub fn narrow(self) -> Self {
+        Self { narrow: true, ..self }
     }
 
     /// How long a process that is not heard of keeps its part of the work; at least 100 ms, and 15 seconds without. It is
@@ -148,6 +182,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// Runs until this is done, such as `tokio::signal::ctrl_c()`: the event in hand is finished, the checkpoint saved, and
     /// its part is free for others, who notice within a third of their lease.
+    ///
+    /// A handler that is at work takes its time. Beside that, the store is waited for 3 seconds at most, however it is held up: by
+    /// a file that is locked, a row that is locked, a server that does not answer. Then the run ends with
+    /// [`Error::NotLeftInTime`]; its leases end by themselves.
     pub fn until(self, done: impl IntoFuture<IntoFuture: Send + 'static>) -> Self {
         let done = done.into_future();
         Self { until: Some(Mutex::new(Box::pin(async move { drop(done.await) }))), ..self }
@@ -182,8 +220,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`], [`Error::InvalidName`]; and the backend's, where trying again cannot help, such as a row that
-    /// cannot be read at all.
+    /// [`Error::InvalidOption`], [`Error::InvalidName`]; [`Error::PassedUnasked`] and [`Error::RunForOthers`] where it was run for
+    /// other events until now; [`Error::BeyondEnd`] where it stands, or is to start, behind the end of the store; and the
+    /// backend's, where trying again cannot help, such as a row that cannot be read at all.
     pub async fn run<H>(self, mut handler: H) -> Result<()>
     where
         H: AsyncFnMut(Recorded<E>, EventStore<B>) -> Result<(), Source>,
@@ -221,9 +260,15 @@ impl<B: Backend, E: Event> Durable<B, E> {
             backend: self.of.store.shared_backend(),
             tail: self.of.store.tail(),
             id,
+            scope: Scope::of(&self.of.filter),
             filter: self.of.filter,
             start: self.start,
+            begins: None,
             segments: self.segments,
+            widen: self.widen,
+            narrow: self.narrow,
+            stands_in: Mutex::default(),
+            seen: Mutex::default(),
             lease: self.lease,
             batch: self.batch,
             retry: self.retry,

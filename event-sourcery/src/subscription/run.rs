@@ -6,11 +6,12 @@
 
 mod blocked;
 mod handle;
+mod heard;
 mod leases;
+mod scope;
 mod session;
 mod stop;
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
@@ -21,12 +22,14 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::heard::Heard;
 use self::session::Session;
 use self::stop::Stop;
 use super::deliver::{Budget, Deliver, Delivered};
-use super::durable::Start;
+use super::durable::{Passed, Start};
+use super::stopping::PATIENCE;
 use super::tail::Tail;
-use crate::backend::{Backend, Filter, ProgressRequest, SubscriptionId};
+use crate::backend::{Backend, Filter, Present, ProgressRequest, Scope, SubscriptionId};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::retry::Retry;
@@ -56,9 +59,18 @@ pub(super) struct Plan {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tail: Arc<Tail>,
     pub(super) id: SubscriptionId,
+    /// What this member was made for.
     pub(super) filter: Filter,
+    pub(super) scope: Scope,
     pub(super) start: Start,
+    /// Where that was, once it was looked up.
+    pub(super) begins: Option<Present>,
     pub(super) segments: Option<u16>,
+    pub(super) widen: Option<Passed>,
+    pub(super) narrow: bool,
+    pub(super) stands_in: Mutex<Option<Scope>>,
+    /// Who else takes part.
+    pub(super) seen: Mutex<Heard>,
     pub(super) lease: Duration,
     pub(super) batch: usize,
     pub(super) retry: Retry,
@@ -67,12 +79,12 @@ pub(super) struct Plan {
 /// Runs until it is told to stop, or trying again cannot help.
 pub(super) async fn run<E: Event, D: Deliver<E>>(plan: Plan, until: Until, deliver: D) -> Result<()> {
     let stop = Stop::default();
+    let subscription = plan.id.name.to_string();
     let stopping = async {
-        if let Some(until) = until {
-            until.await;
-            stop.request();
-        }
-        pending::<Infallible>().await
+        let Some(until) = until else { return pending().await };
+        until.await;
+        stop.request();
+        stop.stopping.give_up(PATIENCE).await;
     };
     let runner = Runner {
         plan,
@@ -85,9 +97,10 @@ pub(super) async fn run<E: Event, D: Deliver<E>>(plan: Plan, until: Until, deliv
     };
     match select(pin!(runner.run()), pin!(stopping)).await {
         Either::Left((ended, _)) => ended,
-        Either::Right((never, _)) => match never {},
+        Either::Right(((), _)) => Err(Error::NotLeftInTime { subscription, waited: PATIENCE }),
     }
 }
+
 struct Runner<'r, E, D> {
     plan: Plan,
     deliver: D,
@@ -128,7 +141,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Works until it is told to stop.
     async fn work(&mut self) -> Result<()> {
         // Now is when it runs first, however often it has to start again.
-        self.plan.start = Start::After(self.plan.start.position(&*self.plan.backend).await?);
+        if self.plan.begins.is_none() {
+            self.plan.begins = self.begins().await?;
+        }
         let mut session = self.join(Vec::new()).await?;
         self.has_begun = true;
         loop {
@@ -148,6 +163,14 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             } else {
                 self.handle(&mut session).await?;
             }
+        }
+    }
+
+    /// Where it begins if it is new; where it is not, the place may be gone.
+    async fn begins(&self) -> Result<Option<Present>> {
+        match self.plan.start.begin(&*self.plan.backend).await {
+            Err(Error::BeyondEnd { .. }) if self.plan.is_there().await? => Ok(None),
+            begins => begins.map(Some),
         }
     }
 
@@ -188,7 +211,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         progress: impl Fn(usize) -> ProgressRequest + Send + Sync + 'static,
     ) -> Result<Delivered> {
         let until = self.renew_at(session).min(Instant::now() + KEEP_AFTER);
-        let budget = Budget { until, stop: Arc::clone(&self.stop.requested) };
+        let budget = Budget { until, stop: Arc::clone(&self.stop.stopping) };
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);

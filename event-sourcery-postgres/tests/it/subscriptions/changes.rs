@@ -15,7 +15,7 @@ async fn what_is_not_there_is_none_and_stays_none() {
     assert_eq!(subscription.read().await, None);
     for change in [
         SubscriptionChange::Remove,
-        SubscriptionChange::Reset { position: Position::START },
+        SubscriptionChange::Reset { position: Position::START, present: Vec::new() },
         SubscriptionChange::Leave { member: Uuid::new_v4(), reached: Vec::new() },
     ] {
         assert_eq!(subscription.change(change).await, None);
@@ -119,7 +119,10 @@ async fn a_subscription_that_is_removed_while_others_renew_it_is_whole_or_gone()
 
 #[tokio::test]
 async fn a_reset_and_a_removal_free_the_blocked_streams_of_this_subscription_only() {
-    for change in [SubscriptionChange::Reset { position: Position::START }, SubscriptionChange::Remove] {
+    for change in [
+        SubscriptionChange::Reset { position: Position::START, present: Vec::new() },
+        SubscriptionChange::Remove,
+    ] {
         let (subscription, leases) = Subscription::of_member(1).await;
         let mut other = Subscription::on(crate::scene::Scene::new().await);
         other.backend = subscription.backend.clone();

@@ -3,14 +3,17 @@
 
 mod blocked;
 mod changes;
+mod clocks;
 mod handling;
 mod progress;
+mod starting;
+mod stopping;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
+    BlockedRequest, BlockedStream, Kept, Lease, ProgressRequest, RenewRequest, Scope, StreamProgress,
     SubscriptionBackend as _, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
@@ -104,13 +107,9 @@ impl Subscription {
 }
 
 fn renew(member: Uuid, segments: u16) -> SubscriptionChange {
-    SubscriptionChange::Renew(RenewRequest {
-        member,
-        create: (segments, Position::START),
-        lasting: Duration::from_secs(10),
-        reached: Vec::new(),
-        share: true,
-    })
+    let kept = Kept::new(Scope::default(), Position::START, Vec::new());
+    let request = RenewRequest::new(member, (segments, Position::START), kept, Duration::from_secs(10));
+    SubscriptionChange::Renew(request)
 }
 
 fn blocked(stream: &StreamId, position: i64) -> BlockedStream {

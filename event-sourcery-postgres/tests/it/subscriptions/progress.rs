@@ -88,7 +88,7 @@ async fn in_a_handlers_transaction_the_checkpoint_is_there_with_what_the_handler
 #[tokio::test]
 async fn in_a_handlers_transaction_too_a_lost_lease_is_told_and_the_transaction_can_go_on() {
     let (subscription, leases) = Subscription::of_member(2).await;
-    subscription.change(SubscriptionChange::Reset { position: Position::START }).await;
+    subscription.change(SubscriptionChange::Reset { position: Position::START, present: Vec::new() }).await;
     let backend = &subscription.backend;
     let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
     let request = subscription.request(&leases, Some(3), Vec::new());

@@ -1,6 +1,7 @@
 //! How the backend fails: with an error that says what to do, and nothing half done.
 
 mod busy;
+mod clocks;
 mod closures;
 mod dropping;
 mod foreign_files;
@@ -8,6 +9,7 @@ mod migrating;
 mod opening;
 mod prefixes;
 mod read_only;
+mod stopping;
 
 use event_sourcery::{EventStore, RawEvent, StreamId};
 use event_sourcery_sqlite::SqliteBackend;

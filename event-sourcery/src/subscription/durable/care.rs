@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{Durable, Start, Status};
 use crate::backend::{
-    Backend, Backlog, BlockedStream, Filter, MOST_SEGMENTS, ProgressRequest, Segments, StreamProgress,
-    SubscriptionChange,
+    Backend, Backlog, BlockedStream, Filter, MOST_SEGMENTS, Present, ProgressRequest, Segments,
+    StreamProgress, SubscriptionChange, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -29,12 +29,15 @@ impl<B: Backend, E: Event> Durable<B, E> {
         distinct.sort();
         distinct.dedup();
         let mut behind = Backlog::default();
+        let mut handled = 0;
+        let filter = self.run_for(&record).unwrap_or_else(|| self.of.filter.clone());
         for position in &distinct {
             let here = (0..).zip(&positions).filter(|(_, of_segment)| *of_segment == position);
             let of = u16::try_from(positions.len()).unwrap_or(MOST_SEGMENTS);
             let segments = Segments::new(of, here.map(|(number, _)| number));
+            handled += self.handled_above(&record, *position, segments).await?;
             let segments = (!segments.are_all()).then_some(segments);
-            let backlog = backend.backlog(*position, Filter { segments, ..self.of.filter.clone() }).await?;
+            let backlog = backend.backlog(*position, Filter { segments, ..filter.clone() }).await?;
             behind.events += backlog.events;
             behind.oldest = [behind.oldest, backlog.oldest].into_iter().flatten().min();
         }
@@ -43,9 +46,30 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Ok(Some(Status {
             position: distinct.first().copied().unwrap_or(Position::START),
             members: record.members.len(),
-            events_behind: behind.events,
+            events_behind: behind.events.saturating_sub(handled),
             behind: behind.oldest.and_then(|oldest| age(oldest).ok()).unwrap_or_default(),
         }))
+    }
+
+    /// How many events above these segments' checkpoint were handled before it was moved back.
+    async fn handled_above(
+        &self,
+        record: &SubscriptionRecord,
+        checkpoint: Position,
+        segments: Segments,
+    ) -> Result<u64> {
+        let (mut events, backend) = (0, self.of.store.backend());
+        let Some(kept) = &record.kept else { return Ok(0) };
+        for number in segments.numbers() {
+            for (scope, after, up_to) in kept.handled_above(number, checkpoint) {
+                let segments = Some(Segments::new(segments.of(), [number]));
+                let filter = Filter { segments, ..scope.filter() };
+                let (above, beyond) =
+                    (backend.backlog(after, filter.clone()).await?, backend.backlog(up_to, filter).await?);
+                events += above.events.saturating_sub(beyond.events);
+            }
+        }
+        Ok(events)
     }
 
     /// The events that were given up after the last attempt, or could not be decoded: of each stream the first, which the others
@@ -88,7 +112,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// As for [`replay`](Self::replay).
     pub async fn skip(&self, failed: &BlockedStream) -> Result<()> {
         let (attempts, retry_at) = (0, Some(failed.since));
-        let behind = BlockedStream { after: failed.position, attempts, retry_at, ..failed.clone() };
+        // The stream goes on with what follows, whether all before it was handled up to here or further.
+        let (after, position) = (failed.after.max(failed.position), failed.position.next());
+        let behind = BlockedStream { after, position, attempts, retry_at, ..failed.clone() };
         self.change(failed, behind).await
     }
 
@@ -98,10 +124,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ///
     /// # Errors
     ///
-    /// The backend's.
+    /// [`Error::BeyondEnd`] for a position behind the end of the store; and the backend's.
     pub async fn reset(&self, start: Start) -> Result<()> {
-        let position = start.position(self.of.store.backend()).await?;
-        let change = SubscriptionChange::Reset { position };
+        let Present { position, above: present } = start.begin(self.of.store.backend()).await?;
+        let change = SubscriptionChange::Reset { position, present };
         self.of.store.backend().change_subscription(self.id()?, change).await?;
         Ok(())
     }

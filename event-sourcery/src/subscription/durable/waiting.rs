@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::Durable;
+use super::start::refuse_beyond_end;
 use crate::backend::{
-    Backend, BlockedStream, Filter, MOST_SEGMENTS, ScanRequest, Segments, StoredRecord, SubscriptionId,
-    SubscriptionRecord,
+    Backend, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments, StoredRecord,
+    SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -30,12 +31,21 @@ struct Look {
     blocked: Vec<BlockedStream>,
 }
 
+impl Look {
+    /// Whether nothing is waited for any more. What a stream waits for counts where it alone is meant.
+    fn is_over(&self, stream: Option<&StreamId>) -> bool {
+        !self.is_behind && (stream.is_none() || self.blocked.is_empty())
+    }
+}
+
 impl<B: Backend, E: Event> Durable<B, E> {
     /// Waits until what this subscription wants of a stream was handled up to a position that an append has returned, so that
     /// a read model shows what was just written.
     ///
     /// It looks at once, and then after pauses of 1 to 25 ms. Only the stream's own part of the subscription counts, and what
-    /// the subscription does not want is not waited for: ask with the filter that it runs with. On the default handle the
+    /// the subscription does not want is not waited for: ask with the filter that it runs with. An event that it was not run for
+    /// so far, and that is asked for here, is waited for: the program that handles it may come any moment. So may the
+    /// subscription itself, if it has never run. On the default handle the
     /// stream may be any tenant's; on a tenant's, it is that tenant's.
     ///
     /// Each look costs a read of the checkpoints, and where they are behind, one of the settled position and one for the events
@@ -45,7 +55,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// # Errors
     ///
     /// [`Error::NotHandledInTime`], also where the stream waits for an event that failed; [`Error::SubscriptionNotFound`] where
-    /// the subscription has never run; [`Error::InvalidOption`] where the event at the position is another stream's;
+    /// the subscription has not run by then; [`Error::BeyondEnd`] where the position lies behind the end of the store by then;
+    /// [`Error::InvalidOption`] where the event at the position is another stream's;
     /// [`Error::InvalidName`]; and the backend's.
     ///
     /// ```
@@ -125,21 +136,23 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let mut pause = PAUSES.0;
         loop {
             let look = self.look(&id, stream, position).await?;
-            let is_blocked = stream.is_some() && !look.blocked.is_empty();
-            if !look.is_behind && !is_blocked {
+            if let Some(look) = look.as_ref().filter(|look| look.is_over(stream)) {
                 if let Some(stream) = stream {
                     self.check(stream, position).await?;
                 }
-                return Ok(look.blocked);
+                return Ok(look.blocked.clone());
             }
             let waited = since.elapsed();
             if waited >= at_most {
+                refuse_beyond_end(self.of.store.backend(), Position::from_i64(position.to_i64())).await?;
+                let subscription = id.name.to_string();
+                let Some(look) = look else { return Err(Error::SubscriptionNotFound { subscription }) };
                 return Err(Error::NotHandledInTime {
-                    subscription: id.name.to_string(),
+                    subscription,
                     stream: stream.cloned(),
                     position,
                     checkpoint: look.checkpoint,
-                    is_blocked,
+                    is_blocked: stream.is_some() && !look.blocked.is_empty(),
                     waited,
                 });
             }
@@ -150,8 +163,15 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// Looks how far the part of a stream has come, or all parts. Checkpoints first, blocked streams after them: who passes an
     /// event that failed writes both at once. A reset takes back the one and frees the other: so the tokens are looked at again.
-    async fn look(&self, id: &SubscriptionId, stream: Option<&StreamId>, to: AppendPosition) -> Result<Look> {
-        let record = self.record(id).await?;
+    /// `None` where there is no subscription yet.
+    async fn look(
+        &self,
+        id: &SubscriptionId,
+        stream: Option<&StreamId>,
+        to: AppendPosition,
+    ) -> Result<Option<Look>> {
+        let Some(record) = self.record(id).await? else { return Ok(None) };
+        let filter = self.run_for(&record);
         let of = u16::try_from(record.segments.len()).unwrap_or(MOST_SEGMENTS);
         let only = stream.map(|stream| Segments::number_of(stream.uuid(), of));
         let mut checkpoints: BTreeMap<Position, Vec<u16>> = BTreeMap::new();
@@ -161,18 +181,32 @@ impl<B: Backend, E: Event> Durable<B, E> {
             }
         }
         let checkpoint = checkpoints.keys().next().copied().unwrap_or(Position::START);
-        let mut is_behind = self.is_behind(&checkpoints, of, to).await?;
+        let mut is_behind = match &filter {
+            Some(filter) => self.is_behind(&checkpoints, of, to, filter).await?,
+            // It will be run for more: by whoever asks for it.
+            None => true,
+        };
         let segments = only.map(|only| Segments::new(of, [only]));
         let blocked = self.blocked_before(id, stream, segments, to).await?;
         if !is_behind {
-            is_behind = tokens(&self.record(id).await?).ne(tokens(&record));
+            is_behind = self.record(id).await?.is_none_or(|now| tokens(&now).ne(tokens(&record)));
         }
-        Ok(Look { checkpoint, is_behind, blocked })
+        Ok(Some(Look { checkpoint, is_behind, blocked }))
     }
 
-    async fn record(&self, id: &SubscriptionId) -> Result<SubscriptionRecord> {
-        let found = self.of.store.backend().subscription(id.clone()).await?;
-        found.ok_or_else(|| Error::SubscriptionNotFound { subscription: id.name.to_string() })
+    async fn record(&self, id: &SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        self.of.store.backend().subscription(id.clone()).await
+    }
+
+    /// Which events to look for. Who knows no names means those that the subscription is run for. `None` where it is not run
+    /// for all that is meant.
+    pub(super) fn run_for(&self, record: &SubscriptionRecord) -> Option<Filter> {
+        let (filter, asked) = (self.of.filter.clone(), Scope::of(&self.of.filter));
+        let Some(kept) = record.kept.as_ref().map(Kept::scope) else { return Some(filter) };
+        if asked.names().is_none() && asked.covers(kept) {
+            return Some(kept.filter());
+        }
+        kept.covers(&asked).then_some(filter)
     }
 
     /// Whether there is something to handle between a checkpoint and a position. The checkpoint of a part that has nothing to do
@@ -182,6 +216,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         checkpoints: &BTreeMap<Position, Vec<u16>>,
         of: u16,
         to: AppendPosition,
+        filter: &Filter,
     ) -> Result<bool> {
         let behind = checkpoints.iter().filter(|(position, _)| !to.is_covered_by(**position));
         let behind: Vec<_> = behind.collect();
@@ -195,7 +230,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         for (after, numbers) in behind {
             let segments = Segments::new(of, numbers.iter().copied());
             let segments = (!segments.are_all()).then_some(segments);
-            let filter = Filter { segments, ..self.of.filter.clone() };
+            let filter = Filter { segments, ..filter.clone() };
             let up_to = Some(Position::from_i64(to.to_i64()));
             let mut request = ScanRequest { after: *after, up_to, filter, limit: 1 };
             loop {
@@ -222,8 +257,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ) -> Result<Vec<BlockedStream>> {
         let mut all = blocked::all(self.of.store.backend(), id.clone(), segments).await?;
         all.retain(|blocked| {
+            let was_passed = blocked.position < blocked.after;
             blocked.position.to_i64() <= to.to_i64()
-                && !to.is_covered_by(blocked.after)
+                && (was_passed || !to.is_covered_by(blocked.after))
                 && stream.is_none_or(|stream| *stream == blocked.stream)
         });
         if stream.is_some()

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::session::{Held, Key, Session};
+use super::handle::unknown;
+use super::session::{Held, Key, Session, Waiting};
 use super::{PAGE, Runner};
 use crate::backend::{
     self, BlockedRequest, BlockedStream, Filter, LoadRequest, ProgressRequest, ScanRequest, Segments, Span,
-    StoredRecord, StreamProgress,
+    StoredEvent, StoredRecord, StreamProgress,
 };
 use crate::error::Result;
 use crate::event::Event;
@@ -23,9 +23,13 @@ use crate::wrapped_event::Recorded;
 const RETRIED: usize = 16;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
-    pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Option<Timestamp>>> {
+    pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Waiting>> {
         let all = blocked::all(&*self.plan.backend, self.plan.id.clone(), Some(segments)).await?;
-        Ok(all.into_iter().map(|blocked| ((blocked.tenant, blocked.stream), blocked.retry_at)).collect())
+        let waiting = all.into_iter().map(|blocked| {
+            let waiting = Waiting::from(&blocked);
+            ((blocked.tenant, blocked.stream), waiting)
+        });
+        Ok(waiting.collect())
     }
 
     /// Tries again what has waited long enough.
@@ -72,20 +76,23 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         blocked: &BlockedStream,
     ) -> Result<Option<BlockedStream>> {
         let Some(held) = session.held.get(&blocked.segment).copied() else { return Ok(None) };
-        let next = self.next_of(blocked, held.position);
+        let next = self.next_of(session, held, blocked);
         let Some(next) = self.while_leased(session.asked, next).await? else { return Ok(None) };
-        let (record, is_last) = match next {
-            NextOf::Event { record, is_last } => (record, is_last),
+        let (record, behind) = match next {
+            NextOf::Event { record, next } => (record, next),
             NextOf::Unwanted(position) => {
-                return self.change(session, held, blocked, Some(blocked.behind(position))).await;
+                return self.change(session, held, blocked, Some(blocked.behind(position, position))).await;
             }
             NextOf::Nothing => return self.change(session, held, blocked, None).await,
         };
         let position = record.event.position;
+        if !self.plan.filter.passes(&record.tenant, &record.stream, &record.event.name) {
+            return self.leave_to_others(session, held, blocked, &record).await;
+        }
         let (error, pause) = match Recorded::<E>::decode(&record) {
             Err(error) => (whole(&error), None),
             Ok(event) => {
-                let behind = (!is_last).then(|| blocked.behind(position));
+                let behind = behind.map(|next| blocked.behind(position, next));
                 let kept = self.progress_of(held, blocked, behind.clone());
                 let delivered = self.deliver(session, vec![event], move |_| kept.clone()).await?;
                 let Some((_, error)) = delivered.failed else {
@@ -104,6 +111,25 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         };
         self.tell(&failed, &record);
         self.change(session, held, blocked, Some(failed)).await?;
+        Ok(None)
+    }
+
+    /// An event of a name that this member does not know waits for one that does.
+    async fn leave_to_others(
+        &self,
+        session: &mut Session,
+        held: Held,
+        blocked: &BlockedStream,
+        record: &StoredRecord,
+    ) -> Result<Option<BlockedStream>> {
+        let left = BlockedStream {
+            position: record.event.position,
+            attempts: 0,
+            error: unknown(&record.event.name),
+            retry_at: Some(backend::later(session.now(), self.plan.lease)),
+            ..blocked.clone()
+        };
+        self.change(session, held, blocked, Some(left)).await?;
         Ok(None)
     }
 
@@ -130,14 +156,20 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         }
     }
 
-    /// What comes next in a blocked stream, up to a position.
-    async fn next_of(&self, blocked: &BlockedStream, up_to: Position) -> Result<NextOf> {
+    /// What comes next in a blocked stream.
+    async fn next_of(&self, session: &Session, held: Held, blocked: &BlockedStream) -> Result<NextOf> {
         let BlockedStream { tenant, stream, after, position, .. } = blocked;
-        let passes = |name: &str| self.plan.filter.passes(tenant, stream, name);
+        let left = Left { session, held, blocked };
         let failed = self.event_at(*position, tenant, stream).await?;
         // What is gone tells nothing of where its stream goes on.
-        let mut span = if failed.is_some() { Span::After(*position) } else { Span::Full };
-        let mut found = failed.filter(|failed| after < position && passes(&failed.event.name));
+        let mut span = match &failed {
+            Some(_) => Span::After(*position),
+            None if after < position && self.event_at(*after, tenant, stream).await?.is_some() => {
+                Span::After(*after)
+            }
+            None => Span::Full,
+        };
+        let mut found = failed.filter(|failed| left.contains(&failed.event));
         loop {
             let (tenant, stream) = (tenant.clone(), stream.clone());
             let page =
@@ -150,23 +182,24 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             }
             let last = page.events.last().map(|last| last.position).filter(|_| page.has_more);
             for event in page.events {
-                if event.position > up_to {
+                if event.position > left.end() {
                     return Ok(NextOf::last(found));
                 }
-                if event.position <= *after || !passes(&event.name) {
+                if !left.contains(&event) {
                     continue;
                 }
-                if let Some(found) = found {
-                    return Ok(NextOf::Event { record: found, is_last: false });
+                if let Some(record) = found {
+                    return Ok(NextOf::Event { record, next: Some(event.position) });
                 }
                 let (tenant, stream) = (blocked.tenant.clone(), blocked.stream.clone());
                 found = Some(StoredRecord { stream, tenant, event });
             }
             match (last, found) {
                 (None, found) => return Ok(NextOf::last(found)),
-                (Some(_), Some(record)) => return Ok(NextOf::Event { record, is_last: false }),
                 (Some(last), None) if last > *after => return Ok(NextOf::Unwanted(last)),
                 (Some(last), None) => (span, found) = (Span::After(last), None),
+                // Nothing is left between the two.
+                (Some(last), Some(record)) => return Ok(NextOf::Event { record, next: Some(last) }),
             }
         }
     }
@@ -188,8 +221,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
 /// What comes next in a blocked stream.
 enum NextOf {
-    /// An event, and whether nothing is known to follow it.
-    Event { record: StoredRecord, is_last: bool },
+    /// An event, and where the one stands that follows it.
+    Event { record: StoredRecord, next: Option<Position> },
     /// Nothing that is wanted up to here, where one of its events stands. There are more behind.
     Unwanted(Position),
     /// Nothing.
@@ -198,15 +231,44 @@ enum NextOf {
 
 impl NextOf {
     fn last(found: Option<StoredRecord>) -> Self {
-        found.map_or(Self::Nothing, |record| Self::Event { record, is_last: true })
+        found.map_or(Self::Nothing, |record| Self::Event { record, next: None })
+    }
+}
+
+/// What is left to be handled of a blocked stream.
+///
+/// Mostly it is what follows `after`, up to the checkpoint. Where the checkpoint was moved back, to hand over what had been
+/// passed, two things are left: what was not handled before, above `after`; and what had been passed, from `position` on if
+/// that stands at or below `after`, up to the checkpoint.
+struct Left<'s> {
+    session: &'s Session,
+    held: Held,
+    blocked: &'s BlockedStream,
+}
+
+impl Left<'_> {
+    /// Nothing is left above this position.
+    fn end(&self) -> Position {
+        self.session.handled_up_to(self.held)
+    }
+
+    fn contains(&self, event: &StoredEvent) -> bool {
+        let BlockedStream { tenant, stream, after, position: failed, .. } = self.blocked;
+        let (kept, segment, position) = (&self.session.kept, self.held.lease.segment, event.position);
+        let was_handled = kept.was_handled(segment, position, tenant, stream, &event.name);
+        let was_passed = failed <= after && *failed <= kept.handled_up_to(segment);
+        self.session.wanted.passes(tenant, stream, &event.name)
+            && !kept.was_present(position)
+            && (was_handled || position <= self.held.position)
+            && (position > *after || was_passed && !was_handled && position >= *failed)
     }
 }
 
 impl BlockedStream {
-    /// The stream once everything up to an event of it is handled, while those behind it still wait.
-    fn behind(&self, position: Position) -> Self {
-        let (error, retry_at) = (String::new(), Some(self.since));
-        Self { after: position, position, attempts: 0, error, retry_at, ..self.clone() }
+    /// The stream once everything up to an event of it is handled, while those from `next` on still wait.
+    fn behind(&self, handled: Position, next: Position) -> Self {
+        let (error, retry_at, after) = (String::new(), Some(self.since), self.after.max(handled));
+        Self { after, position: next, attempts: 0, error, retry_at, ..self.clone() }
     }
 
     /// How often the event at this position has failed, once it fails again.

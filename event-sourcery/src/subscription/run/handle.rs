@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Runner;
-use super::session::{Key, LOOK, Load, Session, Taken};
+use super::session::{Key, LOOK, Load, Obstacle, Session, Taken};
 use crate::backend::{
-    self, BlockedStream, Lease, ProgressRequest, StoredRecord, StreamProgress, SubscriptionId,
+    self, BlockedAt, BlockedStream, Lease, ProgressRequest, StoredRecord, StreamProgress, SubscriptionId,
 };
 use crate::error::Result;
 use crate::event::Event;
@@ -21,16 +21,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Hands over some of what is pending.
     pub(super) async fn handle(&mut self, session: &mut Session) -> Result<()> {
         let size = session.sizes.pop_front().unwrap_or(self.plan.batch);
-        let Load { taken, events, undecodable } = session.take(size);
+        let Load { taken, events, ended_by } = session.take(size, &self.plan.filter);
         let handed = Arc::new(Handed::new(self.plan.id.clone(), &taken));
         if events.is_empty() {
             if !taken.is_empty() {
                 self.plan.backend.progress(handed.progress(taken.len())).await?;
                 session.consumed(&taken);
             }
-            match undecodable {
-                Some((record, error)) if taken.is_empty() => {
-                    self.block(session, &[], &record, 1, error, None).await?
+            match ended_by {
+                Some((record, obstacle)) if taken.is_empty() => {
+                    self.leave_to_its_stream(session, &record, obstacle).await?;
                 }
                 Some((record, _)) => session.pending.push_front(record),
                 None => {}
@@ -38,7 +38,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             session.pass_page();
             return Ok(());
         }
-        if let Some((record, _)) = undecodable {
+        if let Some((record, _)) = ended_by {
             session.pending.push_front(record);
         }
         let delivered = {
@@ -70,6 +70,56 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         Ok(())
     }
 
+    /// An event that is not for the handler, or not yet: its stream waits for it.
+    async fn leave_to_its_stream(
+        &self,
+        session: &mut Session,
+        record: &Arc<StoredRecord>,
+        obstacle: Obstacle,
+    ) -> Result<()> {
+        match obstacle {
+            Obstacle::Undecodable(error) => self.block(session, &[], record, 1, error, None).await,
+            Obstacle::Unknown => {
+                let error = unknown(&record.event.name);
+                self.block(session, &[], record, 0, error, Some(self.plan.lease)).await
+            }
+            Obstacle::Overtaken(was) => self.wait_for_it_first(session, record, was).await,
+        }
+    }
+
+    /// The stream waits for an event behind this one: from here on, for this one first.
+    async fn wait_for_it_first(
+        &self,
+        session: &mut Session,
+        record: &Arc<StoredRecord>,
+        was: BlockedAt,
+    ) -> Result<()> {
+        let Some(held) = session.held_of(record) else { return Ok(()) };
+        let (position, now) = (record.event.position, session.now());
+        let first = BlockedStream {
+            tenant: record.tenant.clone(),
+            stream: record.stream.clone(),
+            segment: held.lease.segment,
+            after: was.after,
+            position,
+            attempts: 0,
+            error: String::new(),
+            retry_at: Some(now),
+            since: now,
+        };
+        let progress = ProgressRequest {
+            subscription: self.plan.id.clone(),
+            leases: vec![held.lease],
+            position: Some(position),
+            streams: vec![StreamProgress::Change(was, first.clone())],
+        };
+        self.plan.backend.progress(progress).await?;
+        session.reach(held.lease.segment, position);
+        session.note(&first, Some(&first));
+        session.look_at = Instant::now();
+        Ok(())
+    }
+
     /// Blocks the stream of an event that failed; `before` are events in front of it that wait.
     async fn block(
         &self,
@@ -86,7 +136,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             tenant: record.tenant.clone(),
             stream: record.stream.clone(),
             segment: held.lease.segment,
-            after: held.position,
+            after: if position <= session.handled_up_to(held) {
+                session.handled_up_to(held)
+            } else {
+                held.position
+            },
             position,
             attempts,
             error,
@@ -111,6 +165,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let BlockedStream { stream, position, attempts, error, retry_at, .. } = blocked;
         let (subscription, event) = (&*self.plan.id.name, &*record.event.name);
         match retry_at {
+            Some(_) if *attempts == 0 => {
+                tracing::warn!(subscription, event, %stream, %position, "an event is left to members that know it");
+            }
             Some(_) => {
                 tracing::warn!(subscription, event, %stream, %position, attempts, error, "handling an event failed");
             }
@@ -119,6 +176,13 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             }
         }
     }
+}
+
+/// Why a member does not handle an event that the subscription is run for.
+pub(super) fn unknown(name: &str) -> String {
+    format!(
+        "this member does not know events named {name}, which the subscription is run for: they wait for one that does"
+    )
 }
 
 /// What was handed over, as the progress that it makes.

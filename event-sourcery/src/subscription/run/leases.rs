@@ -12,12 +12,13 @@ use uuid::Uuid;
 
 use super::session::{Held, Session};
 use super::{OUTAGE, Plan, Runner};
-use crate::backend::{Filter, Lease, RenewRequest, Segments, SubscriptionChange, SubscriptionRecord};
+use crate::backend::{
+    Filter, Kept, Lease, Present, RenewRequest, Scope, Segments, SubscriptionChange, SubscriptionRecord,
+};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
 use crate::subscription::deliver::Deliver;
-use crate::subscription::durable::Start;
 use crate::subscription::feed::Feed;
 use crate::subscription::later;
 
@@ -38,11 +39,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         reached: Vec<(Lease, Position)>,
         share: bool,
     ) -> Result<(SubscriptionRecord, Instant)> {
-        let Plan { id, segments, lease, backend, .. } = &self.plan;
-        let create = self.plan.create();
+        let Plan { id, segments, .. } = &self.plan;
         let asked = Instant::now();
-        let request = RenewRequest { member: self.member, create, lasting: *lease, reached, share };
-        let record = backend.change_subscription(id.clone(), SubscriptionChange::Renew(request)).await?;
+        let record = self.plan.renew(self.member, reached, share).await?;
         let record = record.ok_or_else(|| self.lost())?;
         let found = record.segments.len();
         if let Some(wanted) = segments.filter(|wanted| usize::from(*wanted) != found) {
@@ -58,8 +57,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// Takes a share of the work, and finds out where it stands.
     pub(super) async fn join(&self, reached: Vec<(Lease, Position)>) -> Result<Session> {
-        let (record, asked) = self.ask(reached, true).await?;
-        self.begin(&record, asked).await
+        let mut reached = reached;
+        loop {
+            let (record, asked) = self.ask(std::mem::take(&mut reached), true).await?;
+            if self.goes_together(&record).await? {
+                return self.begin(&record, asked).await;
+            }
+            if self.stop.is_requested() {
+                return Err(self.lost());
+            }
+        }
     }
 
     async fn begin(&self, record: &SubscriptionRecord, asked: Instant) -> Result<Session> {
@@ -69,14 +76,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             .collect();
         let of = u16::try_from(record.segments.len()).unwrap_or(SEGMENTS);
         let segments = Segments::new(of, held.keys().copied());
-        let filter =
-            Filter { segments: (!segments.are_all()).then_some(segments), ..self.plan.filter.clone() };
+        let kept = record.kept.clone().unwrap_or_else(|| self.plan.kept(self.plan.scope.clone()));
+        let wanted = self.wanted(&kept);
+        let filter = Filter { segments: (!segments.are_all()).then_some(segments), ..wanted.clone() };
         let from = held.values().map(|held| held.position).min().unwrap_or(Position::START);
         // After the leases were given: nobody else can block streams in these segments from here on.
         let blocked = self.while_leased(asked, self.blocked(segments)).await?.unwrap_or_default();
         Ok(Session {
             of,
             held,
+            kept,
+            wanted,
             asked,
             clock: self.clock(record),
             blocked,
@@ -86,6 +96,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             pending: VecDeque::new(),
             sizes: VecDeque::new(),
         })
+    }
+
+    /// What the subscription is run for. It is about the same streams as this member, which may know fewer names.
+    fn wanted(&self, kept: &Kept) -> Filter {
+        if *kept.scope() == self.plan.scope { self.plan.filter.clone() } else { kept.scope().filter() }
     }
 
     /// The store's clock when the leases were given.
@@ -99,7 +114,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
         let (record, asked) = self.ask(session.reached(), true).await?;
         let same = record.leases_of(self.member).map(|(lease, _)| lease);
-        if same.eq(session.held.values().map(|held| held.lease)) {
+        let is_same = same.eq(session.held.values().map(|held| held.lease));
+        // The scope changes with all tokens.
+        if (!is_same || self.plan.stands_in().is_some()) && !self.goes_together(&record).await? {
+            return self.join(Vec::new()).await;
+        }
+        if is_same {
             (session.asked, session.clock) = (asked, self.clock(&record));
             return Ok(session);
         }
@@ -145,13 +165,52 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 }
 
 impl Plan {
-    /// With how many segments, and where, the subscription begins if it is new.
-    pub(super) fn create(&self) -> (u16, Position) {
-        let start = match self.start {
-            Start::After(position) => position,
-            Start::Beginning | Start::Now => Position::START,
-        };
-        (self.segments.unwrap_or(SEGMENTS), start)
+    /// What the subscription keeps if it is new.
+    fn kept(&self, scope: Scope) -> Kept {
+        let Present { position, above } = self.begins();
+        Kept::new(scope, position, above)
+    }
+
+    /// What this member is run for until it can be run for what it asks for.
+    pub(super) fn stands_in(&self) -> Option<Scope> {
+        self.stands_in.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn stand_in(&self, scope: Option<Scope>) {
+        *self.stands_in.lock().unwrap_or_else(PoisonError::into_inner) = scope;
+    }
+
+    pub(super) async fn is_there(&self) -> Result<bool> {
+        Ok(self.backend.subscription(self.id.clone()).await?.is_some())
+    }
+
+    /// Where the subscription begins if it is new.
+    fn begins(&self) -> Present {
+        self.begins.clone().unwrap_or(Present { position: Position::START, above: Vec::new() })
+    }
+
+    /// Shows that a member is still there, and asks for its share, or for what it has.
+    async fn renew(
+        &self,
+        member: Uuid,
+        reached: Vec<(Lease, Position)>,
+        share: bool,
+    ) -> Result<Option<SubscriptionRecord>> {
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let create = (self.segments.unwrap_or(SEGMENTS), self.begins().position);
+        let kept = self.kept(self.stands_in().unwrap_or_else(|| self.scope.clone()));
+        let request = RenewRequest::new(member, create, kept, self.lease);
+        let (heard, unheard) = seen().verdict(Instant::now());
+        for gone in &unheard {
+            let subscription = &*self.id.name;
+            tracing::info!(subscription, member = %gone.id, "a member was not heard of for as long as its leases last: they end");
+        }
+        let request = RenewRequest { reached, share, heard, unheard, ..request };
+        let record =
+            self.backend.change_subscription(self.id.clone(), SubscriptionChange::Renew(request)).await?;
+        let members = record.as_ref().map(|record| record.members.as_slice()).unwrap_or_default();
+        seen().note(members, member, Instant::now());
+        Ok(record)
     }
 
     /// Keeps what is held, and takes nothing on, as long as a handler, or a read, is at work.
@@ -160,11 +219,7 @@ impl Plan {
         loop {
             sleep_until(later(at(), self.lease / 3)).await;
             let now = Instant::now();
-            let create = self.create();
-            let (reached, lasting) = (Vec::new(), self.lease);
-            let change =
-                SubscriptionChange::Renew(RenewRequest { member, create, lasting, reached, share: false });
-            if let Err(error) = self.backend.change_subscription(self.id.clone(), change).await {
+            if let Err(error) = self.renew(member, Vec::new(), false).await {
                 tracing::warn!(subscription = &*self.id.name, %error, "leases could not be renewed");
             }
             *asked.lock().unwrap_or_else(PoisonError::into_inner) = now;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::backend::{self, BlockedStream, Lease, Segments, StoredRecord};
+use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segments, StoredRecord};
 use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
@@ -29,13 +29,17 @@ pub(super) struct Session {
     /// How many segments there are.
     pub(super) of: u16,
     pub(super) held: BTreeMap<u16, Held>,
+    /// What the subscription is run for, and what was handled above its checkpoints.
+    pub(super) kept: Kept,
+    /// The events that are read: those that it is run for.
+    pub(super) wanted: Filter,
     /// When the leases were last asked for.
     pub(super) asked: Instant,
     /// The store's clock then.
     pub(super) clock: Timestamp,
     /// Streams of these segments that may be blocked, and others that were: nobody else blocks them. When they are tried
     /// again, by the store's clock, as far as is known.
-    pub(super) blocked: HashMap<Key, Option<Timestamp>>,
+    pub(super) blocked: HashMap<Key, Waiting>,
     /// When to look for blocked streams that are due.
     pub(super) look_at: Instant,
     pub(super) feed: Feed,
@@ -49,6 +53,19 @@ pub(super) struct Session {
 
 /// A stream and whose it is.
 pub(super) type Key = (TenantId, StreamId);
+
+/// What a stream waits for, as far as is known.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) at: BlockedAt,
+    pub(super) retry_at: Option<Timestamp>,
+}
+
+impl From<&BlockedStream> for Waiting {
+    fn from(blocked: &BlockedStream) -> Self {
+        Self { at: blocked.at(), retry_at: blocked.retry_at }
+    }
+}
 
 /// A segment that is ours.
 #[derive(Clone, Copy)]
@@ -71,8 +88,18 @@ pub(super) struct Taken {
 pub(super) struct Load<E> {
     pub(super) taken: Vec<Taken>,
     pub(super) events: Vec<Recorded<E>>,
-    /// The event that ended it, because it cannot be decoded.
-    pub(super) undecodable: Option<(Arc<StoredRecord>, String)>,
+    /// The event that ended it, because it is not for the handler.
+    pub(super) ended_by: Option<(Arc<StoredRecord>, Obstacle)>,
+}
+
+/// Why an event is not for the handler.
+pub(super) enum Obstacle {
+    /// It cannot be decoded, for this reason.
+    Undecodable(String),
+    /// It is for members that know its name, which this one does not.
+    Unknown,
+    /// It was passed unasked, and stands before the event that its stream waits for.
+    Overtaken(BlockedAt),
 }
 
 impl Session {
@@ -89,7 +116,7 @@ impl Session {
     pub(super) fn note(&mut self, was: &BlockedStream, to: Option<&BlockedStream>) {
         let key = (was.tenant.clone(), was.stream.clone());
         match to {
-            Some(to) => drop(self.blocked.insert(key, to.retry_at)),
+            Some(to) => drop(self.blocked.insert(key, to.into())),
             None => drop(self.blocked.remove(&key)),
         }
     }
@@ -98,7 +125,8 @@ impl Session {
     /// that somebody asks for.
     pub(super) fn next_look(&self) -> Instant {
         let now = self.now();
-        let expected = self.blocked.values().flatten().filter(|at| backend::later(**at, GIVEN_UP) > now);
+        let expected = self.blocked.values().filter_map(|waiting| waiting.retry_at);
+        let expected = expected.filter(|at| backend::later(*at, GIVEN_UP) > now);
         let pause = expected.min().map(|at| match Duration::try_from(at.duration_since(now)) {
             Ok(left) if !left.is_zero() => left,
             _ => LOOK_AGAIN,
@@ -130,28 +158,50 @@ impl Session {
         }
     }
 
-    /// Takes events to hand over, and those between them that have to wait.
-    pub(super) fn take<E: Event>(&mut self, most: usize) -> Load<E> {
-        let mut load = Load { taken: Vec::new(), events: Vec::new(), undecodable: None };
+    /// Takes events to hand over, and those between them that have to wait. `known` is what this member was made for.
+    pub(super) fn take<E: Event>(&mut self, most: usize, known: &Filter) -> Load<E> {
+        let mut load = Load { taken: Vec::new(), events: Vec::new(), ended_by: None };
         while load.events.len() < most {
             let Some(record) = self.pending.pop_front() else { break };
-            let Some(held) = self.held_of(&record).filter(|held| held.position < record.event.position)
-            else {
-                continue;
-            };
-            let is_handled = !self.blocked.contains_key(&(record.tenant.clone(), record.stream.clone()));
-            if is_handled {
-                match Recorded::decode(&record) {
+            let position = record.event.position;
+            let Some(held) = self.held_of(&record).filter(|held| held.position < position) else { continue };
+            let waiting = self.blocked.get(&(record.tenant.clone(), record.stream.clone())).copied();
+            let was_handled = self.was_handled(held.lease.segment, &record);
+            match waiting {
+                _ if self.kept.was_present(position) => continue,
+                None if was_handled => continue,
+                Some(waiting) if was_handled && position <= waiting.at.after => continue,
+                Some(waiting) if !was_handled && position < waiting.at.position => {
+                    load.ended_by = Some((record, Obstacle::Overtaken(waiting.at)));
+                    break;
+                }
+                None if !known.passes(&record.tenant, &record.stream, &record.event.name) => {
+                    load.ended_by = Some((record, Obstacle::Unknown));
+                    break;
+                }
+                None => match Recorded::decode(&record) {
                     Ok(event) => load.events.push(event),
                     Err(error) => {
-                        load.undecodable = Some((record, whole(&error)));
+                        load.ended_by = Some((record, Obstacle::Undecodable(whole(&error))));
                         break;
                     }
-                }
+                },
+                Some(_) => {}
             }
-            load.taken.push(Taken { record, lease: held.lease, is_handled });
+            load.taken.push(Taken { record, lease: held.lease, is_handled: waiting.is_none() });
         }
         load
+    }
+
+    /// Whether an event was handled before the checkpoint of its segment was moved back, or waited then.
+    fn was_handled(&self, segment: u16, record: &StoredRecord) -> bool {
+        let StoredRecord { tenant, stream, event } = record;
+        self.kept.was_handled(segment, event.position, tenant, stream, &event.name)
+    }
+
+    /// Up to where a segment is handled, but for what was passed unasked.
+    pub(super) fn handled_up_to(&self, held: Held) -> Position {
+        held.position.max(self.kept.handled_up_to(held.lease.segment))
     }
 
     pub(super) fn put_back(&mut self, taken: &[Taken]) {

@@ -3,27 +3,28 @@
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::subscription::stopping::Stopping;
+
 /// Whether to stop.
 #[derive(Default)]
 pub(super) struct Stop {
-    pub(super) requested: Arc<AtomicBool>,
+    pub(super) stopping: Arc<Stopping>,
     pub(super) told: Notify,
 }
 
 impl Stop {
     pub(super) fn request(&self) {
-        self.requested.store(true, Ordering::Release);
+        self.stopping.request();
         self.told.notify_one();
     }
 
     pub(super) fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Acquire)
+        self.stopping.is_requested()
     }
 
     /// Waits for something until a time, but not beyond the request to stop. `None` where it did not come.

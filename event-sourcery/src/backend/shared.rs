@@ -1,0 +1,92 @@
+//! A backend that is shared is a backend too.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
+    DeleteRequest, Filter, ForgetRequest, LoadRequest, LoadedStream, Present, ProgressRequest, ScanPage,
+    ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord,
+};
+use crate::error::Result;
+use crate::position::Position;
+
+#[async_trait]
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
+        (**self).append(request).await
+    }
+
+    async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
+        (**self).load(request).await
+    }
+
+    async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        (**self).delete(request).await
+    }
+
+    async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
+        (**self).save_snapshot(request).await
+    }
+
+    async fn save_state(&self, request: StateRequest) -> Result<()> {
+        (**self).save_state(request).await
+    }
+
+    async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
+        (**self).forget_projector(request).await
+    }
+
+    async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
+        (**self).scan(request).await
+    }
+
+    async fn position(&self) -> Result<Position> {
+        (**self).position().await
+    }
+
+    async fn present(&self) -> Result<Present> {
+        (**self).present().await
+    }
+
+    async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        (**self).wait_beyond(position).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
+        (**self).subscription(id).await
+    }
+
+    async fn change_subscription(
+        &self,
+        id: SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        (**self).change_subscription(id, change).await
+    }
+
+    async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        (**self).progress(request).await
+    }
+
+    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
+        (**self).blocked_streams(request).await
+    }
+
+    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
+        (**self).backlog(after, filter).await
+    }
+}

@@ -1,0 +1,72 @@
+//! Which members are there, by this process's own steady clock.
+//!
+//! The store's clock may be set forwards or back. So a member that has seen another renew its leases does not ask the store's
+//! clock whether they last: it takes them to be over once they were unchanged for as long as they last.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::backend::Member;
+
+/// Members as they were last found, and since when.
+#[derive(Debug, Default)]
+pub(in crate::subscription) struct Heard(HashMap<Uuid, (Member, Instant)>);
+
+impl Heard {
+    /// Who is there, and who is gone, as far as can be told by now. Who was not found before is neither.
+    pub(super) fn verdict(&self, now: Instant) -> (Vec<Member>, Vec<Member>) {
+        let known = self.0.values().filter(|(member, _)| !member.lasting.is_zero());
+        let (heard, unheard): (Vec<_>, Vec<_>) =
+            known.partition(|(member, since)| now.duration_since(*since) <= member.lasting);
+        let members = |of: Vec<&(Member, Instant)>| of.into_iter().map(|(member, _)| *member).collect();
+        (members(heard), members(unheard))
+    }
+
+    /// Notes who was found.
+    pub(super) fn note(&mut self, members: &[Member], own: Uuid, now: Instant) {
+        let mut before = std::mem::take(&mut self.0);
+        for member in members.iter().filter(|member| member.id != own) {
+            let known = before.remove(&member.id).filter(|(known, _)| known == member);
+            self.0.insert(member.id, known.unwrap_or((*member, now)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const LASTING: Duration = Duration::from_secs(3);
+
+    fn member(until: i64) -> Member {
+        Member { id: Uuid::from_u128(1), until: Timestamp::from_second(until).unwrap(), lasting: LASTING }
+    }
+
+    #[test]
+    fn who_changes_is_there_and_who_does_not_is_gone_whatever_the_times_say() {
+        let (mut heard, begun, own) = (Heard::default(), Instant::now(), Uuid::from_u128(2));
+        let second = |seconds| begun + Duration::from_secs(seconds);
+        // The clock is set back by an hour in between.
+        for (at, until) in [(0, 9_000), (2, 9_002), (4, 5_404)] {
+            heard.note(&[member(until)], own, second(at));
+        }
+        assert_eq!(heard.verdict(second(7)), (vec![member(5_404)], vec![]));
+        heard.note(&[member(5_404)], own, second(7));
+        assert_eq!(heard.verdict(second(8)), (vec![], vec![member(5_404)]));
+        heard.note(&[], own, second(8));
+        assert_eq!(heard.verdict(second(9)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn of_one_that_does_not_tell_how_long_its_leases_last_nothing_is_known() {
+        let (mut heard, begun) = (Heard::default(), Instant::now());
+        heard.note(&[Member { lasting: Duration::ZERO, ..member(1) }], Uuid::from_u128(2), begun);
+        assert_eq!(heard.verdict(begun + LASTING), (vec![], vec![]));
+    }
+}
