@@ -251,6 +251,10 @@ macro_rules! __for_each_case {
             clause_5_1_what_is_made_anew_during_an_attempt_does_not_wait_for_the_event_that_is_gone,
             clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goes_on_without_it,
         }
+        beyond {
+            clause_4_7_a_run_whose_checkpoint_lies_beyond_the_end_ends_with_that,
+            clause_4_7_nothing_starts_and_nobody_waits_beyond_the_end,
+        }
         deployments {
             clause_8_12_who_asks_for_what_was_passed_is_told_and_takes_no_lease,
             clause_8_12_what_was_passed_is_handed_over_in_order_and_once,

@@ -86,6 +86,7 @@ mod worker;
 mod aggregates;
 mod appending;
 mod batches;
+mod beyond;
 mod command_keys;
 mod contexts;
 mod deleting;
