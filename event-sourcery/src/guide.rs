@@ -39,3 +39,8 @@ pub mod react_to_events {}
 #[cfg_attr(not(doctest), doc = include_str!("../guide/read-models.md"))]
 #[cfg_attr(doctest, doc = "See `pages`.")]
 pub mod read_models {}
+
+// Its code needs databases: the crate `pages` of the workspace compiles and runs it.
+#[cfg_attr(not(doctest), doc = include_str!("../guide/operate.md"))]
+#[cfg_attr(doctest, doc = "See `pages`.")]
+pub mod operate {}

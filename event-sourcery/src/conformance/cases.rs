@@ -212,7 +212,7 @@ macro_rules! __for_each_case {
             clause_8_4_a_subscriber_far_behind_the_others_misses_nothing,
             clause_8_4_subscribers_that_have_caught_up_share_one_read,
             clause_8_4_a_subscriber_that_started_later_holds_up_nobody,
-            clause_8_4_a_subscriber_beyond_the_end_holds_up_nobody,
+            clause_8_4_a_subscriber_beyond_the_end_is_told_and_holds_up_nobody,
             clause_8_5_a_subscriber_is_woken_soon_by_another_handle_and_its_own,
         }
         durable {
