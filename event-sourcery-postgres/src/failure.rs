@@ -95,7 +95,8 @@ impl Failure {
     pub(crate) fn is_about_row_security(&self) -> bool {
         let error =
             self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>());
-        error.and_then(|error| error.routine()) == Some("ExecWithCheckOptions")
+        let routine = error.and_then(|error| error.routine());
+        routine.is_some_and(|routine| ["ExecWithCheckOptions", "check_enable_rls"].contains(&routine))
     }
 
     /// A value that a column cannot hold, such as a NUL in JSONB, or one that is too large.

@@ -29,7 +29,7 @@ const HOSTILE: [(&str, &str); 7] = [
     ("lock_timeout", "1ms"),
     ("idle_in_transaction_session_timeout", "1ms"),
     ("standard_conforming_strings", "off"),
-    ("idle_session_timeout", "100ms"),
+    ("idle_session_timeout", "500ms"),
 ];
 
 /// A role with settings, which goes with the value's end.
@@ -80,7 +80,7 @@ async fn does_everything(store: &Store) {
         store.delete_stream(&one).await.unwrap();
     }
     let handled =
-        store.subscribe::<RawEvent>().durable("all").until(tokio::time::sleep(Duration::from_millis(300)));
+        store.subscribe::<RawEvent>().durable("all").until(tokio::time::sleep(Duration::from_millis(800)));
     handled.run(async |_, _| Ok(())).await.unwrap();
     let status = store.subscribe::<RawEvent>().durable("all").status().await.unwrap().unwrap();
     assert_eq!(status.events_behind, 0);
