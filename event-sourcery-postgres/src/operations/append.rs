@@ -37,7 +37,6 @@ const PATIENCE_OF_A_BATCH: &str = "50ms";
 
 impl Operations<'_> {
     /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
-    ///
     /// An append to one stream is one statement. If that finds nothing to append to, a second one finds out why; if by
     /// then everything is as expected, the append is tried again.
     pub(crate) async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {

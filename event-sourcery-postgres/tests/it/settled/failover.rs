@@ -95,7 +95,7 @@ async fn write(store: &Store, in_transaction: bool, acknowledged: &Mutex<Vec<Uui
         let mut tx = store.backend().begin().await?;
         store.within(&mut tx).append(&StreamId::random(), event).await?;
         tokio::time::sleep(Duration::from_millis(7)).await;
-        if id.as_bytes()[15] % 2 == 0 {
+        if id.as_bytes()[15].is_multiple_of(2) {
             return tx.rollback().await.map(|()| false);
         }
         tx.commit().await.map(|()| true)
