@@ -152,6 +152,9 @@ impl Failure {
                     "{message}: leave `options` out of the address, or let the pooler pass it (ignore_startup_parameters)"
                 ),
             ),
+            "08P01" if message.starts_with("database ") && message.ends_with(" does not exist") => {
+                Some(Error::StoreNotFound { place: "that address".to_owned(), problem: message })
+            }
             "08P01" if NO_SUCH.iter().any(|words| message.contains(words)) => {
                 refused("url", format!("the pooler says: {message}"))
             }

@@ -59,6 +59,11 @@ impl Pooler {
         panic!("PgBouncer did not start: {}", fs::read_to_string(pooler.file("log")).unwrap_or_default())
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address of a database, through the pooler.
     pub fn url(&self, database: &Database) -> String {
         self.url_of(database.name())

@@ -9,6 +9,7 @@ use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
 use futures_util::future::join_all;
 use postgres_cluster::{Database, Pooler, Pooling, Server};
 
+use crate::process;
 use crate::scene::{Scene, Store, Tx, event, insert_invoice, length, until};
 use crate::settled::{Reader, append};
 
@@ -64,6 +65,23 @@ async fn a_pooler_in_statement_mode_is_refused_for_good() {
 }
 
 #[tokio::test]
+async fn a_database_that_does_not_exist_is_named_behind_a_pooler_too() {
+    let pooler = Pooler::start(&Server::shared(), Pooling::Transaction, 2);
+    for told in [false, true] {
+        // It answers nothing while it tries to log in by itself, and then what came of it.
+        until(async || {
+            let options =
+                PostgresBackend::options(pooler.url_of("nowhere")).acquire_timeout(Duration::from_secs(1));
+            match options.transaction_pooler(told).open().await.unwrap_err() {
+                Error::Unavailable { .. } => false,
+                refused => matches!(refused, Error::StoreNotFound { .. }) || panic!("{refused:?}"),
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_parameter_that_a_pooler_does_not_take_is_refused_for_good() {
     let pooled = Pooled::new(Pooling::Session, 10).await;
     let url = format!("{}?options=-c%20geqo%3Doff", pooled.pooler.url(&pooled.scene.database));
@@ -84,6 +102,21 @@ async fn behind_a_pooler_in_transaction_mode_a_store_does_its_work() {
     for connections in [2, 20] {
         let pooled = Pooled::new(Pooling::Transaction, connections).await;
         does_its_work(&pooled.scene, &pooled.store().await).await;
+    }
+}
+
+/// The interleavings of writers and readers, forced as they are without a pooler: server connections change from look to look.
+#[test]
+fn positions_that_become_visible_in_any_order_are_read_behind_a_pooler_as_without() {
+    let tests = ["settled::interleavings::", "settled::short_lived::", "settled::numbering::"];
+    for pooling in [Pooling::Session, Pooling::Transaction] {
+        let pooler = Pooler::start(&Server::shared(), pooling, 20);
+        let told = pooling == Pooling::Transaction;
+        let output = process::once_more_behind_a_pooler(&tests, pooler.port(), told).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let passed = said.lines().find_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next());
+        let passed: usize = passed.and_then(|passed| passed.parse().ok()).unwrap_or(0);
+        assert!(output.status.success() && passed > 12, "{pooling:?}: {said}");
     }
 }
 

@@ -8,6 +8,8 @@ use event_sourcery_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool, Postgres, Transaction};
 use postgres_cluster::{Database, Server};
 
+use crate::process;
+
 pub(crate) type Store = EventStore<PostgresBackend>;
 pub(crate) type Tx = Transaction<'static, Postgres>;
 
@@ -30,14 +32,13 @@ impl Scene {
     }
 
     pub(crate) async fn on(database: Database) -> Self {
-        let pool = pool(&database.url());
-        let store = open(&database.url()).await;
+        let (pool, store) = (pool(&database.url()), open_to_test(&database).await);
         Self { store, pool, database }
     }
 
     /// The store as another process has it.
     pub(crate) async fn another_store(&self) -> Store {
-        open(&self.database.url()).await
+        open_to_test(&self.database).await
     }
 
     /// A transaction of the caller's own, on a connection that is not the store's.
@@ -91,6 +92,13 @@ pub(crate) fn pool(url: &str) -> PgPool {
     let options = PgPoolOptions::new().max_connections(80).test_before_acquire(false);
     let connect: PgConnectOptions = url.parse().unwrap();
     options.connect_lazy_with(connect.application_name(OWN))
+}
+
+/// A store in this database: behind a pooler, where the tests are run behind one.
+async fn open_to_test(database: &Database) -> Store {
+    let Some((port, told)) = process::pooler() else { return open(&database.url()).await };
+    let url = format!("postgres://postgres@127.0.0.1:{port}/{}", database.name());
+    EventStore::new(PostgresBackend::options(url).transaction_pooler(told).open().await.unwrap())
 }
 
 pub(crate) async fn open(url: &str) -> Store {
