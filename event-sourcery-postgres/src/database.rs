@@ -130,7 +130,7 @@ impl Database {
         if let Some(up_to) = request.up_to {
             return self.scan_up_to(request, up_to).await;
         }
-        let known = self.settled.known();
+        let known = self.settled.readable();
         let mut read = None;
         if request.after < known {
             let page = self.scan_up_to(request, known).await?;
@@ -140,7 +140,8 @@ impl Database {
             read = Some(page);
         }
         // What is settled is read in a statement that begins after it was known to be.
-        let settled = self.advance().await?;
+        self.advance().await?;
+        let settled = self.settled.readable();
         match read {
             Some(page) if settled == known => Ok(page),
             None if settled <= request.after => {
@@ -155,6 +156,10 @@ impl Database {
     async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
         for _ in 0..RUNS {
             let run = self.settled.run();
+            if settled > self.settled.readable() {
+                self.advance().await?;
+                continue;
+            }
             if let Some(page) = call!(*self, operations => operations.scan(request, settled, &run))? {
                 return Ok(page);
             }

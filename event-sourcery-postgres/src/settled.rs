@@ -56,7 +56,8 @@ pub(crate) struct Settled {
     position: AtomicI64,
     /// The last position that was drawn, at the last look.
     drawn: AtomicI64,
-    /// The run of the server in which it was settled.
+    /// How far it is settled in this run: less than the position, while a new run has not come so far again.
+    here: AtomicI64,
     run: RwLock<Run>,
     /// Who advances holds the lock.
     tracker: Mutex<Tracker>,
@@ -99,6 +100,12 @@ impl Settled {
         Position::from_i64(self.position.load(Ordering::Acquire))
     }
 
+    /// How far may be read in the run of the server that [`run`](Self::run) tells. Mostly all that is known; less, while a
+    /// new run has not come so far again.
+    pub(crate) fn readable(&self) -> Position {
+        Position::from_i64(self.here.load(Ordering::Acquire))
+    }
+
     /// The run of the server in which it was settled. What is read up to there has to be read in the same.
     pub(crate) fn run(&self) -> Run {
         self.run.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -133,6 +140,9 @@ impl Settled {
         let settled = tracker.recording.keep(connection, sql, &found).await;
         tracker.history.reached(settled, before);
         self.drawn.store(found.drawn, Ordering::Release);
+        let is_behind = tracker.history.look_from(before) < before;
+        // Before the run: who has read the run sees no more than is settled there.
+        self.here.store(if is_behind { settled } else { settled.max(before) }, Ordering::Release);
         *self.run.write().unwrap_or_else(PoisonError::into_inner) = found.run;
         self.position.fetch_max(settled, Ordering::AcqRel);
         self.ended.store(number, Ordering::Release);
@@ -158,12 +168,21 @@ impl Settled {
 impl Tracker {
     /// Looks, until looking on does not help at once.
     async fn look(&mut self, connection: &mut Lease, sql: &Sql, known: i64) -> Result<Found> {
+        // What was seen on another connection, a crash may have taken back: only a mark would tell.
+        if !self.history.is_in_marked_run() {
+            self.evidence = Evidence::default();
+        }
         let mut settled = self.history.look_from(known);
         let (mut looks, mut may_mark) = (LOOKS, true);
         loop {
             let look = Look::take(connection, sql, settled, self.evidence.drawn()).await?;
             looks = looks.saturating_sub(1);
             if self.begins_another_run(connection, sql, &look, known).await? {
+                if looks == 0 {
+                    return Err(Error::Unavailable {
+                        source: "the server runs anew each time it is asked".into(),
+                    });
+                }
                 settled = self.history.look_from(known);
                 continue;
             }

@@ -19,11 +19,20 @@ use crate::sql::Sql;
 pub(super) struct History {
     /// In which run.
     run: Option<Run>,
+    /// What the next run has to show.
+    seen: Seen,
+    /// What the last look has seen. While it is settled anew, it is not told from another history yet.
+    last: Seen,
+    /// From where on it is settled anew in this run.
+    anew_from: Option<i64>,
+}
+
+/// What a look has seen of the history.
+#[derive(Debug, Clone, Default)]
+struct Seen {
     newest: Option<(i64, String)>,
     drawn: i64,
     timeline: Option<String>,
-    /// From where on it is settled anew in this run.
-    anew_from: Option<i64>,
 }
 
 /// What a look says of the history.
@@ -46,9 +55,9 @@ impl History {
     /// Whether a look is at the history that was seen, by what can be told without asking.
     pub(super) fn verdict(&self, look: &Look, known: i64) -> Verdict {
         if self.run.as_ref().is_some_and(|run| *run != look.run) {
-            return match &self.newest {
+            return match &self.seen.newest {
                 Some((position, _)) => Verdict::Depends(*position),
-                None if look.drawn < self.drawn => Verdict::Another,
+                None if look.drawn < self.seen.drawn => Verdict::Another,
                 None => Verdict::Depends(0),
             };
         }
@@ -71,29 +80,36 @@ impl History {
 
     /// Begins a new run, where the newest event that was seen tells this, or is not there. Whether it is the same history.
     pub(super) fn begin_run(&mut self, look: &Look, tells: Option<&str>) -> bool {
-        match &self.newest {
+        match &self.seen.newest {
             Some((position, told)) if tells == Some(told) => self.anew_from = Some(*position),
             None => self.anew_from = Some(0),
-            Some(_) if look.timeline == self.timeline && look.drawn >= self.drawn => self.anew_from = None,
+            Some(_) if look.timeline == self.seen.timeline && look.drawn >= self.seen.drawn => {
+                self.anew_from = None
+            }
             Some(_) => return false,
         }
         self.run = Some(look.run.clone());
         true
     }
 
+    /// Whether what was seen can be evidence later on.
+    pub(super) fn is_in_marked_run(&self) -> bool {
+        self.run.as_ref().is_some_and(Run::is_marked)
+    }
+
     /// Notes what was seen.
     pub(super) fn note(&mut self, look: &Look) {
-        if self.anew_from.is_none() {
-            self.newest.clone_from(&look.newest);
-            (self.drawn, self.timeline) = (look.drawn, look.timeline.clone());
-        }
         self.run = Some(look.run.clone());
+        self.last = Seen { newest: look.newest.clone(), drawn: look.drawn, timeline: look.timeline.clone() };
+        if self.anew_from.is_none() {
+            self.seen.clone_from(&self.last);
+        }
     }
 
     /// Notes how far it is settled in this run; `known` was settled before.
     pub(super) fn reached(&mut self, settled: i64, known: i64) {
-        if settled >= known {
-            self.anew_from = None;
+        if settled >= known && self.anew_from.take().is_some() {
+            self.seen.clone_from(&self.last);
         }
     }
 }
@@ -124,6 +140,18 @@ mod tests {
         assert_eq!(history.verdict(&anew, 12), Verdict::Same);
         history.reached(12, 12);
         assert_eq!(history.look_from(12), 12);
+    }
+
+    /// Two runs, with one advance in between, in which others wrote.
+    #[test]
+    fn what_was_seen_while_it_was_settled_anew_is_what_the_next_run_has_to_show() {
+        let mut history = seen();
+        history.begin_run(&in_another_run(), Some("an event"));
+        let anew = Look { from: 9, first: Some(13), drawn: 30, ..look(9, 30, None) };
+        history.note(&Look { run: run("another"), ..anew });
+        history.reached(30, 12);
+        let third = Look { run: run("a third"), from: 30, drawn: 30, ..look(30, 30, None) };
+        assert_eq!(history.verdict(&third, 30), Verdict::Depends(30));
     }
 
     #[test]

@@ -123,7 +123,7 @@ async fn what_the_callers_pool_does_with_a_new_connection_is_done_with_ours() {
     scene.run(WITNESS).await;
     let pool = PgPoolOptions::new().after_connect(|connection, _| {
         Box::pin(async move {
-            let set = "SET application_name = 'hooked'; SET statement_timeout = 1";
+            let set = "SET application_name = 'hooked'; SET statement_timeout = 900";
             sqlx::Executor::execute(connection, sqlx::raw_sql(set)).await.map(drop)
         })
     });
