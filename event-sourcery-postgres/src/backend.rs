@@ -27,9 +27,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A store in a PostgreSQL database. Clones share it; several processes can too.
 ///
-/// An append to one stream is one statement in one round trip. It is acknowledged after the commit, as durable as the
-/// server's `synchronous_commit` makes it. Appends that arrive while others are under way share a statement; each is
-/// refused alone.
+/// An append to one stream is one statement in one round trip, and three more behind a
+/// [`transaction_pooler`](PostgresOptions::transaction_pooler). It is acknowledged after the commit, when it is on the server's disk
+/// at least: `synchronous_commit = off` is raised to `on`, unless [`accept_lost_commits`](PostgresOptions::accept_lost_commits) was
+/// said; what is stronger stays. Appends that arrive while others are under way share a statement; each is refused alone.
 ///
 /// # Your own transaction
 ///

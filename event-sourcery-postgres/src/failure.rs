@@ -182,7 +182,7 @@ impl Failure {
                 Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }
             }
             Some("25006") => Error::ReadOnly { problem: self.message() },
-            // What is missing can be told where the tables are known: see `rights::missing`.
+            // What is missing can be told where the tables are known: see `rights::MissingRights`.
             Some("42501") => {
                 Error::MissingGrant { problem: self.message(), grant: rights::EVERYTHING.to_owned() }
             }

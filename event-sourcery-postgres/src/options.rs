@@ -143,8 +143,9 @@ impl PostgresOptions {
 
     /// Whether to leave `synchronous_commit = off` as it is, where the server, the database or the role has set it. Then an
     /// append is acknowledged before it is on disk, and the last ones are lost when the server crashes, even after
-    /// readers were handed them. Off by default: an append of the store's own, and a snapshot, a checkpoint or a deletion, waits
-    /// for the disk. In a transaction of your own, its own setting counts.
+    /// readers were handed them. Off by default: an append of the store's own, a snapshot, a deletion, and a checkpoint of `run`
+    /// wait for the disk. In a transaction of your own, and in those that `run_within` hands to handlers, the setting of the
+    /// connection counts.
     pub fn accept_lost_commits(self, accept: bool) -> Self {
         Self { accept_lost_commits: accept, ..self }
     }

@@ -547,8 +547,8 @@ pub enum Error {
     /// The server was replaced by one that lacks events which readers were handed: a standby that had not received them was
     /// promoted, or a backup was restored behind the same address. Open the store again, and begin reading anew.
     #[error(
-        "the store's server was replaced by one that lacks what was read before, up to {position}: open the store again, and \
-         let readers that keep positions elsewhere begin anew (durable subscriptions go on by themselves)"
+        "the store's server was replaced by one that lacks what was read before, up to {position}: open the store again, run \
+         durable subscriptions again (they go on from their checkpoints), and let readers that keep positions elsewhere begin anew"
     )]
     HistoryReplaced {
         /// Up to where readers of this process may have been handed events.

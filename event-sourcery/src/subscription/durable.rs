@@ -221,8 +221,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// # Errors
     ///
     /// [`Error::InvalidOption`], [`Error::InvalidName`]; [`Error::PassedUnasked`] and [`Error::RunForOthers`] where it was run for
-    /// other events until now; [`Error::BeyondEnd`] where it stands, or is to start, behind the end of the store; and the
-    /// backend's, where trying again cannot help, such as a row that cannot be read at all.
+    /// other events until now; [`Error::BeyondEnd`] where it stands, or is to start, behind the end of the store;
+    /// [`Error::NotLeftInTime`] where it was stopped and the store did not answer; [`Error::HistoryReplaced`] where the store has
+    /// to be opened again; and the backend's, where trying again cannot help, such as a row that cannot be read at all.
     pub async fn run<H>(self, mut handler: H) -> Result<()>
     where
         H: AsyncFnMut(Recorded<E>, EventStore<B>) -> Result<(), Source>,
