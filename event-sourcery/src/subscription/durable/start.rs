@@ -11,7 +11,7 @@ pub enum Start {
     Beginning,
     /// With what is appended from now on: nothing that was committed before the call, and all that is committed after it.
     Now,
-    /// Behind a position that a subscription, or [`EventStore::position`], has handed out.
+    /// Behind a position that a subscription, or [`EventStore::position`](crate::EventStore::position), has handed out.
     After(Position),
 }
 
