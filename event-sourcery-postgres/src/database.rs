@@ -130,7 +130,7 @@ impl Database {
         if let Some(up_to) = request.up_to {
             return self.scan_up_to(request, up_to).await;
         }
-        let known = self.settled.readable();
+        let known = self.settled.known().readable;
         let mut read = None;
         if request.after < known {
             let page = self.scan_up_to(request, known).await?;
@@ -141,7 +141,7 @@ impl Database {
         }
         // What is settled is read in a statement that begins after it was known to be.
         self.advance().await?;
-        let settled = self.settled.readable();
+        let settled = self.settled.known().readable;
         match read {
             Some(page) if settled == known => Ok(page),
             None if settled <= request.after => {
@@ -155,12 +155,10 @@ impl Database {
     /// A page up to a position that is settled. Where the server runs anew since it was, that is found out first.
     async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
         for _ in 0..RUNS {
-            let run = self.settled.run();
-            if settled > self.settled.readable() {
-                self.advance().await?;
-                continue;
-            }
-            if let Some(page) = call!(*self, operations => operations.scan(request, settled, &run))? {
+            let known = self.settled.known();
+            if settled <= known.readable
+                && let Some(page) = call!(*self, operations => operations.scan(request, settled, &known.run))?
+            {
                 return Ok(page);
             }
             self.advance().await?;
@@ -170,7 +168,7 @@ impl Database {
 
     /// Refuses to wait for what comes after a position that was never given.
     pub(crate) fn refuse_beyond_end(&self, position: Position) -> Result<()> {
-        let end = self.settled.end();
+        let end = self.settled.known().end;
         if position > end { Err(Error::BeyondEnd { position, end }) } else { Ok(()) }
     }
 }

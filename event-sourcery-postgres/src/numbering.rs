@@ -40,6 +40,11 @@ statements! {
         ORDER BY c.number";
 }
 
+/// What tells that a position was given.
+pub(crate) const EVENT: &str = "an event";
+pub(crate) const SETTLED: &str = "the settled position";
+pub(crate) const CHECKPOINT: &str = "a checkpoint";
+
 /// What a sequence numbers.
 #[derive(Debug, Clone, Copy)]
 enum Of {
@@ -102,17 +107,21 @@ pub(crate) async fn used_up(
     }))
 }
 
+/// The highest position that was given, and what tells so. Readers begin behind 0: whatever else is known, nothing may be drawn
+/// at or below it.
+pub(crate) fn highest(told: &[(i64, &'static str)]) -> (i64, &'static str) {
+    let nothing = (0, "readers begin behind 0");
+    told.iter().fold(nothing, |most, next| if next.0 > most.0 { *next } else { most })
+}
+
 async fn evidence(connection: &mut PgConnection, sql: &NumberingSql) -> Result<Given, sqlx::Error> {
     let row = sql.evidence.query().bind(BLOCK).fetch_one(connection).await?;
-    let told = [
-        (row.try_get(0)?, "an event"),
-        (row.try_get(1)?, "the settled position"),
-        (row.try_get(2)?, "a checkpoint"),
+    let positions = highest(&[
+        (row.try_get(0)?, EVENT),
+        (row.try_get(1)?, SETTLED),
+        (row.try_get(2)?, CHECKPOINT),
         (row.try_get(3)?, "the directory of event names"),
-    ];
-    // Readers begin behind 0: whatever else is known, nothing may be drawn at or below it.
-    let nothing = (0, "readers begin behind 0");
-    let positions = told.into_iter().fold(nothing, |most, next| if next.0 > most.0 { next } else { most });
+    ]);
     Ok(Given { positions, streams: (row.try_get(4)?, "the number of a stream") })
 }
 

@@ -3,7 +3,7 @@
 use event_sourcery::Error;
 
 use crate::failure::Failure;
-use crate::tables::Tables;
+use crate::tables::{TABLES, Tables};
 
 /// What a role of the database is to do with a store; see [`PostgresOptions::grants`](crate::PostgresOptions::grants).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,37 +20,14 @@ pub enum Rights {
     Migrator,
 }
 
-/// What readers and applications need on each table. A table that is missing here is a test that fails.
-const TABLES: [(&str, &str, &str); 17] = [
-    ("streams", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
-    ("events", "SELECT", "SELECT, INSERT, DELETE"),
-    ("snapshots", "SELECT", "SELECT, INSERT, DELETE"),
-    ("outbox_entries", "", "SELECT, UPDATE, DELETE"),
-    ("projector_cursors", "", "SELECT, DELETE"),
-    ("settled", "SELECT", "SELECT, UPDATE"),
-    ("evidence", "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE"),
-    ("subscriptions", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
-    ("subscription_segments", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
-    ("subscription_members", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
-    ("blocked_streams", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
-    ("projected_streams", "", "SELECT, INSERT, UPDATE, DELETE"),
-    ("event_blocks", "SELECT", "SELECT, INSERT"),
-    ("event_blocks_listed", "SELECT", "SELECT, UPDATE"),
-    ("aggregate_snapshots", "SELECT", "SELECT, INSERT, UPDATE, DELETE"),
-    ("outbox_of_deleted", "", "SELECT, INSERT, UPDATE, DELETE"),
-    ("layout", "SELECT", "SELECT"),
-];
-
 impl Rights {
     /// What it needs on each table of the layout.
     pub(crate) fn on_tables(self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let is_there = |table: &str| crate::tables::NAMES.contains(&table);
-        let all = TABLES.into_iter().filter(move |(table, ..)| is_there(table));
-        let needed = all.map(move |(table, reader, application)| match self {
-            Self::Reader => (table, reader),
-            Self::Application => (table, application),
+        let needed = TABLES.iter().map(move |table| match self {
+            Self::Reader => (table.name, table.rights.0),
+            Self::Application => (table.name, table.rights.1),
             // It owns them.
-            Self::Migrator => (table, ""),
+            Self::Migrator => (table.name, ""),
         });
         needed.filter(|(_, rights)| !rights.is_empty())
     }
@@ -118,17 +95,3 @@ impl MissingRights {
 
 /// Where nobody knows which right it is.
 pub(crate) const EVERYTHING: &str = "what `PostgresOptions::grants` prints for the role";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_table_of_the_layout_has_its_rights() {
-        for table in crate::tables::NAMES {
-            assert!(TABLES.iter().any(|(known, ..)| *known == table), "{table}");
-        }
-        let applications: Vec<_> = Rights::Application.on_tables().collect();
-        assert_eq!(applications.len(), crate::tables::NAMES.len(), "an application uses each of them");
-    }
-}

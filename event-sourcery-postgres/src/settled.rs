@@ -23,7 +23,7 @@ mod history;
 mod look;
 mod recording;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -53,12 +53,7 @@ const LEAVE_EVERY: Duration = Duration::from_millis(100);
 /// The one tracker of a process, shared by all readers.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    position: AtomicI64,
-    /// The last position that was drawn, at the last look.
-    drawn: AtomicI64,
-    /// How far it is settled in this run: less than the position, while a new run has not come so far again.
-    here: AtomicI64,
-    run: RwLock<Run>,
+    known: RwLock<Known>,
     /// Who advances holds the lock.
     tracker: Mutex<Tracker>,
     /// How many advances have begun.
@@ -69,7 +64,27 @@ pub(crate) struct Settled {
     replaced: OnceLock<Position>,
 }
 
-/// What is known to who advances.
+/// What was known when somebody last looked.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// What is settled. Never goes back.
+    pub(crate) position: Position,
+    /// The run of the server that was looked at. What is settled has to be read in the same.
+    pub(crate) run: Run,
+    /// How far it is settled in that run: less than the position, while a new run has not come so far again.
+    pub(crate) readable: Position,
+    /// The last position that was drawn.
+    pub(crate) end: Position,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        let start = Position::START;
+        Self { position: start, run: Run::default(), readable: start, end: start }
+    }
+}
+
+/// What only who advances needs.
 #[derive(Debug, Default)]
 struct Tracker {
     evidence: Evidence,
@@ -95,25 +110,8 @@ struct Found {
 }
 
 impl Settled {
-    /// What was settled when somebody last looked. Never goes back.
-    pub(crate) fn known(&self) -> Position {
-        Position::from_i64(self.position.load(Ordering::Acquire))
-    }
-
-    /// How far may be read in the run of the server that [`run`](Self::run) tells. Mostly all that is known; less, while a
-    /// new run has not come so far again.
-    pub(crate) fn readable(&self) -> Position {
-        Position::from_i64(self.here.load(Ordering::Acquire))
-    }
-
-    /// The run of the server in which it was settled. What is read up to there has to be read in the same.
-    pub(crate) fn run(&self) -> Run {
-        self.run.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The last position that was drawn when somebody last looked.
-    pub(crate) fn end(&self) -> Position {
-        Position::from_i64(self.drawn.load(Ordering::Acquire))
+    pub(crate) fn known(&self) -> Known {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
@@ -121,14 +119,14 @@ impl Settled {
         let seen = self.begun.load(Ordering::Acquire);
         let mut tracker = self.tracker.lock().await;
         if self.ended.load(Ordering::Acquire) > seen {
-            return Ok(self.known());
+            return Ok(self.known().position);
         }
         if let Some(position) = self.replaced.get() {
             return Err(Error::HistoryReplaced { position: *position });
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let mut connection = connections.acquire().await?;
-        let before = self.position.load(Ordering::Acquire);
+        let before = self.known().position.to_i64();
         let found = match tracker.look(&mut connection, sql, before).await {
             Err(error @ Error::HistoryReplaced { position }) => {
                 let _ = self.replaced.set(position);
@@ -139,14 +137,14 @@ impl Settled {
         tracker.tell(&mut connection, sql, &found).await?;
         let settled = tracker.recording.keep(connection, sql, &found).await;
         tracker.history.reached(settled, before);
-        self.drawn.store(found.drawn, Ordering::Release);
         let is_behind = tracker.history.look_from(before) < before;
-        // Before the run: who has read the run sees no more than is settled there.
-        self.here.store(if is_behind { settled } else { settled.max(before) }, Ordering::Release);
-        *self.run.write().unwrap_or_else(PoisonError::into_inner) = found.run;
-        self.position.fetch_max(settled, Ordering::AcqRel);
+        let [position, readable, end] =
+            [settled.max(before), if is_behind { settled } else { settled.max(before) }, found.drawn]
+                .map(Position::from_i64);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) =
+            Known { position, run: found.run, readable, end };
         self.ended.store(number, Ordering::Release);
-        Ok(self.known())
+        Ok(position)
     }
 
     /// Who holds it up, after another look.

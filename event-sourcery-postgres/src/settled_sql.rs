@@ -31,6 +31,13 @@ macro_rules! run {
 }
 pub(crate) use {mark_of_this_run, run};
 
+/// What tells an event, `e`, from any other at its position.
+macro_rules! tells {
+    () => {
+        "concat_ws(' ', e.uuid, e.db_stream_id, e.created_at)"
+    };
+}
+
 statements! {
     /// The statements about the settled position.
     SettledSql;
@@ -43,7 +50,7 @@ statements! {
     /// snapshot.
     look: concat!("
         WITH newest AS MATERIALIZED (
-            SELECT e.id, concat_ws(' ', e.uuid, e.db_stream_id, e.created_at) AS tells FROM {events} e ORDER BY e.id DESC LIMIT 1
+            SELECT e.id, ", tells!(), " AS tells FROM {events} e ORDER BY e.id DESC LIMIT 1
         ), above AS MATERIALIZED (
             SELECT count(*) AS events, coalesce(max(id) FILTER (WHERE id - number = $1), $1) AS reached, min(id) AS first
             FROM (SELECT e.id, row_number() OVER (ORDER BY e.id) AS number
@@ -62,11 +69,11 @@ statements! {
                (SELECT max(c.position) FROM {subscription_segments} c),
                pg_is_in_recovery(),
                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
-               coalesce(mark.run, pg_postmaster_start_time()::text), mark.run IS NOT NULL, mark.ceiling, mark.holders
+               ", run!(), ", mark.run IS NOT NULL, mark.ceiling, mark.holders
         FROM above CROSS JOIN hole LEFT JOIN newest ON TRUE LEFT JOIN mark ON TRUE");
     /// What tells the event at a position ($1) from any other.
-    tells: "
-        SELECT concat_ws(' ', e.uuid, e.db_stream_id, e.created_at) FROM {events} e WHERE e.id = $1";
+    tells: concat!("
+        SELECT ", tells!(), " FROM {events} e WHERE e.id = $1");
     /// Who those holders ($1) are that [`look`](Self::look) has found: process, name of a prepared transaction, application,
     /// address, for how many microseconds the transaction is open, state of the connection.
     holders: concat!("

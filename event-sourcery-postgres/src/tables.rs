@@ -1,29 +1,71 @@
-//! The tables' names: a schema, which may be called anything, and a prefix, which may not.
+//! The tables: which there are, and their names: a schema, which may be called anything, and a prefix, which may not.
 
 use event_sourcery::Error;
 
 use crate::rights::quoted;
 
-/// The tables' names behind the prefix.
-pub(crate) const NAMES: [&str; 17] = [
-    "streams",
-    "events",
-    "snapshots",
-    "outbox_entries",
-    "projector_cursors",
-    "settled",
-    "evidence",
-    "subscriptions",
-    "subscription_segments",
-    "subscription_members",
-    "blocked_streams",
-    "projected_streams",
-    "event_blocks",
-    "event_blocks_listed",
-    "aggregate_snapshots",
-    "outbox_of_deleted",
-    "layout",
-];
+/// A table of the layout, whatever it is called in front.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Table {
+    /// Its name behind the prefix.
+    pub(crate) name: &'static str,
+    /// What makes it.
+    pub(crate) script: &'static str,
+    /// The columns that it has, whoever made it. A table of that name without them is somebody else's.
+    pub(crate) columns: &'static [&'static str],
+    /// What a reader, and an application, need on it.
+    pub(crate) rights: (&'static str, &'static str),
+}
+
+/// Makes the list of tables, each with the script of its name.
+macro_rules! tables {
+    ($($name:literal: [$($column:literal),+], $reader:literal, $application:literal;)+) => {
+        /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
+        pub(crate) const TABLES: &[Table] = &[$(Table {
+            name: $name,
+            script: include_str!(concat!("layout/", $name, ".sql")),
+            columns: &[$($column),+],
+            rights: ($reader, $application),
+        }),+];
+    };
+}
+
+tables! {
+    "streams": ["id", "uuid", "name", "category", "tenant_id", "version"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "events": ["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"],
+        "SELECT", "SELECT, INSERT, DELETE";
+    "snapshots": ["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"],
+        "SELECT", "SELECT, INSERT, DELETE";
+    "outbox_entries": ["id", "created_at", "data", "stream_name", "position", "tries_left"],
+        "", "SELECT, UPDATE, DELETE";
+    "projector_cursors": ["id", "name", "stream_id", "category", "version"],
+        "", "SELECT, DELETE";
+    "settled": ["only_row", "position"],
+        "SELECT", "SELECT, UPDATE";
+    "evidence": ["only_row", "run", "started", "events", "ceiling", "holders"],
+        "SELECT, INSERT, UPDATE", "SELECT, INSERT, UPDATE";
+    "subscriptions": ["tenant_id", "name", "kept"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "subscription_segments": ["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "subscription_members": ["tenant_id", "name", "member", "member_until"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "blocked_streams": ["stream_uuid", "category", "tenant_id", "subscription_tenant_id", "subscription_name", "after_position"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "projected_streams": ["stream_uuid", "category", "tenant_id", "projector", "version", "position"],
+        "", "SELECT, INSERT, UPDATE, DELETE";
+    "event_blocks": ["name", "block"],
+        "SELECT", "SELECT, INSERT";
+    "event_blocks_listed": ["only_row", "below"],
+        "SELECT", "SELECT, UPDATE";
+    "aggregate_snapshots": ["db_stream_id", "name", "format", "version", "event_uuid", "data", "created_at"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "outbox_of_deleted": ["position", "category", "dropped"],
+        "", "SELECT, INSERT, UPDATE, DELETE";
+    "layout": ["version"],
+        "SELECT", "SELECT";
+}
 
 /// What errors about positions name.
 #[derive(Debug)]
@@ -94,7 +136,7 @@ impl Tables {
     /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
     pub(crate) fn put_into(&self, sql: &str) -> String {
         let mut sql = sql.replace("{prefix}", &self.prefix).replace("{sequence}", &self.sequence);
-        for table in NAMES {
+        for Table { name: table, .. } in TABLES {
             let as_text = format!("'{}'", self.table(table).replace('\'', "''"));
             sql = sql.replace(&format!("{{{table} as text}}"), &as_text);
             sql = sql.replace(&format!("{{{table}}}"), &self.table(table));

@@ -4,7 +4,8 @@ use event_sourcery::{Error, Result};
 use sqlx::AssertSqlSafe;
 
 use super::schema::Schema;
-use super::{COLUMNS, LAYOUT, TABLES, UNVERSIONED};
+use super::{LAYOUT, UNVERSIONED};
+use crate::tables::{TABLES, Table};
 
 /// Whether a table has a primary key.
 const HAS_KEY: &str =
@@ -28,9 +29,9 @@ impl Schema<'_> {
         {
             statements.push(format!("CREATE SCHEMA {}", self.tables.schema));
         }
-        for (table, sql) in TABLES {
+        for &Table { name: table, script, .. } in TABLES {
             if !self.has_table(table).await? {
-                statements.extend(self.script(sql));
+                statements.extend(self.script(script));
             } else if ["events", "snapshots"].contains(&table) {
                 statements.extend(self.adopt(table).await?);
             } else if table == "subscription_members" {
@@ -87,7 +88,7 @@ impl Schema<'_> {
 
     /// Tables of our names that somebody else made for something else.
     async fn refuse_other_columns(&mut self) -> Result<()> {
-        for (table, needed) in COLUMNS {
+        for &Table { name: table, columns: needed, .. } in TABLES {
             let found = self.columns(table).await?;
             if found.is_empty() {
                 continue;

@@ -4,8 +4,9 @@ use event_sourcery::{Error, Result};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::UNLOGGED;
 use super::schema::Schema;
-use super::{TABLES, UNLOGGED};
+use crate::tables::TABLES;
 
 /// What the catalogue says of our tables ($1: their names), as far as they are there. A trigger counts if it may put another row
 /// in the place of one that is inserted; rules and triggers count unless they are switched off.
@@ -47,15 +48,15 @@ const UNIQUE: [(&str, &[&str]); 5] = [
 impl Schema<'_> {
     /// Tables that are no ordinary tables of this server alone.
     pub(super) async fn refuse_relations(&mut self) -> Result<()> {
-        let names: Vec<_> = TABLES.iter().map(|(table, _)| self.tables.table(table)).collect();
+        let names: Vec<_> = TABLES.iter().map(|table| self.tables.table(table.name)).collect();
         let query = sqlx::query(RELATIONS).persistent(false).bind(&names);
         let rows = query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))?;
         for row in rows {
             let number: i64 = row.try_get(0).map_err(|error| self.failed(error))?;
             let place = usize::try_from(number - 1).unwrap_or(0);
-            let (Some((table, _)), Some(name)) = (TABLES.get(place), names.get(place)) else { continue };
+            let (Some(table), Some(name)) = (TABLES.get(place), names.get(place)) else { continue };
             let relation = Relation::read(&row).map_err(|error| self.failed(error))?;
-            if let Some(problem) = relation.problem(table, name) {
+            if let Some(problem) = relation.problem(table.name, name) {
                 return Err(self.foreign(problem));
             }
             if relation.hides_rows {
@@ -147,12 +148,12 @@ impl Relation {
                  in any order: read where they are written, or DROP SUBSCRIPTION {subscription} once this server is to take over"
             ));
         }
-        if self.is_unlogged && !UNLOGGED.contains(&table) {
+        if self.is_unlogged && table != UNLOGGED {
             return Some(format!(
                 "its table {name} is unlogged, and emptied by a crash: ALTER TABLE {name} SET LOGGED"
             ));
         }
-        if !self.is_unlogged && UNLOGGED.contains(&table) {
+        if !self.is_unlogged && table == UNLOGGED {
             return Some(format!(
                 "its table {name} is logged, and what it holds would count after a crash: ALTER TABLE {name} SET UNLOGGED"
             ));

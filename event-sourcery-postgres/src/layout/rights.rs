@@ -2,9 +2,9 @@
 
 use event_sourcery::{Error, Result};
 
-use super::TABLES;
 use super::schema::Schema;
 use crate::rights::{Rights, grant, quoted};
+use crate::tables::{TABLES, Table};
 
 /// The name of the sequence that numbers the rows of a table, as SQL spells it.
 const SEQUENCE_OF: &str = "SELECT pg_get_serial_sequence($1, 'id')";
@@ -84,9 +84,9 @@ impl Schema<'_> {
     /// A sequence goes with the table that owns it.
     async fn ownership(&mut self, role: &str) -> Result<Vec<String>> {
         let mut statements = vec![grant("USAGE, CREATE", &format!("SCHEMA {}", self.tables.schema), role)];
-        for (table, _) in TABLES {
-            if self.has_table(table).await? {
-                statements.push(format!("ALTER TABLE {} OWNER TO {role}", self.tables.table(table)));
+        for Table { name, .. } in TABLES {
+            if self.has_table(name).await? {
+                statements.push(format!("ALTER TABLE {} OWNER TO {role}", self.tables.table(name)));
             }
         }
         Ok(statements)

@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use super::evidence::Hole;
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
-use crate::numbering::repair;
+use crate::numbering;
 use crate::sql::Sql;
 
 /// How many events are looked at in one statement.
@@ -102,19 +102,16 @@ impl Look {
     /// Refuses a sequence that is behind what was given already: the next events would get positions that readers have
     /// passed. It is read after the look's snapshot was taken, and only grows, so whatever the snapshot shows is below it.
     pub(super) fn refuse_numbering_that_went_back(&self, sequence: &str, known: i64) -> Result<()> {
-        let given = [
-            (self.visible(), "an event"),
-            (self.recorded, "the settled position on record"),
-            (self.checkpoint.unwrap_or(0), "a subscription's checkpoint"),
+        let (highest, evidence) = numbering::highest(&[
+            (self.visible(), numbering::EVENT),
+            (self.recorded, numbering::SETTLED),
+            (self.checkpoint.unwrap_or(0), numbering::CHECKPOINT),
             (known, "a position that this process has handed out"),
-        ];
-        let Some((highest, evidence)) = given.into_iter().max_by_key(|(position, _)| *position) else {
-            return Ok(());
-        };
+        ]);
         if self.drawn >= highest {
             return Ok(());
         }
-        let repair = repair(sequence, highest);
+        let repair = numbering::repair(sequence, highest);
         Err(Error::NumberingWentBack { drawn: self.drawn, highest, evidence, repair })
     }
 }

@@ -1,11 +1,12 @@
 //! The contract on PostgreSQL.
 
-use event_sourcery::backend::JoinableBackend as _;
 use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, RawEvent, Result};
 use event_sourcery_postgres::{PostgresBackend, Rights};
 use postgres_cluster::Server;
 use uuid::Uuid;
+
+use crate::scene::run_steps;
 
 /// The role that the cases run as: with the rights of an application, and no others.
 const APPLICATION: &str = "event_sourcery_application";
@@ -50,14 +51,7 @@ impl Fixture for PostgresFixture {
         steps: Vec<Step>,
         ending: Ending,
     ) -> Result<Vec<Result<Answer>>> {
-        let mut transaction = backend.begin().await?;
-        let answers = conformance::run_joined_steps(&mut *backend.join(&mut transaction), steps).await;
-        match ending {
-            Ending::Commit => transaction.commit().await?,
-            Ending::Fail => transaction.rollback().await?,
-            Ending::Panic => drop(transaction),
-        }
-        Ok(answers)
+        run_steps(backend, steps, ending).await
     }
 
     fn run_exactly_once(

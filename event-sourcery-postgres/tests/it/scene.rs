@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use event_sourcery::{EventStore, RawEvent, StreamId};
+use event_sourcery::backend::JoinableBackend as _;
+use event_sourcery::conformance::{self, Answer, Ending, Step};
+use event_sourcery::{EventStore, RawEvent, Result, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool, Postgres, Transaction};
@@ -135,4 +137,20 @@ pub(crate) async fn length(store: &Store, stream: &StreamId) -> usize {
 /// A variable with a number, for longer runs.
 pub(crate) fn from_environment(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |number| number.parse().expect("a number"))
+}
+
+/// Runs steps of the conformance kit in a transaction of the caller's, and ends it so.
+pub(crate) async fn run_steps(
+    backend: &PostgresBackend,
+    steps: Vec<Step>,
+    ending: Ending,
+) -> Result<Vec<Result<Answer>>> {
+    let mut transaction = backend.begin().await?;
+    let answers = conformance::run_joined_steps(&mut *backend.join(&mut transaction), steps).await;
+    match ending {
+        Ending::Commit => transaction.commit().await?,
+        Ending::Fail => transaction.rollback().await?,
+        Ending::Panic => drop(transaction),
+    }
+    Ok(answers)
 }

@@ -1,11 +1,12 @@
 //! A part of the contract through PgBouncer in transaction mode: a case of each kind.
 
-use event_sourcery::backend::JoinableBackend as _;
 use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, RawEvent, Result};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Pooler, Pooling, Server};
 use uuid::Uuid;
+
+use crate::scene::run_steps;
 
 /// A store in a schema of its own, behind a pooler of its own.
 struct PooledFixture {
@@ -42,14 +43,7 @@ impl Fixture for PooledFixture {
         steps: Vec<Step>,
         ending: Ending,
     ) -> Result<Vec<Result<Answer>>> {
-        let mut transaction = backend.begin().await?;
-        let answers = conformance::run_joined_steps(&mut *backend.join(&mut transaction), steps).await;
-        match ending {
-            Ending::Commit => transaction.commit().await?,
-            Ending::Fail => transaction.rollback().await?,
-            Ending::Panic => drop(transaction),
-        }
-        Ok(answers)
+        run_steps(backend, steps, ending).await
     }
 
     fn run_exactly_once(
