@@ -34,7 +34,7 @@ impl HandledEvents {
         Self(folder.join("handled"))
     }
 
-    /// A line is written in one piece, or not at all.
+    /// A line is written by one call.
     pub fn note(&self, event: &Recorded<RawEvent>, record: &SubscriptionRecord) {
         let (stream, count) = (event.stream_id.uuid(), u16::try_from(record.segments.len()).unwrap());
         let segment = record.segments[usize::from(Segments::number_of(stream, count))];
@@ -45,9 +45,11 @@ impl HandledEvents {
         file.unwrap().write_all(line.as_bytes()).unwrap();
     }
 
-    /// All its lines.
+    /// All its lines. One that is being written is none yet: of a line over two pages, a reader may see the first part.
     pub fn read(&self) -> Vec<Line> {
-        std::fs::read_to_string(&self.0).unwrap_or_default().lines().map(Line::parse).collect()
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(Line::parse).collect()
     }
 
     /// All events of the streams, of this length each, were handled: none was left out when a later one of its stream was
