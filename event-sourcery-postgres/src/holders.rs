@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgRow;
 
+use crate::failure::Failure;
 use crate::lease::Lease;
+use crate::operations::Operations;
 use crate::rows::value;
 use crate::sql::Sql;
 
@@ -38,9 +40,9 @@ impl Holder {
         connection: &mut Lease,
         sql: &Sql,
         names: &[String],
-    ) -> Result<Vec<Self>, sqlx::Error> {
-        let rows = connection.rows(sql.settled.holders.query().bind(names)).await?;
-        rows.iter().map(Self::read).collect()
+    ) -> Result<Vec<Self>, Failure> {
+        let rows = Operations::alone(connection, sql).rows(sql.settled.holders.query().bind(names)).await?;
+        Ok(rows.iter().map(Self::read).collect::<Result<_, _>>()?)
     }
 
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {

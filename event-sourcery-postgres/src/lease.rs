@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::Result;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -96,29 +94,6 @@ impl Lease {
             self.is_entered = false;
         }
         Ok(())
-    }
-
-    /// Runs a statement that stands alone, and tells how many rows it changed.
-    pub(crate) async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, sqlx::Error> {
-        self.enter().await?;
-        let done = query.execute(&mut **self).await;
-        self.left_after(done).await.map(|done| done.rows_affected())
-    }
-
-    /// Runs a statement that stands alone: its rows.
-    pub(crate) async fn rows(
-        &mut self,
-        query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
-        self.enter().await?;
-        let rows = query.fetch_all(&mut **self).await;
-        self.left_after(rows).await
-    }
-
-    /// Leaves after a statement. Where that has failed, all is taken back.
-    async fn left_after<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        let left = self.leave().await;
-        done.and_then(|done| left.map(|()| done))
     }
 
     /// From now on its statements wait so long for locks.

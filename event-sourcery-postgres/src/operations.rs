@@ -77,20 +77,26 @@ impl<'c> Operations<'c> {
         statement.query().bind(stream.uuid()).bind(stream.stored_category()).bind(tenant.as_str())
     }
 
-    async fn rows(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, Failure> {
+    pub(crate) async fn rows(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, Failure> {
         self.enter().await?;
         let rows = query.fetch_all(&mut *self.connection).await;
         self.leave(rows).await
     }
 
-    async fn row(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, Failure> {
+    pub(crate) async fn row(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Option<PgRow>, Failure> {
         self.enter().await?;
         let row = query.fetch_optional(&mut *self.connection).await;
         self.leave(row).await
     }
 
     /// Runs a statement that changes rows, and tells how many.
-    async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, Failure> {
+    pub(crate) async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, Failure> {
         self.enter().await?;
         let done = query.execute(&mut *self.connection).await;
         self.leave(done.map(|done| done.rows_affected())).await

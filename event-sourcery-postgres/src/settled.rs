@@ -36,9 +36,10 @@ use self::look::Look;
 pub(crate) use self::look::{Run, refused_on_standby};
 use self::recording::Recording;
 use crate::connections::Connections;
-use crate::failure::{During, Failure};
+use crate::failure::During;
 use crate::holders::{Holder, Pace};
 use crate::lease::Lease;
+use crate::operations::Operations;
 use crate::sql::Sql;
 
 /// How often a caller looks on before it takes what is settled by then: others may be writing faster than it looks.
@@ -157,9 +158,8 @@ impl Settled {
         let tracker = self.tracker.lock().await;
         let (mut connection, since) = (connections.acquire().await?, Instant::now());
         let holders = tracker.evidence.holders(&mut connection, sql).await;
-        connection.keep_after(
-            holders.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed())),
-        )
+        connection
+            .keep_after(holders.map_err(|failure| failure.into_error(During::NothingKept, since.elapsed())))
     }
 }
 
@@ -215,8 +215,7 @@ impl Tracker {
             Verdict::Depends(newest) => newest,
         };
         let tells = self.history.tells(connection, sql, newest).await;
-        let tells =
-            tells.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
+        let tells = tells.map_err(|failure| failure.into_error(During::NothingKept, since.elapsed()))?;
         if !self.history.begin_run(look, tells.as_deref()) {
             return Err(replaced());
         }
@@ -235,8 +234,8 @@ impl Tracker {
             self.left = Some(Instant::now());
             let holders: Vec<_> = hole.holders.iter().map(String::as_str).collect();
             let query = sql.settled.leave.query().bind(hole.ceiling).bind(holders).bind(found.run.name());
-            if let Err(problem) = connection.run(query).await {
-                tracing::debug!(%problem, "no evidence was left for other processes");
+            if let Err(problem) = Operations::alone(connection, sql).execute(query).await {
+                tracing::debug!(problem = problem.message(), "no evidence was left for other processes");
             }
         }
         let warning = self.pace.worth_a_warning(Some(found.settled), Instant::now());
@@ -267,8 +266,10 @@ impl Found {
 /// Marks the run of the server, so that what is seen in it can be evidence later on. A role that may only read leaves it to
 /// others.
 async fn mark(connection: &mut Lease, sql: &Sql) {
-    if let Err(problem) = connection.run(sql.settled.mark.query().bind(PATIENCE)).await {
-        tracing::debug!(%problem, "this run of the server was not marked");
+    if let Err(problem) =
+        Operations::alone(connection, sql).execute(sql.settled.mark.query().bind(PATIENCE)).await
+    {
+        tracing::debug!(problem = problem.message(), "this run of the server was not marked");
     }
 }
 

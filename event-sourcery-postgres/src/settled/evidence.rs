@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::look::{LOOK_AT, Look};
+use crate::failure::Failure;
 use crate::holders::Holder;
 use crate::lease::Lease;
 use crate::sql::Sql;
@@ -68,11 +69,7 @@ impl Evidence {
     }
 
     /// Who may still fill the hole, as far as they are still there.
-    pub(super) async fn holders(
-        &self,
-        connection: &mut Lease,
-        sql: &Sql,
-    ) -> Result<Vec<Holder>, sqlx::Error> {
+    pub(super) async fn holders(&self, connection: &mut Lease, sql: &Sql) -> Result<Vec<Holder>, Failure> {
         let Some(hole) = &self.hole else { return Ok(Vec::new()) };
         let names: Vec<_> = hole.holders.iter().cloned().collect();
         Holder::find(connection, sql, &names).await

@@ -11,7 +11,9 @@
 use sqlx::Row as _;
 
 use super::look::{Look, Run};
+use crate::failure::Failure;
 use crate::lease::Lease;
+use crate::operations::Operations;
 use crate::sql::Sql;
 
 /// What was seen of the history.
@@ -73,9 +75,9 @@ impl History {
         connection: &mut Lease,
         sql: &Sql,
         position: i64,
-    ) -> Result<Option<String>, sqlx::Error> {
-        let rows = connection.rows(sql.settled.tells.query().bind(position)).await?;
-        rows.first().map(|row| row.try_get(0)).transpose()
+    ) -> Result<Option<String>, Failure> {
+        let row = Operations::alone(connection, sql).row(sql.settled.tells.query().bind(position)).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
     /// Begins a new run, where the newest event that was seen tells this, or is not there. Whether it is the same history.

@@ -11,6 +11,7 @@ use super::evidence::Hole;
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::numbering;
+use crate::operations::Operations;
 use crate::sql::Sql;
 
 /// How many events are looked at in one statement.
@@ -62,13 +63,14 @@ impl Look {
     /// Looks at what is above a position. `drawn` was drawn by then.
     pub(super) async fn take(connection: &mut Lease, sql: &Sql, from: i64, drawn: i64) -> Result<Self> {
         let since = Instant::now();
-        let failed = |error| Failure::from(error).into_error(During::NothingKept, since.elapsed());
+        let failed = |failure: Failure| failure.into_error(During::NothingKept, since.elapsed());
         let query = sql.settled.look.query().bind(from).bind(LOOK_AT).bind(drawn);
-        let row = match connection.rows(query).await.map(|rows| rows.into_iter().next()) {
+        let row = match Operations::alone(connection, sql).row(query).await {
             Ok(Some(row)) => row,
-            Ok(None) => return Err(failed(sqlx::Error::RowNotFound)),
-            Err(error) => return Err(on_standby(connection).await.unwrap_or_else(|| failed(error))),
+            Ok(None) => return Err(failed(sqlx::Error::RowNotFound.into())),
+            Err(failure) => return Err(on_standby(connection, sql).await.unwrap_or_else(|| failed(failure))),
         };
+        let failed = |error: sqlx::Error| failed(error.into());
         if row.try_get(9).map_err(failed)? {
             return Err(refused_on_standby());
         }
@@ -118,10 +120,10 @@ impl Look {
 
 /// The error for a server that only follows another one, if this is one. A look fails there: tables that are not logged are
 /// not to be read on it.
-async fn on_standby(connection: &mut Lease) -> Option<Error> {
-    let follows = connection.rows(sqlx::query("SELECT pg_is_in_recovery()").persistent(false)).await.ok()?;
-    let follows = follows.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
-    follows.then(refused_on_standby)
+async fn on_standby(connection: &mut Lease, sql: &Sql) -> Option<Error> {
+    let ask = sqlx::query("SELECT pg_is_in_recovery()").persistent(false);
+    let row = Operations::alone(connection, sql).row(ask).await.ok()??;
+    row.try_get(0).unwrap_or(false).then(refused_on_standby)
 }
 
 /// The error for a server that only follows another one.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::Found;
 use crate::lease::Lease;
+use crate::operations::Operations;
 use crate::sql::Sql;
 
 /// How long a caller waits until what is settled above all events is on record. The commit may wait for a standby that is
@@ -66,11 +67,15 @@ impl Recording {
 /// Whether it was put on record, unless that failed. Where somebody else writes the record, it is not.
 async fn record(connection: &mut Lease, sql: &Sql, settled: i64, synchronous_commit: &str) -> Option<bool> {
     let query = sql.settled.record.query().bind(settled).bind(synchronous_commit);
-    let recorded = connection.run(query).await;
+    let recorded = Operations::alone(connection, sql).execute(query).await;
     recorded
-        .inspect_err(
-            |problem| tracing::debug!(settled, %problem, "the settled position was not put on record"),
-        )
+        .inspect_err(|problem| {
+            tracing::debug!(
+                settled,
+                problem = problem.message(),
+                "the settled position was not put on record"
+            )
+        })
         .map(|recorded| recorded > 0)
         .ok()
 }
