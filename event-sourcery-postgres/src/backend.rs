@@ -226,7 +226,7 @@ impl Backend for PostgresBackend {
         loop {
             // It counts from here on: what is committed after the look wakes it.
             let committed = self.database.wakeups.next();
-            let settled = self.database.advance().await?;
+            let settled = self.database.advance_readable().await?;
             if settled > position {
                 return Ok(settled);
             }

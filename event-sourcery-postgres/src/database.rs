@@ -126,6 +126,12 @@ impl Database {
         }
     }
 
+    /// Looks how far readers may go: where the server runs anew, that may be less than before.
+    pub(crate) async fn advance_readable(&self) -> Result<Position> {
+        self.advance().await?;
+        Ok(self.settled.known().readable)
+    }
+
     pub(crate) async fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         if let Some(up_to) = request.up_to {
             return self.scan_up_to(request, up_to).await;
@@ -140,8 +146,7 @@ impl Database {
             read = Some(page);
         }
         // What is settled is read in a statement that begins after it was known to be.
-        self.advance().await?;
-        let settled = self.settled.known().readable;
+        let settled = self.advance_readable().await?;
         match read {
             Some(page) if settled == known => Ok(page),
             None if settled <= request.after => {
@@ -152,12 +157,12 @@ impl Database {
         }
     }
 
-    /// A page up to a position that is settled. Where the server runs anew since it was, that is found out first.
-    async fn scan_up_to(&self, request: &ScanRequest, settled: Position) -> Result<ScanPage> {
+    /// A page up to a position. Where it was settled, and the server runs anew since, it has to be so in that run too.
+    async fn scan_up_to(&self, request: &ScanRequest, up_to: Position) -> Result<ScanPage> {
         for _ in 0..RUNS {
             let known = self.settled.known();
-            if settled <= known.readable
-                && let Some(page) = call!(*self, operations => operations.scan(request, settled, &known.run))?
+            if (up_to <= known.readable || up_to > known.position)
+                && let Some(page) = call!(*self, operations => operations.scan(request, up_to, &known.run))?
             {
                 return Ok(page);
             }

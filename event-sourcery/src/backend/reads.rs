@@ -91,8 +91,9 @@ impl LoadedStream {
 pub struct ScanRequest {
     /// Only events above this position.
     pub after: Position,
-    /// Only events up to this position, which [`Backend::wait_beyond`](super::Backend::wait_beyond) has told; `None`: up to
-    /// what is settled now.
+    /// Only events up to this position; `None`: up to what is settled now. A page up to what
+    /// [`Backend::wait_beyond`](super::Backend::wait_beyond) has told is whole. One up to a position beyond it, where there may
+    /// be nothing at all, has what is there by now, and its `next` says nothing.
     pub up_to: Option<Position>,
     /// Only these events.
     pub filter: Filter,

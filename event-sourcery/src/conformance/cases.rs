@@ -173,6 +173,7 @@ macro_rules! __for_each_case {
             clause_4_1_a_position_handed_out_stays_the_events_position,
             clause_4_2_a_scan_reads_on_from_any_position_in_pages_of_any_size,
             clause_4_7_a_position_beyond_the_end_is_refused_with_the_numbers,
+            clause_4_2_a_page_up_to_a_position_that_was_never_given_has_what_is_there,
             clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out,
             clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_the_end,
             clause_4_2_read_all_sees_what_its_type_decodes,
@@ -238,6 +239,7 @@ macro_rules! __for_each_case {
             clause_8_8_events_that_nobody_wants_are_passed_over_behind_a_failed_one,
             clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_free [several_streams],
             clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
+            clause_8_8_what_is_skipped_again_before_anybody_runs_comes_free,
         }
         parked {
             clause_8_8_a_replayed_event_is_followed_by_those_behind_it,

@@ -126,8 +126,8 @@ pub(super) async fn clause_8_12_what_was_passed_is_handed_over_in_order_and_once
     let running = run(board(&store, NEW).widen(Passed::HandOver), &new, |_| false);
     append(&store, &parcels[1], &["delivered"]).await;
     new.reach(44).await;
-    assert_eq!(board(&store, NEW).status().await.unwrap().unwrap().events_behind, 0);
     running.stop().await;
+    assert_eq!(board(&store, NEW).status().await.unwrap().unwrap().events_behind, 0);
     assert_eq!(new.all().len(), 44);
 }
 

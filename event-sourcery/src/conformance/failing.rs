@@ -302,6 +302,33 @@ pub(super) async fn clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_f
     }
 }
 
+pub(super) async fn clause_8_8_what_is_skipped_again_before_anybody_runs_comes_free(subject: Subject) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    store.append(&stream, noted(1)).await.unwrap();
+    let handled = Handled::default();
+    let start = |attempts| {
+        let settings = Settings { attempts, ..Settings::default() };
+        Running::planned(settings.of(store.subscribe()), &handled, |item, _| match item.number {
+            1 => Err("as always".into()),
+            _ => Ok(()),
+        })
+    };
+    let run = start(1);
+    eventually("it is parked", async || letters(&store).parked().await.unwrap().len() == 1).await;
+    run.stop().await;
+    // What waits then waits behind the end of the store.
+    for _ in 0..3 {
+        let waiting = letters(&store).blocked().await.unwrap().remove(0);
+        letters(&store).skip(&waiting).await.unwrap();
+    }
+    let run = start(1);
+    eventually("the stream is free", async || letters(&store).blocked().await.unwrap().is_empty()).await;
+    store.append(&stream, noted(2)).expected_version(1).await.unwrap();
+    handled.reach(2).await;
+    run.stop().await;
+    assert_eq!(handled.of(&stream), [1, 2]);
+}
+
 pub(super) async fn clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped(
     subject: Subject,
 ) {

@@ -193,6 +193,21 @@ pub(super) async fn clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_
     }
 }
 
+pub(super) async fn clause_4_2_a_page_up_to_a_position_that_was_never_given_has_what_is_there(
+    subject: Subject,
+) {
+    let store = subject.store();
+    let last = store.with_ledger(&ledger("1"), 3).await;
+    store.settled(last.position).await;
+    let at = |distance: i64| Position::from_i64(last.position.to_i64() + distance);
+    for (after, up_to, found) in [(-1, 1, 1), (-1, 1_000, 1), (0, 1, 0), (1, 2, 0), (1_000, 1_001, 0)] {
+        let (after, up_to) = (at(after), Some(at(up_to)));
+        let request = ScanRequest { after, up_to, filter: Filter::default(), limit: 10 };
+        let page = subject.backend().scan(request).await.unwrap();
+        assert_eq!(page.records.len(), found, "above {after}, up to {up_to:?}");
+    }
+}
+
 pub(super) async fn clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out(subject: Subject) {
     let (store, red) = (subject.store(), ledger("1").in_category("red").unwrap());
     store.append(&red, notes([1, 2])).await.unwrap();

@@ -117,7 +117,7 @@ impl Running {
     {
         let (stop, stopped) = oneshot::channel::<()>();
         let run = durable.until(stopped).run(async move |recorded, store| handler(recorded, store).await);
-        Self { stop: Some(stop), task: tokio::spawn(run) }
+        Self { stop: Some(stop), task: tokio::spawn(telling(run)) }
     }
 
     /// Runs with a handler that notes what it is handed.
@@ -150,7 +150,10 @@ impl Running {
     pub(super) fn exactly_once(reactor: &Arc<dyn Reactor>, settings: Settings, reaction: Reaction) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let until = Box::pin(async move { drop(stopped.await) });
-        Self { stop: Some(stop), task: tokio::spawn(reactor.run_exactly_once(settings, until, reaction)) }
+        Self {
+            stop: Some(stop),
+            task: tokio::spawn(telling(reactor.run_exactly_once(settings, until, reaction))),
+        }
     }
 
     /// Stops it as its user would, and waits for its end.
@@ -177,6 +180,15 @@ impl Running {
         self.task.abort();
         drop((&mut self.task).await);
     }
+}
+
+/// A case that waits in vain for what a run should do is told that it has ended.
+async fn telling(run: impl Future<Output = Result<()>>) -> Result<()> {
+    let ended = run.await;
+    if let Err(error) = &ended {
+        eprintln!("a run has ended: {error:?}");
+    }
+    ended
 }
 
 impl Drop for Running {

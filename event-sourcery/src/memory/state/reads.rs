@@ -31,10 +31,10 @@ impl State {
 
     pub(in crate::memory) fn scan(&self, request: &ScanRequest) -> Result<ScanPage> {
         let (position, end) = (request.after, self.position());
-        if position > end {
+        let bound = request.up_to.unwrap_or(end);
+        if position > end.max(bound) {
             return Err(Error::BeyondEnd { position, end });
         }
-        let bound = request.up_to.unwrap_or(end);
         let far = Position::from_i64(request.after.max(Position::START).to_i64().saturating_add(FAR));
         let reached = bound.min(far);
         let within = |entry: &&log::Entry| entry.event.position <= reached;
