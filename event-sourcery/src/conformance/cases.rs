@@ -291,6 +291,7 @@ macro_rules! __for_each_case {
             clause_8_7_a_handler_that_takes_longer_than_the_lease_keeps_it,
             clause_8_7_there_may_be_more_members_than_segments,
             clause_8_7_the_count_of_segments_is_fixed,
+            clause_8_7_a_process_that_is_started_again_does_not_wait_for_the_one_that_was_killed [transactions, shared],
             clause_8_7_processes_share_the_work_and_one_that_is_killed_is_followed [transactions, shared],
         }
         leases {

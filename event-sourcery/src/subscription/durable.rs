@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use self::start::{Passed, Start};
 use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
-use super::run::{self, Plan};
+use super::run::{self, Heard, Plan};
 use super::{Subscribe, refuse};
 use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, Scope, SubscriptionId, TransactionalBackend};
 use crate::error::{Error, NameKind, Result, Source};
@@ -117,11 +117,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// let parcel = StreamId::random();
     /// store.append(&parcel, [RawEvent::new("Booked", "{}")?, RawEvent::new("Redirected", "{}")?]).await?;
     /// let board = |names: &[&str]| store.subscribe::<RawEvent>().event_names(names.iter().copied()).durable("board");
-    /// # let watched = || board(&["Booked"]);
-    /// # let up_to = store.position().await?;
-    /// # let stop = std::pin::pin!(async { watched().wait_for_everything(up_to, std::time::Duration::from_secs(5)).await });
-    /// # let running = board(&["Booked"]).run(async |_, _| Ok(()));
-    /// # futures_util::future::select(stop, std::pin::pin!(running)).await;
+    /// # let (watched, up_to) = (board(&["Booked"]), store.position().await?);
+    /// # let handled = async move { watched.wait_for_everything(up_to, std::time::Duration::from_secs(60)).await };
+    /// # board(&["Booked"]).until(handled).run(async |_, _| Ok(())).await?;
     ///
     /// // "Booked" was handled, and "Redirected" passed. Then comes the program that knows both.
     /// let both = || board(&["Booked", "Redirected"]);
@@ -269,7 +267,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
             widen: self.widen,
             narrow: self.narrow,
             stands_in: Mutex::default(),
-            seen: Mutex::default(),
+            seen: Mutex::new(Heard::nothing()),
             lease: self.lease,
             batch: self.batch,
             retry: self.retry,

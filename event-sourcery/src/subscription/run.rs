@@ -8,6 +8,7 @@ mod blocked;
 mod handle;
 mod heard;
 mod leases;
+mod process;
 mod scope;
 mod session;
 mod stop;
@@ -22,7 +23,7 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::heard::Heard;
+pub(super) use self::heard::Heard;
 use self::session::Session;
 use self::stop::Stop;
 use super::deliver::{Budget, Deliver, Delivered};
@@ -86,15 +87,9 @@ pub(super) async fn run<E: Event, D: Deliver<E>>(plan: Plan, until: Until, deliv
         stop.request();
         stop.stopping.give_up(PATIENCE).await;
     };
-    let runner = Runner {
-        plan,
-        deliver,
-        stop: &stop,
-        member: Uuid::new_v4(),
-        has_begun: false,
-        failures: 0,
-        event: PhantomData,
-    };
+    let member = plan.seen().new_member();
+    let runner =
+        Runner { plan, deliver, stop: &stop, member, has_begun: false, failures: 0, event: PhantomData };
     match select(pin!(runner.run()), pin!(stopping)).await {
         Either::Left((ended, _)) => ended,
         Either::Right(((), _)) => Err(Error::NotLeftInTime { subscription, waited: PATIENCE }),

@@ -1,35 +1,52 @@
 //! Which members are there, by this process's own steady clock.
 //!
 //! The store's clock may be set forwards or back. So a member that has seen another renew its leases does not ask the store's
-//! clock whether they last: it takes them to be over once they were unchanged for as long as they last.
+//! clock whether they last: it takes them to be over once they were unchanged for as long as they last. And at once where it
+//! sees that the other's process has ended.
 
 use std::collections::HashMap;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::process::Process;
 use crate::backend::Member;
 
 /// Members as they were last found, and since when.
-#[derive(Debug, Default)]
-pub(in crate::subscription) struct Heard(HashMap<Uuid, (Member, Instant)>);
+#[derive(Debug)]
+pub(in crate::subscription) struct Heard {
+    members: HashMap<Uuid, (Member, Instant)>,
+    process: Option<Process>,
+}
 
 impl Heard {
+    /// Nothing was found yet.
+    pub(in crate::subscription) fn nothing() -> Self {
+        Self { members: HashMap::new(), process: Process::own() }
+    }
+
+    /// The id of a new member.
+    pub(super) fn new_member(&self) -> Uuid {
+        self.process.map_or_else(Uuid::new_v4, Process::new_member)
+    }
+
     /// Who is there, and who is gone, as far as can be told by now. Who was not found before is neither.
     pub(super) fn verdict(&self, now: Instant) -> (Vec<Member>, Vec<Member>) {
-        let known = self.0.values().filter(|(member, _)| !member.lasting.is_zero());
-        let (heard, unheard): (Vec<_>, Vec<_>) =
-            known.partition(|(member, since)| now.duration_since(*since) <= member.lasting);
+        let known = self.members.values().filter(|(member, _)| !member.lasting.is_zero());
+        let has_ended =
+            |member: &Member| self.process.is_some_and(|here| here.has_seen_the_end_of(member.id));
+        let (heard, unheard): (Vec<_>, Vec<_>) = known
+            .partition(|(member, since)| now.duration_since(*since) <= member.lasting && !has_ended(member));
         let members = |of: Vec<&(Member, Instant)>| of.into_iter().map(|(member, _)| *member).collect();
         (members(heard), members(unheard))
     }
 
     /// Notes who was found.
     pub(super) fn note(&mut self, members: &[Member], own: Uuid, now: Instant) {
-        let mut before = std::mem::take(&mut self.0);
+        let mut before = std::mem::take(&mut self.members);
         for member in members.iter().filter(|member| member.id != own) {
             let known = before.remove(&member.id).filter(|(known, _)| known == member);
-            self.0.insert(member.id, known.unwrap_or((*member, now)));
+            self.members.insert(member.id, known.unwrap_or((*member, now)));
         }
     }
 }
@@ -50,7 +67,7 @@ mod tests {
 
     #[test]
     fn who_changes_is_there_and_who_does_not_is_gone_whatever_the_times_say() {
-        let (mut heard, begun, own) = (Heard::default(), Instant::now(), Uuid::from_u128(2));
+        let (mut heard, begun, own) = (Heard::nothing(), Instant::now(), Uuid::from_u128(2));
         let second = |seconds| begun + Duration::from_secs(seconds);
         // The clock is set back by an hour in between.
         for (at, until) in [(0, 9_000), (2, 9_002), (4, 5_404)] {
@@ -65,7 +82,7 @@ mod tests {
 
     #[test]
     fn of_one_that_does_not_tell_how_long_its_leases_last_nothing_is_known() {
-        let (mut heard, begun) = (Heard::default(), Instant::now());
+        let (mut heard, begun) = (Heard::nothing(), Instant::now());
         heard.note(&[Member { lasting: Duration::ZERO, ..member(1) }], Uuid::from_u128(2), begun);
         assert_eq!(heard.verdict(begun + LASTING), (vec![], vec![]));
     }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{Either, select};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
+use super::heard::Heard;
 use super::session::{Held, Session};
 use super::{OUTAGE, Plan, Runner};
 use crate::backend::{
@@ -41,7 +42,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     ) -> Result<(SubscriptionRecord, Instant)> {
         let Plan { id, segments, .. } = &self.plan;
         let asked = Instant::now();
-        let record = self.plan.renew(self.member, reached, share).await?;
+        let mut record = self.plan.renew(self.member, reached, share).await?;
+        if self.plan.misses_somebody() {
+            record = self.plan.renew(self.member, Vec::new(), share).await?;
+        }
         let record = record.ok_or_else(|| self.lost())?;
         let found = record.segments.len();
         if let Some(wanted) = segments.filter(|wanted| usize::from(*wanted) != found) {
@@ -189,6 +193,16 @@ impl Plan {
         self.begins.clone().unwrap_or(Present { position: Position::START, above: Vec::new() })
     }
 
+    pub(super) fn seen(&self) -> MutexGuard<'_, Heard> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody who was found last is gone by now.
+    fn misses_somebody(&self) -> bool {
+        let (_, gone) = self.seen().verdict(Instant::now());
+        !gone.is_empty()
+    }
+
     /// Shows that a member is still there, and asks for its share, or for what it has.
     async fn renew(
         &self,
@@ -196,20 +210,19 @@ impl Plan {
         reached: Vec<(Lease, Position)>,
         share: bool,
     ) -> Result<Option<SubscriptionRecord>> {
-        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let create = (self.segments.unwrap_or(SEGMENTS), self.begins().position);
         let kept = self.kept(self.stands_in().unwrap_or_else(|| self.scope.clone()));
         let request = RenewRequest::new(member, create, kept, self.lease);
-        let (heard, unheard) = seen().verdict(Instant::now());
+        let (heard, unheard) = self.seen().verdict(Instant::now());
         for gone in &unheard {
             let subscription = &*self.id.name;
-            tracing::info!(subscription, member = %gone.id, "a member was not heard of for as long as its leases last: they end");
+            tracing::info!(subscription, member = %gone.id, "a member is gone, without having left: its leases end");
         }
         let request = RenewRequest { reached, share, heard, unheard, ..request };
         let record =
             self.backend.change_subscription(self.id.clone(), SubscriptionChange::Renew(request)).await?;
         let members = record.as_ref().map(|record| record.members.as_slice()).unwrap_or_default();
-        seen().note(members, member, Instant::now());
+        self.seen().note(members, member, Instant::now());
         Ok(record)
     }
 
