@@ -25,7 +25,7 @@ use crate::operations::{Operations, is_simple};
 const LANES: usize = 3;
 
 /// So many appends at a time run alone: sharing a statement would save them less than waiting for it costs. Fewer, where
-/// the pool has fewer connections.
+/// the store has fewer connections.
 const FEW: u32 = 10;
 
 /// A statement that takes longer than this no longer counts: it is waiting for somebody.

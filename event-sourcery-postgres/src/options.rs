@@ -111,7 +111,7 @@ impl PostgresOptions {
     /// In all, a store opens up to so many for its calls, as many again for handlers that run within transactions, as many
     /// again for [`begin`](PostgresBackend::begin) and [`pool`](PostgresBackend::pool), and one to listen on while somebody
     /// waits. A store with a pool of the caller's takes the third kind from that pool; one with an address takes the second and
-    /// the third from one pool. What is not used is not opened.
+    /// the third from one pool. What is not used is not opened. While the store is opened, it takes two.
     pub fn max_connections(self, connections: u32) -> Self {
         Self { max_connections: Some(connections), ..self }
     }
@@ -158,8 +158,9 @@ impl PostgresOptions {
     /// exist, [`Error::ForeignLayout`] for tables that are not ours, for those of a kind for which readers could miss events (views,
     /// partitions, subscribers of logical replication, unlogged tables and others), and for a sequence that hands out positions
     /// ahead (`CACHE` above 1), [`Error::NumberingWentBack`] for one that is behind the positions that were given before,
-    /// [`Error::MissingGrant`] for a role that may not read the tables, [`Error::ReadOnly`] for a standby, [`Error::NewerLayout`], [`Error::MigrationNeeded`],
-    /// [`Error::InvalidOption`], [`Error::Backend`].
+    /// [`Error::MissingGrant`] for a role that may not read the tables, [`Error::ReadOnly`] for a standby, [`Error::Busy`] while
+    /// somebody is at work on the tables, [`Error::InvalidOption`] also for a pooler that shares connections between clients
+    /// and was not [told of](Self::transaction_pooler), [`Error::NewerLayout`], [`Error::MigrationNeeded`], [`Error::Backend`].
     pub async fn open(self) -> Result<PostgresBackend> {
         PostgresBackend::with_options(self).await
     }

@@ -5,6 +5,8 @@ use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Database, Server};
 use reference::{Python, Rows, SharedDatabase, Unreadable, in_a_word};
 
+use crate::scene::until;
+
 /// The tables that the reference makes.
 pub(super) const TABLES: [&str; 5] = [
     "event_sourcery_events",
@@ -44,7 +46,7 @@ impl Postgres {
     pub(super) async fn until_somebody_waits_for_a_lock(&self) {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        until(|| self.number(waiting) > Some(0)).await;
+        until(async || self.number(waiting) > Some(0)).await;
     }
 
     fn url_with(&self, settings: &[(&str, &str)]) -> String {
@@ -146,14 +148,5 @@ impl SharedDatabase for Postgres {
             ],
             event: "data = '7', event_context = '[]', uuid = NULL",
         }
-    }
-}
-
-/// Waits until it holds.
-async fn until(holds: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !holds() {
-        assert!(std::time::Instant::now() < deadline, "what was waited for did not happen");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use event_sourcery::Position;
 use event_sourcery::backend::{StreamProgress, SubscriptionBackend as _, SubscriptionChange};
+use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::{self, types::Uuid};
 use futures_util::future::join_all;
 
@@ -57,7 +58,10 @@ async fn a_change_writes_only_what_is_different() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_that_create_a_subscription_at_once_all_take_part_in_the_same_one() {
     for count in [12, 64] {
-        let subscription = Subscription::new().await;
+        let mut subscription = Subscription::new().await;
+        // Half of the connections wait for long.
+        let many = PostgresBackend::options(subscription.scene.database.url()).max_connections(16);
+        subscription.backend = many.open().await.unwrap();
         let members: Vec<_> = (0..8).map(|_| Uuid::new_v4()).collect();
         // Nobody sees that there is none before all have come.
         let mut gate = subscription.scene.begin().await;

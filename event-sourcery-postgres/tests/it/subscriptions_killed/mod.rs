@@ -9,7 +9,7 @@ mod read_model;
 
 use std::time::Duration;
 
-use event_sourcery::backend::{SubscriptionBackend as _, SubscriptionId, SubscriptionRecord};
+use event_sourcery::backend::{BlockedStream, SubscriptionBackend as _, SubscriptionId, SubscriptionRecord};
 use event_sourcery::{Durable, RawEvent, TenantId};
 use event_sourcery_postgres::PostgresBackend;
 use killed::{HAPPENED, Worker, until};
@@ -43,11 +43,21 @@ async fn record(store: &Store) -> Option<SubscriptionRecord> {
 }
 
 /// Returns once everything is handled that is there now.
+/// However much there is, and however slow the machine: as long as it goes on.
 async fn until_all_is_handled(store: &Store) {
-    until(async || {
-        let status = subscription(store).status().await.unwrap();
-        status.is_some_and(|status| status.events_behind == 0)
-            && subscription(store).blocked().await.unwrap().is_empty()
-    })
-    .await;
+    let mut left = unhandled(store).await;
+    while left != Some((0, Vec::new())) {
+        let before = left.take();
+        until(async || {
+            left = unhandled(store).await;
+            left != before
+        })
+        .await;
+    }
+}
+
+/// How many events are behind, and which streams wait for which of theirs; `None` while nobody has begun.
+async fn unhandled(store: &Store) -> Option<(u64, Vec<BlockedStream>)> {
+    let behind = subscription(store).status().await.unwrap()?.events_behind;
+    Some((behind, subscription(store).blocked().await.unwrap()))
 }
