@@ -195,6 +195,15 @@ pub(super) async fn clause_8_7_the_count_of_segments_is_fixed(subject: Subject) 
     Running::noting(letters(&store), &Handled::default()).stop().await;
 }
 
+/// What another process does: it takes part until it is told to end.
+async fn take_part(subject: &Subject, settings: Settings) {
+    let reaction = Reaction::new(|recorded| effect(recorded, End::Takes(Duration::from_millis(2))));
+    let run = Running::exactly_once(&subject.reactor().await, settings, reaction);
+    worker::answer("runs");
+    while worker::next_order().is_some() {}
+    run.stop().await;
+}
+
 /// Only on Linux can a process tell that another one has ended.
 const LONG_LEASE: Duration =
     if cfg!(target_os = "linux") { Duration::from_secs(600) } else { Duration::from_millis(120) };
@@ -203,12 +212,8 @@ pub(super) async fn clause_8_7_a_process_that_is_started_again_does_not_wait_for
     subject: Subject,
 ) {
     let settings = Settings { lease: LONG_LEASE, ..Settings::default() };
-    let reaction = || Reaction::new(|recorded| effect(recorded, End::Takes(Duration::from_millis(2))));
     if subject.is_another_process() {
-        let run = Running::exactly_once(&subject.reactor().await, settings, reaction());
-        worker::answer("runs");
-        while worker::next_order().is_some() {}
-        return run.stop().await;
+        return take_part(&subject, settings).await;
     }
     let store = subject.store();
     let killed = Worker::start(&subject);
@@ -225,12 +230,8 @@ pub(super) async fn clause_8_7_a_process_that_is_started_again_does_not_wait_for
 
 pub(super) async fn clause_8_7_processes_share_the_work_and_one_that_is_killed_is_followed(subject: Subject) {
     let settings = Settings { batch: 4, ..Settings::with_short_lease() };
-    let reaction = || Reaction::new(|recorded| effect(recorded, End::Takes(Duration::from_millis(2))));
     if subject.is_another_process() {
-        let run = Running::exactly_once(&subject.reactor().await, settings, reaction());
-        worker::answer("runs");
-        while worker::next_order().is_some() {}
-        return run.stop().await;
+        return take_part(&subject, settings).await;
     }
     let store = subject.store();
     with_sources(&store, 5).await;

@@ -152,8 +152,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { narrow: true, ..self }
     }
 
-    /// How long a process that is not heard of keeps its part of the work; at least 100 ms, and 15 seconds without. It is
-    /// also how long a handler may leave its transaction idle, on a server.
+    /// How long a process that is not heard of keeps its part of the work; at least 100 ms, and 15 seconds without. On Linux, one
+    /// whose end is seen by another on the same system, of the same user and in the same container, keeps it no longer. It is also how
+    /// long a handler may leave its transaction idle, on a server.
     pub fn lease(self, lasting: Duration) -> Self {
         Self { lease: lasting, ..self }
     }

@@ -43,6 +43,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let Plan { id, segments, .. } = &self.plan;
         let asked = Instant::now();
         let mut record = self.plan.renew(self.member, reached, share).await?;
+        // Nobody gives segments away whose holder may be there: the store has to be told that he is not.
         if self.plan.misses_somebody() {
             record = self.plan.renew(self.member, Vec::new(), share).await?;
         }
