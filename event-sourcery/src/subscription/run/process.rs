@@ -102,6 +102,7 @@ fn start_of(process: u32) -> std::io::Result<Option<u128>> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -115,7 +116,9 @@ mod tests {
         assert!(!own.has_seen_the_end_of(member));
         child.kill().unwrap();
         // First as one that nobody has waited for.
+        let killed = Instant::now();
         while !own.has_seen_the_end_of(member) {
+            assert!(killed.elapsed() < Duration::from_secs(30), "its end is seen");
             std::thread::yield_now();
         }
         child.wait().unwrap();
