@@ -190,6 +190,12 @@ impl Connections {
         Ok(Opened { connection, at: Instant::now(), lock_timeout })
     }
 
+    /// Whether to try once more what runs before the settings are made, and so under the role's own limits, such as a
+    /// `statement_timeout` of a few milliseconds.
+    pub(crate) fn was_cut_short<T>(&self, tried: &Result<T>, since: Instant) -> bool {
+        matches!(tried, Err(Error::Busy { .. })) && since.elapsed() < self.acquire_timeout
+    }
+
     /// A connection as it comes, in which nothing is set.
     pub(crate) async fn connect(&self, since: Instant) -> Result<PgConnection> {
         let left = self.acquire_timeout.saturating_sub(since.elapsed());
@@ -216,8 +222,14 @@ impl Connections {
         if self.session.behind_pooler {
             return Ok(());
         }
-        let settings = AssertSqlSafe(self.session.opening(lock_timeout));
-        answer_in_time(self.acquire_timeout, sqlx::raw_sql(settings).execute(connection)).await.map(drop)
+        let (settings, since) = (self.session.opening(lock_timeout), Instant::now());
+        loop {
+            let setting = sqlx::raw_sql(AssertSqlSafe(settings.clone())).execute(&mut *connection);
+            let set = answer_in_time(self.acquire_timeout, setting).await;
+            if !self.was_cut_short(&set, since) {
+                return set.map(drop);
+            }
+        }
     }
 
     /// Takes in a connection that was opened beside the others.

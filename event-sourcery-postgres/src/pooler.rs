@@ -23,6 +23,17 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
 /// client is given another one.
 pub(crate) async fn refuse_shared_connections(connections: &Arc<Connections>) -> Result<()> {
     let since = Instant::now();
+    loop {
+        let found = one_of_two(connections).await;
+        if !connections.was_cut_short(&found, since) {
+            return connections.adopt(found?).await;
+        }
+    }
+}
+
+/// One of two connections that have sessions of their own.
+async fn one_of_two(connections: &Connections) -> Result<PgConnection> {
+    let since = Instant::now();
     let (mut one, mut other) = (connections.connect(since).await?, connections.connect(since).await?);
     let looks = async {
         for _ in 0..LOOKS {
@@ -36,7 +47,7 @@ pub(crate) async fn refuse_shared_connections(connections: &Arc<Connections>) ->
         let problem = shared("two connections were given the same server process");
         return Err(Error::InvalidOption { option: "transaction_pooler", problem });
     }
-    connections.adopt(one).await
+    Ok(one)
 }
 
 /// What to do about it.

@@ -99,6 +99,22 @@ async fn under_the_worst_settings_of_a_role_every_call_works_and_is_durable() {
 }
 
 #[tokio::test]
+async fn what_a_role_s_limit_ends_before_it_is_set_aside_is_tried_again() {
+    let scene = Scene::new().await;
+    let role = Role::with(&scene, &HOSTILE).await;
+    // Nobody can look a function up.
+    let mut busy = scene.pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE pg_catalog.pg_proc").execute(&mut *busy).await.unwrap();
+    let opening = tokio::spawn(role.options().open());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!opening.is_finished());
+    busy.rollback().await.unwrap();
+    let store = EventStore::new(opening.await.unwrap().unwrap());
+    store.append(&StreamId::random(), event()).await.unwrap();
+    role.go().await;
+}
+
+#[tokio::test]
 async fn a_weaker_commit_is_raised_unless_it_was_asked_for_and_a_stronger_one_is_left_alone() {
     for (set, accepted, expected) in [
         ("off", false, "on"),
