@@ -1,10 +1,22 @@
-//! The guide: a page for each task. Every piece of code in it is compiled and run.
+//! The guide: a page for each task.
+//!
+//! A page with several pieces of code begins with its imports and a `main`. The pieces go into that `main`, in the order of
+//! the page: each needs the imports, and what it uses of the pieces above it. Where two pieces define one name, the nearer
+//! one counts. On the other pages each piece stands alone. Nothing is left out: the tests compile and run what is shown.
+//!
+//! ```sh
+//! cargo add event-sourcery
+//! cargo add serde --features derive
+//! cargo add tokio --features macros,rt-multi-thread,time,signal
+//! ```
+//!
+//! A page on databases needs `event-sourcery-sqlite`, `event-sourcery-postgres` and `sqlx` as well, and in `DATABASE_URL` the
+//! address of an empty PostgreSQL database.
 
 #[doc = include_str!("../guide/defining-events.md")]
 pub mod defining_events {}
 
-// Its code needs the feature `testing`.
-#[cfg_attr(any(not(doctest), feature = "testing"), doc = include_str!("../guide/evolving-events.md"))]
+#[doc = include_str!("../guide/evolving-events.md")]
 pub mod evolving_events {}
 
 #[doc = include_str!("../guide/save-and-read-events.md")]
@@ -16,17 +28,13 @@ pub mod event_sourcing {}
 #[doc = include_str!("../guide/snapshots.md")]
 pub mod snapshots {}
 
-// Its code needs the feature `testing`.
-#[cfg_attr(any(feature = "testing", not(doctest)), doc = include_str!("../guide/testing.md"))]
-#[cfg_attr(all(doctest, not(feature = "testing")), doc = "See the feature `testing`.")]
+#[doc = include_str!("../guide/testing.md")]
 pub mod testing {}
 
 #[doc = include_str!("../guide/multitenancy.md")]
 pub mod multitenancy {}
 
-// Its code needs databases: the crate `pages` of the workspace compiles and runs it.
-#[cfg_attr(not(doctest), doc = include_str!("../guide/integrate-with-your-application.md"))]
-#[cfg_attr(doctest, doc = "See `pages`.")]
+#[doc = include_str!("../guide/integrate-with-your-application.md")]
 pub mod integrate_with_your_application {}
 
 #[doc = include_str!("../guide/coming-from-python.md")]
@@ -35,12 +43,8 @@ pub mod coming_from_python {}
 #[doc = include_str!("../guide/react-to-events.md")]
 pub mod react_to_events {}
 
-// Its code needs databases: the crate `pages` of the workspace compiles and runs it.
-#[cfg_attr(not(doctest), doc = include_str!("../guide/read-models.md"))]
-#[cfg_attr(doctest, doc = "See `pages`.")]
+#[doc = include_str!("../guide/read-models.md")]
 pub mod read_models {}
 
-// Its code needs databases: the crate `pages` of the workspace compiles and runs it.
-#[cfg_attr(not(doctest), doc = include_str!("../guide/operate.md"))]
-#[cfg_attr(doctest, doc = "See `pages`.")]
+#[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

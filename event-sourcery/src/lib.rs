@@ -121,4 +121,6 @@ pub mod __private {
     pub use crate::derive_support::*;
 }
 
+// The crate `pages` of the workspace compiles and runs its code, page by page.
+#[cfg(not(doctest))]
 pub mod guide;

@@ -73,11 +73,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// # let counted = payments.clone();
     /// # let handler = async move |_, _| { *counted.lock().unwrap() += 1; Ok(()) };
     /// # let running = tokio::spawn(totals(&store).run(handler));
-    /// # while totals(&store).status().await?.is_none() { tokio::task::yield_now().await }
     /// let stream = StreamId::from_name("invoices/1003")?;
     /// let appended = store.append(&stream, RawEvent::new("Paid", "{}")?).await?;
     ///
-    /// totals(&store).wait_for(&stream, appended.position, Duration::from_secs(5)).await?;
+    /// totals(&store).wait_for(&stream, appended.position, Duration::from_secs(60)).await?;
     /// assert_eq!(*payments.lock().unwrap(), 1);
     /// # running.abort();
     /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
@@ -110,8 +109,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// # store.append(&StreamId::random(), RawEvent::new("Paid", "{}")?).await?;
     /// # let totals = || store.subscribe::<RawEvent>().durable("totals 2");
     /// # let running = tokio::spawn(totals().run(async |_, _| Ok(())));
-    /// # while totals().status().await?.is_none() { tokio::task::yield_now().await }
-    /// let waiting = totals().wait_for_everything(store.position().await?, Duration::from_secs(5)).await?;
+    /// let waiting = totals().wait_for_everything(store.position().await?, Duration::from_secs(60)).await?;
     /// assert!(waiting.is_empty());
     /// # running.abort();
     /// # Ok::<(), Error>(()) }).unwrap();

@@ -1,0 +1,67 @@
+//! The pages *operate* and *react to events* name the tests that show what they say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const OPERATE: &str = include_str!("../../event-sourcery/guide/operate.md");
+const REACT_TO_EVENTS: &str = include_str!("../../event-sourcery/guide/react-to-events.md");
+
+/// Where tests stand: those of the kit, and those of the databases, their examples included.
+const FOLDERS: [&str; 4] = [
+    "../event-sourcery/src/conformance",
+    "../event-sourcery-sqlite/tests/it",
+    "../event-sourcery-postgres/tests/it",
+    "../reference/src",
+];
+
+/// All tests as one text, and the names of their files and folders as if they were tests.
+fn tests() -> String {
+    let mut folders = FOLDERS.map(PathBuf::from).to_vec();
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        text += &as_test(&folder);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                text += &as_test(&path);
+                text += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    text
+}
+
+fn as_test(path: &Path) -> String {
+    format!("fn {}(\n", path.file_stem().unwrap().to_string_lossy())
+}
+
+/// What stands between backticks in the last cells of a page's tables.
+fn in_last_cells(page: &str) -> impl Iterator<Item = &str> {
+    let cells = page.lines().filter_map(|line| line.strip_suffix('|')?.rsplit('|').next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2))
+}
+
+/// Fails unless each is there, and at least as many as `least` are named.
+fn assert_are_there<'a>(names: impl Iterator<Item = &'a str>, least: usize) {
+    let (tests, mut count) = (tests(), 0);
+    for name in names {
+        let last = name.rsplit("::").next().unwrap();
+        assert!(tests.contains(&format!("fn {last}(")), "{name} is no test");
+        count += 1;
+    }
+    assert!(count >= least, "only {count} tests are named");
+}
+
+#[test]
+fn every_test_that_the_page_operate_names_is_there() {
+    let paths = in_last_cells(OPERATE).filter(|name| name.contains("::") || name.starts_with("clause_"));
+    assert_are_there(paths, 30);
+}
+
+#[test]
+fn every_test_that_the_page_react_to_events_names_is_there() {
+    let (_, tables) = REACT_TO_EVENTS.split_once("### Which test shows it").unwrap();
+    assert_are_there(in_last_cells(tables), 40);
+}
