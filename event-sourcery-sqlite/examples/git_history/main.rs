@@ -19,12 +19,7 @@
 //! the events are those of all branches: a stream holds what happened to a path on any of them, parents before
 //! children, so that a file can be changed on one branch after it was deleted on another.
 //!
-//! For a real history, 12,540 commits of six years (`shared/data/README.md`):
-//!
-//! ```sh
-//! git init history && xz -dc git-history.fast-export.xz | git -C history fast-import --quiet
-//! cargo run --release --example git_history -- history
-//! ```
+//! Any clone will do. A history of some ten thousand commits shows what it is worth.
 
 mod change;
 mod churn;
