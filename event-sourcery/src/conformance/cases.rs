@@ -202,9 +202,17 @@ macro_rules! __for_each_case {
             clause_8_2_a_batch_holds_what_is_there_and_no_more_than_asked,
             clause_8_2_a_call_waits_only_for_the_first_event_and_no_longer_than_asked,
             clause_8_2_a_batch_that_may_fill_is_handed_over_when_it_is_full_or_time_is_up,
+            clause_8_2_a_batch_holds_what_came_after_its_page_was_read_ahead,
             clause_8_2_a_batch_of_none_is_refused,
             clause_8_2_a_call_that_is_given_up_loses_nothing,
             clause_8_2_a_call_may_wait_for_ever,
+        }
+        gone {
+            clause_5_3_nothing_of_a_deleted_stream_comes_one_by_one,
+            clause_5_3_what_is_made_anew_comes_though_its_namesake_was_read_ahead,
+            clause_5_3_nothing_of_a_deleted_stream_comes_in_batches_and_they_are_full,
+            clause_5_3_nothing_of_a_deleted_stream_comes_to_a_handler,
+            clause_5_3_nothing_of_a_deleted_stream_comes_from_what_all_read_together,
         }
         following {
             clause_8_4_no_filter_misses_or_repeats_an_event_while_many_write,

@@ -99,6 +99,7 @@ mod exactly_once;
 mod failing;
 mod faulty;
 mod following;
+mod gone;
 mod joining;
 mod leases;
 mod mending;

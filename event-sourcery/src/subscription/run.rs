@@ -26,6 +26,7 @@ use uuid::Uuid;
 pub(super) use self::heard::Heard;
 use self::session::Session;
 use self::stop::Stop;
+use super::deletions::AsOf;
 use super::deliver::{Budget, Deliver, Delivered};
 use super::durable::{Passed, Start};
 use super::stopping::PATIENCE;
@@ -153,6 +154,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 continue;
             }
             self.retry_what_is_due(&mut session).await?;
+            session.leave_out_deleted();
             if session.pending.is_empty() {
                 self.read(&mut session).await?;
             } else {
@@ -182,7 +184,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let limit = PAGE.max(self.plan.batch.min(MOST));
         let read = self.while_leased(session.asked, session.feed.read(limit)).await?;
         let Some(page) = read else { return Ok(()) };
-        (session.pending, session.at_end) = (page.records.into(), page.at_end);
+        (session.pending, session.at_end, session.as_of) = (page.records.into(), page.at_end, page.as_of);
         if session.pending.is_empty() {
             session.pass(page.next);
             self.failures = 0;
@@ -198,15 +200,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             || self.has_begun && matches!(error, Error::ReadOnly { .. })
     }
 
-    /// Hands events over, and renews the leases as long as it takes.
+    /// Hands events over that were read as of then, and renews the leases as long as it takes.
     async fn deliver(
         &mut self,
         session: &mut Session,
-        events: Vec<Recorded<E>>,
+        (events, as_of): (Vec<Recorded<E>>, AsOf),
         progress: impl Fn(usize) -> ProgressRequest + Send + Sync + 'static,
     ) -> Result<Delivered> {
         let until = self.renew_at(session).min(Instant::now() + KEEP_AFTER);
-        let budget = Budget { until, stop: Arc::clone(&self.stop.stopping) };
+        let (stop, deletions) = (Arc::clone(&self.stop.stopping), Arc::clone(self.plan.tail.deletions()));
+        let budget = Budget { until, stop, deletions, as_of };
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);

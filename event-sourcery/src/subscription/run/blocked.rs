@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::blocked;
-use crate::subscription::deliver::{Deliver, whole};
+use crate::subscription::deliver::{Deliver, Delivered, whole};
 use crate::wrapped_event::Recorded;
 
 /// How many blocked streams, or events of one of them, are tried before reading on.
@@ -76,6 +76,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         blocked: &BlockedStream,
     ) -> Result<Option<BlockedStream>> {
         let Some(held) = session.held.get(&blocked.segment).copied() else { return Ok(None) };
+        let as_of = self.plan.tail.deletions().now();
         let next = self.next_of(session, held, blocked);
         let Some(next) = self.while_leased(session.asked, next).await? else { return Ok(None) };
         let (record, behind) = match next {
@@ -94,12 +95,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             Ok(event) => {
                 let behind = behind.map(|next| blocked.behind(position, next));
                 let kept = self.progress_of(held, blocked, behind.clone());
-                let delivered = self.deliver(session, vec![event], move |_| kept.clone()).await?;
-                let Some((_, error)) = delivered.failed else {
-                    session.note(blocked, behind.as_ref());
-                    return Ok(behind);
-                };
-                (error, self.plan.retry.pause(blocked.attempts_at(position)))
+                let read = (vec![event], as_of);
+                let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
+                match failed {
+                    Some((_, error)) => (error, self.plan.retry.pause(blocked.attempts_at(position))),
+                    // It was deleted before it was handed over.
+                    None if kept == 0 => return Ok(None),
+                    None => {
+                        session.note(blocked, behind.as_ref());
+                        return Ok(behind);
+                    }
+                }
             }
         };
         let failed = BlockedStream {

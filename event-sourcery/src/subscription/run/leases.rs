@@ -19,6 +19,7 @@ use crate::backend::{
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
+use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::feed::Feed;
 use crate::subscription::later;
@@ -99,6 +100,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             feed: Feed::new(Arc::clone(&self.plan.backend), Arc::clone(&self.plan.tail), filter, from),
             at_end: false,
             pending: VecDeque::new(),
+            as_of: AsOf::default(),
             sizes: VecDeque::new(),
         })
     }

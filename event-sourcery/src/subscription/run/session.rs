@@ -11,6 +11,7 @@ use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segmen
 use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::whole;
 use crate::subscription::feed::Feed;
 use crate::wrapped_event::Recorded;
@@ -47,6 +48,8 @@ pub(super) struct Session {
     pub(super) at_end: bool,
     /// What was read and is not handled.
     pub(super) pending: VecDeque<Arc<StoredRecord>>,
+    /// When that was read.
+    pub(super) as_of: AsOf,
     /// How many to take next, after a failure.
     pub(super) sizes: VecDeque<usize>,
 }
@@ -155,6 +158,13 @@ impl Session {
     pub(super) fn pass_page(&mut self) {
         if self.pending.is_empty() {
             self.pass(self.feed.cursor());
+        }
+    }
+
+    /// Where a stream was deleted of which something is pending, it is read again.
+    pub(super) fn leave_out_deleted(&mut self) {
+        if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
+            self.at_end = false;
         }
     }
 
