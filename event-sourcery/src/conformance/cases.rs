@@ -249,6 +249,13 @@ macro_rules! __for_each_case {
             clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
             clause_8_8_what_is_skipped_again_before_anybody_runs_comes_free,
         }
+        fairness {
+            clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do,
+            clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn,
+            clause_8_8_what_failed_is_tried_again_however_many_fresh_events_come,
+            clause_8_4_who_hangs_and_who_does_not_read_on_keep_nobody_else_waiting,
+            clause_8_4_a_tenant_that_appends_at_full_speed_keeps_no_other_waiting,
+        }
         parked {
             clause_8_8_a_replayed_event_is_followed_by_those_behind_it,
             clause_8_8_a_skipped_event_is_left_out_and_those_behind_it_follow,

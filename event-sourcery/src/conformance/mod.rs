@@ -97,6 +97,7 @@ mod errors;
 mod evolution;
 mod exactly_once;
 mod failing;
+mod fairness;
 mod faulty;
 mod following;
 mod gone;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
+use super::due::RETRIED;
 use super::handle::unknown;
 use super::session::{Held, Key, Session, Waiting};
 use super::{PAGE, Runner};
@@ -19,9 +20,6 @@ use crate::subscription::blocked;
 use crate::subscription::deliver::{Deliver, Delivered, whole};
 use crate::wrapped_event::Recorded;
 
-/// How many blocked streams, or events of one of them, are tried before reading on.
-const RETRIED: usize = 16;
-
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Waiting>> {
         let all = blocked::all(&*self.plan.backend, self.plan.id.clone(), Some(segments)).await?;
@@ -32,41 +30,41 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         Ok(waiting.collect())
     }
 
-    /// Tries again what has waited long enough.
-    pub(super) async fn retry_what_is_due(&mut self, session: &mut Session) -> Result<()> {
+    /// Whether a stream has waited long enough to be tried again.
+    pub(super) async fn is_anything_due(&self, session: &mut Session) -> Result<bool> {
+        if session.due.is_known() {
+            return Ok(true);
+        }
         if session.blocked.is_empty() || Instant::now() < session.look_at {
-            return Ok(());
+            return Ok(false);
         }
         let request = BlockedRequest {
             subscription: self.plan.id.clone(),
             segments: Some(Segments::new(session.of, session.held.keys().copied())),
             due: true,
-            after: Position::START,
+            after: session.due.behind(),
             limit: RETRIED,
         };
         let due = self.plan.backend.blocked_streams(request).await?;
-        let mut is_done = due.len() < RETRIED;
-        for blocked in due {
-            is_done &= self.retry(session, blocked).await?;
+        for blocked in &due {
+            session.note(blocked, Some(blocked));
         }
-        if is_done {
-            session.look_at = session.next_look();
-        }
-        Ok(())
+        session.due.list(due);
+        session.look_again();
+        Ok(session.due.is_known())
     }
 
-    /// Goes on with a blocked stream: its failed event, and those behind it. Whether nothing of it is to be done at once.
-    async fn retry(&mut self, session: &mut Session, mut blocked: BlockedStream) -> Result<bool> {
-        for _ in 0..RETRIED {
-            if self.stop.is_requested() || Instant::now() >= self.renew_at(session) {
-                return Ok(false);
-            }
-            match self.retry_next(session, &blocked).await? {
-                Some(behind) => blocked = behind,
-                None => return Ok(true),
-            }
-        }
-        Ok(false)
+    /// Tries again the stream whose turn it is: one event of it.
+    pub(super) async fn retry(&mut self, session: &mut Session) -> Result<()> {
+        let Some(blocked) = session.due.first().cloned() else { return Ok(()) };
+        // Something may have happened to it since it was listed.
+        let behind = match session.waiting(&blocked.tenant, &blocked.stream) {
+            Some(waiting) if waiting.at == blocked.at() => self.retry_next(session, &blocked).await?,
+            _ => None,
+        };
+        session.due.tried(behind);
+        session.look_again();
+        Ok(())
     }
 
     /// Tries what comes next in a blocked stream. What the stream is blocked by then, if it goes on at once.

@@ -10,8 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
+use super::due::Due;
 use super::heard::Heard;
 use super::session::{Held, Session};
+use super::turns::Turns;
 use super::{OUTAGE, Plan, Runner};
 use crate::backend::{
     Filter, Kept, Lease, Present, RenewRequest, Scope, Segments, SubscriptionChange, SubscriptionRecord,
@@ -97,6 +99,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             clock: self.clock(record),
             blocked,
             look_at: asked,
+            due: Due::new(),
+            turns: Turns::default(),
             feed: Feed::new(Arc::clone(&self.plan.backend), Arc::clone(&self.plan.tail), filter, from),
             at_end: false,
             pending: VecDeque::new(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::due::Due;
+use super::turns::Turns;
 use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segments, StoredRecord};
 use crate::event::Event;
 use crate::position::Position;
@@ -43,6 +45,9 @@ pub(super) struct Session {
     pub(super) blocked: HashMap<Key, Waiting>,
     /// When to look for blocked streams that are due.
     pub(super) look_at: Instant,
+    /// Those that were found.
+    pub(super) due: Due,
+    pub(super) turns: Turns,
     pub(super) feed: Feed,
     /// Whether there was nothing more behind what is pending.
     pub(super) at_end: bool,
@@ -124,9 +129,23 @@ impl Session {
         }
     }
 
+    /// What a stream waits for, as far as is known.
+    pub(super) fn waiting(&self, tenant: &TenantId, stream: &StreamId) -> Option<Waiting> {
+        self.blocked.get(&(tenant.clone(), stream.clone())).copied()
+    }
+
+    /// Says when to look again for blocked streams, where those that were due have been tried.
+    pub(super) fn look_again(&mut self) {
+        match self.due.end_round() {
+            Some(true) => self.look_at = Instant::now(),
+            Some(false) => self.look_at = self.next_look(),
+            None => {}
+        }
+    }
+
     /// When to look again for blocked streams, once those that were due have been tried: when the next one is, or for one
     /// that somebody asks for.
-    pub(super) fn next_look(&self) -> Instant {
+    fn next_look(&self) -> Instant {
         let now = self.now();
         let expected = self.blocked.values().filter_map(|waiting| waiting.retry_at);
         let expected = expected.filter(|at| backend::later(*at, GIVEN_UP) > now);
@@ -175,7 +194,7 @@ impl Session {
             let Some(record) = self.pending.pop_front() else { break };
             let position = record.event.position;
             let Some(held) = self.held_of(&record).filter(|held| held.position < position) else { continue };
-            let waiting = self.blocked.get(&(record.tenant.clone(), record.stream.clone())).copied();
+            let waiting = self.waiting(&record.tenant, &record.stream);
             let was_handled = self.was_handled(held.lease.segment, &record);
             match waiting {
                 _ if self.kept.was_present(position) => continue,
