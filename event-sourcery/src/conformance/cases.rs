@@ -253,6 +253,8 @@ macro_rules! __for_each_case {
             clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do,
             clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn,
             clause_8_8_what_failed_is_tried_again_however_many_fresh_events_come,
+            clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only,
+            clause_8_6_a_handler_that_takes_too_long_has_no_effect [transactions],
             clause_8_4_who_hangs_and_who_does_not_read_on_keep_nobody_else_waiting,
             clause_8_4_a_tenant_that_appends_at_full_speed_keeps_no_other_waiting,
         }

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::ledger::{Noted, ledger, noted, notes, tenant};
+use super::exactly_once::{effect, effects_so_far, source, with_sources};
+use super::ledger::{Noted, ledger, noted, notes, number, tenant};
+use super::reaction::{End, Reaction};
 use super::running::{Handled, Running, Settings, eventually, letters};
 use super::subject::Subject;
+use crate::RawEvent;
 use crate::store::EventStore;
 
 /// How many streams fail.
@@ -125,6 +128,53 @@ pub(super) async fn clause_8_8_what_failed_is_tried_again_however_many_fresh_eve
     over.store(true, Ordering::SeqCst);
     writing.await.unwrap();
     contention.run.stop().await;
+}
+
+pub(super) async fn clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only(subject: Subject) {
+    let (store, handled) = (subject.store(), Handled::default());
+    store.append(&ledger("hung"), notes(1..=2)).await.unwrap();
+    store.append(&ledger("other"), notes(11..=14)).await.unwrap();
+    let limit = Some(Duration::from_millis(100));
+    let settings = Settings { attempts: 2, handler_timeout: limit, ..Settings::default() };
+    let noting = handled.clone();
+    let run = Running::start(settings.of(store.subscribe::<Noted>()), move |recorded, _| {
+        noting.note(&recorded);
+        async move {
+            if recorded.wrapped_event.event.number == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+    });
+    eventually("it is parked", async || !letters(&store).parked().await.unwrap().is_empty()).await;
+    handled.reach(6).await;
+    run.stop().await;
+    let parked = letters(&store).parked().await.unwrap();
+    assert_eq!((&parked[0].stream, parked[0].attempts), (&ledger("hung"), 2));
+    assert!(parked[0].error.contains("handler_timeout"), "{}", parked[0].error);
+    assert_eq!(handled.of(&ledger("hung")), [1, 1]);
+    assert_eq!(handled.of(&ledger("other")), [11, 12, 13, 14]);
+}
+
+/// A handler on the backend's writer cannot be interrupted: it has failed once it returns.
+pub(super) async fn clause_8_6_a_handler_that_takes_too_long_has_no_effect(subject: Subject) {
+    let store = subject.store();
+    with_sources(&store, 3).await;
+    let (limit, takes) = (Duration::from_secs(1), Duration::from_millis(1_100));
+    let reaction = Reaction::new(move |recorded| {
+        let takes_long = recorded.stream_id == source(1) && number(recorded) == 2;
+        effect(recorded, if takes_long { End::Takes(takes) } else { End::Done })
+    });
+    let settings = Settings { attempts: 2, handler_timeout: Some(limit), ..Settings::default() };
+    let run = Running::exactly_once(&subject.reactor().await, settings, reaction);
+    let durable = Settings::default().of(store.subscribe::<RawEvent>());
+    eventually("it is parked", async || durable.parked().await.unwrap().len() == 1).await;
+    eventually("others go on", async || effects_so_far(&store, 4).await.len() == 3).await;
+    run.stop().await;
+    let parked = durable.parked().await.unwrap();
+    assert!(parked[0].error.contains("handler_timeout"), "{}", parked[0].error);
+    assert_eq!(parked[0].stream, source(1));
+    assert_eq!(effects_so_far(&store, 1).await, [1]);
 }
 
 pub(super) async fn clause_8_4_who_hangs_and_who_does_not_read_on_keep_nobody_else_waiting(subject: Subject) {

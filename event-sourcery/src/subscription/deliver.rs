@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{
     Backend, BackendTransaction, JoinableBackend, JoinedTransaction, ProgressRequest, TransactionalBackend,
@@ -19,6 +19,7 @@ use crate::panics;
 use crate::projection::Unfinished;
 use crate::store::{EventStore, Scope};
 use crate::subscription::deletions::{AsOf, Deletions};
+use crate::subscription::later;
 use crate::subscription::stopping::Stopping;
 use crate::within::{Joined, Within};
 use crate::wrapped_event::Recorded;
@@ -153,6 +154,8 @@ pub(super) struct WithinTransaction<B, H> {
     pub(super) handler: H,
     /// After so long without a statement the database ends the transaction.
     pub(super) idle: Duration,
+    /// After so long it ends a statement: one that a handler has left would keep the connection.
+    pub(super) statement: Option<Duration>,
 }
 
 impl<B, E, H> Deliver<E> for WithinTransaction<B, H>
@@ -168,7 +171,7 @@ where
         budget: Budget,
     ) -> Result<Delivered> {
         let begun = Instant::now();
-        let transaction = self.store.backend().begin_handling(self.idle).await?;
+        let transaction = self.store.backend().begin_handling(self.idle, self.statement).await?;
         let deletions = Arc::default();
         let (store, unfinished) = (self.store.noting_in(&deletions), Unfinished::default());
         let mut transaction = HandlerTransaction { store: store.clone(), transaction, unfinished };
@@ -210,6 +213,8 @@ where
 pub(super) struct InTransaction<B, H> {
     pub(super) store: EventStore<B>,
     pub(super) handler: Arc<H>,
+    /// How long it may take. It cannot be interrupted: it has failed once it returns.
+    pub(super) limit: Option<Duration>,
 }
 
 /// Why a transaction is rolled back.
@@ -237,7 +242,7 @@ where
         budget: Budget,
     ) -> Result<Delivered> {
         let at = Arc::new(AtomicUsize::new(0));
-        let (handler, number) = (Arc::clone(&self.handler), Arc::clone(&at));
+        let (handler, number, limit) = (Arc::clone(&self.handler), Arc::clone(&at), self.limit);
         let (noted, deletions) = (Arc::<Deletions>::default(), Arc::clone(&budget.deletions));
         let store = self.store.noting_in(&noted);
         let scopes: Vec<Scope> = events.iter().map(|event| store.reacting_to(event).into_scope()).collect();
@@ -251,9 +256,13 @@ where
                 if budget.stop.is_given_up() {
                     return Err(RolledBack::ByStore(Error::Closed));
                 }
+                let begun = Instant::now();
                 let handled = Within::run(transaction, scope, |tx| handler(event, tx));
                 drop(at_work);
                 handled.map_err(RolledBack::ByHandler)?;
+                if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
+                    return Err(RolledBack::ByHandler(took_longer(limit).into()));
+                }
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);
@@ -292,12 +301,23 @@ fn blamed(error: Error, handled: usize) -> Result<Delivered> {
     }
 }
 
-/// The handler's failure in words. A panic is a failure.
-pub(super) async fn guarded(handling: impl Future<Output = Handled>) -> Guarded {
-    match AssertUnwindSafe(handling).catch_unwind().await {
+/// The handler's failure in words. A panic is a failure, and so it is to take longer than the limit.
+pub(super) async fn guarded(limit: Option<Duration>, handling: impl Future<Output = Handled>) -> Guarded {
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    let handled = match limit {
+        Some(limit) => {
+            timeout_at(later(Instant::now(), limit), handling).await.map_err(|_| took_longer(limit))?
+        }
+        None => handling.await,
+    };
+    match handled {
         Ok(handled) => handled.map_err(|error| whole(&*error)),
         Err(panic) => Err(panicked(&*panic)),
     }
+}
+
+fn took_longer(limit: Duration) -> String {
+    format!("the handler took longer than {limit:?}, which is its handler_timeout")
 }
 
 /// An error with its causes.
