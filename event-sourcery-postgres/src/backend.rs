@@ -272,11 +272,19 @@ impl JoinableBackend for PostgresBackend {
     type Connection = PgConnection;
 
     /// On a connection that only handlers get. Both statements go to the server together. Zero would mean for ever there.
-    async fn begin_handling(&self, idle: Duration) -> Result<Transaction<'static, Postgres>> {
-        let idle = i32::try_from(idle.as_millis()).unwrap_or(i32::MAX).max(1);
-        let begin = format!(
+    async fn begin_handling(
+        &self,
+        idle: Duration,
+        statement: Option<Duration>,
+    ) -> Result<Transaction<'static, Postgres>> {
+        let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
+        let idle = milliseconds(idle);
+        let mut begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}"
         );
+        if let Some(statement) = statement.map(milliseconds) {
+            begin.push_str(&format!("; SET LOCAL statement_timeout = {statement}"));
+        }
         self.database.begin_handling(AssertSqlSafe(begin)).await
     }
 

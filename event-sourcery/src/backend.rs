@@ -236,13 +236,17 @@ pub trait JoinableBackend: Backend {
     /// What the caller's own statements run on.
     type Connection: Send;
 
-    /// Begins a transaction, which the database itself ends when nothing is asked of it for so long. Dropping it rolls it
-    /// back.
+    /// Begins a transaction, which the database itself ends when nothing is asked of it for so long, and in which it ends
+    /// statements that take longer than the second time. Dropping it rolls it back.
     ///
     /// # Errors
     ///
     /// The backend's own.
-    async fn begin_handling(&self, idle: Duration) -> Result<Self::Transaction<'static>>;
+    async fn begin_handling(
+        &self,
+        idle: Duration,
+        statement: Option<Duration>,
+    ) -> Result<Self::Transaction<'static>>;
 
     /// Commits a transaction, and wakes those who wait for what it wrote.
     ///

@@ -2,11 +2,13 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::backend::DeleteRequest;
 use crate::error::Result;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
+use crate::subscription::Deletions;
 use crate::within::{InTransaction, Joined, OnStore};
 
 /// A deletion in the making; see [`EventStore::delete_stream`](crate::EventStore::delete_stream).
@@ -15,13 +17,15 @@ use crate::within::{InTransaction, Joined, OnStore};
 pub struct DeleteStream<On> {
     on: On,
     request: DeleteRequest,
+    /// Where those who have read ahead are told.
+    deletions: Arc<Deletions>,
 }
 
 impl<On> DeleteStream<On> {
     pub(crate) fn new(on: On, scope: &Scope, stream: &StreamId) -> Self {
         let request =
             DeleteRequest { tenant: scope.tenant.clone(), stream: stream.clone(), drop_outbox: false };
-        Self { on, request }
+        Self { on, request, deletions: Arc::clone(&scope.deletions) }
     }
 
     /// Drops what is still in the outbox too. Without this word it was promised to the world and is still published.
@@ -36,7 +40,14 @@ impl<'a> IntoFuture for DeleteStream<OnStore<'a>> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        self.on.backend.delete(self.request)
+        let Self { on, request, deletions } = self;
+        Box::pin(async move {
+            let stream = request.stream.clone();
+            let deleted = on.backend.delete(request).await;
+            // Where it failed, it may be gone all the same.
+            deletions.note(&stream);
+            deleted
+        })
     }
 }
 
@@ -45,8 +56,12 @@ impl<'a> IntoFuture for DeleteStream<Joined<'a>> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { mut on, request } = self;
-        Box::pin(async move { on.transaction.delete(&request).await })
+        let Self { mut on, request, deletions } = self;
+        Box::pin(async move {
+            let deleted = on.transaction.delete(&request).await;
+            deletions.note(&request.stream);
+            deleted
+        })
     }
 }
 
@@ -57,6 +72,8 @@ impl DeleteStream<InTransaction<'_>> {
     ///
     /// As [`EventStore::delete_stream`](crate::EventStore::delete_stream).
     pub fn run(self) -> Result<()> {
-        self.on.transaction.delete(&self.request)
+        let deleted = self.on.transaction.delete(&self.request);
+        self.deletions.note(&self.request.stream);
+        deleted
     }
 }

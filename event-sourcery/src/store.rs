@@ -1,10 +1,13 @@
 //! The handle that an application holds.
 
+mod scope;
+
 use std::sync::Arc;
 
+pub(crate) use self::scope::{Scope, last_event};
 use crate::aggregate::Turns;
 use crate::append::{Append, Appended};
-use crate::backend::{Backend, JoinableBackend, LoadRequest, Span, TransactionalBackend};
+use crate::backend::{Backend, JoinableBackend, TransactionalBackend};
 use crate::context::{Cause, ContextComponent};
 use crate::delete::DeleteStream;
 use crate::enricher::{Enricher, Enrichers, Enriching};
@@ -16,7 +19,7 @@ use crate::position::Position;
 use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
 use crate::stream_id::{StreamId, TenantId};
-use crate::subscription::{Subscribe, Tail};
+use crate::subscription::{Deletions, Subscribe, Tail};
 use crate::version::Version;
 use crate::within::{Joined, OnStore, Within};
 use crate::wrapped_event::{Recorded, WrappedEvent};
@@ -55,15 +58,6 @@ pub struct EventStore<B = Arc<dyn Backend>> {
     turns: Arc<Turns>,
 }
 
-/// What a handle adds to every call: whose streams, and which context.
-#[derive(Debug, Clone)]
-pub(crate) struct Scope {
-    pub(crate) tenant: TenantId,
-    pub(crate) enrichers: Enrichers,
-    /// The event that causes what is appended.
-    pub(crate) cause: Option<Cause>,
-}
-
 impl<B> Clone for EventStore<B> {
     fn clone(&self) -> Self {
         self.over(Arc::clone(&self.backend))
@@ -81,12 +75,11 @@ impl<B> EventStore<B> {
 impl<B: Backend> EventStore<B> {
     /// A store over this backend, for the default tenant.
     pub fn new(backend: B) -> Self {
-        Self {
-            backend: Arc::new(backend),
-            scope: Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None },
-            tail: Arc::default(),
-            turns: Arc::default(),
-        }
+        let tail: Arc<Tail> = Arc::default();
+        let deletions = Arc::clone(tail.deletions());
+        let scope =
+            Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None, deletions };
+        Self { backend: Arc::new(backend), scope, tail, turns: Arc::default() }
     }
 
     /// This store with its backend's type erased, for code that works on any backend.
@@ -255,6 +248,9 @@ impl<B: Backend> EventStore<B> {
     /// What is in the outbox is still published, unless [`DeleteStream::drop_outbox`] says otherwise. The stream can
     /// be created anew from version 1, with either kind of versioning.
     ///
+    /// Once this has returned, the subscriptions of this handle and its clones hand over none of its events, also where they have
+    /// read ahead. When another process deletes, or a transaction of your own ([`within`](Self::within)), nobody tells them.
+    ///
     /// # Errors
     ///
     /// The backend's.
@@ -314,6 +310,13 @@ impl<B: Backend> EventStore<B> {
         self.for_tenant(event.tenant_id.clone()).caused_by(&event.wrapped_event)
     }
 
+    /// This handle in a transaction: what it deletes is [noted](Deletions::note_all) once that is over.
+    pub(crate) fn noting_in(&self, deletions: &Arc<Deletions>) -> Self {
+        let mut store = self.clone();
+        store.scope.deletions = Arc::clone(deletions);
+        store
+    }
+
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -337,11 +340,6 @@ impl<B: Backend> EventStore<B> {
     fn on_store(&self) -> OnStore<'_> {
         OnStore { backend: &*self.backend }
     }
-}
-
-/// The request that finds a stream's version.
-pub(crate) fn last_event(scope: &Scope, stream: &StreamId) -> LoadRequest {
-    LoadRequest { tenant: scope.tenant.clone(), stream: stream.clone(), span: Span::Last, limit: None }
 }
 
 impl<B: JoinableBackend> EventStore<B> {
@@ -393,7 +391,10 @@ impl<B: TransactionalBackend> EventStore<B> {
         E: From<Error> + Send + 'static,
         F: for<'w, 't> FnOnce(&mut Within<'w, B::Transaction<'t>>) -> Result<T, E> + Send + 'static,
     {
-        let scope = self.scope.clone();
-        self.backend.transaction(move |transaction| Within::run(transaction, &scope, work)).await
+        let deletions = Arc::default();
+        let scope = self.noting_in(&deletions).scope;
+        let done = self.backend.transaction(move |transaction| Within::run(transaction, &scope, work)).await;
+        self.scope.deletions.note_all(&deletions);
+        done
     }
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod blocked;
+mod deletions;
 mod deliver;
 mod durable;
 mod feed;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use self::batches::{Batch, Batches};
+pub(crate) use self::deletions::Deletions;
 pub use self::deliver::HandlerTransaction;
 pub use self::durable::{Durable, Passed, Start, Status};
 use self::feed::Feed;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::ledger::{Noted, ledger, noted, notes};
-use super::running::SOON;
+use super::running::{SOON, eventually};
 use super::subject::Subject;
 use super::subscribing::numbers;
 use crate::error::Error;
@@ -98,6 +98,19 @@ pub(super) async fn clause_8_2_a_batch_that_may_fill_is_handed_over_when_it_is_f
     }
     let full = timeout(SOON, filling).await.expect("a batch that is full is handed over").unwrap();
     assert_eq!(numbers(&full.events), [6, 7, 8]);
+}
+
+pub(super) async fn clause_8_2_a_batch_holds_what_came_after_its_page_was_read_ahead(subject: Subject) {
+    let (store, stream) = (subject.faulty(), ledger("1"));
+    let last = store.append(&stream, notes(1..=6)).await.unwrap();
+    store.erased().settled(last.position).await;
+    let mut batches = store.subscribe::<Noted>().batches(4);
+    assert_batch(&batches.next(LONG).await.unwrap(), 1..=4, false);
+    eventually("the rest is read ahead", async || store.backend().scans() >= 2).await;
+    let last = store.append(&stream, notes(7..=10)).expected_version(6).await.unwrap();
+    store.erased().settled(last.position).await;
+    assert_batch(&batches.next(LONG).await.unwrap(), 5..=8, false);
+    assert_batch(&batches.next(LONG).await.unwrap(), 9..=10, true);
 }
 
 pub(super) async fn clause_8_2_a_batch_of_none_is_refused(subject: Subject) {

@@ -202,9 +202,17 @@ macro_rules! __for_each_case {
             clause_8_2_a_batch_holds_what_is_there_and_no_more_than_asked,
             clause_8_2_a_call_waits_only_for_the_first_event_and_no_longer_than_asked,
             clause_8_2_a_batch_that_may_fill_is_handed_over_when_it_is_full_or_time_is_up,
+            clause_8_2_a_batch_holds_what_came_after_its_page_was_read_ahead,
             clause_8_2_a_batch_of_none_is_refused,
             clause_8_2_a_call_that_is_given_up_loses_nothing,
             clause_8_2_a_call_may_wait_for_ever,
+        }
+        gone {
+            clause_5_3_nothing_of_a_deleted_stream_comes_one_by_one,
+            clause_5_3_what_is_made_anew_comes_though_its_namesake_was_read_ahead,
+            clause_5_3_nothing_of_a_deleted_stream_comes_in_batches_and_they_are_full,
+            clause_5_3_nothing_of_a_deleted_stream_comes_to_a_handler,
+            clause_5_3_nothing_of_a_deleted_stream_comes_from_what_all_read_together,
         }
         following {
             clause_8_4_no_filter_misses_or_repeats_an_event_while_many_write,
@@ -240,6 +248,15 @@ macro_rules! __for_each_case {
             clause_8_8_hundreds_of_blocked_streams_are_listed_and_come_free [several_streams],
             clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
             clause_8_8_what_is_skipped_again_before_anybody_runs_comes_free,
+        }
+        fairness {
+            clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do,
+            clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn,
+            clause_8_8_what_failed_is_tried_again_however_many_fresh_events_come,
+            clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only,
+            clause_8_6_a_handler_that_takes_too_long_has_no_effect [transactions],
+            clause_8_4_who_hangs_and_who_does_not_read_on_keep_nobody_else_waiting,
+            clause_8_4_a_tenant_that_appends_at_full_speed_keeps_no_other_waiting,
         }
         parked {
             clause_8_8_a_replayed_event_is_followed_by_those_behind_it,

@@ -239,8 +239,12 @@ impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
     type Transaction<'t> = B::Transaction<'t>;
     type Connection = B::Connection;
 
-    async fn begin_handling(&self, idle: Duration) -> Result<Self::Transaction<'static>> {
-        self.call(self.inner.begin_handling(idle)).await
+    async fn begin_handling(
+        &self,
+        idle: Duration,
+        statement: Option<Duration>,
+    ) -> Result<Self::Transaction<'static>> {
+        self.call(self.inner.begin_handling(idle, statement)).await
     }
 
     async fn commit(&self, transaction: Self::Transaction<'static>) -> Result<()> {

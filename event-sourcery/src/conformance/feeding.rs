@@ -70,7 +70,12 @@ impl Feeding {
     }
 
     fn run_as<E: Event>(&self, transaction: &mut impl BackendTransaction) -> Result<()> {
-        let scope = Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None };
+        let scope = Scope {
+            tenant: TenantId::DEFAULT,
+            enrichers: Enrichers::default(),
+            cause: None,
+            deletions: std::sync::Arc::default(),
+        };
         let mut within = Within::new(transaction, &scope);
         let mut projection = self.projection::<E>()?;
         while let Some(projected) = projection.next(&mut within)? {

@@ -44,6 +44,7 @@ pub(super) struct Settings {
     pub(super) segments: Option<u16>,
     pub(super) names: &'static [&'static str],
     pub(super) widen: Option<Passed>,
+    pub(super) handler_timeout: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -57,6 +58,7 @@ impl Default for Settings {
             segments: None,
             names: &["noted"],
             widen: None,
+            handler_timeout: None,
         }
     }
 }
@@ -77,6 +79,10 @@ impl Settings {
             .pauses(self.pauses.0, self.pauses.1);
         let durable = match self.widen {
             Some(passed) => durable.widen(passed),
+            None => durable,
+        };
+        let durable = match self.handler_timeout {
+            Some(time) => durable.handler_timeout(time),
             None => durable,
         };
         match self.segments {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::deletions::AsOf;
 use super::feed::Feed;
 use super::{Refused, later, refuse};
 use crate::backend::StoredRecord;
@@ -37,6 +38,8 @@ pub struct Batches<E> {
     /// When the batch at hand is handed over, full or not.
     full_by: Option<Instant>,
     pending: VecDeque<Arc<StoredRecord>>,
+    /// When the first of it was read.
+    as_of: AsOf,
     /// Whether there was nothing more behind what is pending.
     at_end: bool,
     refused: Refused,
@@ -52,6 +55,7 @@ impl<E: Event> Batches<E> {
             fill_within: Duration::ZERO,
             full_by: None,
             pending: VecDeque::new(),
+            as_of: AsOf::default(),
             at_end: false,
             refused: refused.or_else(|| (most == 0).then(no_room)),
             event: PhantomData,
@@ -80,8 +84,12 @@ impl<E: Event> Batches<E> {
         loop {
             if self.pending.len() < self.most {
                 let page = self.feed.read(self.most - self.pending.len()).await?;
+                self.as_of = if self.pending.is_empty() { page.as_of } else { self.as_of.min(page.as_of) };
                 self.pending.extend(page.records);
                 self.at_end = page.at_end;
+            }
+            if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
+                continue;
             }
             let is_enough = !self.pending.is_empty() && self.fill_within.is_zero();
             if self.pending.len() >= self.most || is_enough {
@@ -98,7 +106,8 @@ impl<E: Event> Batches<E> {
                 }
                 continue;
             }
-            if timeout_at(until, self.feed.wait()).await.is_err() {
+            let is_over = timeout_at(until, self.feed.wait()).await.is_err();
+            if is_over && !self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
                 return self.hand_over();
             }
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::backend::{
     Backend, BackendTransaction, JoinableBackend, JoinedTransaction, ProgressRequest, TransactionalBackend,
@@ -18,6 +18,8 @@ use crate::event::Event;
 use crate::panics;
 use crate::projection::Unfinished;
 use crate::store::{EventStore, Scope};
+use crate::subscription::deletions::{AsOf, Deletions};
+use crate::subscription::later;
 use crate::subscription::stopping::Stopping;
 use crate::within::{Joined, Within};
 use crate::wrapped_event::Recorded;
@@ -30,7 +32,7 @@ pub(super) type Guarded = Result<(), String>;
 
 /// Hands events to a handler, in order, and keeps their progress.
 pub(super) trait Deliver<E> {
-    /// Hands over some events, at least the first. `progress` gives what to keep once so many of them are handled.
+    /// Hands over some events, at least the first if it is not gone. `progress` gives what to keep once so many of them are handled.
     async fn deliver(
         &mut self,
         events: Vec<Recorded<E>>,
@@ -50,17 +52,27 @@ pub(super) struct Delivered {
     pub(super) failed: Option<(usize, String)>,
 }
 
-/// When to hand over no more events for now: time is up, or the subscription is to stop.
+/// When to hand over no more events for now: time is up, the subscription is to stop, or the next one may be gone.
 #[derive(Clone)]
 pub(super) struct Budget {
     pub(super) until: Instant,
     pub(super) stop: Arc<Stopping>,
+    pub(super) deletions: Arc<Deletions>,
+    /// When the events were read.
+    pub(super) as_of: AsOf,
 }
 
 impl Budget {
-    fn is_spent(&self) -> bool {
-        self.stop.is_requested() || Instant::now() >= self.until
+    /// Whether an event is handed over, behind so many others.
+    fn allows<E>(&self, event: &Recorded<E>, before: usize) -> bool {
+        let is_spent = || self.stop.is_requested() || Instant::now() >= self.until;
+        (before == 0 || !is_spent()) && !self.deletions.concern([&event.stream_id], self.as_of)
     }
+}
+
+/// Whether the transaction that notes its deletions there has left an event where it is.
+fn leaves<E>(deletions: &Deletions, event: &Recorded<E>) -> bool {
+    !deletions.concern([&event.stream_id], AsOf::default())
 }
 
 /// Handlers that write wherever they like: at least once.
@@ -83,7 +95,7 @@ where
     ) -> Result<Delivered> {
         let (mut kept, mut failed) = (0, None);
         for event in events {
-            if kept > 0 && budget.is_spent() {
+            if !budget.allows(&event, kept) {
                 break;
             }
             let store = self.store.reacting_to(&event);
@@ -142,6 +154,8 @@ pub(super) struct WithinTransaction<B, H> {
     pub(super) handler: H,
     /// After so long without a statement the database ends the transaction.
     pub(super) idle: Duration,
+    /// After so long it ends a statement: one that a handler has left would keep the connection.
+    pub(super) statement: Option<Duration>,
 }
 
 impl<B, E, H> Deliver<E> for WithinTransaction<B, H>
@@ -157,15 +171,16 @@ where
         budget: Budget,
     ) -> Result<Delivered> {
         let begun = Instant::now();
-        let transaction = self.store.backend().begin_handling(self.idle).await?;
-        let (store, unfinished) = (self.store.clone(), Unfinished::default());
-        let mut transaction = HandlerTransaction { store, transaction, unfinished };
+        let transaction = self.store.backend().begin_handling(self.idle, self.statement).await?;
+        let deletions = Arc::default();
+        let (store, unfinished) = (self.store.noting_in(&deletions), Unfinished::default());
+        let mut transaction = HandlerTransaction { store: store.clone(), transaction, unfinished };
         let mut handled = 0;
         for event in events {
-            if handled > 0 && budget.is_spent() {
+            if !budget.allows(&event, handled) || !leaves(&deletions, &event) {
                 break;
             }
-            transaction.store = self.store.reacting_to(&event);
+            transaction.store = store.reacting_to(&event);
             let at_work = budget.stop.at_work();
             let handled_well = (self.handler)(event, &mut transaction).await;
             drop(at_work);
@@ -175,12 +190,17 @@ where
             }
             handled += 1;
         }
-        let HandlerTransaction { store, mut transaction, .. } = transaction;
+        if handled == 0 {
+            return Ok(Delivered { kept: 0, failed: None });
+        }
+        let mut transaction = transaction.transaction;
         let kept = async {
             store.backend().join(&mut transaction).progress(&progress(handled)).await?;
             store.backend().commit(transaction).await
         };
-        match kept.await {
+        let kept = kept.await;
+        budget.deletions.note_all(&deletions);
+        match kept {
             Ok(()) => Ok(Delivered { kept: handled, failed: None }),
             // It was not the handler's pause that the database has ended the connection for.
             Err(error @ Error::Unavailable { .. }) if begun.elapsed() < self.idle => Err(error),
@@ -193,6 +213,8 @@ where
 pub(super) struct InTransaction<B, H> {
     pub(super) store: EventStore<B>,
     pub(super) handler: Arc<H>,
+    /// How long it may take. It cannot be interrupted: it has failed once it returns.
+    pub(super) limit: Option<Duration>,
 }
 
 /// Why a transaction is rolled back.
@@ -220,28 +242,37 @@ where
         budget: Budget,
     ) -> Result<Delivered> {
         let at = Arc::new(AtomicUsize::new(0));
-        let (handler, number) = (Arc::clone(&self.handler), Arc::clone(&at));
-        let scopes: Vec<Scope> =
-            events.iter().map(|event| self.store.reacting_to(event).into_scope()).collect();
+        let (handler, number, limit) = (Arc::clone(&self.handler), Arc::clone(&at), self.limit);
+        let (noted, deletions) = (Arc::<Deletions>::default(), Arc::clone(&budget.deletions));
+        let store = self.store.noting_in(&noted);
+        let scopes: Vec<Scope> = events.iter().map(|event| store.reacting_to(event).into_scope()).collect();
         let work = move |transaction: &mut B::Transaction<'_>| {
             for (event, scope) in events.into_iter().zip(&scopes) {
-                if number.load(Ordering::Relaxed) > 0 && budget.is_spent() {
+                let before = number.load(Ordering::Relaxed);
+                if !budget.allows(&event, before) || !leaves(&scope.deletions, &event) {
                     break;
                 }
                 let at_work = budget.stop.at_work();
                 if budget.stop.is_given_up() {
                     return Err(RolledBack::ByStore(Error::Closed));
                 }
+                let begun = Instant::now();
                 let handled = Within::run(transaction, scope, |tx| handler(event, tx));
                 drop(at_work);
                 handled.map_err(RolledBack::ByHandler)?;
+                if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
+                    return Err(RolledBack::ByHandler(took_longer(limit).into()));
+                }
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);
-            transaction.progress(&progress(handled))?;
+            if handled > 0 {
+                transaction.progress(&progress(handled))?;
+            }
             Ok(handled)
         };
         let ended = AssertUnwindSafe(self.store.backend().transaction(work)).catch_unwind().await;
+        deletions.note_all(&noted);
         let failed = |error| Ok(Delivered { kept: 0, failed: Some((at.load(Ordering::Relaxed), error)) });
         match ended {
             Ok(Ok(kept)) => Ok(Delivered { kept, failed: None }),
@@ -270,12 +301,23 @@ fn blamed(error: Error, handled: usize) -> Result<Delivered> {
     }
 }
 
-/// The handler's failure in words. A panic is a failure.
-pub(super) async fn guarded(handling: impl Future<Output = Handled>) -> Guarded {
-    match AssertUnwindSafe(handling).catch_unwind().await {
+/// The handler's failure in words. A panic is a failure, and so it is to take longer than the limit.
+pub(super) async fn guarded(limit: Option<Duration>, handling: impl Future<Output = Handled>) -> Guarded {
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    let handled = match limit {
+        Some(limit) => {
+            timeout_at(later(Instant::now(), limit), handling).await.map_err(|_| took_longer(limit))?
+        }
+        None => handling.await,
+    };
+    match handled {
         Ok(handled) => handled.map_err(|error| whole(&*error)),
         Err(panic) => Err(panicked(&*panic)),
     }
+}
+
+fn took_longer(limit: Duration) -> String {
+    format!("the handler took longer than {limit:?}, which is its handler_timeout")
 }
 
 /// An error with its causes.

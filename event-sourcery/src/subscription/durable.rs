@@ -64,6 +64,7 @@ pub struct Durable<B, E> {
     lease: Duration,
     batch: usize,
     retry: Retry,
+    handler_timeout: Option<Duration>,
     /// Behind a lock that nobody takes, so that it can be shared: the futures of the calls that borrow this are `Send` then.
     until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
@@ -87,8 +88,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     pub(super) fn new(of: Subscribe<B, E>, name: Arc<str>) -> Self {
         let start = Start::After(of.after);
         let lease = Duration::from_secs(15);
-        let (segments, widen, narrow, until) = (None, None, false, None);
-        Self { of, name, start, segments, widen, narrow, lease, batch: 64, retry: Retry::default(), until }
+        let (segments, widen, narrow, handler_timeout, until) = (None, None, false, None, None);
+        let (batch, retry) = (64, Retry::default());
+        Self { of, name, start, segments, widen, narrow, lease, batch, retry, handler_timeout, until }
     }
 
     /// Where it starts when it runs for the first time. Without, behind the position of [`Subscribe::after`], or at the
@@ -179,6 +181,17 @@ impl<B: Backend, E: Event> Durable<B, E> {
         self
     }
 
+    /// How long the handler may take for one event; without, as long as it likes. One that takes longer has failed: it is dropped
+    /// where it waits, its transaction is rolled back and its connection is free again; the event is tried again, and parked after the
+    /// last attempt. So a handler that never returns holds up its own stream only.
+    ///
+    /// What does not wait cannot be interrupted: a handler of [`run_in_transaction`](Self::run_in_transaction), which runs on the
+    /// backend's writer and holds up every other write, and code that computes, or blocks its thread. It is heard when it returns,
+    /// and has failed then.
+    pub fn handler_timeout(self, time: Duration) -> Self {
+        Self { handler_timeout: Some(time), ..self }
+    }
+
     /// Runs until this is done, such as `tokio::signal::ctrl_c()`: the event in hand is finished, the checkpoint saved, and
     /// its part is free for others, who notice within a third of their lease.
     ///
@@ -227,10 +240,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
     where
         H: AsyncFnMut(Recorded<E>, EventStore<B>) -> Result<(), Source>,
     {
-        let store = self.of.store.clone();
+        let (store, limit) = (self.of.store.clone(), self.handler_timeout);
         let (plan, until) = self.plan()?;
         let handler = async move |event: Recorded<E>, store: EventStore<B>| {
-            guarded(async { handler(event, store).await }).await
+            guarded(limit, async { handler(event, store).await }).await
         };
         run::run(plan, until, AtLeastOnce { store, handler }).await
     }
@@ -251,6 +264,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
         }
         if self.lease < Duration::from_millis(100) {
             return invalid("lease", "a lease lasts at least 100 ms");
+        }
+        if self.handler_timeout.is_some_and(|time| time.is_zero()) {
+            return invalid("handler_timeout", "a handler needs some time");
         }
         if self.batch == 0 || self.retry.attempts == 0 {
             let option = if self.batch == 0 { "batch" } else { "attempts" };
@@ -292,12 +308,14 @@ impl<B: JoinableBackend, E: Event> Durable<B, E> {
     where
         H: AsyncFnMut(Recorded<E>, &mut HandlerTransaction<B>) -> Result<(), Source>,
     {
-        let (store, idle) = (self.of.store.clone(), self.lease);
+        let (store, idle, limit) = (self.of.store.clone(), self.lease, self.handler_timeout);
         let (plan, until) = self.plan()?;
         let handler = async move |event: Recorded<E>, transaction: &mut HandlerTransaction<B>| {
-            guarded(async { handler(event, transaction).await }).await
+            guarded(limit, async { handler(event, transaction).await }).await
         };
-        run::run(plan, until, WithinTransaction { store, handler, idle }).await
+        // Later than the handler is given up: that is what is told.
+        let statement = limit.map(|limit| limit.saturating_add(Duration::from_secs(1)));
+        run::run(plan, until, WithinTransaction { store, handler, idle, statement }).await
     }
 }
 
@@ -341,11 +359,11 @@ impl<B: TransactionalBackend, E: Event> Durable<B, E> {
             + Sync
             + 'static,
     {
-        let (store, handler) = (self.of.store.clone(), Arc::new(handler));
+        let (store, handler, limit) = (self.of.store.clone(), Arc::new(handler), self.handler_timeout);
         let (plan, until) = self.plan()?;
         // Boxed, so that the future of this call is `Send` in the eyes of the compiler, whatever the closure.
         let run: Pin<Box<dyn Future<Output = Result<()>> + Send>> =
-            Box::pin(run::run(plan, until, InTransaction { store, handler }));
+            Box::pin(run::run(plan, until, InTransaction { store, handler, limit }));
         run.await
     }
 }

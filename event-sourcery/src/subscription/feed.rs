@@ -1,5 +1,6 @@
 //! Where a subscription reads: first by itself, until it has caught up; then with the others at the tail.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 
+use super::deletions::{AsOf, Deletions};
 use super::tail::Tail;
 use crate::backend::{Backend, Filter, ScanPage, ScanRequest, StoredRecord};
 use crate::error::{Error, Result};
@@ -28,7 +30,7 @@ struct Ahead {
     /// Everything up to here was taken.
     after: Position,
     limit: usize,
-    pages: Receiver<Result<ScanPage>>,
+    pages: Receiver<(AsOf, Result<ScanPage>)>,
     reader: JoinHandle<()>,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Page {
     pub(super) next: Position,
     /// Whether there was nothing more.
     pub(super) at_end: bool,
+    /// When it was read.
+    pub(super) as_of: AsOf,
 }
 
 impl Feed {
@@ -64,6 +68,27 @@ impl Feed {
         Ok(page)
     }
 
+    /// Whether a stream may have been deleted of which something is pending, read as of then. Then all of it is let go, and read
+    /// again: nothing but the store tells what is gone, and what was made anew.
+    pub(super) fn is_outdated(
+        &mut self,
+        pending: &mut VecDeque<Arc<StoredRecord>>,
+        as_of: &mut AsOf,
+    ) -> bool {
+        let deletions = self.tail.deletions();
+        let now = deletions.now();
+        let since = std::mem::replace(as_of, now);
+        if now == since || !deletions.concern(pending.iter().map(|record| &record.stream), since) {
+            return false;
+        }
+        if let Some(first) = pending.front() {
+            self.cursor = Position::from_i64(first.event.position.to_i64() - 1);
+        }
+        pending.clear();
+        self.ahead = None;
+        true
+    }
+
     /// Waits until there is something to read, which may turn out to be for others.
     pub(super) async fn wait(&self) {
         self.tail.wait_beyond(&self.backend, self.cursor).await;
@@ -73,15 +98,16 @@ impl Feed {
         let cursor = self.cursor;
         let ahead = self.ahead.as_mut().filter(|ahead| ahead.after == cursor && ahead.limit == limit);
         let is_old = ahead.is_some();
-        let read = match ahead {
+        let deletions = Arc::clone(self.tail.deletions());
+        let (as_of, read) = match ahead {
             Some(ahead) => ahead.next().await,
-            None => self.backend.scan(request(cursor, &self.filter, limit)).await,
+            None => (deletions.now(), self.backend.scan(request(cursor, &self.filter, limit)).await),
         };
-        let page = match read {
+        let mut page = match read {
             Ok(page) if page.has_more => {
                 if !is_old {
-                    self.ahead =
-                        Ahead::start(Arc::clone(&self.backend), self.filter.clone(), page.next, limit);
+                    let backend = Arc::clone(&self.backend);
+                    self.ahead = Ahead::start(backend, deletions, self.filter.clone(), page.next, limit);
                 }
                 page
             }
@@ -92,26 +118,38 @@ impl Feed {
         };
         let mut at_end = !page.has_more;
         if at_end && is_old {
-            // What was read ahead tells what was the end then.
-            let behind = self.backend.scan(request(page.next, &self.filter, 1)).await?;
-            at_end = behind.records.is_empty() && !behind.has_more;
+            // What was read ahead tells what was the end then. What has come since belongs to it.
+            let room = limit.saturating_sub(page.records.len());
+            let behind = self.backend.scan(request(page.next, &self.filter, room.max(1))).await?;
+            at_end = !behind.has_more && (room > 0 || behind.records.is_empty());
+            if room > 0 {
+                page.records.extend(behind.records);
+                page.next = behind.next;
+            }
         }
         let records = page.records.into_iter().map(Arc::new).collect();
-        Ok(Page { records, next: page.next, at_end })
+        Ok(Page { records, next: page.next, at_end, as_of })
     }
 }
 
 impl Ahead {
     /// Reads on behind a position, page after page. Without a runtime nothing is read ahead.
-    fn start(backend: Arc<dyn Backend>, filter: Filter, after: Position, limit: usize) -> Option<Self> {
+    fn start(
+        backend: Arc<dyn Backend>,
+        deletions: Arc<Deletions>,
+        filter: Filter,
+        after: Position,
+        limit: usize,
+    ) -> Option<Self> {
         let (read, pages) = channel(1);
         let mut next = request(after, &filter, limit);
         let reading = async move {
             loop {
+                let as_of = deletions.now();
                 let page = backend.scan(next.clone()).await;
                 let has_more = page.as_ref().is_ok_and(|page| page.has_more);
                 next.after = page.as_ref().map_or(next.after, |page| page.next);
-                if read.send(page).await.is_err() || !has_more {
+                if read.send((as_of, page)).await.is_err() || !has_more {
                     return;
                 }
             }
@@ -121,10 +159,12 @@ impl Ahead {
     }
 
     /// Dropping the future loses nothing.
-    async fn next(&mut self) -> Result<ScanPage> {
-        let page = self.pages.recv().await.unwrap_or(Err(Error::Closed))?;
-        self.after = page.next;
-        Ok(page)
+    async fn next(&mut self) -> (AsOf, Result<ScanPage>) {
+        let Some((as_of, page)) = self.pages.recv().await else {
+            return (AsOf::default(), Err(Error::Closed));
+        };
+        self.after = page.as_ref().map_or(self.after, |page| page.next);
+        (as_of, page)
     }
 }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use super::deletions::AsOf;
 use super::feed::Feed;
 use super::{Refused, refuse};
 use crate::backend::StoredRecord;
@@ -50,7 +51,8 @@ enum State {
 impl<E: Event> Subscription<E> {
     pub(super) fn new(feed: Feed, refused: Refused) -> Self {
         let position = feed.cursor();
-        let reader = Reader { feed, pending: VecDeque::new(), at_end: false, told: false, refused };
+        let (pending, as_of) = (VecDeque::new(), AsOf::default());
+        let reader = Reader { feed, pending, as_of, at_end: false, told: false, refused };
         Self { state: State::Read(Box::new(reader)), position, event: PhantomData }
     }
 
@@ -116,6 +118,8 @@ impl<E> fmt::Debug for Subscription<E> {
 struct Reader {
     feed: Feed,
     pending: VecDeque<Arc<StoredRecord>>,
+    /// When it was read.
+    as_of: AsOf,
     /// Whether there was nothing more behind what is pending.
     at_end: bool,
     /// Whether that was told.
@@ -126,6 +130,9 @@ struct Reader {
 impl Reader {
     /// What comes next of what was read, and everything up to where is handed over then.
     fn take<E: Event>(&mut self) -> Option<Result<(Next<E>, Position)>> {
+        if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
+            self.at_end = false;
+        }
         if let Some(record) = self.pending.pop_front() {
             self.told = false;
             return Some(
@@ -146,7 +153,7 @@ impl Reader {
             self.feed.wait().await;
         }
         let page = self.feed.read(PAGE).await?;
-        (self.pending, self.at_end) = (page.records.into(), page.at_end);
+        (self.pending, self.at_end, self.as_of) = (page.records.into(), page.at_end, page.as_of);
         Ok(self)
     }
 }

@@ -5,6 +5,7 @@
 //! segment's. Whatever goes wrong, the loop starts again from what the store says.
 
 mod blocked;
+mod due;
 mod handle;
 mod heard;
 mod leases;
@@ -12,6 +13,7 @@ mod process;
 mod scope;
 mod session;
 mod stop;
+mod turns;
 
 use std::future::pending;
 use std::marker::PhantomData;
@@ -26,6 +28,7 @@ use uuid::Uuid;
 pub(super) use self::heard::Heard;
 use self::session::Session;
 use self::stop::Stop;
+use super::deletions::AsOf;
 use super::deliver::{Budget, Deliver, Delivered};
 use super::durable::{Passed, Start};
 use super::stopping::PATIENCE;
@@ -152,13 +155,30 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 self.stop.pause(self.renew_at(&session)).await;
                 continue;
             }
-            self.retry_what_is_due(&mut session).await?;
-            if session.pending.is_empty() {
-                self.read(&mut session).await?;
-            } else {
-                self.handle(&mut session).await?;
-            }
+            self.take_turn(&mut session).await?;
         }
+    }
+
+    /// Lets a stream be tried again, or fresh events be handled, whichever turn it is.
+    async fn take_turn(&mut self, session: &mut Session) -> Result<()> {
+        session.leave_out_deleted();
+        let is_due = self.is_anything_due(session).await?;
+        if !is_due {
+            session.turns.nothing_is_due();
+        } else if session.pending.is_empty() && !session.turns.is_for_retries() {
+            self.read_on(session).await?;
+        }
+        let begun = Instant::now();
+        if is_due && (session.pending.is_empty() || session.turns.is_for_retries()) {
+            self.retry(session).await?;
+            session.turns.retry_took(begun.elapsed());
+        } else if session.pending.is_empty() {
+            self.read(session).await?;
+        } else {
+            self.handle(session).await?;
+            session.turns.fresh_took(begun.elapsed());
+        }
+        Ok(())
     }
 
     /// Where it begins if it is new; where it is not, the place may be gone.
@@ -179,12 +199,18 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             }
             session.at_end = false;
         }
+        self.read_on(session).await
+    }
+
+    /// Reads what is there, without waiting.
+    async fn read_on(&mut self, session: &mut Session) -> Result<()> {
         let limit = PAGE.max(self.plan.batch.min(MOST));
         let read = self.while_leased(session.asked, session.feed.read(limit)).await?;
         let Some(page) = read else { return Ok(()) };
-        (session.pending, session.at_end) = (page.records.into(), page.at_end);
+        (session.pending, session.at_end, session.as_of) = (page.records.into(), page.at_end, page.as_of);
         if session.pending.is_empty() {
             session.pass(page.next);
+            session.turns.nothing_is_fresh();
             self.failures = 0;
         }
         Ok(())
@@ -198,15 +224,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             || self.has_begun && matches!(error, Error::ReadOnly { .. })
     }
 
-    /// Hands events over, and renews the leases as long as it takes.
+    /// Hands events over that were read as of then, and renews the leases as long as it takes.
     async fn deliver(
         &mut self,
         session: &mut Session,
-        events: Vec<Recorded<E>>,
+        (events, as_of): (Vec<Recorded<E>>, AsOf),
         progress: impl Fn(usize) -> ProgressRequest + Send + Sync + 'static,
     ) -> Result<Delivered> {
         let until = self.renew_at(session).min(Instant::now() + KEEP_AFTER);
-        let budget = Budget { until, stop: Arc::clone(&self.stop.stopping) };
+        let (stop, deletions) = (Arc::clone(&self.stop.stopping), Arc::clone(self.plan.tail.deletions()));
+        let budget = Budget { until, stop, deletions, as_of };
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);

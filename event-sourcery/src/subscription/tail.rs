@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use self::reader::Reading;
 use self::window::Window;
+use super::deletions::Deletions;
 use super::feed::Page;
 use crate::backend::{Backend, Filter};
 use crate::position::Position;
@@ -41,6 +42,7 @@ pub(crate) struct Tail(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    deletions: Arc<Deletions>,
     /// What those who wait are told.
     told: watch::Sender<Told>,
     /// That there is no tail any more.
@@ -74,7 +76,8 @@ impl Default for Shared {
         let state =
             State { window, begin: None, reader: None, is_current: false, last_read: None, waiting: 0 };
         let told = Told { reached: Position::START, ended: 0 };
-        Self { state: Mutex::new(state), told: watch::channel(told).0, gone: Notify::new() }
+        let (told, _) = watch::channel(told);
+        Self { state: Mutex::new(state), deletions: Arc::default(), told, gone: Notify::new() }
     }
 }
 
@@ -82,11 +85,17 @@ impl Tail {
     /// At most `limit` events above a position that pass a filter; `None` where they are not kept here, or nobody knows
     /// any more whether they are all.
     pub(super) fn page(&self, after: Position, filter: &Filter, limit: usize) -> Option<Page> {
-        let state = self.0.state();
+        let mut state = self.0.state();
         if !state.is_current || !state.is_read() {
             return None;
         }
+        state.window.leave_out_deleted(&self.0.deletions);
         state.window.page(after, filter, limit)
+    }
+
+    /// What was deleted through the handles of this store.
+    pub(crate) fn deletions(&self) -> &Arc<Deletions> {
+        &self.0.deletions
     }
 
     /// Waits until there is something above a position, whether it passes anybody's filter or not, or until the reader

@@ -116,7 +116,7 @@ async fn a_stream_that_is_not_as_it_was_said_to_be_is_refused_with_all_the_rest(
         let request = subscription.request(&leases, Some(20), vec![right, wrong]);
         let refused = subscription.backend.progress(request.clone()).await;
         assert!(is_lost(&refused), "{refused:?}: {request:?}");
-        let mut handling = subscription.backend.begin_handling(Duration::from_secs(9)).await.unwrap();
+        let mut handling = subscription.backend.begin_handling(Duration::from_secs(9), None).await.unwrap();
         let refused = subscription.backend.join(&mut handling).progress(&request).await;
         assert!(is_lost(&refused), "{refused:?}: {request:?}");
         subscription.backend.commit(handling).await.unwrap();
@@ -258,7 +258,7 @@ async fn a_stream_that_is_blocked_and_deleted_at_the_same_moment_leaves_nothing_
     }
 
     let stream = subscription.new_stream().await;
-    let mut blocking = backend.begin_handling(Duration::from_secs(30)).await.unwrap();
+    let mut blocking = backend.begin_handling(Duration::from_secs(30), None).await.unwrap();
     backend.join(&mut blocking).progress(&block(&stream, 3)).await.unwrap();
     store.append(&stream, event()).expected_version(1).await.unwrap();
     let (deleter, deleted) = (store.clone(), stream.clone());

@@ -146,7 +146,7 @@ async fn a_change_knows_the_checkpoint_that_it_has_waited_for() {
 
     let (subscription, leases) = Subscription::of_member(2).await;
     let backend = &subscription.backend;
-    let mut handling = backend.begin_handling(Duration::from_secs(30)).await.unwrap();
+    let mut handling = backend.begin_handling(Duration::from_secs(30), None).await.unwrap();
     let request = subscription.request(&leases, Some(9), Vec::new());
     backend.join(&mut handling).progress(&request).await.unwrap();
     let (other, id) = (backend.clone(), subscription.id.clone());

@@ -17,7 +17,7 @@ async fn a_transaction_that_freezes_is_ended_and_holds_nobody_up() {
     let (backend, store) = (&subscription.backend, &subscription.scene.store);
     for ends_by_commit in [true, false] {
         let idle = Duration::from_millis(300);
-        let mut frozen = backend.begin_handling(idle).await.unwrap();
+        let mut frozen = backend.begin_handling(idle, None).await.unwrap();
         let stream = StreamId::random();
         let drawn = store.within(&mut frozen).append(&stream, event()).await.unwrap();
         let after = store.append(&StreamId::random(), event()).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_transaction_that_freezes_is_ended_and_holds_nobody_up() {
 async fn a_handler_that_keeps_a_failed_statement_to_itself_does_not_make_progress() {
     let (subscription, leases) = Subscription::of_member(1).await;
     let (backend, stream) = (&subscription.backend, StreamId::random());
-    let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
+    let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
     subscription.scene.store.within(&mut handling).append(&stream, event()).await.unwrap();
     let kept_quiet = sqlx::query("SELECT 1 / 0").execute(PostgresBackend::connection(&mut handling)).await;
     assert!(kept_quiet.is_err());
@@ -104,7 +104,7 @@ async fn it_is_begun_in_one_round_trip_and_its_limits_end_with_it() {
     for (idle, expected) in
         [(Duration::ZERO, "1ms"), (Duration::from_secs(7), "7s"), (Duration::MAX, "2147483647ms")]
     {
-        let mut handling = backend.begin_handling(idle).await.unwrap();
+        let mut handling = backend.begin_handling(idle, None).await.unwrap();
         if idle > Duration::ZERO {
             let connection = PostgresBackend::connection(&mut handling);
             assert_eq!(shown(connection, "SHOW idle_in_transaction_session_timeout").await, expected);
@@ -115,4 +115,45 @@ async fn it_is_begun_in_one_round_trip_and_its_limits_end_with_it() {
             assert_eq!(shown(&mut connection, "SHOW idle_in_transaction_session_timeout").await, "0");
         }
     }
+}
+
+/// With as few connections as a store can have: one that stays with a handler would be missed.
+#[tokio::test]
+async fn a_handler_past_its_time_gives_its_connection_back_and_leaves_no_transaction_open() {
+    let scene = crate::scene::Scene::new().await;
+    let options = PostgresBackend::options(scene.database.url()).max_connections(2);
+    let store = event_sourcery::EventStore::new(options.open().await.unwrap());
+    let (hung, written) = (StreamId::random(), StreamId::random());
+    store.append(&hung, event()).await.unwrap();
+    let durable = || {
+        let durable = store.subscribe::<RawEvent>().event_names(["Happened"]).durable("invoices");
+        durable.attempts(2).pauses(Duration::from_millis(1), Duration::from_millis(1))
+    };
+    let (handled, hangs, writes) = (Arc::new(AtomicUsize::new(0)), hung.clone(), written.clone());
+    let noting = Arc::clone(&handled);
+    let run = tokio::spawn(durable().handler_timeout(Duration::from_secs(1)).run_within(
+        async move |recorded, transaction| {
+            if recorded.stream_id == hangs {
+                let written = RawEvent::new("Written", "{}")?;
+                transaction.store().append(&writes, written).no_versioning().await?;
+                sqlx::query("SELECT pg_sleep(3600)").execute(transaction.connection()).await?;
+            }
+            noting.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        },
+    ));
+    until(async || durable().parked().await.unwrap().len() == 1).await;
+    for count in 1..=4 {
+        store.append(&StreamId::random(), event()).await.unwrap();
+        until(async || handled.load(Ordering::SeqCst) >= count).await;
+    }
+    run.abort();
+    let parked = durable().parked().await.unwrap().remove(0);
+    assert_eq!((parked.stream, parked.attempts), (hung, 2));
+    assert!(parked.error.contains("handler_timeout"), "{}", parked.error);
+    assert_eq!(length(&store, &written).await, 0);
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND (state LIKE 'idle in transaction%' OR query LIKE '%pg_sleep(3600)%'
+                    AND state = 'active' AND pid <> pg_backend_pid())";
+    until(async || scene.number(open).await == 0).await;
 }

@@ -73,7 +73,7 @@ async fn in_a_handlers_transaction_the_checkpoint_is_there_with_what_the_handler
     let (subscription, leases) = Subscription::of_member(1).await;
     let (backend, stream) = (&subscription.backend, StreamId::random());
     for commit in [false, true] {
-        let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
+        let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
         subscription.scene.store.within(&mut handling).append(&stream, event()).await.unwrap();
         let request = subscription.request(&leases, Some(3), Vec::new());
         backend.join(&mut handling).progress(&request).await.unwrap();
@@ -90,7 +90,7 @@ async fn in_a_handlers_transaction_too_a_lost_lease_is_told_and_the_transaction_
     let (subscription, leases) = Subscription::of_member(2).await;
     subscription.change(SubscriptionChange::Reset { position: Position::START, present: Vec::new() }).await;
     let backend = &subscription.backend;
-    let mut handling = backend.begin_handling(Duration::from_secs(10)).await.unwrap();
+    let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
     let request = subscription.request(&leases, Some(3), Vec::new());
     let refused = backend.join(&mut handling).progress(&request).await;
     assert!(is_lost(&refused), "{refused:?}");

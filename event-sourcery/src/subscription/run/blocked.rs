@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
+use super::due::RETRIED;
 use super::handle::unknown;
 use super::session::{Held, Key, Session, Waiting};
 use super::{PAGE, Runner};
@@ -16,11 +17,8 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::blocked;
-use crate::subscription::deliver::{Deliver, whole};
+use crate::subscription::deliver::{Deliver, Delivered, whole};
 use crate::wrapped_event::Recorded;
-
-/// How many blocked streams, or events of one of them, are tried before reading on.
-const RETRIED: usize = 16;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Waiting>> {
@@ -32,41 +30,41 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         Ok(waiting.collect())
     }
 
-    /// Tries again what has waited long enough.
-    pub(super) async fn retry_what_is_due(&mut self, session: &mut Session) -> Result<()> {
+    /// Whether a stream has waited long enough to be tried again.
+    pub(super) async fn is_anything_due(&self, session: &mut Session) -> Result<bool> {
+        if session.due.is_known() {
+            return Ok(true);
+        }
         if session.blocked.is_empty() || Instant::now() < session.look_at {
-            return Ok(());
+            return Ok(false);
         }
         let request = BlockedRequest {
             subscription: self.plan.id.clone(),
             segments: Some(Segments::new(session.of, session.held.keys().copied())),
             due: true,
-            after: Position::START,
+            after: session.due.behind(),
             limit: RETRIED,
         };
         let due = self.plan.backend.blocked_streams(request).await?;
-        let mut is_done = due.len() < RETRIED;
-        for blocked in due {
-            is_done &= self.retry(session, blocked).await?;
+        for blocked in &due {
+            session.note(blocked, Some(blocked));
         }
-        if is_done {
-            session.look_at = session.next_look();
-        }
-        Ok(())
+        session.due.list(due);
+        session.look_again();
+        Ok(session.due.is_known())
     }
 
-    /// Goes on with a blocked stream: its failed event, and those behind it. Whether nothing of it is to be done at once.
-    async fn retry(&mut self, session: &mut Session, mut blocked: BlockedStream) -> Result<bool> {
-        for _ in 0..RETRIED {
-            if self.stop.is_requested() || Instant::now() >= self.renew_at(session) {
-                return Ok(false);
-            }
-            match self.retry_next(session, &blocked).await? {
-                Some(behind) => blocked = behind,
-                None => return Ok(true),
-            }
-        }
-        Ok(false)
+    /// Tries again the stream whose turn it is: one event of it.
+    pub(super) async fn retry(&mut self, session: &mut Session) -> Result<()> {
+        let Some(blocked) = session.due.first().cloned() else { return Ok(()) };
+        // Something may have happened to it since it was listed.
+        let behind = match session.waiting(&blocked.tenant, &blocked.stream) {
+            Some(waiting) if waiting.at == blocked.at() => self.retry_next(session, &blocked).await?,
+            _ => None,
+        };
+        session.due.tried(behind);
+        session.look_again();
+        Ok(())
     }
 
     /// Tries what comes next in a blocked stream. What the stream is blocked by then, if it goes on at once.
@@ -76,6 +74,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         blocked: &BlockedStream,
     ) -> Result<Option<BlockedStream>> {
         let Some(held) = session.held.get(&blocked.segment).copied() else { return Ok(None) };
+        let as_of = self.plan.tail.deletions().now();
         let next = self.next_of(session, held, blocked);
         let Some(next) = self.while_leased(session.asked, next).await? else { return Ok(None) };
         let (record, behind) = match next {
@@ -94,12 +93,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             Ok(event) => {
                 let behind = behind.map(|next| blocked.behind(position, next));
                 let kept = self.progress_of(held, blocked, behind.clone());
-                let delivered = self.deliver(session, vec![event], move |_| kept.clone()).await?;
-                let Some((_, error)) = delivered.failed else {
-                    session.note(blocked, behind.as_ref());
-                    return Ok(behind);
-                };
-                (error, self.plan.retry.pause(blocked.attempts_at(position)))
+                let read = (vec![event], as_of);
+                let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
+                match failed {
+                    Some((_, error)) => (error, self.plan.retry.pause(blocked.attempts_at(position))),
+                    // It was deleted before it was handed over.
+                    None if kept == 0 => return Ok(None),
+                    None => {
+                        session.note(blocked, behind.as_ref());
+                        return Ok(behind);
+                    }
+                }
             }
         };
         let failed = BlockedStream {

@@ -43,7 +43,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         }
         let delivered = {
             let handed = Arc::clone(&handed);
-            self.deliver(session, events, move |kept| handed.progress(handed.items(kept))).await?
+            let read = (events, session.as_of);
+            self.deliver(session, read, move |kept| handed.progress(handed.items(kept))).await?
         };
         self.failures = 0;
         let Delivered { kept, failed } = delivered;

@@ -10,8 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
+use super::due::Due;
 use super::heard::Heard;
 use super::session::{Held, Session};
+use super::turns::Turns;
 use super::{OUTAGE, Plan, Runner};
 use crate::backend::{
     Filter, Kept, Lease, Present, RenewRequest, Scope, Segments, SubscriptionChange, SubscriptionRecord,
@@ -19,6 +21,7 @@ use crate::backend::{
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
+use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::feed::Feed;
 use crate::subscription::later;
@@ -96,9 +99,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             clock: self.clock(record),
             blocked,
             look_at: asked,
+            due: Due::new(),
+            turns: Turns::default(),
             feed: Feed::new(Arc::clone(&self.plan.backend), Arc::clone(&self.plan.tail), filter, from),
             at_end: false,
             pending: VecDeque::new(),
+            as_of: AsOf::default(),
             sizes: VecDeque::new(),
         })
     }

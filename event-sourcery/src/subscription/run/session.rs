@@ -7,10 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::due::Due;
+use super::turns::Turns;
 use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segments, StoredRecord};
 use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::whole;
 use crate::subscription::feed::Feed;
 use crate::wrapped_event::Recorded;
@@ -42,11 +45,16 @@ pub(super) struct Session {
     pub(super) blocked: HashMap<Key, Waiting>,
     /// When to look for blocked streams that are due.
     pub(super) look_at: Instant,
+    /// Those that were found.
+    pub(super) due: Due,
+    pub(super) turns: Turns,
     pub(super) feed: Feed,
     /// Whether there was nothing more behind what is pending.
     pub(super) at_end: bool,
     /// What was read and is not handled.
     pub(super) pending: VecDeque<Arc<StoredRecord>>,
+    /// When that was read.
+    pub(super) as_of: AsOf,
     /// How many to take next, after a failure.
     pub(super) sizes: VecDeque<usize>,
 }
@@ -121,9 +129,23 @@ impl Session {
         }
     }
 
+    /// What a stream waits for, as far as is known.
+    pub(super) fn waiting(&self, tenant: &TenantId, stream: &StreamId) -> Option<Waiting> {
+        self.blocked.get(&(tenant.clone(), stream.clone())).copied()
+    }
+
+    /// Says when to look again for blocked streams, where those that were due have been tried.
+    pub(super) fn look_again(&mut self) {
+        match self.due.end_round() {
+            Some(true) => self.look_at = Instant::now(),
+            Some(false) => self.look_at = self.next_look(),
+            None => {}
+        }
+    }
+
     /// When to look again for blocked streams, once those that were due have been tried: when the next one is, or for one
     /// that somebody asks for.
-    pub(super) fn next_look(&self) -> Instant {
+    fn next_look(&self) -> Instant {
         let now = self.now();
         let expected = self.blocked.values().filter_map(|waiting| waiting.retry_at);
         let expected = expected.filter(|at| backend::later(*at, GIVEN_UP) > now);
@@ -158,6 +180,13 @@ impl Session {
         }
     }
 
+    /// Where a stream was deleted of which something is pending, it is read again.
+    pub(super) fn leave_out_deleted(&mut self) {
+        if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
+            self.at_end = false;
+        }
+    }
+
     /// Takes events to hand over, and those between them that have to wait. `known` is what this member was made for.
     pub(super) fn take<E: Event>(&mut self, most: usize, known: &Filter) -> Load<E> {
         let mut load = Load { taken: Vec::new(), events: Vec::new(), ended_by: None };
@@ -165,7 +194,7 @@ impl Session {
             let Some(record) = self.pending.pop_front() else { break };
             let position = record.event.position;
             let Some(held) = self.held_of(&record).filter(|held| held.position < position) else { continue };
-            let waiting = self.blocked.get(&(record.tenant.clone(), record.stream.clone())).copied();
+            let waiting = self.waiting(&record.tenant, &record.stream);
             let was_handled = self.was_handled(held.lease.segment, &record);
             match waiting {
                 _ if self.kept.was_present(position) => continue,

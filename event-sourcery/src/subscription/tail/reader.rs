@@ -125,10 +125,11 @@ impl Shared {
         let (mut after, mut has_more) = (from, true);
         for _ in 0..KEPT / PAGE {
             let request = ScanRequest { after, up_to: Some(settled), filter: Filter::default(), limit: PAGE };
+            let as_of = self.deletions.now();
             let page = backend.scan(request).await?;
             (after, has_more) = (page.next, page.has_more);
             let mut state = self.state();
-            state.window.extend(page);
+            state.window.extend(page, as_of, &self.deletions);
             state.reader = Some(Instant::now());
             if !has_more {
                 break;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::backend::{Filter, ScanPage, StoredRecord};
 use crate::position::Position;
+use crate::subscription::deletions::{AsOf, Deletions};
 use crate::subscription::feed::Page;
 
 /// How many events are kept, for subscribers that are a little behind.
@@ -22,11 +23,23 @@ pub(super) struct Window {
     pub(super) to: Position,
     /// Whether there was more when it was read.
     has_more: bool,
+    /// No stream of these was deleted after it was read, up to then.
+    as_of: AsOf,
 }
 
 impl Window {
-    pub(super) const fn at(position: Position) -> Self {
-        Self { records: VecDeque::new(), bytes: 0, from: position, to: position, has_more: false }
+    pub(super) fn at(position: Position) -> Self {
+        let (records, as_of) = (VecDeque::new(), AsOf::default());
+        Self { records, bytes: 0, from: position, to: position, has_more: false, as_of }
+    }
+
+    /// Where a stream was deleted of which something is kept, nothing is: whoever wants it reads it again.
+    pub(super) fn leave_out_deleted(&mut self, deletions: &Deletions) {
+        let now = deletions.now();
+        if deletions.concern(self.records.iter().map(|record| &record.stream), self.as_of) {
+            *self = Self::at(self.to);
+        }
+        self.as_of = now;
     }
 
     /// At most `limit` events above a position that pass a filter; `None` where they are not kept here.
@@ -44,10 +57,16 @@ impl Window {
             Some(last) if is_cut => last.event.position,
             _ => self.to,
         };
-        Some(Page { records, next, at_end: !is_cut && !self.has_more })
+        Some(Page { records, next, at_end: !is_cut && !self.has_more, as_of: self.as_of })
     }
 
-    pub(super) fn extend(&mut self, page: ScanPage) {
+    /// Keeps a page that was read as of then.
+    pub(super) fn extend(&mut self, page: ScanPage, as_of: AsOf, deletions: &Deletions) {
+        self.leave_out_deleted(deletions);
+        if deletions.concern(page.records.iter().map(|record| &record.stream), as_of) {
+            *self = Self { has_more: page.has_more, as_of: self.as_of, ..Self::at(page.next) };
+            return;
+        }
         self.bytes += page.records.iter().map(size).sum::<usize>();
         self.records.extend(page.records.into_iter().map(Arc::new));
         (self.to, self.has_more) = (page.next, page.has_more);

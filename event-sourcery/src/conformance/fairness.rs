@@ -1,0 +1,242 @@
+//! Clause 8.8 where it matters to others: streams that fail, handlers that hang, tenants and subscribers in a hurry or none harm
+//! themselves only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::exactly_once::{effect, effects_so_far, source, with_sources};
+use super::ledger::{Noted, ledger, noted, notes, number, tenant};
+use super::reaction::{End, Reaction};
+use super::running::{Handled, Running, Settings, eventually, letters};
+use super::subject::Subject;
+use crate::RawEvent;
+use crate::store::EventStore;
+
+/// How many streams fail.
+const FAILING: u64 = 40;
+
+/// Streams of one tenant whose events fail again and again, and those of others, which do not.
+struct Contention {
+    run: Running,
+    /// How often each of the failing ones was tried.
+    tried: Arc<Vec<AtomicUsize>>,
+    /// How long each of these attempts takes, in milliseconds.
+    takes: Arc<AtomicU64>,
+    handled: Handled,
+}
+
+impl Contention {
+    /// Begins, once all that fails is blocked. `healthy` is how long the others take.
+    async fn begin(store: &EventStore, healthy: Duration) -> Self {
+        let acme = store.for_tenant(tenant("acme"));
+        for number in 0..FAILING {
+            acme.append(&ledger(&format!("failing {number}")), noted(number)).await.unwrap();
+        }
+        let tried: Arc<Vec<AtomicUsize>> = Arc::new((0..FAILING).map(|_| AtomicUsize::new(0)).collect());
+        let (takes, handled) = (Arc::<AtomicU64>::default(), Handled::default());
+        let settings = Settings { attempts: u32::MAX, ..Settings::default() };
+        let shared = (Arc::clone(&tried), Arc::clone(&takes), handled.clone());
+        let run = Running::start(settings.of(store.subscribe::<Noted>()), move |recorded, _| {
+            let (tried, takes, handled) = shared.clone();
+            async move {
+                if recorded.tenant_id == tenant("acme") {
+                    let number = usize::try_from(recorded.wrapped_event.event.number)?;
+                    tried[number].fetch_add(1, Ordering::SeqCst);
+                    sleep(Duration::from_millis(takes.load(Ordering::SeqCst))).await;
+                    return Err("as always".into());
+                }
+                sleep(healthy).await;
+                handled.note(&recorded);
+                Ok(())
+            }
+        });
+        let contention = Self { run, tried, takes, handled };
+        let all = FAILING as usize;
+        eventually("all of them fail", async || contention.times_tried().iter().all(|times| *times > 0))
+            .await;
+        eventually("all wait", async || letters(store).blocked().await.unwrap().len() == all).await;
+        contention
+    }
+
+    fn times_tried(&self) -> Vec<usize> {
+        self.tried.iter().map(|times| times.load(Ordering::SeqCst)).collect()
+    }
+
+    fn attempts(&self) -> usize {
+        self.times_tried().iter().sum()
+    }
+}
+
+pub(super) async fn clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do(
+    subject: Subject,
+) {
+    let (store, globex) = (subject.store(), subject.store().for_tenant(tenant("globex")));
+    let contention = Contention::begin(&store, Duration::ZERO).await;
+    contention.takes.store(100, Ordering::SeqCst);
+    let mut attempts = Vec::new();
+    for round in 0..7 {
+        globex.append(&ledger("1"), noted(round)).expected_version(round).await.unwrap();
+        let before = contention.attempts();
+        contention.handled.reach(usize::try_from(round).unwrap() + 1).await;
+        attempts.push(contention.attempts() - before);
+    }
+    contention.takes.store(0, Ordering::SeqCst);
+    contention.run.stop().await;
+    attempts.sort_unstable();
+    assert!(attempts[3] <= 4, "so many attempts at others came before a fresh event: {attempts:?}");
+}
+
+pub(super) async fn clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn(subject: Subject) {
+    let store = subject.store();
+    let contention = Contention::begin(&store, Duration::ZERO).await;
+    contention.takes.store(2, Ordering::SeqCst);
+    let before = contention.times_tried();
+    eventually("each is tried several times", async || {
+        contention.times_tried().iter().zip(&before).all(|(times, before)| *times >= before + 4)
+    })
+    .await;
+    contention.run.stop().await;
+}
+
+pub(super) async fn clause_8_8_what_failed_is_tried_again_however_many_fresh_events_come(subject: Subject) {
+    let store = subject.store();
+    let contention = Contention::begin(&store, Duration::from_millis(2)).await;
+    let (writer, over) = (store.clone(), Arc::new(AtomicBool::new(false)));
+    let (is_over, handled) = (Arc::clone(&over), contention.handled.clone());
+    let writing = tokio::spawn(async move {
+        let mut appended = 0;
+        while !is_over.load(Ordering::SeqCst) {
+            if appended > handled.items().len() + 1_000 {
+                sleep(Duration::from_millis(1)).await;
+                continue;
+            }
+            writer.append(&ledger("1"), notes(1..=100)).no_versioning().await.unwrap();
+            appended += 100;
+        }
+    });
+    contention.handled.reach(1).await;
+    let before = contention.times_tried();
+    eventually("each is tried again", async || {
+        contention.times_tried().iter().zip(&before).all(|(times, before)| *times >= before + 2)
+    })
+    .await;
+    let handled = contention.handled.items().len();
+    contention.handled.reach(handled + 10).await;
+    over.store(true, Ordering::SeqCst);
+    writing.await.unwrap();
+    contention.run.stop().await;
+}
+
+pub(super) async fn clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only(subject: Subject) {
+    let (store, handled) = (subject.store(), Handled::default());
+    store.append(&ledger("hung"), notes(1..=2)).await.unwrap();
+    store.append(&ledger("other"), notes(11..=14)).await.unwrap();
+    let limit = Some(Duration::from_millis(100));
+    let settings = Settings { attempts: 2, handler_timeout: limit, ..Settings::default() };
+    let noting = handled.clone();
+    let run = Running::start(settings.of(store.subscribe::<Noted>()), move |recorded, _| {
+        noting.note(&recorded);
+        async move {
+            if recorded.wrapped_event.event.number == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+    });
+    eventually("it is parked", async || !letters(&store).parked().await.unwrap().is_empty()).await;
+    handled.reach(6).await;
+    run.stop().await;
+    let parked = letters(&store).parked().await.unwrap();
+    assert_eq!((&parked[0].stream, parked[0].attempts), (&ledger("hung"), 2));
+    assert!(parked[0].error.contains("handler_timeout"), "{}", parked[0].error);
+    assert_eq!(handled.of(&ledger("hung")), [1, 1]);
+    assert_eq!(handled.of(&ledger("other")), [11, 12, 13, 14]);
+}
+
+/// A handler on the backend's writer cannot be interrupted: it has failed once it returns.
+pub(super) async fn clause_8_6_a_handler_that_takes_too_long_has_no_effect(subject: Subject) {
+    let store = subject.store();
+    with_sources(&store, 3).await;
+    let (limit, takes) = (Duration::from_secs(1), Duration::from_millis(1_100));
+    let reaction = Reaction::new(move |recorded| {
+        let takes_long = recorded.stream_id == source(1) && number(recorded) == 2;
+        effect(recorded, if takes_long { End::Takes(takes) } else { End::Done })
+    });
+    let settings = Settings { attempts: 2, handler_timeout: Some(limit), ..Settings::default() };
+    let run = Running::exactly_once(&subject.reactor().await, settings, reaction);
+    let durable = Settings::default().of(store.subscribe::<RawEvent>());
+    eventually("it is parked", async || durable.parked().await.unwrap().len() == 1).await;
+    eventually("others go on", async || effects_so_far(&store, 4).await.len() == 3).await;
+    run.stop().await;
+    let parked = durable.parked().await.unwrap();
+    assert!(parked[0].error.contains("handler_timeout"), "{}", parked[0].error);
+    assert_eq!(parked[0].stream, source(1));
+    assert_eq!(effects_so_far(&store, 1).await, [1]);
+}
+
+pub(super) async fn clause_8_4_who_hangs_and_who_does_not_read_on_keep_nobody_else_waiting(subject: Subject) {
+    let store = subject.store();
+    let mut idle = store.subscribe::<Noted>().stream();
+    idle.until_caught_up().await;
+    let begun = Arc::new(AtomicBool::new(false));
+    let has_begun = Arc::clone(&begun);
+    let hanging = Settings { name: "hanging", ..Settings::default() };
+    let hung = Running::start(hanging.of(store.subscribe::<Noted>()), move |_, _| {
+        has_begun.store(true, Ordering::SeqCst);
+        std::future::pending()
+    });
+    let handled = Handled::default();
+    let run = Running::noting(letters(&store), &handled);
+    let mut subscription = store.subscribe::<Noted>().stream();
+    subscription.until_caught_up().await;
+    for round in 0..10 {
+        store.append(&ledger("1"), noted(round)).expected_version(round).await.unwrap();
+        assert_eq!(subscription.next_event().await.wrapped_event.event.number, round);
+        subscription.until_caught_up().await;
+        handled.reach(usize::try_from(round).unwrap() + 1).await;
+        eventually("the other handler hangs", async || begun.load(Ordering::SeqCst)).await;
+    }
+    run.stop().await;
+    hung.kill().await;
+    for round in 0..10 {
+        assert_eq!(idle.next_event().await.wrapped_event.event.number, round);
+    }
+}
+
+pub(super) async fn clause_8_4_a_tenant_that_appends_at_full_speed_keeps_no_other_waiting(subject: Subject) {
+    let (store, over) = (subject.store(), Arc::new(AtomicBool::new(false)));
+    let (acme, globex) = (store.for_tenant(tenant("acme")), store.for_tenant(tenant("globex")));
+    let writers: Vec<_> = (0..3)
+        .map(|writer| {
+            let (acme, over) = (acme.clone(), Arc::clone(&over));
+            tokio::spawn(async move {
+                while !over.load(Ordering::SeqCst) {
+                    let stream = ledger(&format!("of acme {writer}"));
+                    acme.append(&stream, notes(1..=20)).no_versioning().await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let handled = Handled::default();
+    let run = Running::noting(letters(&globex), &handled);
+    let mut subscription = globex.subscribe::<Noted>().stream();
+    for round in 0..10 {
+        globex.append(&ledger("1"), noted(round)).expected_version(round).await.unwrap();
+        let event = loop {
+            if let crate::Next::Event(event) = subscription.next_in_time().await {
+                break event;
+            }
+        };
+        assert_eq!(event.wrapped_event.event.number, round);
+        handled.reach(usize::try_from(round).unwrap() + 1).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    run.stop().await;
+}
