@@ -1,9 +1,10 @@
 //! PostgreSQL for [Event Sourcery](event_sourcery): events in the transaction that writes your own rows.
 //!
 //! ```
-//! # use event_sourcery::{Event, EventStore, StreamId};
-//! # use event_sourcery_postgres::PostgresBackend;
-//! # use serde::{Deserialize, Serialize};
+//! use event_sourcery::{Event, EventStore, StreamId};
+//! use event_sourcery_postgres::PostgresBackend;
+//! use serde::{Deserialize, Serialize};
+//!
 //! #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
 //! struct InvoicePaid {
 //!     invoice_number: String,

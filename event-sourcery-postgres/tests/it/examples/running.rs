@@ -1,12 +1,14 @@
 //! How the service starts and ends, and how it lives through the loss of its database.
 
+use std::path::Path;
 use std::time::Duration;
 
 use postgres_cluster::Cluster;
+use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use super::http::Answer;
-use super::service::{Service, invoicing, started};
+use super::http::{Answer, request};
+use super::service::{Service, invoicing, started, terminate};
 
 /// Asks again until the answer has this status.
 async fn until(status: u16, ask: impl AsyncFn() -> Answer) -> Answer {
@@ -108,4 +110,19 @@ async fn a_port_is_enough_to_listen_on() {
     command.env("DATABASE_URL", database.url()).env("PORT", "0");
     let (_process, address) = started(command).await;
     assert!(address.starts_with("127.0.0.1:"), "{address}");
+}
+
+/// As the README says, without its `cargo run`.
+#[tokio::test]
+async fn it_runs_on_a_server_that_the_script_starts_for_it() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/with-postgres");
+    let mut command = Command::new(script);
+    command.arg("--fast").arg(invoicing().as_std().get_program());
+    command.env_remove("DATABASE_URL").env("LISTEN", "127.0.0.1:0");
+    let (mut process, address) = started(command).await;
+
+    request(&address, "GET", "/invoices/1003", &[], None).await.assert_status(404);
+
+    terminate(&process).await;
+    assert!(timeout(Duration::from_secs(60), process.wait()).await.expect("it ends").unwrap().success());
 }

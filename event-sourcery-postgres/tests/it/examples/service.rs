@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::http::{Answer, request};
 
 /// How long the service may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The example as a command, with nothing in its environment. It stands beside the folder of the test binaries;
 /// `cargo nextest` builds it, `cargo test` may not.
@@ -117,13 +117,18 @@ impl Service {
 
     /// Tells it to end.
     pub(super) async fn terminate(&self) {
-        let id = self.process.id().unwrap().to_string();
-        assert!(Command::new("sh").args(["-c", "kill -TERM $0", &id]).status().await.unwrap().success());
+        terminate(&self.process).await;
     }
 
     pub(super) async fn ended(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.process.wait()).await.expect("the service ends").unwrap()
     }
+}
+
+/// Tells a process to end.
+pub(super) async fn terminate(process: &Child) {
+    let id = process.id().unwrap().to_string();
+    assert!(Command::new("sh").args(["-c", "kill -TERM $0", &id]).status().await.unwrap().success());
 }
 
 /// The process, and the address that it prints.
