@@ -149,7 +149,8 @@ impl Sequence {
     }
 }
 
-/// What lets a sequence go on above a number. Others may draw meanwhile: it never takes the sequence back.
+/// What lets a sequence go on above a number. Run again, it never takes the sequence back; it is for when nobody writes, since what
+/// is drawn while it runs would be drawn again.
 pub(crate) fn repair(sequence: &str, highest: i64) -> String {
     let (text, highest) = (sequence.replace('\'', "''"), highest.max(1));
     format!("SELECT setval('{text}', greatest(last_value, {highest})) FROM {sequence}")

@@ -3,19 +3,40 @@
 use crate::sql::{Statement, statements};
 use crate::tables::Tables;
 
-/// Who holds the lock that every insert takes before it draws its position: `l` is a row of `pg_locks`.
-macro_rules! holds_the_lock {
+/// The number of the database, which a copy of it within the server does not have.
+macro_rules! database {
     () => {
-        "l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
-         AND l.relation = {events as text}::regclass
-         AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())"
+        "(SELECT d.oid FROM pg_database d WHERE d.datname = current_database())"
     };
 }
 
-/// The mark of this run of the server, `m`, if anybody has left one since it has started.
+/// Who holds the lock that every insert takes before it draws its position: `l` is a row of `pg_locks`.
+macro_rules! holds_the_lock {
+    () => {
+        concat!(
+            "l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted
+             AND l.relation = {events as text}::regclass AND l.database = ",
+            $crate::settled_sql::database!()
+        )
+    };
+}
+
+/// With what a mark begins: the number of the database, in eight hexadecimal digits.
+macro_rules! mark_begins {
+    () => {
+        concat!("lpad(to_hex(", $crate::settled_sql::database!(), "::bigint), 8, '0')")
+    };
+}
+
+/// The mark of this run of the server, `m`, if anybody has left one since it has started. The row may have come with a copy of
+/// the database, whose tables have the same numbers.
 macro_rules! mark_of_this_run {
     () => {
-        "m.started = pg_postmaster_start_time() AND m.events = {events as text}::regclass"
+        concat!(
+            "m.started = pg_postmaster_start_time() AND m.events = {events as text}::regclass
+             AND left(m.run::text, 8) = ",
+            $crate::settled_sql::mark_begins!()
+        )
     };
 }
 
@@ -25,11 +46,13 @@ macro_rules! run {
         concat!(
             "coalesce((SELECT m.run::text FROM {evidence} m WHERE ",
             $crate::settled_sql::mark_of_this_run!(),
-            "), pg_postmaster_start_time()::text)"
+            "), concat_ws(' ', pg_postmaster_start_time(), ",
+            $crate::settled_sql::database!(),
+            "))"
         )
     };
 }
-pub(crate) use {mark_of_this_run, run};
+pub(crate) use {database, mark_begins, mark_of_this_run, run};
 
 /// What tells an event, `e`, from any other at its position.
 macro_rules! tells {
@@ -94,7 +117,9 @@ statements! {
             SELECT set_config('lock_timeout', $1::text, true)
         )
         INSERT INTO {evidence} AS m (run, started, events)
-        SELECT gen_random_uuid(), pg_postmaster_start_time(), {events as text}::regclass FROM patience
+        SELECT (", mark_begins!(), " || substr(gen_random_uuid()::text, 9))::uuid, pg_postmaster_start_time(),
+               {events as text}::regclass
+        FROM patience
         ON CONFLICT (only_row) DO UPDATE
         SET run = excluded.run, started = excluded.started, events = excluded.events, ceiling = 0, holders = '{}'
         WHERE NOT (", mark_of_this_run!(), ")");

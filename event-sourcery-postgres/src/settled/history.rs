@@ -85,7 +85,11 @@ impl History {
         match &self.seen.newest {
             Some((position, told)) if tells == Some(told) => self.anew_from = Some(*position),
             None => self.anew_from = Some(0),
-            Some(_) if look.timeline == self.seen.timeline && look.drawn >= self.seen.drawn => {
+            Some(_)
+                if tells.is_none()
+                    && look.timeline == self.seen.timeline
+                    && look.drawn >= self.seen.drawn =>
+            {
                 self.anew_from = None
             }
             Some(_) => return false,
@@ -172,6 +176,8 @@ mod tests {
     fn a_server_without_the_newest_event_is_another_unless_the_event_was_deleted() {
         assert!(seen().begin_run(&in_another_run(), None), "same timeline, and no position was taken back");
         assert!(!seen().begin_run(&Look { drawn: 11, ..in_another_run() }, None));
+        // Appends have gone on from where the sequence was set back to, and beyond where it was.
+        assert!(!seen().begin_run(&Look { drawn: 30, ..in_another_run() }, Some("another event")));
         let promoted = || Look { timeline: Some("00000002".to_owned()), ..in_another_run() };
         assert!(!seen().begin_run(&promoted(), None));
         assert!(!seen().begin_run(&promoted(), Some("another event")));

@@ -21,8 +21,9 @@ pub(super) const LOOK_AT: i64 = 10_000;
 ///
 /// Its name is a random mark in a table that is not logged, which the server empties whenever it recovers: after a crash of
 /// one of its processes, a power cut, a restore, a promotion. The mark counts only beside the time at which the server was
-/// started, which is compared for equality alone, so that a copy of the files is another run. Where nobody has left a mark,
-/// that time is the name: enough to tell another server, but not what a crash has taken back.
+/// started, which is compared for equality alone, and in the database whose number it begins with, so that a copy of the files,
+/// or of the database, is another run. Where nobody has left a mark, that time and that number are the name: enough to tell
+/// another server, but not what a crash has taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Run {
     name: Arc<str>,

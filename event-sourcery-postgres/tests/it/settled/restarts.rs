@@ -1,11 +1,11 @@
 //! What was settled once stays settled: for the next process, in the next cluster, and when events are deleted.
 
-use event_sourcery::{EventStore, RawEvent, StreamId};
+use event_sourcery::{Error, EventStore, RawEvent, StreamId};
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 use postgres_cluster::Cluster;
 
 use super::{Reader, append, draw, settled};
-use crate::scene::{Scene, event, events, length};
+use crate::scene::{Scene, Store, event, events, length, until};
 
 /// Leaves a hole that stays.
 async fn leave_a_hole(scene: &Scene) {
@@ -32,6 +32,32 @@ async fn a_reader_that_starts_again_knows_at_once_what_was_settled_while_a_trans
     reader.sees_only(&[2]).await;
     late.commit().await.unwrap();
     reader.comes_to_see(&[2, 3, 4]).await;
+}
+
+/// The copy's tables have the very numbers of the original's, and its server was started at the same time.
+#[tokio::test]
+async fn a_reader_is_told_of_an_older_copy_that_took_the_place_of_its_database_and_went_on() {
+    let scene = Scene::new().await;
+    scene.pool.close().await;
+    let (server, name) = (postgres_cluster::Server::shared(), scene.database.name());
+    let psql = |sql: &str| server.psql("postgres", sql);
+    let appends = async |store: &Store| {
+        for _ in 0..4 {
+            until(async || store.append(&StreamId::random(), event()).await.is_ok()).await;
+        }
+        until(async || store.position().await.is_ok()).await;
+    };
+    appends(&scene.store).await;
+    psql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+    psql(&format!("CREATE DATABASE {name}_copy TEMPLATE {name}"));
+    appends(&scene.store).await;
+    psql(&format!("DROP DATABASE {name} WITH (FORCE)"));
+    psql(&format!("ALTER DATABASE {name}_copy RENAME TO {name}"));
+    let another = scene.another_store().await;
+    for _ in 0..3 {
+        appends(&another).await;
+    }
+    until(async || matches!(scene.store.position().await, Err(Error::HistoryReplaced { .. }))).await;
 }
 
 #[tokio::test]
