@@ -158,7 +158,10 @@ async fn no_page_looks_at_more_than_it_has_to() {
                 for text in &along {
                     let near = "90000, 92000, 'acme', 'orders', '{Rare}', 7, '{2,5}', NULL, 257";
                     let plan = scene.plan(text.text(), mode, near).await;
-                    let of_events = plan.replace("Seq Scan on event_sourcery_evidence", "");
+                    // The mark is one row, and the catalogue of databases is small.
+                    let of_events = ["event_sourcery_evidence", "pg_database"]
+                        .iter()
+                        .fold(plan.clone(), |plan, small| plan.replace(&format!("Seq Scan on {small}"), ""));
                     assert!(
                         !of_events.contains("Seq Scan"),
                         "{mode}, analyzed {analyzed}, {filter:?}:\n{plan}"
