@@ -509,7 +509,7 @@ pub enum Error {
     /// has the statement that repairs it.
     #[error(
         "the numbering of the store went back: the last number drawn is {drawn}, and {highest} was given before ({evidence}), so \
-         that the next appends would be refused, or readers would never get their events: {repair}"
+         that the next appends would be refused, or readers would never get their events. While nobody writes, run: {repair}"
     )]
     NumberingWentBack {
         /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams.
