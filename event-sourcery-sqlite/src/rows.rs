@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, stored_stream_id,
-    stored_tenant_id,
+    BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, lost_stream_id,
+    stored_stream_id, stored_tenant_id,
 };
-use event_sourcery::{Error, Position, Result, StreamId, TenantId, Version};
+use event_sourcery::{Position, StreamId, TenantId, Version};
 use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::{FromSql, ValueRef};
@@ -24,26 +24,30 @@ pub(crate) struct EventReader {
 
 impl EventReader {
     /// The event, or snapshot, in the first eight columns: position, version, id, name, payload, context, time, schema
-    /// version. What cannot be read is an error that names the event.
-    pub(crate) fn event(&mut self, row: &Row<'_>, stream: &StreamId) -> Result<StoredEvent> {
-        self.read(row).map_err(|problem| Error::InvalidEvent {
-            name: column::<String>(row, 3).unwrap_or_default(),
-            stream: stream.clone(),
-            version: column(row, 1).ok(),
-            problem,
+    /// version. Where some of it cannot be read, the rest is told.
+    pub(crate) fn event(&mut self, row: &Row<'_>) -> StoredEvent {
+        self.read(row).unwrap_or_else(|problem| StoredEvent {
+            position: Position::from_i64(column(row, 0).unwrap_or(0)),
+            version: column(row, 1).unwrap_or(None),
+            id: text(row, 2).and_then(uuid).unwrap_or_default(),
+            name: self.name(text(row, 3).unwrap_or_default()),
+            data: Box::default(),
+            context: Cow::Borrowed("{}"),
+            created_at: text(row, 6).and_then(timestamp).unwrap_or_default(),
+            schema_version: column(row, 7).unwrap_or(1),
+            unreadable: Some(problem.into()),
         })
     }
 
-    /// The event, and its stream in the next four columns: UUID, name, category, tenant.
-    pub(crate) fn record(&mut self, row: &Row<'_>) -> Result<StoredRecord> {
-        let (stream, tenant) = stream_and_tenant(row, 8).map_err(|problem| Error::InvalidEvent {
-            name: column::<String>(row, 3).unwrap_or_default(),
-            stream: StreamId::from_uuid(Uuid::nil()),
-            version: column(row, 1).ok(),
-            problem: format!("its stream's row: {problem}"),
-        })?;
-        let event = self.event(row, &stream)?;
-        Ok(StoredRecord { stream, tenant, event })
+    /// The event, and its stream in the next four columns: UUID, name, category, tenant. One whose stream cannot be told is
+    /// nobody's.
+    pub(crate) fn record(&mut self, row: &Row<'_>) -> StoredRecord {
+        let mut event = self.event(row);
+        let (stream, tenant) = stream_and_tenant(row, 8).unwrap_or_else(|problem| {
+            event.unreadable = Some(format!("the row of its stream: {problem}").into());
+            (lost_stream_id(event.position), stored_tenant_id(""))
+        });
+        StoredRecord { stream, tenant, event }
     }
 
     fn read(&mut self, row: &Row<'_>) -> Result<StoredEvent, String> {
@@ -57,6 +61,7 @@ impl EventReader {
             context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
             created_at: timestamp(text(row, 6)?)?,
             schema_version: column(row, 7)?,
+            unreadable: None,
         })
     }
 
@@ -72,16 +77,29 @@ impl EventReader {
 
 /// The stream in four columns from this one on: UUID, name, category, tenant.
 fn stream_and_tenant(row: &Row<'_>, first: usize) -> Result<(StreamId, TenantId), String> {
-    let stream = stored_stream_id(uuid(text(row, first)?)?, nullable(row, first + 1)?, text(row, first + 2)?);
+    let uuid = stream_uuid(row, first)?;
+    let stream = stored_stream_id(uuid, nullable(row, first + 1)?, text(row, first + 2)?);
     Ok((stream, stored_tenant_id(text(row, first + 3)?)))
 }
 
-/// Whether the stream whose UUID is in this column is outside of these segments. One that cannot be read is not: who
-/// reads it next says so.
+/// In the one form by which streams are found.
+fn stream_uuid(row: &Row<'_>, index: usize) -> Result<Uuid, String> {
+    let text = text(row, index)?;
+    if text.len() != 32 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(format!("its id {} is not written in 32 lower-case digits", quoted(text)));
+    }
+    uuid(text)
+}
+
+/// Whether the stream whose UUID is in this column, and what else there is of it in the next ones, is outside of these
+/// segments.
 pub(crate) fn is_outside(row: &Row<'_>, index: usize, segments: Option<Segments>) -> bool {
     let outside = |segments: Segments| {
-        let stream = text(row, index).and_then(uuid);
-        stream.is_ok_and(|stream| !segments.contain(stream))
+        let mut rest = index + 1..row.as_ref().column_count();
+        let is_nameless = |column| column == index + 1 && nullable(row, column) == Ok(None);
+        let is_told = rest.all(|column| text(row, column).is_ok() || is_nameless(column));
+        let stream = stream_uuid(row, index).ok().filter(|_| is_told);
+        !segments.contain(stream.unwrap_or_else(|| lost_stream_id(Position::START).uuid()))
     };
     segments.is_some_and(outside)
 }
@@ -102,7 +120,8 @@ pub(crate) fn member(row: &Row<'_>) -> Result<Member, String> {
     Ok(Member { id: uuid(text(row, 0)?)?, until: timestamp(text(row, 1)?)?, lasting })
 }
 
-/// A blocked stream: the stream's four columns, then its own in their order.
+/// A blocked stream: the stream's four columns, then its own in their order. What can be done without is left out where it cannot
+/// be read: the other streams are not to wait for it. Without a time to be tried again, it is parked.
 pub(crate) fn blocked_stream(row: &Row<'_>) -> Result<BlockedStream, String> {
     let (stream, tenant) = stream_and_tenant(row, 0)?;
     Ok(BlockedStream {
@@ -111,21 +130,26 @@ pub(crate) fn blocked_stream(row: &Row<'_>) -> Result<BlockedStream, String> {
         segment: column(row, 4)?,
         after: Position::from_i64(column(row, 5)?),
         position: Position::from_i64(column(row, 6)?),
-        attempts: column(row, 7)?,
-        error: column(row, 8)?,
-        retry_at: nullable(row, 9)?.map(timestamp).transpose()?,
-        since: timestamp(text(row, 10)?)?,
+        attempts: column(row, 7).unwrap_or(0),
+        error: column(row, 8).unwrap_or_default(),
+        retry_at: text(row, 9).and_then(timestamp).ok(),
+        since: text(row, 10).and_then(timestamp).unwrap_or_default(),
     })
 }
 
 /// A time, in the one form or another.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
-    time::from_text(text).map_err(|error| format!("its time: {error}"))
+    time::from_text(text).map_err(|error| format!("its time {}: {error}", quoted(text)))
 }
 
 /// A UUID, kept as 32 hexadecimal digits.
 pub(crate) fn uuid(text: &str) -> Result<Uuid, String> {
-    Uuid::try_parse(text).map_err(|error| format!("its id {text:?}: {error}"))
+    Uuid::try_parse(text).map_err(|_| format!("its id {} is no UUID", quoted(text)))
+}
+
+/// The beginning of a value that cannot be read.
+fn quoted(value: &str) -> String {
+    format!("{:?}", value.chars().take(40).collect::<String>())
 }
 
 /// A UUID as it is stored: 32 lower-case hexadecimal digits.

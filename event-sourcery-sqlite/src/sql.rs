@@ -57,15 +57,22 @@ statements! {
         SELECT (SELECT version IS NULL FROM {events} WHERE db_stream_id = ?1 ORDER BY version LIMIT 1),
                (SELECT max(version) FROM {events} WHERE db_stream_id = ?1)";
     /// In version order, which is position order; without versions, in position order.
-    events_from_version: "
+    events_above_version: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
-        FROM {events} WHERE db_stream_id = ?1 AND version >= ?2 ORDER BY version LIMIT ?3";
-    events_in_versions: "
+        FROM {events} WHERE db_stream_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
+    events_between_versions: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
-        FROM {events} WHERE db_stream_id = ?1 AND version >= ?2 AND version < ?3 ORDER BY version LIMIT ?4";
+        FROM {events} WHERE db_stream_id = ?1 AND version > ?2 AND version < ?3 ORDER BY version LIMIT ?4";
     unversioned_after_position: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
         FROM {events} WHERE db_stream_id = ?1 AND version IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+    any_after_position: "
+        SELECT id, version, uuid, name, data, event_context, created_at, schema_version
+        FROM {events} WHERE db_stream_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    /// Whether a version is below 0, or no number: those come last.
+    is_misnumbered: "
+        SELECT coalesce((SELECT min(version) FROM {events} WHERE db_stream_id = ?1) < 0, FALSE)
+            OR typeof((SELECT max(version) FROM {events} WHERE db_stream_id = ?1)) IN ('text', 'blob')";
     last_event: "
         SELECT id, version, uuid, name, data, event_context, created_at, schema_version
         FROM {events} WHERE db_stream_id = ?1 ORDER BY version DESC, id DESC LIMIT 1";
@@ -180,16 +187,17 @@ statements! {
         INSERT INTO {projected_streams} (stream_uuid, category, tenant_id, projector, version, position)
         SELECT DISTINCT stream_id, coalesce(category, ''), '', name, NULL, NULL FROM {projector_cursors}
         WHERE name = ?1";
-    /// The beginning: the conditions of a search follow. The events come first: their order is the answer's.
+    /// The beginning: the conditions of a search follow. The events come first: their order is the answer's. A search that asks
+    /// something of the streams says `CROSS JOIN` instead, which keeps that order too.
     scan: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
-        FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        FROM {events} e LEFT JOIN {streams} s ON s.id = e.db_stream_id
         WHERE e.id > ? AND e.id <= ?";
     /// The beginning of another.
     count: "
         SELECT e.id, s.uuid
-        FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        FROM {events} e LEFT JOIN {streams} s ON s.id = e.db_stream_id
         WHERE e.id > ? AND e.id <= ?";
     time_of_event: "
         SELECT created_at FROM {events} WHERE id = ?1";

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 pub(crate) fn to_text(time: Timestamp) -> String {
@@ -29,12 +30,21 @@ pub(crate) fn as_stored(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
-pub(crate) fn from_text(text: &str) -> Result<Timestamp, jiff::Error> {
-    let time = match as_we_write(text.as_bytes()) {
-        Some(time) => time,
-        None => text.parse()?,
+/// The time that a text says: in UTC, unless it names an offset.
+pub(crate) fn from_text(text: &str) -> Result<Timestamp, &'static str> {
+    let beyond = |_| "it is outside of the calendar that this program knows";
+    if let Some(time) = as_we_write(text.as_bytes()) {
+        return Offset::UTC.to_timestamp(time).map_err(beyond);
+    }
+    let parts = Pieces::parse(text).map_err(|_| "it is no time")?;
+    let offset = match parts.to_numeric_offset() {
+        None if parts.time_zone_annotation().is_some() => {
+            return Err("it names a time zone without an offset");
+        }
+        offset => offset.unwrap_or(Offset::UTC),
     };
-    Offset::UTC.to_timestamp(time)
+    let time = parts.time().ok_or("it is a day without a time")?;
+    offset.to_timestamp(parts.date().to_datetime(time)).map_err(beyond)
 }
 
 /// The one form that is written, read without a parser that knows them all.
@@ -74,6 +84,28 @@ mod tests {
         for text in ["2025-03-16 10:03:02.138", "2025-03-16T10:03:02.138000", "2025-03-16 10:03:02.138000000"]
         {
             assert_eq!(from_text(text).unwrap(), six);
+        }
+    }
+
+    #[test]
+    fn an_offset_counts() {
+        let noon = from_text("2020-01-01 12:00:00.000000").unwrap();
+        for text in [
+            "2020-01-01 14:00:00+02:00",
+            "2020-01-01T12:00:00Z",
+            "2020-01-01 12:00:00.000000+00:00",
+            "2020-01-01 06:30:00.000-05:30",
+            "2020-01-01T14:00:00+02:00[Europe/Berlin]",
+        ] {
+            assert_eq!(from_text(text).unwrap(), noon, "{text}");
+        }
+        assert!(from_text("2020-01-01T14:00:00[Europe/Berlin]").is_err());
+    }
+
+    #[test]
+    fn a_time_beyond_the_calendar_is_an_error() {
+        for text in ["9999-12-31 23:59:59.999999", "9999-12-31 23:59:59+00:00", "10000-01-01 00:00:00"] {
+            assert!(from_text(text).is_err(), "{text}");
         }
     }
 

@@ -320,6 +320,11 @@ fn written_before(
     repeats: &[Repeats],
     present: Vec<PresentEvent>,
 ) -> Result<Vec<Appended>> {
+    for PresentEvent { record, .. } in
+        present.iter().filter(|present| present.record.tenant == request.tenant)
+    {
+        record.event.check(&record.stream)?;
+    }
     let present: HashMap<Uuid, PresentEvent> =
         present.into_iter().map(|event| (event.record.event.id, event)).collect();
     let mut repeats = repeats.iter();

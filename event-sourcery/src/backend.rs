@@ -32,7 +32,10 @@ pub use self::progress::{
     Backlog, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
 };
 pub use self::reads::{Filter, LoadRequest, LoadedStream, Present, ScanPage, ScanRequest, Span};
-pub use self::records::{NewRecord, StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
+pub(crate) use self::records::is_lost_stream_id;
+pub use self::records::{
+    NewRecord, StoredEvent, StoredRecord, lost_stream_id, stored_stream_id, stored_tenant_id,
+};
 pub use self::scope::{Kept, Scope};
 pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{
@@ -68,8 +71,8 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::VersionRangeOnVersionlessStream`] for [`Span::Versions`] of a stream without versions,
-    /// [`Error::InvalidEvent`] for a row that cannot be read.
+    /// [`Error::VersionRangeOnVersionlessStream`] for [`Span::Versions`] of a stream without versions. A row that cannot be read
+    /// is no error, it is handed over as [what it is](StoredEvent::unreadable); a snapshot or a state is passed over.
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream>;
 
     /// Deletes a stream with its snapshots, cursors and parked events. Does nothing where there is none.
@@ -102,7 +105,8 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// The backend's own.
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()>;
 
-    /// Reads across streams, in position order, up to the settled position.
+    /// Reads across streams, in position order, up to the settled position. A row that cannot be read is handed over as
+    /// [what it is](StoredEvent::unreadable), and holds up no other.
     ///
     /// # Errors
     ///

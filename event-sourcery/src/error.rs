@@ -226,10 +226,10 @@ pub enum Error {
         version: Option<Version>,
     },
 
-    /// A stored event that is corrupt, or does not fit the caller's type.
+    /// A stored event that is corrupt, or does not fit the caller's type. Read on behind its position.
     #[error(
-        "the event {name:?}{} of the stream {stream} cannot be decoded: {problem}: compare it with the type, and mend one \
-         of the two",
+        "the event {name:?}{} of the stream {stream}, at position {position}, cannot be decoded: {problem}: compare it with the \
+         type, and mend one of the two",
         at(*version)
     )]
     InvalidEvent {
@@ -239,6 +239,8 @@ pub enum Error {
         stream: StreamId,
         /// The event's version, if its stream has versions.
         version: Option<Version>,
+        /// Where it stands in the whole store.
+        position: Position,
         /// What is wrong with it.
         problem: String,
     },

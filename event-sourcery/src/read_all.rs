@@ -52,7 +52,8 @@ impl<'a, E: Event> ReadAll<'a, E> {
     /// # Errors
     ///
     /// An item is an error for a stored event that is corrupt or does not fit `E`, and where the backend fails.
-    /// Nothing follows an error.
+    /// Nothing follows an error. [`Error::InvalidEvent`](crate::Error::InvalidEvent) tells the position: read on
+    /// [`after`](Self::after) it.
     pub fn stream(self) -> Events<'a, Recorded<E>> {
         Events::of_pages(stream::try_unfold(Some((self.backend, self.request)), next_page))
     }

@@ -227,7 +227,7 @@ impl<B: Backend> EventStore<B> {
     ///
     /// The backend's.
     pub async fn version(&self, stream: &StreamId) -> Result<Option<Version>> {
-        Ok(self.backend.load(last_event(&self.scope, stream)).await?.last_version())
+        self.backend.load(last_event(&self.scope, stream)).await?.readable_version(stream)
     }
 
     /// Loads a stream, in order. A stream that does not exist is empty.

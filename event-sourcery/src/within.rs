@@ -111,7 +111,7 @@ impl<'a> Joined<'a> {
     ///
     /// As there.
     pub async fn version(mut self, stream: &StreamId) -> Result<Option<Version>> {
-        Ok(self.transaction.load(&last_event(self.scope, stream)).await?.last_version())
+        self.transaction.load(&last_event(self.scope, stream)).await?.readable_version(stream)
     }
 
     /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.
@@ -190,7 +190,7 @@ impl<'w, T: BackendTransaction> Within<'w, T> {
     ///
     /// As there.
     pub fn version(&mut self, stream: &StreamId) -> Result<Option<Version>> {
-        Ok(self.transaction.load(&last_event(self.scope, stream))?.last_version())
+        self.transaction.load(&last_event(self.scope, stream))?.readable_version(stream)
     }
 
     /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.

@@ -44,12 +44,8 @@ pub struct Recorded<E> {
 
 impl<E: Event> WrappedEvent<E> {
     pub(crate) fn decode(stream: &StreamId, stored: &StoredEvent) -> Result<Self> {
-        let invalid = |problem: String| Error::InvalidEvent {
-            name: stored.name.to_string(),
-            stream: stream.clone(),
-            version: stored.version,
-            problem,
-        };
+        stored.check(stream)?;
+        let invalid = |problem: String| stored.invalid(stream, problem);
         let decoded = caught(|| E::decode_stored(&stored.name, stored.schema_version, &stored.data));
         let event = match decoded.map_err(|panic| invalid(format!("decoding it panicked: {panic}")))? {
             Ok(event) => event,

@@ -44,7 +44,7 @@ async fn drain<T>(mut events: Events<'_, T>) -> Result<usize> {
 /// Asserts that the error names this event.
 pub fn assert_names(error: &Error, stream: &StreamId, event_name: &str, event_version: Option<Version>) {
     match error {
-        Error::InvalidEvent { name, stream: of, version, problem } => {
+        Error::InvalidEvent { name, stream: of, version, problem, .. } => {
             let expected = (event_name, stream, event_version);
             assert_eq!((name.as_str(), of, *version), expected, "{problem}");
             assert!(!problem.is_empty());

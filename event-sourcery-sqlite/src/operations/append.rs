@@ -122,7 +122,6 @@ impl Operations<'_> {
             Ok((reader.record(row), row.get::<_, i64>(12)?))
         })?;
         let Some((record, stream)) = found else { return Ok(None) };
-        let record = record?;
         let position = record.event.position.to_i64();
         let previous =
             self.first(&self.sql.event_before, [stream, position], |row| row.get::<_, String>(0))?;

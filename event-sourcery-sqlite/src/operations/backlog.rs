@@ -6,8 +6,8 @@ use event_sourcery::backend::{Backlog, Filter, Segments};
 use event_sourcery::{Position, Result};
 use rusqlite::Row;
 
+use super::Operations;
 use super::search::{Found, Search};
-use super::{Operations, unreadable};
 use crate::rows;
 use crate::sql::Sql;
 
@@ -28,18 +28,19 @@ impl Found for Count {
             return Ok(Continue(()));
         }
         if self.backlog.events == 0 {
-            self.backlog.oldest = Some(time_of(operations, row)?);
+            self.backlog.oldest = time_of(operations, row)?;
         }
         self.backlog.events += 1;
         Ok(Continue(()))
     }
 }
 
-/// The time of an event. It stands behind the payload: to read it for every event that is counted would be slow.
-fn time_of(operations: Operations<'_>, row: &Row<'_>) -> Result<jiff::Timestamp> {
+/// The time of an event, if it can be read. It stands behind the payload: to read it for every event that is counted would be
+/// slow.
+fn time_of(operations: Operations<'_>, row: &Row<'_>) -> Result<Option<jiff::Timestamp>> {
     let position: i64 = row.get(0).map_err(|error| operations.failed(error))?;
-    let time = operations.first(&operations.sql.time_of_event, [position], |row| row.get::<_, String>(0))?;
-    rows::timestamp(&time.unwrap_or_default()).map_err(unreadable)
+    let time = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().ok().and_then(|time| rows::timestamp(time).ok()));
+    Ok(operations.first(&operations.sql.time_of_event, [position], time)?.flatten())
 }
 
 impl Search<Count> {

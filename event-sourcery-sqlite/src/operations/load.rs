@@ -1,9 +1,10 @@
 //! Loading a stream.
 
-use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent, StreamState};
+use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
 
 use rusqlite::Row;
+use rusqlite::types::{Value, ValueRef};
 
 use super::Operations;
 use crate::rows::{EventReader, hex};
@@ -19,7 +20,6 @@ pub(crate) struct LoadProgress {
 }
 
 /// The events of a stream that are still to be read.
-#[derive(Clone, Copy)]
 struct Rest {
     stream: i64,
     from: From,
@@ -27,13 +27,14 @@ struct Rest {
     wanted: Option<usize>,
 }
 
-#[derive(Clone, Copy)]
 enum From {
-    /// Versions from the first on, and below the second.
-    Versions(i64, Option<i64>),
+    /// Versions above the first, which may be anything that stands in their column, and below the second.
+    Versions(Value, Option<i64>),
     /// Events without versions above this position; then those that have one. A stream has one kind of them, except
     /// where the reference let its caller number some.
     Position(i64),
+    /// Whatever stands above this position: where the order of the versions is none.
+    Any(i64),
 }
 
 impl LoadProgress {
@@ -55,11 +56,16 @@ impl Operations<'_> {
         let mut progress =
             LoadProgress { loaded: LoadedStream::default(), rest: None, reader: EventReader::default() };
         let Some(row) = self.find_stream(&request.tenant, &request.stream)? else { return Ok(progress) };
-        if request.limit.is_some() {
+        let in_pages = request.limit.is_some();
+        if in_pages {
             let first = self.first(&self.sql.first_event, [row.id], |row| row.get(0))?;
             progress.loaded.first_position = first.map(Position::from_i64);
         }
         let from = match request.span {
+            Span::Full if in_pages && self.is_misnumbered(row.id)? => Some(From::Any(0)),
+            Span::After(position) if self.is_misnumbered(row.id)? => {
+                self.after(row.id, position)?.map(|_| From::Any(position.to_i64()))
+            }
             Span::Full => self.all(row.id, request, &mut progress.loaded)?,
             Span::FromSnapshot { .. } | Span::FromState { .. } => {
                 progress.loaded.snapshot = self.snapshot(row.id, request, &mut progress.reader)?;
@@ -69,10 +75,14 @@ impl Operations<'_> {
                 }
             }
             Span::Versions { start, stop } => {
-                if self.state_of(Some(row))? == StreamState::Unversioned {
+                let last = self.first(&self.sql.last_version, [row.id], |row| Ok(raw_version(row, 0)))?;
+                if last == Some(Value::Null) {
                     return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
                 }
-                Some(From::Versions(stored_version(start), Some(stored_version(stop))))
+                let above = stored_version(start).saturating_sub(1);
+                // What is no number stands behind all of them.
+                let below = (stop != Version::MAX).then(|| stored_version(stop));
+                Some(From::Versions(above.into(), below))
             }
             Span::After(position) => self.after(row.id, position)?,
             Span::Last | Span::Event(_) => {
@@ -96,34 +106,42 @@ impl Operations<'_> {
         let now = wanted.min(at_most);
         let one_more = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(1);
         let mut statement;
-        let mut rows = match rest.from {
-            From::Versions(start, None) => {
-                statement = self.statement(&self.sql.events_from_version)?;
-                statement.query([rest.stream, start, one_more])
+        let mut rows = match &rest.from {
+            From::Versions(above, None) => {
+                statement = self.statement(&self.sql.events_above_version)?;
+                statement.query((rest.stream, above, one_more))
             }
-            From::Versions(start, Some(stop)) => {
-                statement = self.statement(&self.sql.events_in_versions)?;
-                statement.query([rest.stream, start, stop, one_more])
+            From::Versions(above, Some(stop)) => {
+                statement = self.statement(&self.sql.events_between_versions)?;
+                statement.query((rest.stream, above, stop, one_more))
             }
             From::Position(above) => {
                 statement = self.statement(&self.sql.unversioned_after_position)?;
-                statement.query([rest.stream, above, one_more])
+                statement.query([rest.stream, *above, one_more])
+            }
+            From::Any(above) => {
+                statement = self.statement(&self.sql.any_after_position)?;
+                statement.query([rest.stream, *above, one_more])
             }
         }
         .map_err(|error| self.failed(error))?;
-        let mut read = 0;
+        let (mut read, mut last) = (0, Value::Null);
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
             if read == now {
                 progress.loaded.has_more = now == wanted;
-                progress.rest = progress.loaded.events.last().filter(|_| now < wanted).map(|last| Rest {
-                    from: rest.from.behind(last),
+                let position = progress.loaded.events.last().map(|last| last.position);
+                progress.rest = position.filter(|_| now < wanted).map(|position| Rest {
+                    from: rest.from.behind(last, position),
                     wanted: rest.wanted.map(|wanted| wanted - now),
                     ..rest
                 });
                 return Ok(progress);
             }
-            progress.loaded.events.push(progress.reader.event(row, &request.stream)?);
+            progress.loaded.events.push(progress.reader.event(row));
             read += 1;
+            if read == now {
+                last = raw_version(row, 1);
+            }
         }
         if let From::Position(_) = rest.from {
             let wanted = rest.wanted.map(|wanted| wanted - read);
@@ -136,7 +154,7 @@ impl Operations<'_> {
     /// All events of a stream. Makes room for as many as its last version tells.
     fn all(&self, stream: i64, request: &LoadRequest, loaded: &mut LoadedStream) -> Result<Option<From>> {
         let versions = self.first(&self.sql.versions, [stream], |row| {
-            Ok((row.get::<_, Option<bool>>(0)?, row.get::<_, Option<i64>>(1)?))
+            Ok((row.get::<_, Option<bool>>(0)?, row.get::<_, i64>(1).ok()))
         })?;
         let Some((Some(unversioned), last)) = versions else { return Ok(None) };
         let events = usize::try_from(last.unwrap_or(0)).unwrap_or(0);
@@ -144,14 +162,18 @@ impl Operations<'_> {
         Ok(Some(if unversioned { From::Position(0) } else { From::START }))
     }
 
+    /// Whether a version of the stream is none, and stands before or behind all others: who reads in pages would pass its event.
+    fn is_misnumbered(&self, stream: i64) -> Result<bool> {
+        Ok(self.first(&self.sql.is_misnumbered, [stream], |row| row.get(0))?.unwrap_or(false))
+    }
+
     /// All events behind one of the stream's; nothing if it is there no more.
     fn after(&self, stream: i64, position: Position) -> Result<Option<From>> {
         let position = position.to_i64();
-        let at =
-            self.first(&self.sql.version_at, [position, stream], |row| row.get::<_, Option<Version>>(0))?;
+        let at = self.first(&self.sql.version_at, [position, stream], |row| Ok(raw_version(row, 0)))?;
         Ok(at.map(|version| match version {
-            Some(version) => From::above(version),
-            None => From::Position(position),
+            Value::Null => From::Position(position),
+            version => From::Versions(version, None),
         }))
     }
 
@@ -162,12 +184,11 @@ impl Operations<'_> {
         request: &LoadRequest,
         reader: &mut EventReader,
     ) -> Result<Option<StoredEvent>> {
-        let read = |row: &Row<'_>| Ok(reader.event(row, &request.stream));
-        let event = match request.span {
-            Span::Event(id) => self.first(&self.sql.event_of_stream, (stream, hex(id)), read)?,
-            _ => self.first(&self.sql.last_event, [stream], read)?,
-        };
-        event.transpose()
+        let read = |row: &Row<'_>| Ok(reader.event(row));
+        match request.span {
+            Span::Event(id) => self.first(&self.sql.event_of_stream, (stream, hex(id)), read),
+            _ => self.first(&self.sql.last_event, [stream], read),
+        }
     }
 
     /// What stands in for the first events. What cannot be read is passed over.
@@ -178,11 +199,9 @@ impl Operations<'_> {
         reader: &mut EventReader,
     ) -> Result<Option<StoredEvent>> {
         match request.span {
-            Span::FromSnapshot { names, up_to } => {
-                self.newest_snapshot(stream, names, up_to, request, reader)
-            }
+            Span::FromSnapshot { names, up_to } => self.newest_snapshot(stream, names, up_to, reader),
             Span::FromState { name, format } => {
-                let read = |row: &Row<'_>| Ok(readable(reader.event(row, &request.stream)));
+                let read = |row: &Row<'_>| Ok(readable(reader.event(row)));
                 Ok(self.first(&self.sql.state, (stream, name, format), read)?.flatten())
             }
             _ => Ok(None),
@@ -195,7 +214,6 @@ impl Operations<'_> {
         stream: i64,
         names: &[&str],
         up_to: Version,
-        request: &LoadRequest,
         reader: &mut EventReader,
     ) -> Result<Option<StoredEvent>> {
         let mut statement = self.statement(&self.sql.snapshots)?;
@@ -203,7 +221,7 @@ impl Operations<'_> {
             statement.query((stream, stored_version(up_to))).map_err(|error| self.failed(error))?;
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
             if row.get_ref(3).is_ok_and(|name| name.as_str().is_ok_and(|name| names.contains(&name)))
-                && let Some(snapshot) = readable(reader.event(row, &request.stream))
+                && let Some(snapshot) = readable(reader.event(row))
             {
                 return Ok(Some(snapshot));
             }
@@ -214,28 +232,40 @@ impl Operations<'_> {
 
 impl From {
     /// Whatever has a version. Ours begin at 1; the reference's callers number as they like.
-    const START: Self = Self::Versions(i64::MIN, None);
+    const START: Self = Self::Versions(Value::Real(f64::NEG_INFINITY), None);
 
     fn above(version: Version) -> Self {
-        Self::Versions(stored_version(version).saturating_add(1), None)
+        Self::Versions(stored_version(version).into(), None)
     }
 
-    fn behind(self, last: &StoredEvent) -> Self {
-        match (self, last.version) {
-            (Self::Versions(_, stop), Some(version)) => {
-                Self::Versions(stored_version(version).saturating_add(1), stop)
-            }
-            (Self::Position(_), None) => Self::Position(last.position.to_i64()),
-            (unmoved, _) => unmoved,
+    fn behind(self, version: Value, position: Position) -> Self {
+        match self {
+            Self::Versions(_, stop) => Self::Versions(version, stop),
+            Self::Position(_) => Self::Position(position.to_i64()),
+            Self::Any(_) => Self::Any(position.to_i64()),
         }
     }
 }
 
 /// A snapshot, unless it cannot be read: then history decides.
-fn readable(snapshot: Result<StoredEvent>) -> Option<StoredEvent> {
-    snapshot
-        .inspect_err(|problem| tracing::warn!(%problem, "a snapshot cannot be read and is passed over"))
-        .ok()
+fn readable(snapshot: StoredEvent) -> Option<StoredEvent> {
+    let Some(problem) = &snapshot.unreadable else { return Some(snapshot) };
+    tracing::warn!(%problem, "a snapshot cannot be read and is passed over");
+    None
+}
+
+/// What stands in a column of versions, whatever it is.
+fn raw_version(row: &Row<'_>, index: usize) -> Value {
+    match row.get_ref(index) {
+        Ok(ValueRef::Null) => Value::Null,
+        Ok(ValueRef::Integer(version)) => Value::Integer(version),
+        Ok(ValueRef::Real(version)) => Value::Real(version),
+        Ok(ValueRef::Blob(version)) => Value::Blob(version.to_vec()),
+        // Behind all texts.
+        other => other
+            .and_then(|text| Ok(Value::Text(text.as_str()?.to_owned())))
+            .unwrap_or(Value::Blob(Vec::new())),
+    }
 }
 
 /// A version as SQLite holds it; no stream is longer.

@@ -1,7 +1,7 @@
 //! The progress of durable subscriptions, and the streams that wait.
 
 use event_sourcery::backend::{
-    BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId,
+    BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId, lost_stream_id,
 };
 use event_sourcery::{Error, Position, Result};
 use jiff::Timestamp;
@@ -61,8 +61,13 @@ impl Operations<'_> {
         }
     }
 
-    /// Whether the event that a stream is blocked by is there, in this stream.
+    /// Whether the event that a stream is blocked by is there, in this stream. Of a lost one, there is no more to tell.
     fn has_event(&self, blocked: &BlockedStream) -> Result<bool> {
+        if blocked.stream == lost_stream_id(blocked.position) {
+            return Ok(self
+                .first(&self.sql.time_of_event, [blocked.position.to_i64()], |_| Ok(()))?
+                .is_some());
+        }
         let Some(row) = self.find_stream(&blocked.tenant, &blocked.stream)? else { return Ok(false) };
         let at = (blocked.position.to_i64(), row.id);
         Ok(self.first(&self.sql.version_at, at, |_| Ok(()))?.is_some())

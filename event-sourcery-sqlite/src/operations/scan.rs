@@ -54,7 +54,7 @@ impl Found for Page {
             self.has_more = true;
             return Ok(Break(()));
         }
-        self.records.push(self.reader.record(row)?);
+        self.records.push(self.reader.record(row));
         Ok(Continue(()))
     }
 }

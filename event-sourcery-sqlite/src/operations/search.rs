@@ -46,6 +46,7 @@ pub(crate) struct Search<F> {
     /// The end of the statement: what the filter asks of an event. What it does not ask is not in it, because that would
     /// be asked of every event.
     conditions: String,
+    asks_of_stream: bool,
     /// What is bound to it behind the positions.
     values: Vec<String>,
     /// The filter's names, as JSON.
@@ -89,6 +90,7 @@ impl<F: Found> Search<F> {
         }
         Self {
             conditions,
+            asks_of_stream: filter.tenant.is_some() || filter.category.is_some(),
             values,
             names,
             after: after.to_i64(),
@@ -172,8 +174,10 @@ impl<F: Found> Search<F> {
         Ok(Continue(()))
     }
 
+    /// An event whose stream is lost comes along where nothing is asked of the stream.
     fn text(&self, sql: &Sql) -> String {
-        format!("{}{} ORDER BY e.id", F::sql(sql), self.conditions)
+        let text = format!("{}{} ORDER BY e.id", F::sql(sql), self.conditions);
+        if self.asks_of_stream { text.replacen("LEFT JOIN", "CROSS JOIN", 1) } else { text }
     }
 
     /// Looks at every event of a stretch, unless it takes too long.

@@ -25,3 +25,4 @@ mod python;
 mod rebuilding;
 mod subscriptions;
 mod subscriptions_killed;
+mod unreadable;

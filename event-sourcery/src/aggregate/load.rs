@@ -170,12 +170,21 @@ async fn tell_times<A: Aggregate>(
     snapshot: Option<Version>,
 ) -> Result<()> {
     let first = on.load(&request(aggregate, Span::Full, Some(1))).await?;
-    aggregate.created_at = first.events.first().map(|first| first.created_at);
+    aggregate.created_at = time_of(aggregate, first.events.first())?;
     if snapshot == Some(aggregate.stored_version) {
         let last = on.load(&request(aggregate, Span::Last, None)).await?;
-        aggregate.updated_at = last.events.last().map(|last| last.created_at);
+        aggregate.updated_at = time_of(aggregate, last.events.last())?;
     }
     Ok(())
+}
+
+fn time_of<A: Aggregate>(
+    aggregate: &WrappedAggregate<A>,
+    event: Option<&StoredEvent>,
+) -> Result<Option<Timestamp>> {
+    let Some(event) = event else { return Ok(None) };
+    event.check(&aggregate.stream_id)?;
+    Ok(Some(event.created_at))
 }
 
 /// Whether the stream has an event of this id: its version.
@@ -185,8 +194,9 @@ pub(super) async fn version_of<A: Aggregate>(
     event: Uuid,
 ) -> Result<Option<Version>> {
     let found = on.load(&request(aggregate, Span::Event(event), None)).await?;
-    let version = |version: Option<Version>| version.ok_or_else(|| unversioned(&aggregate.stream_id));
-    found.events.first().map(|found| version(found.version)).transpose()
+    let Some(found) = found.events.first() else { return Ok(None) };
+    found.check(&aggregate.stream_id)?;
+    found.version.map(Some).ok_or_else(|| unversioned(&aggregate.stream_id))
 }
 
 fn span<A: Aggregate>(settings: &Settings<A>, at: At) -> Span {

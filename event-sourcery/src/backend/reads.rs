@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::records::{StoredEvent, StoredRecord};
 use super::subscriptions::Segments;
+use crate::error::Result;
 use crate::position::Position;
 use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
@@ -82,6 +83,14 @@ impl LoadedStream {
     #[must_use]
     pub fn last_version(&self) -> Option<Version> {
         self.events.last().and_then(|event| event.version)
+    }
+
+    /// The same; an error where nobody can read what it is.
+    pub(crate) fn readable_version(&self, stream: &StreamId) -> Result<Option<Version>> {
+        match self.events.last() {
+            Some(last) if last.version.is_none() => last.check(stream).map(|()| None),
+            last => Ok(last.and_then(|last| last.version)),
+        }
     }
 }
 

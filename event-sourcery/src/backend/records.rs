@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
@@ -47,6 +48,26 @@ pub struct StoredEvent {
     pub created_at: Timestamp,
     /// The version of the payload's form, from 1.
     pub schema_version: u32,
+    /// What of its row cannot be read, in a few words that quote at most 40 characters of a value. Its position is told all the
+    /// same, and the rest as far as it can be. Whoever reads it gets an error of this event alone.
+    pub unreadable: Option<Box<str>>,
+}
+
+impl StoredEvent {
+    /// An error where its row could not be read: then nothing else in it counts.
+    pub(crate) fn check(&self, stream: &StreamId) -> Result<()> {
+        self.unreadable.as_ref().map_or(Ok(()), |problem| Err(self.invalid(stream, problem.to_string())))
+    }
+
+    pub(crate) fn invalid(&self, stream: &StreamId, problem: String) -> Error {
+        Error::InvalidEvent {
+            name: self.name.to_string(),
+            stream: stream.clone(),
+            version: self.version,
+            position: self.position,
+            problem,
+        }
+    }
 }
 
 /// A stored event with its place.
@@ -72,3 +93,18 @@ pub fn stored_stream_id(uuid: Uuid, name: Option<&str>, category: &str) -> Strea
 pub fn stored_tenant_id(name: &str) -> TenantId {
     TenantId::stored(name)
 }
+
+/// What stands for the id of a stream whose row is missing or cannot be read: one for each of its events, of which nobody
+/// can tell that they belong together. It is in the first [segment](super::Segments).
+#[must_use]
+pub fn lost_stream_id(event: Position) -> StreamId {
+    let number = (LOST << 96) | (u128::from(event.to_i64().cast_unsigned()) << 32);
+    StreamId::from_uuid(Uuid::from_u128(number))
+}
+
+pub(crate) fn is_lost_stream_id(stream: &StreamId) -> bool {
+    stream.uuid().as_u128() >> 96 == LOST
+}
+
+/// How those ids begin, which no kind of UUID does.
+const LOST: u128 = 0xffff_ff00;

@@ -476,6 +476,14 @@ macro_rules! __for_each_case {
             clause_12_2_a_version_that_no_store_holds_is_refused,
             clause_12_2_a_step_that_fails_is_an_error_that_names_it,
         }
+        unreadable {
+            clause_3_4_a_row_that_cannot_be_read_is_an_error_of_its_event_alone,
+            clause_3_4_what_stands_before_a_row_that_cannot_be_read_is_handed_over_and_reading_goes_on_behind_it,
+            clause_8_1_what_stands_before_a_row_that_cannot_be_read_is_handed_over,
+            clause_8_8_a_row_that_cannot_be_read_is_parked_and_other_streams_go_on,
+            clause_8_8_a_row_that_cannot_be_read_behind_a_parked_event_is_parked_in_its_turn,
+            clause_12_2_a_dry_run_counts_a_row_that_cannot_be_read_and_goes_on,
+        }
         verifying {
             clause_12_2_a_dry_run_finds_what_is_not_decoded_and_changes_nothing,
             clause_12_2_a_dry_run_reads_more_than_a_page,

@@ -1,7 +1,8 @@
 //! A backend that fails on purpose.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +11,8 @@ use uuid::Uuid;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
     DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -57,6 +58,8 @@ struct Faults {
     planned: Mutex<Vec<(u64, Fault)>>,
     /// One call out of so many is interrupted; 0: none.
     one_in: AtomicU64,
+    /// Where the events stand that cannot be read.
+    lost: Mutex<HashSet<Position>>,
 }
 
 impl<B: Backend> FaultyBackend<B> {
@@ -75,6 +78,16 @@ impl<B: Backend> FaultyBackend<B> {
     /// they reached the backend, half with [`Error::OutcomeUnknown`] after they took effect. 0 ends it.
     pub fn interrupt(&self, one_in: u64) {
         self.faults.one_in.store(one_in, Ordering::SeqCst);
+    }
+
+    /// Lets the row of the event at this position be unreadable from now on.
+    pub fn lose(&self, position: Position) {
+        self.faults.lost().insert(position);
+    }
+
+    /// Lets it be readable again.
+    pub fn find(&self, position: Position) {
+        self.faults.lost().remove(&position);
     }
 
     /// How many calls there have been.
@@ -116,6 +129,18 @@ impl<B: Backend> FaultyBackend<B> {
 }
 
 impl Faults {
+    fn lost(&self) -> MutexGuard<'_, HashSet<Position>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves of an event what a backend can tell of a row that it cannot read.
+    fn lose(&self, event: &mut StoredEvent) {
+        if self.lost().contains(&event.position) {
+            event.unreadable = Some("its row was lost, as planned".into());
+            event.data = Box::default();
+        }
+    }
+
     async fn interrupt<T, E: From<Error>>(
         &self,
         operation: impl Future<Output = Result<T, E>>,
@@ -155,7 +180,9 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
-        self.call(self.inner.load(request)).await
+        let mut loaded = self.call(self.inner.load(request)).await?;
+        loaded.events.iter_mut().for_each(|event| self.faults.lose(event));
+        Ok(loaded)
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -176,7 +203,9 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
         self.faults.scans.fetch_add(1, Ordering::SeqCst);
-        self.call(self.inner.scan(request)).await
+        let mut page = self.call(self.inner.scan(request)).await?;
+        page.records.iter_mut().for_each(|record| self.faults.lose(&mut record.event));
+        Ok(page)
     }
 
     async fn position(&self) -> Result<Position> {

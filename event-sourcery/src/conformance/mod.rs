@@ -125,6 +125,7 @@ mod stopping;
 mod streams;
 mod subscribing;
 mod tenants;
+mod unreadable;
 mod upcasting;
 mod verifying;
 mod watching;

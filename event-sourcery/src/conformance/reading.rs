@@ -254,7 +254,7 @@ pub(super) async fn clause_3_4_a_payload_that_does_not_fit_the_type_is_an_error(
     let last = store.append(&stream, (noted(1), wrong)).await.unwrap();
     assert_refused!(
         store.load_stream::<Noted>(&stream).await,
-        Error::InvalidEvent { name, stream: named, version: Some(2), problem }
+        Error::InvalidEvent { name, stream: named, version: Some(2), problem, .. }
             if name == "noted" && named == stream && problem.contains("seven"),
     );
     assert_refused!(store.load_stream::<Everything>(&stream).await, Error::InvalidEvent { .. });
@@ -279,7 +279,7 @@ pub(super) async fn clause_3_4_a_payload_that_the_types_code_panics_on_is_an_err
     let last = store.append(&stream, notes([2, 3, 4])).await.unwrap();
     assert_refused!(
         store.load_stream::<Fragile>(&stream).await,
-        Error::InvalidEvent { name, stream: named, version: Some(2), problem }
+        Error::InvalidEvent { name, stream: named, version: Some(2), problem, .. }
             if name == "noted" && named == stream && problem == "decoding it panicked: 3 is odd",
     );
     store.settled(last.position).await;

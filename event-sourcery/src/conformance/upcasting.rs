@@ -367,7 +367,7 @@ pub(super) async fn clause_12_2_a_step_that_fails_is_an_error_that_names_it(subj
     store.append(&stream, (paid(1), broken)).await.unwrap();
     assert_refused!(
         store.load_stream::<Paid>(&stream).await,
-        Error::InvalidEvent { name, stream: named, version: Some(2), problem }
+        Error::InvalidEvent { name, stream: named, version: Some(2), problem, .. }
             if name == "noted" && named == stream && problem.contains("version 1") && problem.contains("\"euros\""),
     );
 }

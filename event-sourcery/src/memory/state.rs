@@ -326,6 +326,7 @@ impl Stream {
             context: Cow::Borrowed("{}"),
             created_at: state.created_at,
             schema_version: u32::from(state.format),
+            unreadable: None,
         })
     }
 
@@ -353,6 +354,7 @@ fn stored(
         context: if new.context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(new.context.clone()) },
         created_at: new.created_at,
         schema_version: new.schema_version,
+        unreadable: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Projected;
 use crate::backend::{
-    BlockedStream, Cursor, CursorId, HeldCursor, LoadRequest, LoadedStream, Span, StoredRecord,
+    BlockedStream, Cursor, CursorId, HeldCursor, LoadRequest, LoadedStream, Span, StoredEvent, StoredRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -124,7 +124,9 @@ impl<E: Event> Feeding<E> {
             None => Stage::CaughtUp(up_to),
         };
         let wanted = |name: &str| E::CATCH_ALL || E::NAMES.contains(&name);
-        for event in loaded.events.into_iter().filter(|event| wanted(&event.name)) {
+        // Of one that cannot be read, the name may be another, and its version missing.
+        let wanted = |event: &StoredEvent| wanted(&event.name) || event.unreadable.is_some();
+        for event in loaded.events.into_iter().filter(wanted) {
             let (stream, tenant) = (self.id.stream.clone(), self.id.tenant.clone());
             let recorded = Recorded::decode(&StoredRecord { stream, tenant, event })?;
             self.pending.push_back(Projected::Event(recorded));

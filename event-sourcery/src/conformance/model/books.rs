@@ -10,6 +10,7 @@ use super::operations::{Body, Expected, Kind};
 use crate::append::Appended;
 use crate::backend::Expectation;
 use crate::error::Error;
+use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 
@@ -238,7 +239,10 @@ impl Books {
         match entry.sent.body {
             Body::Noted(_) => None,
             Body::Erased => Some(Error::UnknownEvent { name, stream, version }),
-            Body::Broken => Some(Error::InvalidEvent { name, stream, version, problem: String::new() }),
+            Body::Broken => {
+                let (position, problem) = (Position::START, String::new());
+                Some(Error::InvalidEvent { name, stream, version, position, problem })
+            }
         }
     }
 }

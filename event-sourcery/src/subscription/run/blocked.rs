@@ -10,7 +10,7 @@ use super::session::{Held, Key, Session, Waiting};
 use super::{PAGE, Runner};
 use crate::backend::{
     self, BlockedRequest, BlockedStream, Filter, LoadRequest, ProgressRequest, ScanRequest, Segments, Span,
-    StoredEvent, StoredRecord, StreamProgress,
+    StoredEvent, StoredRecord, StreamProgress, is_lost_stream_id, lost_stream_id,
 };
 use crate::error::Result;
 use crate::event::Event;
@@ -85,7 +85,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             NextOf::Nothing => return self.change(session, held, blocked, None).await,
         };
         let position = record.event.position;
-        if !self.plan.filter.passes(&record.tenant, &record.stream, &record.event.name) {
+        let is_known = self.plan.filter.passes(&record.tenant, &record.stream, &record.event.name);
+        if !is_known && record.event.unreadable.is_none() {
             return self.leave_to_others(session, held, blocked, &record).await;
         }
         let (error, pause) = match Recorded::<E>::decode(&record) {
@@ -199,6 +200,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 found = Some(StoredRecord { stream, tenant, event });
             }
             match (last, found) {
+                (None, None) if page.first_position.is_none() => {
+                    return Ok(NextOf::last(self.lost_event_of(blocked).await?));
+                }
                 (None, found) => return Ok(NextOf::last(found)),
                 (Some(last), None) if last > *after => return Ok(NextOf::Unwanted(last)),
                 (Some(last), None) => (span, found) = (Span::After(last), None),
@@ -215,11 +219,29 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         tenant: &TenantId,
         stream: &StreamId,
     ) -> Result<Option<StoredRecord>> {
-        let filter = Filter { tenant: Some(tenant.clone()), ..Filter::default() };
-        let after = Position::from_i64(position.to_i64() - 1);
+        let (after, filter) = (Position::from_i64(position.to_i64() - 1), Filter::default());
         let page =
             self.plan.backend.scan(ScanRequest { after, up_to: Some(position), filter, limit: 1 }).await?;
-        Ok(page.records.into_iter().find(|record| record.stream == *stream))
+        // The row of a stream that was lost may be there again.
+        let was_lost = *stream == lost_stream_id(position);
+        let is_meant = |record: &StoredRecord| record.tenant == *tenant && record.stream == *stream;
+        Ok(page.records.into_iter().find(|record| was_lost || is_meant(record)))
+    }
+
+    /// An event of a stream that is not there, where it was not deleted: its row is lost, and what is left of it waits.
+    async fn lost_event_of(&self, blocked: &BlockedStream) -> Result<Option<StoredRecord>> {
+        if is_lost_stream_id(&blocked.stream) {
+            return Ok(None);
+        }
+        for position in [blocked.position, blocked.after] {
+            let lost = lost_stream_id(position);
+            if let Some(record) = self.event_at(position, &TenantId::DEFAULT, &lost).await?
+                && record.stream == lost
+            {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -1,0 +1,235 @@
+//! One row stops one stream: what SQLite holds of a row, though nobody can read it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use event_sourcery::backend::{BlockedStream, Filter, SubscriptionBackend as _};
+use event_sourcery::{Error, EventStore, Position, RawEvent, Recorded, StreamId, TenantId};
+use event_sourcery_sqlite::SqliteBackend;
+use event_sourcery_sqlite::rusqlite::Connection;
+
+use crate::failures::Folder;
+
+type Store = EventStore<SqliteBackend>;
+
+/// What comes about does so within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What can stand in the columns of an event that nobody can read.
+const EVENTS: [&str; 25] = [
+    "created_at = '9999-12-31 23:59:59.999999'",
+    "created_at = '10000-01-01 00:00:00.000000'",
+    "created_at = 'yesterday'",
+    "created_at = x'ff'",
+    "created_at = 20250316",
+    "created_at = CAST(x'ff' AS TEXT)",
+    "uuid = NULL",
+    "uuid = 'no uuid'",
+    "uuid = x'00'",
+    "uuid = 7",
+    "version = 'two'",
+    "version = 2.5",
+    "version = x'02'",
+    "version = -2",
+    "version = CAST(x'ff' AS TEXT)",
+    "name = x'ff00'",
+    "name = CAST(x'ff' AS TEXT)",
+    "name = CAST(x'ff' AS TEXT), created_at = 'yesterday', uuid = NULL, version = 'two', data = x''",
+    "data = 'no JSON'",
+    "data = CAST(x'7bff7d' AS TEXT)",
+    "data = x'7b7d'",
+    "event_context = '[]'",
+    "event_context = CAST(x'ff' AS TEXT)",
+    "schema_version = 'one'",
+    "schema_version = -1",
+];
+
+/// What can stand in the row of a stream that nobody can read.
+const STREAMS: [&str; 8] = [
+    "UPDATE event_sourcery_streams SET uuid = upper(uuid) WHERE id = 2",
+    "UPDATE event_sourcery_streams SET uuid = substr(uuid, 1, 8) || '-' || substr(uuid, 9) WHERE id = 2",
+    "UPDATE event_sourcery_streams SET uuid = 'no uuid' WHERE id = 2",
+    "UPDATE event_sourcery_streams SET name = x'ff' WHERE id = 2",
+    "UPDATE event_sourcery_streams SET category = x'ff' WHERE id = 2",
+    "UPDATE event_sourcery_streams SET tenant_id = x'ff' WHERE id = 2",
+    "UPDATE event_sourcery_streams SET tenant_id = CAST(x'ff' AS TEXT) WHERE id = 2",
+    "DELETE FROM event_sourcery_streams WHERE id = 2",
+];
+
+fn event(name: &str) -> RawEvent {
+    RawEvent::new(name.to_owned(), "{}").unwrap()
+}
+
+fn stream(name: &str) -> StreamId {
+    StreamId::from_name(name).unwrap()
+}
+
+fn at(position: i64) -> Position {
+    Position::from_i64(position)
+}
+
+/// Six events in three streams; the row of the fourth, or of the second stream, can be spoiled.
+async fn scene() -> (Folder, Store, Connection) {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    store.append(&stream("a"), [event("A1"), event("A2")]).await.unwrap();
+    store.append(&stream("bad"), [event("B1"), event("B2"), event("B3")]).await.unwrap();
+    store.append(&stream("c"), event("C1")).await.unwrap();
+    let sql = folder.foreign_connection();
+    sql.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 60000").unwrap();
+    (folder, store, sql)
+}
+
+/// Runs a subscription until so many events are handled and so many streams parked. Their names, and what is parked.
+async fn run(store: &Store, name: &str, handled: usize, parked: usize) -> (Vec<String>, Vec<BlockedStream>) {
+    let durable = || store.subscribe::<RawEvent>().durable(name.to_owned()).segments(4);
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let (seen, noted) = (Arc::clone(&names), Arc::clone(&names));
+    let listing = durable();
+    let until = async move {
+        while seen.lock().unwrap().len() < handled
+            || listing.parked().await.map_or(0, |list| list.len()) != parked
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let run = durable().until(until).run(async move |recorded: Recorded<RawEvent>, _| {
+        noted.lock().unwrap().push(recorded.wrapped_event.event.name().to_owned());
+        Ok(())
+    });
+    tokio::time::timeout(PATIENCE, run).await.expect("others go on").expect("nobody is stopped");
+    let names = names.lock().unwrap().clone();
+    (names, durable().parked().await.unwrap())
+}
+
+async fn names_until_error(store: &Store, after: Position) -> (Vec<String>, Option<Error>) {
+    let mut all = store.read_all::<RawEvent>().after(after).stream();
+    let mut names = Vec::new();
+    loop {
+        match all.try_next().await {
+            Ok(Some(recorded)) => names.push(recorded.wrapped_event.event.name().to_owned()),
+            Ok(None) => return (names, None),
+            Err(error) => return (names, Some(error)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_its_stream_alone() {
+    for (number, set) in EVENTS.into_iter().enumerate() {
+        let (_folder, store, sql) = scene().await;
+        sql.execute(&format!("UPDATE event_sourcery_events SET {set} WHERE id = 4"), []).unwrap();
+
+        let found = store.verify::<RawEvent>().await.unwrap();
+        assert_eq!((found.read(), found.failed()), (6, 1), "{set}");
+        assert_eq!(
+            (found.failures[0].position, &found.failures[0].stream_id),
+            (at(4), &stream("bad")),
+            "{set}"
+        );
+        let (names, error) = names_until_error(&store, Position::START).await;
+        assert_eq!(names, ["A1", "A2", "B1"], "{set}");
+        let Some(Error::InvalidEvent { position, .. }) = error else { panic!("{set}: {error:?}") };
+        assert_eq!(
+            (position, names_until_error(&store, position).await.0),
+            (at(4), vec!["B3".into(), "C1".into()])
+        );
+        let loaded = store.load_stream::<RawEvent>(&stream("bad")).await;
+        assert!(
+            matches!(&loaded, Err(Error::InvalidEvent { stream: of, position, .. })
+                if *of == stream("bad") && *position == at(4)),
+            "{set}: {loaded:?}"
+        );
+
+        let (handled, parked) = run(&store, &format!("run {number}"), 4, 1).await;
+        assert_eq!(handled, ["A1", "A2", "B1", "C1"], "{set}");
+        let [parked] = &parked[..] else { panic!("{set}: {parked:?}") };
+        assert_eq!((&parked.stream, parked.position), (&stream("bad"), at(4)), "{set}");
+        assert!(parked.error.len() < 400, "{set}: {}", parked.error);
+        // Once it is left out, the one behind it follows, wherever it stands in the order of versions.
+        let durable = store.subscribe::<RawEvent>().durable(format!("run {number}"));
+        durable.skip(parked).await.unwrap();
+        assert_eq!(run(&store, &format!("run {number}"), 1, 0).await.0, ["B3"], "{set}");
+        assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{set}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_streams_row_cannot_be_read_is_parked_alone_and_handled_once_the_row_is_mended() {
+    for spoil in STREAMS {
+        let (_folder, store, sql) = scene().await;
+        sql.execute_batch("CREATE TABLE kept AS SELECT * FROM event_sourcery_streams WHERE id = 2").unwrap();
+        sql.execute_batch(spoil).unwrap();
+
+        let found = store.verify::<RawEvent>().await.unwrap();
+        assert_eq!((found.read(), found.failed()), (6, 3), "{spoil}");
+        let (names, error) = names_until_error(&store, Position::START).await;
+        assert_eq!(names, ["A1", "A2"], "{spoil}");
+        assert!(
+            matches!(error, Some(Error::InvalidEvent { position, .. }) if position == at(3)),
+            "{spoil}: {error:?}"
+        );
+        let nobodys = store.for_tenant(TenantId::new("acme").unwrap());
+        assert_eq!(names_until_error(&nobodys, Position::START).await.0, [""; 0], "{spoil}");
+        let (handled, parked) = run(&store, "run", 3, 3).await;
+        assert_eq!(handled, ["A1", "A2", "C1"], "{spoil}");
+        assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(3), at(4), at(5)]);
+
+        // One of them is left out, the others are tried again.
+        let durable = store.subscribe::<RawEvent>().durable("run");
+        durable.skip(&parked[1]).await.unwrap();
+        durable.replay(&parked[0]).await.unwrap();
+        assert_eq!(run(&store, "run", 0, 2).await.0, [""; 0], "{spoil}: still lost");
+        sql.execute_batch("REPLACE INTO event_sourcery_streams SELECT * FROM kept").unwrap();
+        for parked in durable.parked().await.unwrap() {
+            durable.replay(&parked).await.unwrap();
+        }
+        assert_eq!(run(&store, "run", 2, 0).await.0, ["B1", "B3"], "{spoil}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_goes_on_waiting_while_its_row_cannot_be_read() {
+    for skips in [false, true] {
+        let (_folder, store, sql) = scene().await;
+        sql.execute("UPDATE event_sourcery_events SET data = 'no JSON' WHERE id = 4", []).unwrap();
+        let (_, parked) = run(&store, "run", 4, 1).await;
+        sql.execute_batch("CREATE TABLE kept AS SELECT * FROM event_sourcery_streams WHERE id = 2").unwrap();
+        sql.execute_batch("DELETE FROM event_sourcery_streams WHERE id = 2").unwrap();
+        let durable = store.subscribe::<RawEvent>().durable("run");
+        if skips {
+            durable.skip(&parked[0]).await.unwrap();
+        } else {
+            durable.replay(&parked[0]).await.unwrap();
+        }
+        let (handled, parked) = run(&store, "run", 0, 1).await;
+        assert_eq!((handled.len(), &parked[0].stream), (0, &stream("bad")));
+
+        sql.execute_batch("INSERT INTO event_sourcery_streams SELECT * FROM kept").unwrap();
+        sql.execute("UPDATE event_sourcery_events SET data = '{}' WHERE id = 4", []).unwrap();
+        durable.replay(&parked[0]).await.unwrap();
+        let rest: &[&str] = if skips { &["B3"] } else { &["B2", "B3"] };
+        assert_eq!(run(&store, "run", rest.len(), 0).await.0, rest);
+    }
+}
+
+#[tokio::test]
+async fn a_parked_row_whose_times_cannot_be_read_holds_up_nobody() {
+    let (_folder, store, sql) = scene().await;
+    sql.execute("UPDATE event_sourcery_events SET data = 'no JSON' WHERE id = 4", []).unwrap();
+    run(&store, "run", 4, 1).await;
+    let spoil =
+        "UPDATE event_sourcery_blocked_streams SET since = 'then', retry_at = 'soon', attempts = 'many'";
+    sql.execute(spoil, []).unwrap();
+    store.append(&stream("d"), event("D1")).await.unwrap();
+    let (handled, parked) = run(&store, "run", 1, 1).await;
+    assert_eq!((handled, parked[0].position), (vec!["D1".to_owned()], at(4)));
+}
+
+#[tokio::test]
+async fn a_time_with_an_offset_is_read_as_the_moment_it_names() {
+    let (_folder, store, sql) = scene().await;
+    sql.execute("UPDATE event_sourcery_events SET created_at = '2020-01-01 12:00:00+02:00'", []).unwrap();
+    let read = store.load_stream::<RawEvent>(&stream("c")).await.unwrap();
+    assert_eq!(read[0].created_at.to_string(), "2020-01-01T10:00:00Z");
+}
