@@ -10,13 +10,13 @@ use sqlx::{AssertSqlSafe, Connection as _, Postgres, SqlSafeStr, Transaction};
 use crate::append::Appends;
 use crate::beginning::begin_on;
 use crate::connections::Connections;
-use crate::failure::{During, Failure};
+use crate::failure::{During, Failure, met_damage};
 use crate::layout;
 use crate::lease::Lease;
 use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
 use crate::pooler;
-use crate::settled::Settled;
+use crate::settled::{Run, Settled};
 use crate::sql::Sql;
 use crate::wakeups::Wakeups;
 
@@ -89,13 +89,29 @@ impl Database {
     }
 
     pub(crate) async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
+        match self.load_all(request, false).await {
+            Err(error) if met_damage(&error) => {
+                let mut loaded = self.load_all(request, true).await?;
+                let positions: Vec<_> = loaded.events.iter().map(|event| event.position.to_i64()).collect();
+                let mut whole = call!(*self, operations => operations.whole(&positions))?;
+                loaded.events.retain_mut(|event| whole.complete(event));
+                Ok(loaded)
+            }
+            loaded => loaded,
+        }
+    }
+
+    async fn load_all(&self, request: &LoadRequest, without_payloads: bool) -> Result<LoadedStream> {
         if takes_one_statement(request) {
-            return call!(*self, operations => operations.load(request));
+            return call!(*self, operations => {
+                operations.spares_payloads = without_payloads;
+                operations.load(request)
+            });
         }
         let mut patience = self.connections.patience(Instant::now());
         loop {
             let mut connection = patience.acquire().await?;
-            let loaded = self.load_in_snapshot(&mut connection, request).await;
+            let loaded = self.load_in_snapshot(&mut connection, request, without_payloads).await;
             if let Some(loaded) = patience.last_word(connection.keep_after(loaded)) {
                 return loaded;
             }
@@ -103,11 +119,18 @@ impl Database {
     }
 
     /// What takes several statements, as of one moment.
-    async fn load_in_snapshot(&self, connection: &mut Lease, request: &LoadRequest) -> Result<LoadedStream> {
+    async fn load_in_snapshot(
+        &self,
+        connection: &mut Lease,
+        request: &LoadRequest,
+        without_payloads: bool,
+    ) -> Result<LoadedStream> {
         let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
         let begin = AssertSqlSafe(connection.begin_text(SNAPSHOT).into_owned());
         let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
-        let loaded = Operations::joined(&mut snapshot, &self.sql).load(request).await;
+        let mut operations = Operations::joined(&mut snapshot, &self.sql);
+        operations.spares_payloads = without_payloads;
+        let loaded = operations.load(request).await;
         snapshot.rollback().await.map_err(failed)?;
         loaded
     }
@@ -162,13 +185,29 @@ impl Database {
         for _ in 0..RUNS {
             let known = self.settled.known();
             if (up_to <= known.readable || up_to > known.position)
-                && let Some(page) = call!(*self, operations => operations.scan(request, up_to, &known.run))?
+                && let Some(page) = self.page(request, up_to, &known.run).await?
             {
                 return Ok(page);
             }
             self.advance().await?;
         }
         Err(Error::Unavailable { source: "the server was replaced each time it was read".into() })
+    }
+
+    async fn page(&self, request: &ScanRequest, up_to: Position, run: &Run) -> Result<Option<ScanPage>> {
+        let read = call!(*self, operations => operations.scan(request, up_to, run));
+        if !read.as_ref().is_err_and(met_damage) {
+            return read;
+        }
+        let read = call!(*self, operations => {
+            operations.spares_payloads = true;
+            operations.scan(request, up_to, run)
+        })?;
+        let Some(mut page) = read else { return Ok(None) };
+        let positions: Vec<_> = page.records.iter().map(|record| record.event.position.to_i64()).collect();
+        let mut whole = call!(*self, operations => operations.whole(&positions))?;
+        page.records.retain_mut(|record| whole.complete(&mut record.event));
+        Ok(Some(page))
     }
 
     /// Refuses to wait for what comes after a position that was never given.

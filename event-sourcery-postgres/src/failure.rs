@@ -42,6 +42,17 @@ pub(crate) const fn may_be_of_the_connection(error: &Error) -> bool {
     )
 }
 
+/// Whether a call met what the server has lost.
+pub(crate) fn met_damage(error: &Error) -> bool {
+    let Error::Backend { source, .. } = error else { return false };
+    source.downcast_ref().is_some_and(is_damage)
+}
+
+fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("XX"))
+}
+
 /// Whether TLS failed because the connection broke meanwhile. Whatever else it complains of, it will complain of again.
 fn is_about_the_way(problem: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(problem), |error| error.source()).any(|error| error.is::<std::io::Error>())
@@ -102,6 +113,11 @@ impl Failure {
     /// A value that a column cannot hold, such as a NUL in JSONB, or one that is too large.
     pub(crate) fn is_about_a_value(&self) -> bool {
         self.code().is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
+    }
+
+    /// The server has lost a part of what it was asked for, or cannot make sense of it.
+    pub(crate) fn is_damage(&self) -> bool {
+        is_damage(&self.0)
     }
 
     /// A view or a rule of the user's is in the way of a change.

@@ -2,6 +2,7 @@
 
 mod append;
 mod cursors;
+mod damage;
 mod delete;
 mod directory;
 mod load;
@@ -21,6 +22,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 pub(crate) use self::append::is_simple;
+pub(crate) use self::damage::DamageSql;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
 pub(crate) use self::scan::ScanSql;
@@ -43,6 +45,8 @@ pub(crate) struct Operations<'c> {
     is_bracketed: bool,
     /// Whether a transaction of our own is open.
     is_open: bool,
+    /// Whether events are read without their payloads, which the server cannot give: see [`damage`].
+    pub(crate) spares_payloads: bool,
     /// When the call began.
     since: Instant,
 }
@@ -58,6 +62,7 @@ impl<'c> Operations<'c> {
             begin,
             is_bracketed,
             is_open: false,
+            spares_payloads: false,
             since: Instant::now(),
         }
     }
@@ -65,7 +70,16 @@ impl<'c> Operations<'c> {
     /// Calls inside the caller's transaction.
     pub(crate) fn joined(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
         let (begin, since) = (BEGIN.into(), Instant::now());
-        Self { connection, sql, joined: true, begin, is_bracketed: false, is_open: false, since }
+        Self {
+            connection,
+            sql,
+            joined: true,
+            begin,
+            is_bracketed: false,
+            is_open: false,
+            spares_payloads: false,
+            since,
+        }
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use event_sourcery::backend::{StoredEvent, StoredRecord, stored_stream_id, stored_tenant_id};
-use event_sourcery::{Error, Position, Result, StreamId, Version};
+use event_sourcery::backend::{
+    StoredEvent, StoredRecord, lost_stream_id, stored_stream_id, stored_tenant_id,
+};
+use event_sourcery::{Position, StreamId, TenantId, Version};
+use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row as _, Type, ValueRef as _};
 use uuid::Uuid;
@@ -19,46 +22,45 @@ pub(crate) struct EventReader {
 
 impl EventReader {
     /// The event, or snapshot, in the first eight columns: position (none: a snapshot), version, UUID, name, payload,
-    /// context, time, schema version. What cannot be read is an error that names the event.
-    pub(crate) fn event(&mut self, row: &PgRow, stream: &StreamId) -> Result<StoredEvent> {
-        self.read(row).map_err(|problem| Error::InvalidEvent {
-            name: text(row, 3).unwrap_or_default().to_owned(),
-            stream: stream.clone(),
-            version: version(row, 1).ok().flatten(),
-            problem,
+    /// context, time, schema version. Where some of it cannot be read, the rest is told.
+    pub(crate) fn event(&mut self, row: &PgRow) -> StoredEvent {
+        self.read(row).unwrap_or_else(|problem| StoredEvent {
+            position: position(row).unwrap_or(Position::START),
+            version: version(row, 1).unwrap_or(None),
+            id: fixed::<16>(row, 2).unwrap_or(None).map(Uuid::from_bytes).unwrap_or_default(),
+            name: self.name(text(row, 3).unwrap_or_default()),
+            data: Box::default(),
+            context: Cow::Borrowed("{}"),
+            created_at: time(row).unwrap_or_default(),
+            schema_version: schema_version(row).unwrap_or(1),
+            unreadable: Some(problem.into()),
         })
     }
 
-    /// The event, and its stream in the next four columns: UUID, name, category, tenant.
-    pub(crate) fn record(&mut self, row: &PgRow) -> Result<StoredRecord> {
-        let stream = stream(row).map_err(|problem| Error::InvalidEvent {
-            name: text(row, 3).unwrap_or_default().to_owned(),
-            stream: StreamId::from_uuid(Uuid::nil()),
-            version: version(row, 1).ok().flatten(),
-            problem: format!("its stream's row: {problem}"),
-        })?;
-        let event = self.event(row, &stream)?;
-        let tenant = stored_tenant_id(text(row, 11).unwrap_or_default());
-        Ok(StoredRecord { stream, tenant, event })
+    /// The event, and its stream in the next four columns: UUID, name, category, tenant. One whose stream cannot be told is
+    /// nobody's.
+    pub(crate) fn record(&mut self, row: &PgRow) -> StoredRecord {
+        let mut event = self.event(row);
+        let (stream, tenant) = stream_and_tenant(row).unwrap_or_else(|problem| {
+            event.unreadable = Some(format!("the row of its stream: {problem}").into());
+            (lost_stream_id(event.position), stored_tenant_id(""))
+        });
+        StoredRecord { stream, tenant, event }
     }
 
     fn read(&mut self, row: &PgRow) -> Result<StoredEvent, String> {
         let context = json(row, 5)?;
-        let position = fixed::<8>(row, 0)?.map_or(0, i64::from_be_bytes);
         let id = fixed::<16>(row, 2)?.ok_or("it has no id")?;
-        let created_at = i64::from_be_bytes(present(fixed::<8>(row, 6)?)?);
-        let created_at =
-            UtcTimestamp::from_stored(created_at).ok_or("its time is none of the years 1 to 9999")?;
-        let schema_version = i32::from_be_bytes(present(fixed::<4>(row, 7)?)?);
         Ok(StoredEvent {
-            position: Position::from_i64(position),
+            position: position(row)?,
             version: version(row, 1)?,
             id: Uuid::from_bytes(id),
             name: self.name(text(row, 3)?),
             data: json(row, 4)?.into(),
             context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
-            created_at: created_at.0,
-            schema_version: u32::try_from(schema_version).map_err(|error| error.to_string())?,
+            created_at: time(row)?,
+            schema_version: schema_version(row)?,
+            unreadable: None,
         })
     }
 
@@ -72,10 +74,25 @@ impl EventReader {
     }
 }
 
-fn stream(row: &PgRow) -> Result<StreamId, String> {
+/// None, where it is a snapshot's.
+fn position(row: &PgRow) -> Result<Position, String> {
+    Ok(Position::from_i64(fixed::<8>(row, 0)?.map_or(0, i64::from_be_bytes)))
+}
+
+fn time(row: &PgRow) -> Result<Timestamp, String> {
+    let time = UtcTimestamp::from_stored(i64::from_be_bytes(present(fixed::<8>(row, 6)?)?));
+    Ok(time.ok_or("its time is outside of the calendar that this program knows")?.0)
+}
+
+fn schema_version(row: &PgRow) -> Result<u32, String> {
+    let version = i32::from_be_bytes(present(fixed::<4>(row, 7)?)?);
+    u32::try_from(version).map_err(|_| "the version of its form is negative".to_owned())
+}
+
+fn stream_and_tenant(row: &PgRow) -> Result<(StreamId, TenantId), String> {
     let uuid = Uuid::from_bytes(present(fixed::<16>(row, 8)?)?);
     let name = bytes(row, 9)?.map(utf8).transpose()?;
-    Ok(stored_stream_id(uuid, name, text(row, 10)?))
+    Ok((stored_stream_id(uuid, name, text(row, 10)?), stored_tenant_id(text(row, 11)?)))
 }
 
 /// A value of a statement of ours, whose type is known.

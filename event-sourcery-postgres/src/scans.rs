@@ -63,7 +63,8 @@ impl Scans {
     /// How many events there are, and the time of the first.
     pub(crate) fn backlog(&self, filter: &Filter, in_blocks: bool) -> Statement {
         let (all, events) = (&self.events, self.events(filter, in_blocks));
-        let of_stream = if conditions(filter).is_empty() { String::new() } else { self.of_stream(filter) };
+        let is_for_all = conditions(filter) == (String::new(), "");
+        let of_stream = if is_for_all { String::new() } else { self.of_stream(filter) };
         let text = format!(
             "WITH waiting AS MATERIALIZED (SELECT count(*) AS events, min(e.id) AS first FROM {events} {of_stream})
              SELECT w.events, (SELECT e.created_at FROM {all} e WHERE e.id = w.first) FROM waiting w"
@@ -88,14 +89,16 @@ impl Scans {
         }
     }
 
-    /// The stream of an event, if it is one of those wanted.
+    /// The stream of an event, if it is one of those wanted. An event whose stream is lost comes along where neither a tenant
+    /// nor a category is asked for.
     fn of_stream(&self, filter: &Filter) -> String {
-        let (Self { streams, .. }, conditions) = (self, conditions(filter));
+        let (Self { streams, .. }, (of_stream, of_any)) = (self, conditions(filter));
+        let (join, on) = if of_stream.is_empty() { ("LEFT", " ON TRUE") } else { ("CROSS", "") };
         format!(
-            "CROSS JOIN LATERAL (
+            "{join} JOIN LATERAL (
                 SELECT s.uuid, s.name, s.category, s.tenant_id FROM {streams} s
-                WHERE s.id = e.db_stream_id{conditions} OFFSET 0
-             ) s"
+                WHERE s.id = e.db_stream_id{of_stream} OFFSET 0
+             ) s{on}{of_any}"
         )
     }
 }
@@ -130,8 +133,9 @@ pub(crate) fn bind<'q>(
         .bind(blocks)
 }
 
-/// What is asked of a stream's row. A segment is what `Segments::number_of` says.
-fn conditions(filter: &Filter) -> String {
+/// What is asked of a stream's row; and what is asked of a stream that may be lost, which is in the first segment. A segment is what
+/// `Segments::number_of` says.
+fn conditions(filter: &Filter) -> (String, &'static str) {
     let mut conditions = String::new();
     if filter.tenant.is_some() {
         conditions.push_str(" AND s.tenant_id = $3");
@@ -139,10 +143,10 @@ fn conditions(filter: &Filter) -> String {
     if filter.category.is_some() {
         conditions.push_str(" AND s.category = $4");
     }
-    if filter.segments.is_some_and(|segments| !segments.are_all()) {
-        conditions.push_str(
-            " AND (get_byte(uuid_send(s.uuid), 3) + get_byte(uuid_send(s.uuid), 15)) % $6 = ANY ($7)",
-        );
-    }
-    conditions
+    let of_segments = if filter.segments.is_some_and(|segments| !segments.are_all()) {
+        " WHERE coalesce((get_byte(uuid_send(s.uuid), 3) + get_byte(uuid_send(s.uuid), 15)) % $6, 0) = ANY ($7)"
+    } else {
+        ""
+    };
+    (conditions, of_segments)
 }

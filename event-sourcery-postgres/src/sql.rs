@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 use crate::append_sql::AppendSql;
 use crate::cursor_sql::CursorSql;
 use crate::numbering::NumberingSql;
-use crate::operations::{DirectorySql, ScanSql};
+use crate::operations::{DamageSql, DirectorySql, ScanSql};
 use crate::outbox_sql::OutboxSql;
 use crate::rights::MissingRights;
 use crate::scans::Scans;
@@ -32,6 +32,13 @@ impl Statement {
     /// With the tables' names in it already.
     pub(crate) fn made(text: String, unnamed: bool) -> Self {
         Self { text: text.into(), unnamed }
+    }
+
+    /// The same, with nothing in the place of the payloads and contexts of events and snapshots.
+    pub(crate) fn without_payloads(&self) -> Self {
+        let text = self.text.replace("e.data, e.event_context", "NULL::jsonb, NULL::jsonb");
+        let text = text.replace("n.data, n.event_context", "NULL::jsonb, NULL::jsonb");
+        Self::made(text.replace("n.data, '{}'::jsonb", "NULL::jsonb, '{}'::jsonb"), self.unnamed)
     }
 
     #[cfg(test)]
@@ -145,8 +152,8 @@ macro_rules! newest_snapshot {
 macro_rules! newest_state {
     () => {
         concat!(
-            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name, n.data,
-                    '{}'::jsonb AS event_context, n.created_at, n.format AS schema_version
+            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name, n.data, '{}'::jsonb AS event_context,
+                    n.created_at, n.format AS schema_version
             FROM {aggregate_snapshots} n
             JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.uuid = n.event_uuid
             WHERE n.db_stream_id = ",
@@ -184,8 +191,8 @@ macro_rules! load_from {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, subscriptions: SubscriptionSql,
-        cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
+    Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, damage: DamageSql,
+        subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
         rights: MissingRights;
     /// All events of a stream, in any order.
     load_all: concat!("
@@ -211,6 +218,11 @@ statements! {
         SELECT e.id, ", event!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL AND e.id > $4
         ORDER BY e.id LIMIT $5");
+    /// Whatever stands above a position.
+    load_any: concat!("
+        SELECT e.id, ", event!("e"), " FROM {events} e
+        WHERE e.db_stream_id = ", the_stream!(), " AND e.id > $4
+        ORDER BY e.id LIMIT $5");
     /// The last event by version, and the last one without a version.
     load_last: concat!("
         (SELECT e.id, ", event!("e"), " FROM {events} e
@@ -219,7 +231,7 @@ statements! {
         (SELECT e.id, ", event!("e"), " FROM {events} e
          WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL ORDER BY e.id DESC LIMIT 1)");
     /// The position of the stream's first event; the version of the event at a position ($4) and whether it is there;
-    /// whether the stream has events without versions.
+    /// whether the stream has events without versions, with versions, and with versions that are none.
     shape: concat!("
         SELECT coalesce(
                    (SELECT e.id FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NOT NULL
@@ -227,7 +239,8 @@ statements! {
                    (SELECT e.id FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NULL ORDER BY e.id LIMIT 1)),
                p.version, p.id IS NOT NULL,
                EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NULL),
-               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NOT NULL)
+               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id AND e.version IS NOT NULL),
+               EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id AND e.version < 0)
         FROM {streams} s LEFT JOIN {events} p ON p.id = $4 AND p.db_stream_id = s.id
         WHERE ", key_is!("s", "$1", "$2", "$3"));
     /// Stores a snapshot if the stream has reached its version.

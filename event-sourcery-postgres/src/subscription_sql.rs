@@ -27,6 +27,26 @@ macro_rules! blocked_is_key {
     };
 }
 
+/// Blocks a stream, if it is found.
+macro_rules! block {
+    ($stream:expr) => {
+        concat!(
+            "
+        WITH stream AS MATERIALIZED (",
+            $stream,
+            "
+        ), blocked AS (
+            INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
+                segment, stream_name, after_position, position, attempts, error, retry_at, since)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM stream
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+        )
+        SELECT WHERE (SELECT count(*) FROM blocked) = (SELECT count(*) FROM stream)"
+        )
+    };
+}
+
 /// Blocked streams above $3, in the segments $4 or in all.
 macro_rules! blocked_where {
     () => {
@@ -106,19 +126,12 @@ statements! {
         SELECT count(*) = cardinality($3) FROM held";
     /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know. A row, unless the
     /// stream was blocked already; one whose event at $9 is gone, or goes before the row is there, is not blocked.
-    block: concat!("
-        WITH stream AS MATERIALIZED (
+    block: block!(concat!("
             SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), "
               AND EXISTS (SELECT FROM {events} e WHERE e.id = $9 AND e.db_stream_id = s.id)
-            FOR KEY SHARE OF s
-        ), blocked AS (
-            INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
-                segment, stream_name, after_position, position, attempts, error, retry_at, since)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM stream
-            ON CONFLICT DO NOTHING
-            RETURNING 1
-        )
-        SELECT WHERE (SELECT count(*) FROM blocked) = (SELECT count(*) FROM stream)");
+            FOR KEY SHARE OF s"));
+    /// The same for a stream whose row is lost, and stays so.
+    block_lost: block!("SELECT e.db_stream_id FROM {events} e WHERE e.id = $9");
     /// $6 to $13 as in [`block`](Self::block); $14 and $15: what the stream is blocked by.
     change_blocked: concat!("
         UPDATE {blocked_streams} SET segment = $6, stream_name = $7, after_position = $8, position = $9, attempts = $10,

@@ -193,7 +193,7 @@ impl Operations<'_> {
         let mut reader = EventReader::default();
         let present = rows.iter().map(|row| {
             let previous = value(row, 12).map_err(|error| self.failed(error))?;
-            Ok(PresentEvent { record: reader.record(row)?, previous })
+            Ok(PresentEvent { record: reader.record(row), previous })
         });
         present.collect()
     }

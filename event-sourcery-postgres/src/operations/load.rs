@@ -21,6 +21,8 @@ enum Run {
     Versions(i64, i64),
     /// Those without versions, above this position.
     Unversioned(i64),
+    /// Whatever stands above this position: where the order of the versions is none.
+    Any(i64),
 }
 
 impl Run {
@@ -39,6 +41,8 @@ struct Shape {
     at: Option<Option<i32>>,
     has_unversioned: bool,
     has_versioned: bool,
+    /// Whether a version is below 0, and stands before all others: who reads in pages would pass its event.
+    is_misnumbered: bool,
 }
 
 impl Operations<'_> {
@@ -49,7 +53,7 @@ impl Operations<'_> {
             Span::Last => self.load_last(request).await,
             Span::Event(id) => {
                 let query = self.about_stream(request, |sql| &sql.load_event).bind(id);
-                Ok(self.load_whole(request, query).await?.unwrap_or_default())
+                Ok(self.load_whole(query).await?.unwrap_or_default())
             }
             Span::Full if request.limit.is_none() => self.load_full(request).await,
             Span::FromSnapshot { names, up_to } if request.limit.is_none() => {
@@ -69,7 +73,11 @@ impl Operations<'_> {
         request: &'q LoadRequest,
         statement: impl Fn(&crate::sql::Sql) -> &crate::sql::Statement,
     ) -> Query<'q, Postgres, PgArguments> {
-        Self::about(statement(self.sql), &request.tenant, &request.stream)
+        let statement = statement(self.sql);
+        if self.spares_payloads {
+            return Self::about(&statement.without_payloads(), &request.tenant, &request.stream);
+        }
+        Self::about(statement, &request.tenant, &request.stream)
     }
 
     /// What follows a snapshot; everything where the snapshot cannot be read.
@@ -78,7 +86,7 @@ impl Operations<'_> {
         request: &LoadRequest,
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<LoadedStream> {
-        match self.load_whole(request, query).await? {
+        match self.load_whole(query).await? {
             Some(loaded) => Ok(loaded),
             None => self.load_full(request).await,
         }
@@ -86,27 +94,23 @@ impl Operations<'_> {
 
     async fn load_full(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         let query = self.about_stream(request, |sql| &sql.load_all);
-        Ok(self.load_whole(request, query).await?.unwrap_or_default())
+        Ok(self.load_whole(query).await?.unwrap_or_default())
     }
 
     /// All that a statement finds; nothing where it starts at a snapshot that cannot be read. The order is made here: the rows
     /// mostly come in it, and a sort of ours costs nothing then.
-    async fn load_whole(
-        &mut self,
-        request: &LoadRequest,
-        query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<Option<LoadedStream>> {
+    async fn load_whole(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<LoadedStream>> {
         self.enter().await.map_err(|failure| self.failed(failure))?;
-        let read = read_whole(self.connection, request, query).await;
+        let read = read_whole(self.connection, query).await;
         let read = self.leave(read).await.map_err(|failure| self.failed(failure))?;
-        let Some(mut loaded) = read? else { return Ok(None) };
+        let Some(mut loaded) = read else { return Ok(None) };
         loaded.events.sort_by_key(|event| (event.version, event.position));
         Ok(Some(loaded))
     }
 
     async fn load_last(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         let query = self.about_stream(request, |sql| &sql.load_last);
-        let mut loaded = self.load_whole(request, query).await?.unwrap_or_default();
+        let mut loaded = self.load_whole(query).await?.unwrap_or_default();
         let last = loaded.events.pop();
         loaded.events = last.into_iter().collect();
         Ok(loaded)
@@ -134,6 +138,10 @@ impl Operations<'_> {
             }
             Span::Versions { start, stop } => {
                 runs = [Some(Run::Versions(stored_version(start), stored_version(stop))), None];
+            }
+            Span::Full if shape.is_misnumbered => runs = [Some(Run::Any(0)), None],
+            Span::After(position) if shape.is_misnumbered => {
+                runs = [shape.at.map(|_| Run::Any(position.to_i64())), None];
             }
             Span::After(position) => {
                 runs = match shape.at {
@@ -171,7 +179,7 @@ impl Operations<'_> {
             _ => return Ok(None),
         };
         let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
-        Ok(row.and_then(|row| readable(reader.event(&row, &request.stream))))
+        Ok(row.and_then(|row| readable(reader.event(&row))))
     }
 
     /// Reads a run behind what is loaded, up to the request's limit.
@@ -193,12 +201,11 @@ impl Operations<'_> {
                 let query = self.about_stream(request, |sql| &sql.load_unversioned);
                 query.bind(above).bind(one_more)
             }
+            Run::Any(above) => self.about_stream(request, |sql| &sql.load_any).bind(above).bind(one_more),
         };
         let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
         let wanted = wanted.unwrap_or(usize::MAX);
-        for row in rows.iter().take(wanted) {
-            loaded.events.push(reader.event(row, &request.stream)?);
-        }
+        loaded.events.extend(rows.iter().take(wanted).map(|row| reader.event(row)));
         loaded.has_more = rows.len() > wanted;
         Ok(())
     }
@@ -212,6 +219,7 @@ impl Operations<'_> {
                 at: value::<bool>(row, 2)?.then_some(value(row, 1)?),
                 has_unversioned: value(row, 3)?,
                 has_versioned: value(row, 4)?,
+                is_misnumbered: value(row, 5)?,
             })
         };
         row.as_ref().map(read).transpose().map_err(|error: sqlx::Error| self.failed(error))
@@ -221,25 +229,21 @@ impl Operations<'_> {
 /// All that a statement finds, in any order; nothing where it starts at a snapshot that cannot be read.
 async fn read_whole(
     connection: &mut PgConnection,
-    request: &LoadRequest,
     query: Query<'_, Postgres, PgArguments>,
-) -> Result<Result<Option<LoadedStream>>, sqlx::Error> {
+) -> Result<Option<LoadedStream>, sqlx::Error> {
     let (mut loaded, mut reader) = (LoadedStream::default(), EventReader::default());
     let mut rows = pin!(query.fetch(connection));
     while let Some(row) = rows.try_next().await? {
-        let event = reader.event(&row, &request.stream);
+        let event = reader.event(&row);
         if !is_snapshot(&row) {
-            match event {
-                Ok(event) => loaded.events.push(event),
-                Err(error) => return Ok(Err(error)),
-            }
+            loaded.events.push(event);
         } else if let Some(snapshot) = readable(event) {
             loaded.snapshot = Some(snapshot);
         } else {
-            return Ok(Ok(None));
+            return Ok(None);
         }
     }
-    Ok(Ok(Some(loaded)))
+    Ok(Some(loaded))
 }
 
 /// Whether a load is one statement, and so of one moment by itself.
@@ -257,10 +261,10 @@ fn is_snapshot(row: &PgRow) -> bool {
 }
 
 /// A snapshot, unless it cannot be read: then history decides.
-fn readable(snapshot: Result<StoredEvent>) -> Option<StoredEvent> {
-    snapshot
-        .inspect_err(|problem| tracing::warn!(%problem, "a snapshot cannot be read and is passed over"))
-        .ok()
+fn readable(snapshot: StoredEvent) -> Option<StoredEvent> {
+    let Some(problem) = &snapshot.unreadable else { return Some(snapshot) };
+    tracing::warn!(%problem, "a snapshot cannot be read and is passed over");
+    None
 }
 
 /// The highest version of a snapshot; the column holds 32 bits.

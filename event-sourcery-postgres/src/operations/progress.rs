@@ -2,7 +2,7 @@
 
 use event_sourcery::backend::{
     BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, StreamProgress, SubscriptionId,
-    stored_stream_id, stored_tenant_id,
+    lost_stream_id, stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use sqlx::Postgres;
@@ -83,6 +83,9 @@ impl Operations<'_> {
         let (tenant, stream) = progress.stream();
         let about = |statement| about_blocked(statement, id, tenant, stream);
         let query = match progress {
+            StreamProgress::Block(blocked) if *stream == lost_stream_id(blocked.position) => {
+                bind_blocked(about(&sql.block_lost), blocked)
+            }
             StreamProgress::Block(blocked) => bind_blocked(about(&sql.block), blocked),
             StreamProgress::Change(was, blocked) => {
                 bind_at(bind_blocked(about(&sql.change_blocked), blocked), *was)
@@ -135,10 +138,11 @@ fn bind_at(query: Bound<'_>, at: BlockedAt) -> Bound<'_> {
     query.bind(at.after.to_i64()).bind(at.position.to_i64())
 }
 
-/// A row of `blocked_streams`.
+/// A row of `blocked_streams`. A time that cannot be read is left out: the other streams are not to wait for it. Without a time to
+/// be tried again, it is parked.
 fn blocked(row: &PgRow) -> Result<BlockedStream, sqlx::Error> {
     let (name, category): (Option<&str>, &str) = (value(row, 1)?, value(row, 2)?);
-    let UtcTimestamp(since) = value(row, 10)?;
+    let time = |index| value::<UtcTimestamp>(row, index).map(|time| time.0);
     Ok(BlockedStream {
         tenant: stored_tenant_id(value(row, 3)?),
         stream: stored_stream_id(value(row, 0)?, name, category),
@@ -147,7 +151,7 @@ fn blocked(row: &PgRow) -> Result<BlockedStream, sqlx::Error> {
         position: Position::from_i64(value(row, 6)?),
         attempts: u32::try_from(value::<i64>(row, 7)?).unwrap_or(u32::MAX),
         error: value(row, 8)?,
-        retry_at: value::<Option<UtcTimestamp>>(row, 9)?.map(|time| time.0),
-        since,
+        retry_at: time(9).ok(),
+        since: time(10).unwrap_or_default(),
     })
 }

@@ -73,7 +73,7 @@ impl Operations<'_> {
             return Ok(None);
         }
         let mut reader = EventReader::default();
-        let records = rows.iter().take(limit).map(|row| reader.record(row)).collect::<Result<Vec<_>>>()?;
+        let records: Vec<_> = rows.iter().take(limit).map(|row| reader.record(row)).collect();
         let (is_full, reached) = (rows.len() > limit, Position::from_i64(reached));
         let next = match records.last() {
             Some(last) if is_full => last.event.position,
@@ -98,7 +98,10 @@ impl Operations<'_> {
         let near = after.saturating_add(one_more.saturating_mul(NEAR).min(FAR));
         let (mut stretch, mut blocks) = (Stretch::of_all(up_to.min(near)), FEWEST_BLOCKS);
         while after < up_to {
-            let text = self.sql.scans.page(filter, stretch.blocks.is_some());
+            let mut text = self.sql.scans.page(filter, stretch.blocks.is_some());
+            if self.spares_payloads {
+                text = text.without_payloads();
+            }
             let missing = one_more - stored_count(rows.len());
             let query =
                 scans::bind(&text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);

@@ -32,4 +32,5 @@ mod settled;
 mod subscriptions;
 mod subscriptions_killed;
 mod transactions;
+mod unreadable;
 mod wakeups;

@@ -50,7 +50,7 @@ impl Scene {
         let mut operations = Operations::joined(&mut self.connection, &self.sql);
         let rows = operations.page(after, up_to, filter, limit, Duration::MAX).await.unwrap().rows;
         let mut reader = EventReader::default();
-        rows.iter().map(|row| reader.record(row).unwrap()).collect()
+        rows.iter().map(|row| reader.record(row)).collect()
     }
 
     /// The plan, for these values or for any.

@@ -1,0 +1,203 @@
+//! One row stops one stream: what PostgreSQL holds of a row, or has lost of it, though nobody can read it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use event_sourcery::backend::{BlockedStream, Filter, SubscriptionBackend as _};
+use event_sourcery::{Error, Position, RawEvent, Recorded, StreamId, TenantId};
+
+use crate::scene::{Scene, Store, until};
+
+/// What can stand in the columns of an event that nobody can read.
+const EVENTS: [&str; 11] = [
+    "created_at = '9999-12-31 23:59:59.999999'",
+    "created_at = '10000-01-01'",
+    "created_at = '294276-12-31 23:59:59'",
+    "created_at = '0044-03-15 BC'",
+    "created_at = 'infinity'",
+    "created_at = '-infinity'",
+    "uuid = NULL",
+    "uuid = NULL, version = -2, created_at = 'infinity'",
+    "version = -2",
+    "schema_version = -1",
+    "data = '[]'",
+];
+
+/// Loses the payload of an event, which is stored apart from its row, as a damaged disk does.
+const LOSE_PAYLOAD: &str = "
+    SET allow_system_table_mods = on;
+    DO $$
+    DECLARE
+        toast regclass;
+    BEGIN
+        SELECT reltoastrelid::regclass INTO toast FROM pg_class WHERE oid = 'event_sourcery_events'::regclass;
+        UPDATE pg_class SET relkind = 'r' WHERE oid = toast;
+        EXECUTE format('DELETE FROM %s', toast);
+        UPDATE pg_class SET relkind = 't' WHERE oid = toast;
+    END $$";
+
+fn event(name: &str) -> RawEvent {
+    RawEvent::new(name.to_owned(), "{}").unwrap()
+}
+
+/// An event whose payload is too large for its row, and does not compress.
+fn large(name: &str) -> RawEvent {
+    let text: String = (0..300).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    RawEvent::new(name.to_owned(), format!(r#"{{"text":"{text}"}}"#)).unwrap()
+}
+
+fn stream(name: &str) -> StreamId {
+    StreamId::from_name(name).unwrap()
+}
+
+fn at(position: i64) -> Position {
+    Position::from_i64(position)
+}
+
+/// Six events in three streams; the fourth is to be spoiled.
+async fn scene() -> Scene {
+    let scene = Scene::new().await;
+    scene.store.append(&stream("a"), [event("A1"), event("A2")]).await.unwrap();
+    scene.store.append(&stream("bad"), [event("B1"), large("B2"), event("B3")]).await.unwrap();
+    scene.store.append(&stream("c"), event("C1")).await.unwrap();
+    until(async || scene.store.position().await.unwrap() == at(6)).await;
+    scene
+}
+
+#[tokio::test]
+async fn an_event_whose_streams_row_is_lost_is_parked_alone_and_handled_once_the_row_is_back() {
+    let scene = scene().await;
+    scene
+        .run(
+            "CREATE TABLE kept AS SELECT * FROM event_sourcery_streams WHERE id = 2;
+              SET session_replication_role = replica; DELETE FROM event_sourcery_streams WHERE id = 2;
+              RESET session_replication_role",
+        )
+        .await;
+    let store = &scene.store;
+    let found = store.verify::<RawEvent>().await.unwrap();
+    assert_eq!((found.read(), found.failed()), (6, 3));
+    let nobodys = store.for_tenant(TenantId::new("acme").unwrap());
+    assert_eq!(nobodys.verify::<RawEvent>().await.unwrap().read(), 0);
+    let (handled, parked) = run(store, "run", 3, 3).await;
+    assert_eq!(handled, ["A1", "A2", "C1"]);
+    assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(3), at(4), at(5)]);
+
+    // One of them is left out, the others are tried again.
+    let durable = store.subscribe::<RawEvent>().durable("run");
+    durable.skip(&parked[1]).await.unwrap();
+    durable.replay(&parked[0]).await.unwrap();
+    assert_eq!(run(store, "run", 0, 2).await.0, [""; 0]);
+    scene.run("INSERT INTO event_sourcery_streams SELECT * FROM kept").await;
+    for parked in durable.parked().await.unwrap() {
+        durable.replay(&parked).await.unwrap();
+    }
+    assert_eq!(run(store, "run", 2, 0).await.0, ["B1", "B3"]);
+}
+
+/// Runs a subscription until so many events are handled and so many streams parked. Their names, and what is parked.
+async fn run(store: &Store, name: &str, handled: usize, parked: usize) -> (Vec<String>, Vec<BlockedStream>) {
+    let durable = || store.subscribe::<RawEvent>().durable(name.to_owned());
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let (seen, noted, listing) = (Arc::clone(&names), Arc::clone(&names), durable());
+    let done = async move {
+        // No call of `until`: the compiler does not see that the future of an async closure is `Send`.
+        loop {
+            let is_parked = listing.parked().await.is_ok_and(|list| list.len() == parked);
+            if is_parked && seen.lock().unwrap().len() >= handled {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let run = durable().until(done).run(async move |recorded: Recorded<RawEvent>, _| {
+        noted.lock().unwrap().push(recorded.wrapped_event.event.name().to_owned());
+        Ok(())
+    });
+    run.await.expect("nobody is stopped");
+    let names = names.lock().unwrap().clone();
+    (names, durable().parked().await.unwrap())
+}
+
+async fn names_until_error(store: &Store, after: Position) -> (Vec<String>, Option<Error>) {
+    let mut all = store.read_all::<RawEvent>().after(after).stream();
+    let mut names = Vec::new();
+    loop {
+        match all.try_next().await {
+            Ok(Some(recorded)) => names.push(recorded.wrapped_event.event.name().to_owned()),
+            Ok(None) => return (names, None),
+            Err(error) => return (names, Some(error)),
+        }
+    }
+}
+
+async fn assert_stops_its_stream_alone(store: &Store, how: &str) {
+    let found = store.verify::<RawEvent>().await.unwrap();
+    assert_eq!((found.read(), found.failed()), (6, 1), "{how}");
+    assert_eq!((found.failures[0].position, &found.failures[0].stream_id), (at(4), &stream("bad")), "{how}");
+    let (names, error) = names_until_error(store, Position::START).await;
+    assert_eq!(names, ["A1", "A2", "B1"], "{how}");
+    assert!(
+        matches!(error, Some(Error::InvalidEvent { position, .. }) if position == at(4)),
+        "{how}: {error:?}"
+    );
+    assert_eq!(names_until_error(store, at(4)).await.0, ["B3", "C1"], "{how}");
+    let whole = store.load_stream::<RawEvent>(&stream("bad")).await.map(|events| events.len());
+    let mut pages = store.load_stream::<RawEvent>(&stream("bad")).stream();
+    let in_pages = loop {
+        match pages.try_next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => break Ok(0),
+            Err(error) => break Err(error),
+        }
+    };
+    for loaded in [whole, in_pages] {
+        assert!(
+            matches!(&loaded, Err(Error::InvalidEvent { stream: of, position, .. })
+                if *of == stream("bad") && *position == at(4)),
+            "{how}: {loaded:?}"
+        );
+    }
+    let (handled, parked) = run(store, how, 4, 1).await;
+    assert_eq!(handled, ["A1", "A2", "B1", "C1"], "{how}");
+    let [parked] = &parked[..] else { panic!("{how}: {parked:?}") };
+    assert_eq!((&parked.stream, parked.position), (&stream("bad"), at(4)), "{how}");
+    assert!(parked.error.len() < 400, "{how}: {}", parked.error);
+    // Tried again, it is parked again; once it is left out, the one behind it follows.
+    let durable = store.subscribe::<RawEvent>().durable(how.to_owned());
+    durable.replay(parked).await.unwrap();
+    let (handled, parked) = run(store, how, 0, 1).await;
+    assert_eq!(handled, [""; 0], "{how}");
+    durable.skip(&parked[0]).await.unwrap();
+    assert_eq!(run(store, how, 1, 0).await.0, ["B3"], "{how}");
+    assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{how}");
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_its_stream_alone() {
+    let scene = scene().await;
+    let keep = "CREATE TABLE kept AS SELECT * FROM event_sourcery_events WHERE id = 4";
+    scene.run(keep).await;
+    for set in EVENTS {
+        scene.run(&format!("UPDATE event_sourcery_events SET {set} WHERE id = 4")).await;
+        assert_stops_its_stream_alone(&scene.store, set).await;
+        let mend = "UPDATE event_sourcery_events e SET version = k.version, uuid = k.uuid, created_at = k.created_at,
+                        data = k.data, schema_version = k.schema_version FROM kept k WHERE e.id = k.id";
+        scene.run(mend).await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_payload_the_server_has_lost_stops_its_stream_alone() {
+    let scene = scene().await;
+    scene.run(LOSE_PAYLOAD).await;
+    // A deleted chunk is read all the same, as long as it is there.
+    scene.run("VACUUM event_sourcery_events").await;
+    let raw =
+        scene.number("SELECT count(*) FROM event_sourcery_events WHERE id <> 4 AND data IS NOT NULL").await;
+    assert_eq!(raw, 5);
+    assert_stops_its_stream_alone(&scene.store, "its payload is lost").await;
+    let refused = scene.store.load_stream::<RawEvent>(&stream("bad")).await.unwrap_err().to_string();
+    assert!(refused.contains("missing chunk"), "{refused}");
+    scene.store.append(&stream("bad"), event("B4")).expected_version(3).await.unwrap();
+}
