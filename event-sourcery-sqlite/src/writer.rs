@@ -1,11 +1,13 @@
 //! The writer: one thread that owns the writing connection and commits what has queued up together.
 //!
 //! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
-//! sync. Each is refused alone. Nothing is answered before the commit.
+//! sync. Each is refused, or panics, alone. Nothing is answered before the commit.
 
 mod checkpointer;
 mod group;
 mod guard;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -75,14 +77,15 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs `work` in the next group's transaction, twice if need be; the answer comes after the commit.
+    /// Runs `work` in the next group's transaction, again if need be; the answer comes after the commit. A panic goes on in the
+    /// caller.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl Fn(Operations<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Grouped(Box::new(Write::new(work, reply))))?;
-        answer.await.map_err(|_| Error::Closed)?
+        answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Runs `work` in a transaction of its own, and commits if it succeeds. A panic goes on in the caller.
@@ -100,10 +103,7 @@ impl Writer {
             let _ = reply.send(writer.alone(work));
         }));
         self.send(job)?;
-        match answer.await.map_err(|_| Error::Closed)? {
-            Ok(result) => result,
-            Err(panic) => resume_unwind(panic),
-        }
+        answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn send(&self, job: Job) -> Result<()> {
@@ -158,7 +158,7 @@ impl WriterThread {
         while let Some((queued, job)) = next.take() {
             self.wait_no_longer_than_asked(queued);
             match job {
-                Job::Alone(work) => work(self),
+                Job::Alone(work) => self.run_alone(work),
                 Job::Grouped(first) => next = self.commit_group(first, queue),
             }
             self.committed.notify_waiters();
@@ -166,6 +166,15 @@ impl WriterThread {
             if next.is_none() {
                 next = wait(queue);
             }
+        }
+    }
+
+    /// Runs one call by itself. What panics beside its closure, such as the drop of an answer that nobody waits for any more,
+    /// ends nothing else.
+    fn run_alone(&self, work: Box<dyn FnOnce(&Self) + Send>) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            tracing::error!("a value of a closure on the writer panicked when it was dropped");
+            self.roll_back();
         }
     }
 

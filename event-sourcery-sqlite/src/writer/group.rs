@@ -1,5 +1,8 @@
 //! Calls that share a transaction.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
 use event_sourcery::{Error, Result};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -11,34 +14,46 @@ use crate::operations::Operations;
 /// A call that can share a transaction with others.
 pub(super) trait Member: Send {
     /// Does the work, again if it was done and taken back. The result is kept until the commit.
-    fn run(&mut self, operations: Operations<'_>) -> Option<&Error>;
+    fn run(&mut self, operations: Operations<'_>) -> Worked<'_>;
 
-    /// Answers the caller: with the result if the transaction was committed, else with its failure.
+    /// Answers the caller: with the result if the transaction was committed, else with its failure; with its panic either way.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
-/// A member: its work, its result, its caller.
+/// How a member's work ended.
+pub(super) enum Worked<'m> {
+    Done,
+    Refused(&'m Error),
+    /// It may have left anything behind, an open savepoint too.
+    Panicked,
+}
+
+/// A member: its work, its result or its panic, its caller.
 pub(super) struct Write<T, W> {
     work: W,
-    result: Result<T>,
-    reply: oneshot::Sender<Result<T>>,
+    result: thread::Result<Result<T>>,
+    reply: oneshot::Sender<thread::Result<Result<T>>>,
 }
 
 impl<T, W> Write<T, W> {
-    pub(super) fn new(work: W, reply: oneshot::Sender<Result<T>>) -> Self {
-        Self { work, result: Err(Error::Closed), reply }
+    pub(super) fn new(work: W, reply: oneshot::Sender<thread::Result<Result<T>>>) -> Self {
+        Self { work, result: Ok(Err(Error::Closed)), reply }
     }
 }
 
 impl<T: Send, W: Fn(Operations<'_>) -> Result<T> + Send> Member for Write<T, W> {
-    fn run(&mut self, operations: Operations<'_>) -> Option<&Error> {
-        self.result = (self.work)(operations);
-        self.result.as_ref().err()
+    fn run(&mut self, operations: Operations<'_>) -> Worked<'_> {
+        self.result = catch_unwind(AssertUnwindSafe(|| (self.work)(operations)));
+        match &self.result {
+            Ok(Ok(_)) => Worked::Done,
+            Ok(Err(refused)) => Worked::Refused(refused),
+            Err(_) => Worked::Panicked,
+        }
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
         // The caller may have gone away; what was written counts all the same.
-        let _ = self.reply.send(committed.and(self.result));
+        let _ = self.reply.send(self.result.map(|result| committed.and(result)));
     }
 }
 
@@ -46,7 +61,7 @@ impl<T: Send, W: Fn(Operations<'_>) -> Result<T> + Send> Member for Write<T, W> 
 ///
 /// A savepoint for each member costs more than the member itself: SQLite copies every page that the member touches. Most
 /// refusals are found before anything is written, so the members run without. Should one be refused after it has
-/// written, everything is taken back, and all run again with savepoints.
+/// written, everything is taken back, and all run again with savepoints. So they do, without it, when a member panics.
 pub(super) struct Group<'c> {
     connection: &'c Connection,
     operations: Operations<'c>,
@@ -63,6 +78,8 @@ enum Ran {
     HalfWritten,
     /// SQLite has rolled back everything itself, as it does when the disk is full.
     Ended(Failure),
+    /// It fails alone, whatever the transaction holds by now.
+    Panicked,
 }
 
 impl<'c> Group<'c> {
@@ -80,17 +97,30 @@ impl<'c> Group<'c> {
             None => self.run(&mut *member),
             Some(_) => Ran::Settled,
         };
-        self.members.push(member);
         match ran {
-            Ran::Settled => {}
-            Ran::HalfWritten => self.start_over(),
-            Ran::Ended(failure) => self.failure = Some(failure),
+            Ran::Settled => self.members.push(member),
+            Ran::HalfWritten => {
+                self.members.push(member);
+                self.start_over();
+            }
+            Ran::Ended(failure) => {
+                self.members.push(member);
+                self.failure = Some(failure);
+            }
+            Ran::Panicked => {
+                member.answer(Ok(()));
+                self.start_over();
+            }
         }
     }
 
     fn run(&self, member: &mut dyn Member) -> Ran {
         let changes = self.connection.total_changes();
-        let refused = member.run(self.operations);
+        let refused = match member.run(self.operations) {
+            Worked::Done => None,
+            Worked::Refused(refused) => Some(refused),
+            Worked::Panicked => return Ran::Panicked,
+        };
         if self.connection.is_autocommit() {
             return Ran::Ended(Failure::of_group(refused));
         }
@@ -105,13 +135,8 @@ impl<'c> Group<'c> {
         roll_back(self.connection);
         self.operations.savepoints = true;
         self.failure = begin(self.connection).err().map(Failure::from);
-        for mut member in std::mem::take(&mut self.members) {
-            if self.failure.is_none()
-                && let Ran::Ended(failure) = self.run(&mut *member)
-            {
-                self.failure = Some(failure);
-            }
-            self.members.push(member);
+        for member in std::mem::take(&mut self.members) {
+            self.add(member);
         }
     }
 
