@@ -1,11 +1,9 @@
 //! Payloads: from a caller's type to the text of a JSON object and back, refusing what would not come back equal.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+mod equality;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::error::{DecodeError, PayloadError};
 use crate::finite;
@@ -48,47 +46,7 @@ pub(crate) fn expect_object(data: &str) -> Result<(), DecodeError> {
 /// Whether two texts stand for one JSON value, whatever the order of keys, spacing, escapes and the way in which a number
 /// is written: a database may write all of these its own way. Numbers are compared digit by digit, not as floats.
 pub(crate) fn equal_json(left: &str, right: &str) -> bool {
-    left == right || equal_values(left.trim(), right.trim()).unwrap_or(false)
-}
-
-fn equal_values(left: &str, right: &str) -> Result<bool, serde_json::Error> {
-    type Object<'t> = BTreeMap<Cow<'t, str>, &'t RawValue>;
-    let equal = |(left, right): (&&RawValue, &&RawValue)| equal_json(left.get(), right.get());
-    Ok(match (left.as_bytes().first(), right.as_bytes().first()) {
-        (Some(b'{'), Some(b'{')) => {
-            let (left, right): (Object<'_>, Object<'_>) =
-                (serde_json::from_str(left)?, serde_json::from_str(right)?);
-            left.keys().eq(right.keys()) && left.values().zip(right.values()).all(equal)
-        }
-        (Some(b'['), Some(b'[')) => {
-            let (left, right): (Vec<&RawValue>, Vec<&RawValue>) =
-                (serde_json::from_str(left)?, serde_json::from_str(right)?);
-            left.len() == right.len() && left.iter().zip(&right).all(equal)
-        }
-        (Some(b'"'), Some(b'"')) => {
-            serde_json::from_str::<Cow<'_, str>>(left)? == serde_json::from_str::<Cow<'_, str>>(right)?
-        }
-        (Some(b'-' | b'0'..=b'9'), Some(b'-' | b'0'..=b'9')) => {
-            decimal(left).is_some_and(|left| Some(left) == decimal(right))
-        }
-        _ => left == right,
-    })
-}
-
-/// A JSON number as its sign, its digits without zeros at either end, and the power of ten of the last one.
-fn decimal(number: &str) -> Option<(bool, String, i64)> {
-    let (negative, number) = number.strip_prefix('-').map_or((false, number), |number| (true, number));
-    let (number, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = format!("{whole}{fraction}");
-    let kept = digits.trim_end_matches('0');
-    if kept.is_empty() {
-        return Some((false, String::new(), 0));
-    }
-    let exponent: i64 = exponent.parse().ok()?;
-    let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
-    let power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
-    Some((negative, kept.trim_start_matches('0').to_owned(), power))
+    left == right || equality::same_value(left, right)
 }
 
 fn is_too_deep(text: &str) -> bool {
@@ -120,6 +78,8 @@ fn nesting(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::Value;
 
     use super::*;
