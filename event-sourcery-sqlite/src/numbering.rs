@@ -66,7 +66,7 @@ impl Look<'_> {
         if position > self.before {
             return Ok(());
         }
-        Err(went_back(sql, position - 1, self.before, "a position that was read"))
+        Err(went_back(sql, position.saturating_sub(1), self.before, "a position that was read"))
     }
 }
 

@@ -32,6 +32,9 @@ impl Synchronous {
     }
 }
 
+/// As many milliseconds as SQLite takes.
+const LONGEST_WAIT: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// How a store is opened. The defaults are those of [`SqliteBackend::open`].
 ///
 /// ```
@@ -102,9 +105,9 @@ impl SqliteOptions {
     }
 
     /// How long a write waits for another process that is writing, before it is [`Error::Busy`]; the time in our own
-    /// queue counts. 5 seconds by default.
+    /// queue counts. 5 seconds by default; SQLite waits for 24 days at most.
     pub fn busy_timeout(self, timeout: Duration) -> Self {
-        Self { busy_timeout: timeout, ..self }
+        Self { busy_timeout: timeout.min(LONGEST_WAIT), ..self }
     }
 
     /// How many connections read at the same time, at least one. 4 by default.

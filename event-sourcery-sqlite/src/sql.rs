@@ -202,7 +202,7 @@ statements! {
     time_of_event: "
         SELECT created_at FROM {events} WHERE id = ?1";
     names: "
-        SELECT id, name FROM {events} WHERE id >= ?1 AND id < ?2 ORDER BY id";
+        SELECT id, name FROM {events} WHERE id > ?1 AND id <= ?2 ORDER BY id";
     first_unlisted: "
         SELECT block FROM {event_blocks_mark}";
     delete_mark: "

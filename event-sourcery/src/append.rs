@@ -306,7 +306,7 @@ fn conclude<Out: FromAppended>(
 fn written_now(streams: &[StreamAppend], written: &[Written]) -> Vec<Appended> {
     let one = |(stream, written): (&StreamAppend, &Written)| Appended {
         first_version: written.first_version,
-        last_version: written.first_version.map(|first| first + stream.events.len() as Version - 1),
+        last_version: written.first_version.map(|first| stream.last_version(first)),
         position: written.last_position,
         repeated: false,
     };

@@ -202,7 +202,7 @@ impl Pages<'_> {
         self.first = page.first;
         self.request.span = match (page.last, self.request.span) {
             (Some((_, Some(version))), Span::Versions { stop, .. }) => {
-                Span::Versions { start: version + 1, stop }
+                Span::Versions { start: version.saturating_add(1), stop }
             }
             (Some((position, _)), _) => Span::After(position),
             (None, span) => {

@@ -25,6 +25,11 @@ impl Position {
         Self(self.0.saturating_add(1))
     }
 
+    /// The position before this one.
+    pub(crate) const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// Before the first event of every store.
     pub const START: Self = Self(0);
 

@@ -107,7 +107,7 @@ impl Operations<'_> {
         let mut all = vec![None; requests.len()];
         for row in &rows {
             let (number, position): (i64, i64) = (value(row, 0)?, value(row, 1)?);
-            let number = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            let number = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
             if let (Some(one), Some((_, part))) = (all.get_mut(number), members.get(number)) {
                 *one = Some(written(part, position));
             }
@@ -388,7 +388,7 @@ fn first_version(expectation: Expectation) -> Option<Version> {
 }
 
 fn last_version(part: &StreamAppend) -> Option<Version> {
-    first_version(part.expectation).map(|first| first.saturating_add(part.events.len() as Version - 1))
+    first_version(part.expectation).map(|first| part.last_version(first))
 }
 
 /// The version that a stream's row has if it is as expected.

@@ -33,6 +33,11 @@ const AT_ONCE: i64 = 256;
 /// So many blocks are read without a directory rather than listed.
 const FEW: i64 = 16;
 
+/// The last position before a block. What stands in the tables may be any number.
+const fn before(block: i64) -> i64 {
+    block.saturating_mul(BLOCK).saturating_sub(1)
+}
+
 statements! {
     /// The statements about the directory.
     DirectorySql;
@@ -94,17 +99,17 @@ impl Operations<'_> {
         at_most: i64,
     ) -> Result<Stretch> {
         let Some(names) = scans::names(filter) else { return Ok(Stretch::of_all(up_to)) };
-        let (first, last) = ((above + 1) / BLOCK, up_to / BLOCK);
+        let (first, last) = (above.saturating_add(1) / BLOCK, up_to / BLOCK);
         let (mut below, mut blocks) = self.find_blocks(first, last, &names, at_most).await?;
-        if below <= first && last - first >= FEW && self.list_blocks().await {
+        if below <= first && last.saturating_sub(first) >= FEW && self.list_blocks().await {
             (below, blocks) = self.find_blocks(first, last, &names, at_most).await?;
         }
         if below <= first {
-            return Ok(Stretch::of_all(up_to.min((first + AT_ONCE) * BLOCK - 1)));
+            return Ok(Stretch::of_all(up_to.min(before(first.saturating_add(AT_ONCE)))));
         }
         let are_all = i64::try_from(blocks.len()).is_ok_and(|found| found < at_most);
-        let next = blocks.last().filter(|_| !are_all).map_or(below, |last| last + 1);
-        Ok(Stretch { up_to: up_to.min(next * BLOCK - 1), blocks: Some(blocks) })
+        let next = blocks.last().filter(|_| !are_all).map_or(below, |last| last.saturating_add(1));
+        Ok(Stretch { up_to: up_to.min(before(next)), blocks: Some(blocks) })
     }
 
     /// Below which block all are listed, and those to look at. A role that may not read the directory has none.

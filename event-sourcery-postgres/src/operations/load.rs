@@ -29,8 +29,8 @@ impl Run {
     /// Whatever has a version. Ours begin at 1; the reference's callers number as they like.
     const ALL_VERSIONS: Self = Self::Versions(i64::MIN, i64::MAX);
 
-    const fn above(version: Version) -> Self {
-        Self::Versions(version as i64 + 1, i64::MAX)
+    fn above(version: Version) -> Self {
+        Self::Versions(stored_version(version).saturating_add(1), i64::MAX)
     }
 }
 

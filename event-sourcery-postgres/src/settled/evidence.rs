@@ -46,7 +46,7 @@ impl Evidence {
             return (look.recorded, true);
         }
         // As many as were looked at, and no hole among them: there may be a long way to go yet.
-        let is_run = look.events == LOOK_AT && reached - from == LOOK_AT;
+        let is_run = look.events == LOOK_AT && reached.saturating_sub(from) == LOOK_AT;
         let ceiling = look.visible().max(drawn_before);
         let Some(holders) = look.holders else {
             self.hole = None;

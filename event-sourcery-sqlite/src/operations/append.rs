@@ -42,14 +42,14 @@ impl Operations<'_> {
         let row = self.find_stream(tenant, &part.stream)?;
         let state = self.state_of(row)?;
         let first_version = part.check(state)?;
-        let last_version = first_version.map(|first| first + part.events.len() as Version - 1);
+        let last_version = first_version.map(|first| part.last_version(first));
         let stream = match row {
             None => self.insert_stream(tenant, &part.stream, last_version)?,
             Some(row) => self.update_stream(tenant, &part.stream, row, state, last_version)?,
         };
         let mut insert = self.statement(&self.sql.insert_event)?;
         for (number, event) in (0..).zip(&part.events) {
-            let version = first_version.map(|first| first + number);
+            let version = first_version.map(|first| first.saturating_add(number));
             let values = record_values(event, version, stream);
             insert.execute(values).map_err(|error| self.failed(error))?;
         }

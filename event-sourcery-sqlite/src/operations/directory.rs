@@ -32,6 +32,11 @@ const FEW: i64 = 16;
 const LISTED_AT_ONCE: i64 = 64;
 const NAMES_AT_ONCE: usize = 1_024;
 
+/// The last position before a block. What stands in the tables may be any number.
+pub(super) const fn before(block: i64) -> i64 {
+    block.saturating_mul(BLOCK).saturating_sub(1)
+}
+
 /// Blocks above the mark, and the names in them.
 #[derive(Debug)]
 pub(crate) struct Unlisted {
@@ -54,7 +59,7 @@ impl Operations<'_> {
         })?;
         let mut parts: Vec<Stretch> = Vec::new();
         for block in blocks.into_iter().collect::<BTreeSet<_>>() {
-            let (after, end) = (block * BLOCK - 1, block * BLOCK + BLOCK - 1);
+            let (after, end) = (before(block), before(block.saturating_add(1)));
             match parts.last_mut() {
                 Some(before) if before.end == after => before.end = end,
                 _ => parts.push(Stretch { after, end }),
@@ -87,11 +92,11 @@ impl Operations<'_> {
         }
         let first = self.first_unlisted()?;
         let settled = self.settled_blocks()?;
-        let next = self.first(&self.sql.next_event, [first * BLOCK - 1], |row| row.get::<_, i64>(0))?;
+        let next = self.first(&self.sql.next_event, [before(first)], |row| row.get::<_, i64>(0))?;
         let mut end = next.map_or(settled, |next| settled.min(next / BLOCK + LISTED_AT_ONCE));
         let mut blocks_by_name: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         let mut statement = self.statement(&self.sql.names)?;
-        let mut rows = statement.query([first * BLOCK, end * BLOCK]).map_err(|error| self.failed(error))?;
+        let mut rows = statement.query([before(first), before(end)]).map_err(|error| self.failed(error))?;
         let (mut block, mut listed) = (first, 0);
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
             let position: i64 = row.get(0).map_err(|error| self.failed(error))?;

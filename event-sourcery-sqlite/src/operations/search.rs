@@ -12,7 +12,7 @@ use event_sourcery::{Position, Result};
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
-use super::directory::BLOCK;
+use super::directory::{BLOCK, before};
 use super::{Operations, json_array};
 use crate::sql::Sql;
 
@@ -157,12 +157,12 @@ impl<F: Found> Search<F> {
             if self.is_over() {
                 return Ok(Break(()));
             }
-            let end = mark.min(rest.blocks().0 + ASKED_AT_ONCE);
-            let asked = rest.cut_off(end * BLOCK - 1);
+            let end = mark.min(rest.blocks().0.saturating_add(ASKED_AT_ONCE));
+            let asked = rest.cut_off(before(end));
             let parts = operations.listed(&names, asked)?;
             if parts.is_empty() {
                 let next = operations.next_listed(&names, end)?.map_or(mark, |next| next.min(mark));
-                rest.cut_off(next * BLOCK - 1);
+                rest.cut_off(before(next));
             }
             for part in parts {
                 if self.look_through(operations, part)?.is_break() {

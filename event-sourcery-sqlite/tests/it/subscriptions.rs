@@ -170,6 +170,30 @@ async fn what_a_change_tells_is_what_is_read_back() {
 }
 
 #[tokio::test]
+async fn behind_the_highest_token_comes_another_and_nobody_is_harmed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("events.db");
+    let backend = SqliteBackend::open(&path).await.unwrap();
+    let stream = new_stream(&backend).await;
+    let lease = Lease { token: i64::MAX, ..subscribe(&backend).await };
+    let table = "event_sourcery_subscription_segments";
+    let foreign = Connection::open(&path).unwrap();
+    foreign.execute(&format!("UPDATE {table} SET token = ?1"), [i64::MAX]).unwrap();
+    backend.progress(progress(lease, 1, [])).await.unwrap();
+    let reset = SubscriptionChange::Reset { position: Position::START, present: Vec::new() };
+    backend.change_subscription(billing(), reset).await.unwrap();
+    assert!(is_lost(&backend.progress(progress(lease, 1, [])).await));
+    let first = backend.subscription(billing()).await.unwrap().unwrap().members[0].id;
+    let leave = SubscriptionChange::Leave { member: first, reached: Vec::new() };
+    backend.change_subscription(billing(), leave).await.unwrap();
+    foreign.execute(&format!("UPDATE {table} SET token = ?1"), [i64::MAX]).unwrap();
+    let taken_over = subscribe(&backend).await;
+    assert_ne!(taken_over.token, i64::MAX);
+    backend.progress(progress(taken_over, 1, [])).await.unwrap();
+    EventStore::new(backend).append(&stream, event()).expected_version(1).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_others() {
     let folder = TempDir::new().unwrap();
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();

@@ -106,7 +106,7 @@ impl<A: Aggregate> WrappedAggregate<A> {
 
     /// Its version, with the events that wait to be saved.
     pub fn version(&self) -> Version {
-        self.stored_version + self.aggregate.waiting().len() as Version
+        self.stored_version.saturating_add(self.aggregate.waiting().len() as Version)
     }
 
     /// Its version in the store; 0 where there is no stream.

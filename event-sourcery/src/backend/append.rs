@@ -68,6 +68,12 @@ impl StreamAppend {
         }
     }
 
+    /// The version of its last event, where the first has this one.
+    #[must_use]
+    pub fn last_version(&self, first: Version) -> Version {
+        first.saturating_add(self.events.len() as Version).saturating_sub(1)
+    }
+
     /// The highest version that an event can have, on every backend: 2,147,483,647, as the tables of Event Sourcery for Python
     /// hold it.
     pub const HIGHEST_VERSION: Version = 2_147_483_647;

@@ -100,12 +100,20 @@ pub struct SubscriptionRecord {
 pub struct SegmentRecord {
     /// The checkpoint: every event of the segment up to here was handled, or belongs to a blocked stream.
     pub position: Position,
-    /// Goes up when the segment is taken over; what is written with an older one is refused.
+    /// Another one whenever the segment is taken over; what is written with one that it had before is refused.
     pub token: i64,
     /// Who works on it.
     pub member: Option<Uuid>,
     /// Until when, by the store's clock. Without a member, it means nothing.
     pub leased_until: Timestamp,
+}
+
+impl SegmentRecord {
+    /// The token of whoever takes it over. Tokens are compared for being the same alone: behind the highest begin the lowest,
+    /// which nobody was given.
+    const fn next_token(&self) -> i64 {
+        self.token.wrapping_add(1)
+    }
 }
 
 /// A process, or a part of one, that takes part in a subscription.
@@ -293,7 +301,7 @@ impl SubscriptionRecord {
     /// Nobody works on it any more, and what those who did write from here on is refused. The checkpoints go where they are told.
     fn take_back(&mut self, positions: &[Position]) {
         for (segment, position) in self.segments.iter_mut().zip(positions) {
-            let token = segment.token + 1;
+            let token = segment.next_token();
             *segment = SegmentRecord { position: *position, token, member: None, ..*segment };
         }
     }
@@ -326,7 +334,7 @@ impl SubscriptionRecord {
         let free = self.segments.iter_mut().filter(|segment| !segment.member.is_some_and(is_leased));
         for segment in free.take(share.saturating_sub(has)) {
             segment.member = Some(member);
-            segment.token += 1;
+            segment.token = segment.next_token();
         }
     }
 }

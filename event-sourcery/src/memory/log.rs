@@ -31,7 +31,7 @@ impl Log {
 
     /// The position that the next event gets.
     pub(super) fn next(&self) -> Position {
-        Position::from_i64(self.last().to_i64() + 1)
+        self.last().next()
     }
 
     pub(super) fn push(&mut self, entry: Entry) {

@@ -225,8 +225,12 @@ impl State {
                     break;
                 }
             };
-            let event =
-                stored(&mut self.event_names, new, position, first_version.map(|first| first + number));
+            let event = stored(
+                &mut self.event_names,
+                new,
+                position,
+                first_version.map(|first| first.saturating_add(number)),
+            );
             self.log.push(log::Entry { stream: Arc::clone(&stream.key), event });
             stream.positions.push(position);
         }

@@ -120,7 +120,7 @@ impl<E: Event> Feeding<E> {
     pub(super) fn loaded(&mut self, loaded: LoadedStream) -> Result<()> {
         let Stage::CatchesUp(up_to, _) = self.stage else { return Ok(()) };
         let next = match loaded.last_version().filter(|_| loaded.has_more) {
-            Some(last) => self.missed(last + 1, up_to),
+            Some(last) => self.missed(last.saturating_add(1), up_to),
             None => Stage::CaughtUp(up_to),
         };
         let wanted = |name: &str| E::CATCH_ALL || E::NAMES.contains(&name);
@@ -165,7 +165,7 @@ fn decide(held: HeldCursor, position: Position) -> Verdict {
     let Some(up_to) = held.version else { return Verdict::Ignore };
     match held.cursor {
         Some(cursor) if up_to > cursor.version && held.at_cursor == Some(cursor.position) => {
-            Verdict::From { next: cursor.version + 1, up_to }
+            Verdict::From { next: cursor.version.saturating_add(1), up_to }
         }
         Some(cursor) if up_to <= cursor.version && position <= cursor.position => Verdict::Ignore,
         _ => Verdict::Anew { up_to },

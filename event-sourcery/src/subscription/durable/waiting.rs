@@ -299,9 +299,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// The event at a position, unless it is of a tenant that this is not about.
     async fn record_at(&self, position: AppendPosition) -> Result<Option<StoredRecord>> {
-        let (at, before) = (Position::from_i64(position.to_i64()), Position::from_i64(position.to_i64() - 1));
+        let at = Position::from_i64(position.to_i64());
         let filter = Filter { tenant: self.only_tenant().cloned(), ..Filter::default() };
-        let request = ScanRequest { after: before, up_to: Some(at), filter, limit: 1 };
+        let request = ScanRequest { after: at.previous(), up_to: Some(at), filter, limit: 1 };
         Ok(self.of.store.backend().scan(request).await?.records.into_iter().next())
     }
 }

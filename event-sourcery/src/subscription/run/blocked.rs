@@ -219,9 +219,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         tenant: &TenantId,
         stream: &StreamId,
     ) -> Result<Option<StoredRecord>> {
-        let (after, filter) = (Position::from_i64(position.to_i64() - 1), Filter::default());
-        let page =
-            self.plan.backend.scan(ScanRequest { after, up_to: Some(position), filter, limit: 1 }).await?;
+        let filter = Filter::default();
+        let request = ScanRequest { after: position.previous(), up_to: Some(position), filter, limit: 1 };
+        let page = self.plan.backend.scan(request).await?;
         // The row of a stream that was lost may be there again.
         let was_lost = *stream == lost_stream_id(position);
         let is_meant = |record: &StoredRecord| record.tenant == *tenant && record.stream == *stream;

@@ -160,3 +160,15 @@ async fn a_hole_of_any_length_takes_no_longer_than_none() {
     assert!((complete - 16..=complete).contains(&file.mark()));
     file.assert_complete_below_the_mark();
 }
+
+/// Somebody has set the mark as he liked: what it says of the events is then wrong, and nothing worse.
+#[tokio::test]
+async fn a_mark_of_any_number_panics_nowhere() {
+    let file = File::filled().await;
+    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    for mark in [i64::MAX, i64::MIN] {
+        file.sql.execute("UPDATE event_sourcery_event_blocks_mark SET block = ?1", [mark]).unwrap();
+        file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+        file.pages(named(&["None"]), Duration::MAX).await;
+    }
+}
