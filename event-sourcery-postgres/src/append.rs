@@ -187,7 +187,7 @@ impl Database {
             }
             Err(failure) => {
                 tracing::debug!(
-                    ?failure,
+                    problem = failure.message(),
                     appends = requests.len(),
                     "a batch failed, and its members run alone"
                 );

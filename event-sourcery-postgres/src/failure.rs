@@ -125,11 +125,11 @@ impl Failure {
         self.has_code(&["0A000", "2BP01"])
     }
 
-    /// The database's own words.
+    /// The database's own words. Details of a constraint that does not hold are left out: they are the row.
     pub(crate) fn message(&self) -> String {
         match self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>())
         {
-            Some(error) => match error.detail() {
+            Some(error) => match error.detail().filter(|_| !error.code().starts_with("23")) {
                 Some(detail) => format!("{}: {detail}", error.message()),
                 None => error.message().to_owned(),
             },

@@ -1,5 +1,6 @@
 //! How a store is opened.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::session::Session;
 /// How many connections the calls of a store share, unless told otherwise.
 const MAX_CONNECTIONS: u32 = 10;
 
-/// How a store is opened. The defaults are those of [`PostgresBackend::connect`].
+/// How a store is opened. The defaults are those of [`PostgresBackend::connect`]. `Debug` shows no password.
 ///
 /// ```
 /// # use event_sourcery_postgres::PostgresOptions;
@@ -42,10 +43,23 @@ pub struct PostgresOptions {
 }
 
 /// Where connections come from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Source {
     Url(String),
     Pool(PgPool),
+}
+
+/// Without the password, and whatever else an address may hold beside what is shown.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = match self {
+            Self::Pool(pool) => return pool.fmt(f),
+            Self::Url(url) => url.parse::<PgConnectOptions>(),
+        };
+        let Ok(options) = options else { return f.write_str("(an address that cannot be read)") };
+        let (user, host, port) = (options.get_username(), options.get_host(), options.get_port());
+        write!(f, "postgres://{user}@{host}:{port}/{}", options.get_database().unwrap_or(user))
+    }
 }
 
 impl PostgresOptions {
@@ -283,5 +297,28 @@ impl PostgresOptions {
             return Err(Error::InvalidOption { option: "max_connections", problem });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PostgresOptions;
+
+    #[test]
+    fn no_password_is_shown() {
+        let shown = |url: &str| format!("{:?}", PostgresOptions::new(url));
+        let billing =
+            shown("postgres://billing:s3cret-pw@db.internal:5433/app?sslmode=disable&options=-c%20a%3Db");
+        assert!(billing.contains("postgres://billing@db.internal:5433/app"), "{billing}");
+        for url in [
+            "postgres://billing:s3cret-pw@db.internal/app",
+            "postgres://billing@db.internal/app?password=s3cret-pw",
+            "postgres://billing:s3cret-pw@db.internal:port/app",
+            "mysql://billing:s3cret-pw@db.internal/app",
+            "host=db.internal password=s3cret-pw",
+            "s3cret-pw",
+        ] {
+            assert!(!shown(url).contains("s3cret-pw"), "{}", shown(url));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, lost_stream_id,
+    BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, lost_stream_id, quoted,
     stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Position, StreamId, TenantId, Version};
@@ -145,11 +145,6 @@ pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
 /// A UUID, kept as 32 hexadecimal digits.
 pub(crate) fn uuid(text: &str) -> Result<Uuid, String> {
     Uuid::try_parse(text).map_err(|_| format!("its id {} is no UUID", quoted(text)))
-}
-
-/// The beginning of a value that cannot be read.
-fn quoted(value: &str) -> String {
-    format!("{:?}", value.chars().take(40).collect::<String>())
 }
 
 /// A UUID as it is stored: 32 lower-case hexadecimal digits.

@@ -34,7 +34,7 @@ pub use self::progress::{
 pub use self::reads::{Filter, LoadRequest, LoadedStream, Present, ScanPage, ScanRequest, Span};
 pub(crate) use self::records::is_lost_stream_id;
 pub use self::records::{
-    NewRecord, StoredEvent, StoredRecord, lost_stream_id, stored_stream_id, stored_tenant_id,
+    NewRecord, StoredEvent, StoredRecord, lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
 };
 pub use self::scope::{Kept, Scope};
 pub(crate) use self::subscriptions::later;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, without_values};
 use crate::finite;
 use crate::payload;
 use crate::wrapped_event::WrappedEvent;
@@ -131,7 +131,7 @@ impl Context {
         if *self == Self::default() {
             return Ok("{}".to_owned());
         }
-        let text = serde_json::to_string(self).map_err(|error| invalid("context", &error))?;
+        let text = serde_json::to_string(self).map_err(|error| invalid("context", &without_values(error)))?;
         payload::check(text).map_err(|error| invalid("context", &error))
     }
 
@@ -158,7 +158,7 @@ impl Cause {
     }
 }
 
-/// What is set, and nothing else.
+/// What is set, and nothing else; of components, the names.
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Context");
@@ -168,8 +168,9 @@ impl fmt::Debug for Context {
                 shown.field(name, &id);
             }
         }
-        for (name, value) in self.components.iter().chain(&self.rest) {
-            shown.field(name, value);
+        let names: Vec<_> = self.components.keys().chain(self.rest.keys()).collect();
+        if !names.is_empty() {
+            shown.field("components", &names);
         }
         shown.finish()
     }
@@ -178,7 +179,7 @@ impl fmt::Debug for Context {
 /// A component as it is stored.
 pub(crate) fn component_value<C: ContextComponent>(component: &C) -> Result<Value> {
     finite::check(component).map_err(|error| invalid(C::NAME, &error))?;
-    match serde_json::to_value(component).map_err(|error| invalid(C::NAME, &error))? {
+    match serde_json::to_value(component).map_err(|error| invalid(C::NAME, &without_values(error)))? {
         object @ Value::Object(_) => Ok(object),
         _ => Err(invalid(C::NAME, &"it has to be a JSON object: give the type named fields")),
     }
@@ -189,7 +190,9 @@ fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<Strin
 }
 
 fn read<T: DeserializeOwned>(name: &str, value: Option<&Value>) -> Result<Option<T>> {
-    value.map(|value| T::deserialize(value).map_err(|error| invalid(name, &error))).transpose()
+    value
+        .map(|value| T::deserialize(value).map_err(|error| invalid(name, &without_values(error))))
+        .transpose()
 }
 
 fn invalid(component: &str, problem: &dyn fmt::Display) -> Error {

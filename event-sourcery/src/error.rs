@@ -2,6 +2,7 @@
 
 mod name;
 mod payload;
+mod quoting;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 pub use self::name::{NameKind, NameProblem};
 pub use self::payload::{DecodeError, PayloadError};
+pub(crate) use self::quoting::{QUOTED, said, shortened, without_values};
 use crate::position::{AppendPosition, Position};
 use crate::stream_id::StreamId;
 use crate::version::Version;

@@ -1,6 +1,7 @@
 //! What an event is: a type with a stored name and a JSON object as its payload.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use crate::context::Context;
 use crate::error::{DecodeError, Error, NameKind, PayloadError, Result};
+use crate::hidden::Hidden;
 use crate::limits;
 use crate::new_event::NewEvent;
 use crate::payload;
@@ -117,7 +119,7 @@ pub trait Event: Sized + Send + Sync + 'static {
 /// An event as it is stored: a name and a JSON object, undecoded.
 ///
 /// It is what a catch-all variant holds, and an event type of its own: `load_stream::<RawEvent>` reads any stream. It
-/// keeps the version of its form, so that an event can be copied as it is.
+/// keeps the version of its form, so that an event can be copied as it is. `Debug` shows no payload, but how long it is.
 ///
 /// ```
 /// use event_sourcery::RawEvent;
@@ -127,7 +129,7 @@ pub trait Event: Sized + Send + Sync + 'static {
 /// assert_eq!(raw.schema_version(), 1);
 /// # Ok::<(), event_sourcery::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RawEvent {
     name: Cow<'static, str>,
     schema_version: u32,
@@ -172,6 +174,18 @@ impl RawEvent {
     #[must_use]
     pub fn data(&self) -> &RawValue {
         &self.data
+    }
+}
+
+/// Without the payload.
+impl fmt::Debug for RawEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, schema_version, data } = self;
+        f.debug_struct("RawEvent")
+            .field("name", name)
+            .field("schema_version", schema_version)
+            .field("data", &Hidden(data.get()))
+            .finish()
     }
 }
 

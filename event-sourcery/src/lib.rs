@@ -59,6 +59,7 @@ mod error;
 mod event;
 mod events;
 mod finite;
+mod hidden;
 mod limits;
 mod load;
 mod memory;

@@ -1,6 +1,6 @@
 //! How long names may be: the same on every backend, checked when a value is made.
 
-use crate::error::{Error, NameKind, NameProblem, Result};
+use crate::error::{Error, NameKind, NameProblem, QUOTED, Result};
 
 /// Names, categories and tenants: `VARCHAR(255)` in the shared layout.
 const NAME_CHARACTERS: usize = 255;
@@ -8,8 +8,6 @@ const NAME_CHARACTERS: usize = 255;
 const NAME_BYTES: usize = 850;
 /// Event names: `VARCHAR(200)` in the shared layout.
 const EVENT_NAME_CHARACTERS: usize = 200;
-/// How much of a refused value an error shows.
-const SHOWN_CHARACTERS: usize = 40;
 
 /// Refuses a value outside the limits of its kind.
 pub(crate) fn check_name(kind: NameKind, value: &str) -> Result<()> {
@@ -24,7 +22,7 @@ pub(crate) fn check_name(kind: NameKind, value: &str) -> Result<()> {
     match problem(value, characters, bytes) {
         None => Ok(()),
         Some(problem) => {
-            Err(Error::InvalidName { kind, value: value.chars().take(SHOWN_CHARACTERS).collect(), problem })
+            Err(Error::InvalidName { kind, value: value.chars().take(QUOTED).collect(), problem })
         }
     }
 }

@@ -50,7 +50,6 @@ use crate::wrapped_event::{Recorded, WrappedEvent};
 /// assert_eq!(events[0].version, Some(1));
 /// # Ok::<(), Error>(()) }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct EventStore<B = Arc<dyn Backend>> {
     backend: Arc<B>,
     scope: Scope,

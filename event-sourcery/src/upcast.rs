@@ -1,12 +1,13 @@
 //! Upcasting: from the form that an event was stored in to the current one, step by step.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::error::Source;
+use crate::error::{Source, without_values};
 
 /// A step from one form of an event to the next. The guide page
 /// [*evolving events*](crate::guide::evolving_events) shows how a type declares its steps.
@@ -42,7 +43,9 @@ pub type Split = fn(&mut StoredForm) -> Result<Successor, Source>;
 /// assert_eq!(paid, InvoicePaid { cents: 700 });
 /// # Ok::<(), event_sourcery::DecodeError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `Debug` shows the names of its fields, and none of their values.
+#[derive(Clone, PartialEq)]
 pub struct StoredForm {
     name: Cow<'static, str>,
     schema_version: u32,
@@ -86,7 +89,7 @@ impl StoredForm {
     pub fn read<T: DeserializeOwned>(&self, field: &str) -> Result<T, Source> {
         let value = self.fields.get(field);
         T::deserialize(value.unwrap_or(&Value::Null)).map_err(|problem| match value {
-            Some(_) => UnfitField { field: field.to_owned(), problem }.into(),
+            Some(_) => UnfitField { field: field.to_owned(), problem: without_values(problem) }.into(),
             None => format!("it has no field {field:?}").into(),
         })
     }
@@ -115,6 +118,17 @@ impl StoredForm {
 
     pub(crate) fn into_parts(self) -> (Cow<'static, str>, u32, String) {
         (self.name, self.schema_version, Value::Object(self.fields).to_string())
+    }
+}
+
+impl fmt::Debug for StoredForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, schema_version, fields } = self;
+        f.debug_struct("StoredForm")
+            .field("name", name)
+            .field("schema_version", schema_version)
+            .field("fields", &fields.keys().collect::<Vec<_>>())
+            .finish()
     }
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::backend::{StoredEvent, StoredRecord};
 use crate::context::Context;
-use crate::error::{DecodeError, Error, Result};
+use crate::error::{DecodeError, Error, Result, said, without_values};
 use crate::event::Event;
 use crate::panics::caught;
 use crate::position::Position;
@@ -45,30 +45,33 @@ pub struct Recorded<E> {
 impl<E: Event> WrappedEvent<E> {
     pub(crate) fn decode(stream: &StreamId, stored: &StoredEvent) -> Result<Self> {
         stored.check(stream)?;
-        let invalid = |problem: String| stored.invalid(stream, problem);
-        let decoded = caught(|| E::decode_stored(&stored.name, stored.schema_version, &stored.data));
-        let event = match decoded.map_err(|panic| invalid(format!("decoding it panicked: {panic}")))? {
-            Ok(event) => event,
-            Err(DecodeError::UnknownName) => {
-                return Err(Error::UnknownEvent {
-                    name: stored.name.to_string(),
-                    stream: stream.clone(),
-                    version: stored.version,
-                });
-            }
-            Err(DecodeError::NewerForm { found, known }) => {
-                return Err(Error::NewerForm {
-                    name: stored.name.to_string(),
-                    stream: stream.clone(),
-                    version: stored.version,
-                    found,
-                    known,
-                });
-            }
-            Err(problem) => return Err(invalid(problem.to_string())),
+        let invalid = |problem: String| {
+            stored.invalid(stream, format!("{problem} (as {})", std::any::type_name::<E>()))
         };
-        let context =
-            Context::decode(&stored.context).map_err(|problem| invalid(format!("its context: {problem}")))?;
+        let decoded = caught(|| E::decode_stored(&stored.name, stored.schema_version, &stored.data));
+        let event =
+            match decoded.map_err(|panic| invalid(format!("decoding it panicked: {}", said(&panic))))? {
+                Ok(event) => event,
+                Err(DecodeError::UnknownName) => {
+                    return Err(Error::UnknownEvent {
+                        name: stored.name.to_string(),
+                        stream: stream.clone(),
+                        version: stored.version,
+                    });
+                }
+                Err(DecodeError::NewerForm { found, known }) => {
+                    return Err(Error::NewerForm {
+                        name: stored.name.to_string(),
+                        stream: stream.clone(),
+                        version: stored.version,
+                        found,
+                        known,
+                    });
+                }
+                Err(problem) => return Err(invalid(problem.words())),
+            };
+        let context = Context::decode(&stored.context)
+            .map_err(|problem| invalid(format!("its context: {}", without_values(problem))))?;
         Ok(Self { event, version: stored.version, uuid: stored.id, created_at: stored.created_at, context })
     }
 }

@@ -92,7 +92,7 @@ impl<A: Aggregate> Rule<A> {
     /// Puts the kept state into an aggregate; `false` where it cannot be read: then history decides.
     pub(super) fn restore(&self, snapshot: &StoredEvent, into: &mut WrappedAggregate<A>) -> bool {
         let (stream, version) = (&into.stream_id, snapshot.version.unwrap_or(0));
-        let decoded = caught(|| (self.decode)(&snapshot.data).map_err(|problem| problem.to_string()));
+        let decoded = caught(|| (self.decode)(&snapshot.data).map_err(DecodeError::words));
         match decoded.flatten() {
             Ok(kept) => {
                 *into.aggregate.replay() = kept.state;

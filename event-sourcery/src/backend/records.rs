@@ -1,18 +1,20 @@
 //! Events and snapshots as they are stored.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, QUOTED, Result, shortened};
+use crate::hidden::Hidden;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 
-/// An event, or a snapshot, to be stored.
-#[derive(Debug, Clone)]
+/// An event, or a snapshot, to be stored. `Debug` shows neither payload nor context.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct NewRecord {
     /// Unique in the whole store.
@@ -29,8 +31,8 @@ pub struct NewRecord {
     pub schema_version: u32,
 }
 
-/// An event of a stream, or a snapshot, as it is stored.
-#[derive(Debug, Clone)]
+/// An event of a stream, or a snapshot, as it is stored. `Debug` shows neither payload nor context.
+#[derive(Clone)]
 pub struct StoredEvent {
     /// Its position. A snapshot has none of its own: [`Position::START`].
     pub position: Position,
@@ -70,6 +72,38 @@ impl StoredEvent {
     }
 }
 
+impl fmt::Debug for NewRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, data, context, created_at, schema_version } = self;
+        f.debug_struct("NewRecord")
+            .field("id", id)
+            .field("name", name)
+            .field("data", &Hidden(data))
+            .field("context", &Hidden(context))
+            .field("created_at", created_at)
+            .field("schema_version", schema_version)
+            .finish()
+    }
+}
+
+impl fmt::Debug for StoredEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { position, version, id, name, data, context, created_at, schema_version, unreadable } =
+            self;
+        f.debug_struct("StoredEvent")
+            .field("position", position)
+            .field("version", version)
+            .field("id", id)
+            .field("name", name)
+            .field("data", &Hidden(data))
+            .field("context", &Hidden(context))
+            .field("created_at", created_at)
+            .field("schema_version", schema_version)
+            .field("unreadable", unreadable)
+            .finish()
+    }
+}
+
 /// A stored event with its place.
 #[derive(Debug, Clone)]
 pub struct StoredRecord {
@@ -86,6 +120,12 @@ pub struct StoredRecord {
 #[must_use]
 pub fn stored_stream_id(uuid: Uuid, name: Option<&str>, category: &str) -> StreamId {
     StreamId::stored(uuid, name, category)
+}
+
+/// What an error says of a stored value: its first 40 characters, quoted.
+#[must_use]
+pub fn quoted(value: &str) -> String {
+    format!("{:?}", shortened(value, QUOTED))
 }
 
 /// A tenant as a backend found it: nothing is checked, and the empty string is the default tenant.

@@ -1,11 +1,14 @@
 //! Writes beside appends: deleting, and snapshots.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::append::StreamState;
 use super::records::NewRecord;
 use crate::error::{Error, Result};
+use crate::hidden::Hidden;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 
@@ -52,8 +55,8 @@ impl SnapshotRequest {
 
 /// The state of an aggregate behind one of its events, to be kept as a snapshot that only the aggregate reads.
 ///
-/// One is kept for each stream, name and format: the one behind the latest event that is still there.
-#[derive(Debug, Clone)]
+/// One is kept for each stream, name and format: the one behind the latest event that is still there. `Debug` does not show it.
+#[derive(Clone)]
 pub struct StateRequest {
     /// Whose stream.
     pub tenant: TenantId,
@@ -71,6 +74,22 @@ pub struct StateRequest {
     pub data: String,
     /// When it was taken.
     pub created_at: Timestamp,
+}
+
+impl fmt::Debug for StateRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, stream, name, format, behind, made_of, data, created_at } = self;
+        f.debug_struct("StateRequest")
+            .field("tenant", tenant)
+            .field("stream", stream)
+            .field("name", name)
+            .field("format", format)
+            .field("behind", behind)
+            .field("made_of", made_of)
+            .field("data", &Hidden(data))
+            .field("created_at", created_at)
+            .finish()
+    }
 }
 
 /// An event, by its place in a versioned stream and its id: it tells the stream from one of the same id that was created

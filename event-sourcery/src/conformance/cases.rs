@@ -491,6 +491,7 @@ macro_rules! __for_each_case {
         errors {
             clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do,
             clause_14_1_what_can_be_retried_says_so,
+            clause_14_1_errors_tell_place_and_type_and_quote_the_beginning_of_a_value,
             clause_14_2_malice_in_names_is_only_text,
             clause_14_2_malice_in_a_context_is_only_text,
             clause_14_2_a_component_that_cannot_be_stored_is_refused,

@@ -1,10 +1,13 @@
 //! Clause 14: errors that can be handled, and inputs that cannot do harm.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::ledger::{Noted, ledger, noted, notes, tenant};
+use super::running::{Handled, Running, eventually, letters};
 use super::subject::Subject;
 use crate::context::{Context, ContextComponent};
 use crate::error::Error;
@@ -78,6 +81,30 @@ const MALICE: [&str; 14] = [
     "\u{1}\u{7f}\r\n\t",
     "＇；ＤＲＯＰ　ＴＡＢＬＥ",
 ];
+
+pub(super) async fn clause_14_1_errors_tell_place_and_type_and_quote_the_beginning_of_a_value(
+    subject: Subject,
+) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    let secret = "4111 ".repeat(20_000);
+    let wrong = RawEvent::new("noted", format!("{{\"number\":\"{secret}\"}}")).unwrap();
+    let appended = store.append(&stream, (noted(1), wrong)).await.unwrap();
+    store.settled(appended.position).await;
+    let refused = store.load_stream::<Noted>(&stream).await.unwrap_err();
+    let verified = store.verify::<Noted>().await.unwrap();
+    let run = Running::noting(letters(&store), &Handled::default());
+    eventually("it is parked", async || !letters(&store).parked().await.unwrap().is_empty()).await;
+    let parked = letters(&store).parked().await.unwrap().remove(0).error;
+    run.stop().await;
+    let told =
+        [refused.to_string(), format!("{refused:?}"), verified.to_string(), format!("{verified:?}"), parked];
+    for text in told {
+        assert!(text.len() < 1_500 && text.matches("4111").count() <= 8, "{text}");
+        for part in [std::any::type_name::<Noted>(), "noted", "line 1 column", "expected u64"] {
+            assert!(text.contains(part), "{text}: {part}");
+        }
+    }
+}
 
 pub(super) async fn clause_14_2_malice_in_names_is_only_text(subject: Subject) {
     let store = subject.store();
@@ -176,4 +203,17 @@ pub(super) async fn clause_14_2_extreme_ids_and_positions_are_only_values(subjec
     let beyond = Position::from_i64(i64::MAX);
     let refused = store.read_all::<Noted>().after(beyond).stream().try_next().await;
     assert!(matches!(refused, Err(Error::BeyondEnd { position, .. }) if position == beyond), "{refused:?}");
+    letters(&store).until(std::future::ready(())).run(async |_, _| Ok(())).await.unwrap();
+    let (stream, last) = (StreamId::from_uuid(Uuid::nil()), u64::MAX);
+    for position in [i64::MIN, -1, 0].map(AppendPosition::from_i64) {
+        letters(&store).wait_for(&stream, position, Duration::ZERO).await.unwrap();
+    }
+    let beyond = AppendPosition::from_i64(i64::MAX);
+    let refused = letters(&store).wait_for(&stream, beyond, Duration::ZERO).await;
+    assert_refused!(refused, Error::BeyondEnd { position, .. } if position.to_i64() == i64::MAX);
+    let refused = store.append(&stream, noted(3)).expected_version(last).await;
+    assert_refused!(refused, Error::Conflict { expected, actual: 1, .. } if expected == last);
+    assert!(store.load_stream::<Noted>(&stream).versions(last..).await.unwrap().is_empty());
+    let refused = store.save_snapshot(&stream, last, noted(3)).await;
+    assert_refused!(refused, Error::SnapshotVersionMismatch { version, .. } if version == last);
 }

@@ -1,6 +1,7 @@
 //! Why a payload cannot be stored, or was not decoded.
 
 use super::Source;
+use super::quoting::{said, without_values};
 
 /// Why a payload cannot be stored.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,14 @@ pub enum PayloadError {
     },
     /// The type's own serialisation failed.
     #[error("{0}")]
-    Serialize(#[from] serde_json::Error),
+    Serialize(#[source] serde_json::Error),
+}
+
+/// It quotes at most 40 characters of a value.
+impl From<serde_json::Error> for PayloadError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Serialize(without_values(error))
+    }
 }
 
 /// Why a stored payload was not decoded.
@@ -41,7 +49,7 @@ pub enum DecodeError {
     NotAnObject,
     /// The payload does not fit the type, or is not JSON.
     #[error("{0}")]
-    Invalid(#[from] serde_json::Error),
+    Invalid(#[source] serde_json::Error),
     /// The payload is in a form that is newer than this program: a newer one wrote it.
     #[error(
         "it is in the form of version {found}, which a newer program wrote, and this one knows the forms up to version \
@@ -61,4 +69,24 @@ pub enum DecodeError {
         /// What it failed with.
         problem: Source,
     },
+}
+
+/// It quotes at most 40 characters of a value, and of what a type says in its own words, 200.
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Invalid(without_values(error))
+    }
+}
+
+impl DecodeError {
+    /// What it says, with no more of a value than that, whoever has made it.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Invalid(error) => without_values(error).to_string(),
+            Self::UpcastFailed { from, problem } => {
+                Self::UpcastFailed { from, problem: said(&problem.to_string()).into() }.to_string()
+            }
+            other => other.to_string(),
+        }
+    }
 }

@@ -8,11 +8,10 @@ use crate::backend::{BlockedStream, Cursor, CursorId, SubscriptionId, Subscripti
 use crate::position::Position;
 
 /// What was done, in order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Journal(Vec<Done>);
 
 /// One thing that was done, with what is needed to take it back.
-#[derive(Debug)]
 pub(super) enum Done {
     /// Events were appended to the end of a stream.
     Appended { stream: Arc<StreamKey>, count: usize },

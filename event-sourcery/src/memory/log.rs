@@ -10,14 +10,13 @@ use crate::position::Position;
 const CHUNK: usize = 4_096;
 
 /// An event and its stream.
-#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) stream: Arc<StreamKey>,
     pub(super) event: StoredEvent,
 }
 
 /// The log: position 1 is the first slot; the slots of deleted events stay, empty.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Log {
     chunks: Vec<Vec<Option<Entry>>>,
     length: usize,

@@ -32,7 +32,6 @@ pub(super) struct StreamKey {
 type Name = (TenantId, Option<Category>, Arc<str>);
 
 /// What is known about a stream that has events.
-#[derive(Debug)]
 pub(super) struct Stream {
     key: Arc<StreamKey>,
     /// With its name, once the store knows it.
@@ -46,7 +45,7 @@ pub(super) struct Stream {
 }
 
 /// The whole store.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct State {
     log: Log,
     /// Where each event id stands. New ids are the highest, so that this grows at one end, where it is warm.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::position::Position;
 
 /// What is kept of each subscription.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Subscriptions {
     records: HashMap<SubscriptionId, SubscriptionRecord>,
     blocked: HashMap<SubscriptionId, HashMap<StreamKey, BlockedStream>>,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::backend::{
     Backend, BackendTransaction, JoinableBackend, JoinedTransaction, ProgressRequest, TransactionalBackend,
 };
-use crate::error::{Error, Result, Source};
+use crate::error::{Error, Result, Source, shortened};
 use crate::event::Event;
 use crate::panics;
 use crate::projection::Unfinished;
@@ -320,6 +320,9 @@ fn took_longer(limit: Duration) -> String {
     format!("the handler took longer than {limit:?}, which is its handler_timeout")
 }
 
+/// The most characters that are kept of an error: a handler's may hold anything.
+const KEPT: usize = 4_000;
+
 /// An error with its causes.
 pub(super) fn whole(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -331,11 +334,11 @@ pub(super) fn whole(error: &dyn std::error::Error) -> String {
         }
         next = cause.source();
     }
-    text
+    shortened(&text, KEPT)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
-    format!("the handler panicked: {}", panics::text(panic))
+    format!("the handler panicked: {}", shortened(panics::text(panic), KEPT))
 }
 
 #[cfg(test)]

@@ -33,13 +33,12 @@ const STALE: Duration = Duration::from_secs(1);
 /// A task that reads shows more often than this that it goes on.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// The newest events of a store.
-#[derive(Debug, Default)]
+/// The newest events of a store. Nothing of it can be shown: they are everybody's.
+#[derive(Default)]
 pub(crate) struct Tail(Arc<Shared>);
 
 /// What the task that reads shares with those who wait. It holds on to this alone: where there is no [`Tail`] any more, it
 /// ends, and lets go of the backend.
-#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     deletions: Arc<Deletions>,
@@ -49,7 +48,6 @@ struct Shared {
     gone: Notify,
 }
 
-#[derive(Debug)]
 struct State {
     window: Window,
     /// Where the next reader begins anew, instead of reading on.

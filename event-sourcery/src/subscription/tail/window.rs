@@ -15,7 +15,6 @@ pub(super) const KEPT: usize = 8_192;
 const KEPT_BYTES: usize = 8 << 20;
 
 /// All events of the store above a position, up to another.
-#[derive(Debug)]
 pub(super) struct Window {
     records: VecDeque<Arc<StoredRecord>>,
     bytes: usize,
