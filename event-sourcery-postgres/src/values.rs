@@ -170,3 +170,24 @@ pub(crate) fn stored_schema_version(record: &NewRecord) -> i32 {
 pub(crate) fn stored_version(version: event_sourcery::Version) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod fuzz {
+    use event_sourcery::conformance::fuzz::rounds;
+
+    use super::UtcTimestamp;
+
+    #[test]
+    fn times_of_any_number() {
+        rounds(|random| {
+            let stored = random.integer();
+            if let Some(time) = UtcTimestamp::from_stored(stored) {
+                assert_eq!(time.to_stored(), stored);
+            }
+            let time = UtcTimestamp(random.time());
+            if let Some(stored) = UtcTimestamp::from_stored(time.to_stored()) {
+                assert_eq!(stored.0, time.rounded());
+            }
+        });
+    }
+}

@@ -1,5 +1,8 @@
 //! Rows of the shared layout, read into the library's plain data.
 
+#[cfg(test)]
+mod fuzz;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;

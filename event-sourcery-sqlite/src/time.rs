@@ -27,7 +27,9 @@ pub(crate) fn to_text(time: Timestamp) -> String {
 
 /// A time as it reads back: in whole microseconds.
 pub(crate) fn as_stored(time: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+    // By parts: `Timestamp::from_microsecond` refuses the fractions of the last second that a `Timestamp` can be in.
+    let nanoseconds = time.subsec_nanosecond();
+    Timestamp::new(time.as_second(), nanoseconds - nanoseconds % 1_000).unwrap_or(time)
 }
 
 /// The time that a text says: in UTC, unless it names an offset.

@@ -17,6 +17,7 @@ mod crashes;
 mod directory;
 mod examples;
 mod failures;
+mod fuzz;
 mod given_up;
 mod hang_ups;
 mod numbering;

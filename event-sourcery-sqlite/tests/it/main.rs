@@ -19,6 +19,7 @@ mod conformance;
 mod crashes;
 mod examples;
 mod failures;
+mod fuzz;
 mod group_commit;
 mod numbering;
 mod python;

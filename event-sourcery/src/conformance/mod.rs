@@ -73,6 +73,8 @@
 mod cases;
 mod feeding;
 mod fixture;
+#[doc(hidden)]
+pub mod fuzz;
 #[macro_use]
 mod ledger;
 mod reaction;

@@ -27,6 +27,23 @@ async fn a_missing_file_that_is_not_to_be_created_is_not_found_and_not_created()
     assert!(!folder.path().exists());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_beside_it_get_the_rights_of_the_file() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    for mode in [0o600, 0o640] {
+        let folder = Folder::new();
+        fs::File::create(folder.path()).unwrap().set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+        let store = folder.store().await;
+        store.append(&StreamId::random(), event()).await.unwrap();
+        for beside in ["", "-wal", "-shm"] {
+            let path = format!("{}{beside}", folder.path().display());
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, mode, "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_missing_folder_is_named() {
     let folder = Folder::new();

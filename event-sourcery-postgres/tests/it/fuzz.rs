@@ -1,0 +1,121 @@
+//! Tables that others have written into: whatever stands in a row, reading it is an answer or an error, within a bounded time.
+
+use std::time::Duration;
+
+use event_sourcery::conformance::fuzz::{Random, rounds};
+use event_sourcery::{EventStore, Passed, Position, RawEvent, StreamId, TenantId};
+use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool};
+use event_sourcery_postgres::{PostgresBackend, PostgresOptions};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use crate::scene::Scene;
+
+/// Whatever a call does, it does not take longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn event(name: &'static str) -> RawEvent {
+    RawEvent::new(name, r#"{"number":1}"#).unwrap()
+}
+
+/// A value as a text that the type of a column may take.
+fn value(random: &mut Random, of: &str) -> Option<String> {
+    const TIMES: [&str; 6] = [
+        "infinity",
+        "-infinity",
+        "4713-01-01 00:00:00 BC",
+        "294276-12-31 23:59:59.999999",
+        "0001-01-01",
+        "9999-12-31 23:59:59.999999",
+    ];
+    if random.once_in(8) {
+        return None;
+    }
+    Some(match of {
+        "bigint" | "integer" | "smallint" => random.integer().to_string(),
+        "uuid" => random.uuid().to_string(),
+        "boolean" => random.once_in(2).to_string(),
+        "jsonb" => random.json(4),
+        "timestamp without time zone" => random.one_of(&TIMES).to_owned(),
+        _ => random.text(),
+    })
+}
+
+/// The tables of a schema with their columns and types.
+async fn columns(pool: &PgPool, schema: &str) -> Vec<(String, String, String)> {
+    let sql = "SELECT table_name::text, column_name::text, data_type::text FROM information_schema.columns
+               WHERE table_schema = $1 AND data_type <> 'ARRAY' AND table_name <> 'event_sourcery_layout'";
+    sqlx::query_as(sql).bind(schema).fetch_all(pool).await.unwrap()
+}
+
+/// Writes a value into a row, or all rows, unless the table forbids it.
+async fn damage(pool: &PgPool, schema: &str, columns: &[(String, String, String)], random: &mut Random) {
+    let (table, column, kind) = &columns[random.below(columns.len())];
+    let table = format!("{schema}.{table}");
+    let rows = if random.once_in(2) { "" } else { "WHERE ctid = (SELECT max(ctid) FROM {table})" };
+    let rows = rows.replace("{table}", &table);
+    let sql = format!("UPDATE {table} SET {column} = $1::text::{kind} {rows}");
+    let _ = sqlx::query(AssertSqlSafe(sql)).bind(value(random, kind)).execute(pool).await;
+}
+
+async fn fill(store: &EventStore<PostgresBackend>) {
+    let stream = StreamId::from_name("kept").unwrap();
+    store.append(&stream, [event("Kept"), event("Other")]).await.unwrap();
+    store.append(&StreamId::random(), event("Kept")).no_versioning().await.unwrap();
+    let acme = store.for_tenant(TenantId::new("acme").unwrap());
+    acme.append(&StreamId::random().in_category("red").unwrap(), event("Kept")).await.unwrap();
+    store.save_snapshot(&stream, 1, event("Kept")).await.unwrap();
+    let run = store.subscribe::<RawEvent>().durable("known").until(std::future::ready(()));
+    run.run(async |_, _| Ok(())).await.unwrap();
+}
+
+/// Everything that reads, and what writes beside it. What they answer is not asked.
+async fn use_all(store: &EventStore<PostgresBackend>) {
+    let stream = StreamId::from_name("kept").unwrap();
+    let _ = store.load_stream::<RawEvent>(&stream).await;
+    let _ = store.load_stream::<RawEvent>(&stream).versions(1..).await;
+    let _ = store.version(&stream).await;
+    let _ = store.position().await;
+    let mut all = store.read_all::<RawEvent>().stream();
+    while let Ok(Some(_)) = all.try_next().await {}
+    let _ = store.verify::<RawEvent>().await.map(|found| format!("{found} {found:?}"));
+    let _ = store.append(&stream, event("New")).expected_version(2).await;
+    let _ = store.append(&stream, event("New")).no_versioning().await;
+    let _ = store.save_snapshot(&stream, 2, event("Kept")).await;
+    for name in ["known", "fresh"] {
+        let durable =
+            || store.subscribe::<RawEvent>().event_names(["Kept"]).durable(name).widen(Passed::LeaveOut);
+        let _ = durable().status().await;
+        let _ = durable().parked().await;
+        let _ = durable().wait_for_everything(Position::from_i64(3), Duration::ZERO).await;
+        let _ = durable().until(std::future::ready(())).run(async |_, _| Ok(())).await;
+    }
+    let _ = store.delete_stream(&stream).await;
+}
+
+#[test]
+fn tables_that_others_have_written_into() {
+    let runtime = Runtime::new().unwrap();
+    let scene = runtime.block_on(Scene::new());
+    let mut number = 0;
+    rounds(|random| {
+        number += 1;
+        let schema = format!("fuzz_{number}");
+        runtime.block_on(async {
+            let open = || PostgresOptions::new(scene.database.url()).schema(&schema).open();
+            let store = EventStore::new(open().await.unwrap());
+            fill(&store).await;
+            let columns = columns(&scene.pool, &schema).await;
+            for _ in 0..=random.below(3) {
+                damage(&scene.pool, &schema, &columns, random).await;
+            }
+            timeout(PATIENCE, use_all(&store)).await.expect("each call ends");
+            drop(store);
+            // Opened anew, what was given before is looked at.
+            if let Ok(backend) = open().await {
+                timeout(PATIENCE, use_all(&EventStore::new(backend))).await.expect("each call ends");
+            }
+            scene.run(&format!("DROP SCHEMA {schema} CASCADE")).await;
+        });
+    });
+}
