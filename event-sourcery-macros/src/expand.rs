@@ -57,6 +57,8 @@ pub(crate) fn place(tokens: &impl ToTokens) -> Span {
 pub(crate) struct Items {
     pub(crate) names: TokenStream,
     pub(crate) catch_all: bool,
+    /// Whether what it encodes is looked through.
+    pub(crate) is_checked: TokenStream,
     pub(crate) event_name: TokenStream,
     pub(crate) encode: TokenStream,
     pub(crate) decode: TokenStream,
@@ -65,12 +67,13 @@ pub(crate) struct Items {
 }
 
 fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenStream {
-    let Items { names, catch_all, event_name, encode, decode, forms } = items;
+    let Items { names, catch_all, is_checked, event_name, encode, decode, forms } = items;
     quote! {
         #[automatically_derived]
         impl #support::Event for #ident {
             const NAMES: &'static [&'static str] = #names;
             const CATCH_ALL: bool = #catch_all;
+            const IS_CHECKED: bool = #is_checked;
 
             fn event_name(&self) -> ::std::borrow::Cow<'static, str> {
                 #event_name
@@ -110,6 +113,7 @@ fn of_struct(ident: &Ident, stored: &Stored, is_empty: bool, support: &Support<'
     Items {
         names: quote!(&[#(#names),*]),
         catch_all: false,
+        is_checked: quote!(true),
         event_name: quote!(::std::borrow::Cow::Borrowed(#name)),
         encode,
         decode: quote! {

@@ -30,6 +30,7 @@ impl EnumExpansion<'_> {
         Items {
             names: self.names(),
             catch_all: self.has_catch_all(),
+            is_checked: self.is_checked(),
             event_name: quote!(match self { #(#event_name)* }),
             encode: quote!(match self { #(#encode)* }),
             decode: quote!(match name { #split #(#decode)* #otherwise }),
@@ -46,6 +47,12 @@ impl EnumExpansion<'_> {
 
     fn has_catch_all(&self) -> bool {
         self.variants.iter().any(|variant| matches!(variant.content, Content::CatchAll(_)))
+    }
+
+    /// Whether all that it gathers are.
+    fn is_checked(&self) -> TokenStream {
+        let gathered = self.gathered().map(|(_, ty)| self.as_event(ty));
+        quote!(true #(&& #gathered::IS_CHECKED)*)
     }
 
     pub(crate) fn split_names(&self) -> impl Iterator<Item = &LitStr> {
@@ -155,9 +162,9 @@ impl EnumExpansion<'_> {
             Content::Empty(_) => {
                 quote!(Self::#ident { .. } => ::core::result::Result::Ok(#support::encode_empty()),)
             }
-            Content::Named { .. } => {
+            Content::Named { index, .. } => {
                 let (span, support) = (place(self.ident), support.at(place(self.ident)));
-                let encode = quote_spanned!(span=> #support::encode_variant(self));
+                let encode = quote_spanned!(span=> #support::encode_variant(#index, self));
                 quote!(Self::#ident { .. } => #encode,)
             }
             Content::Gathered(ty) | Content::CatchAll(ty) => {

@@ -1,5 +1,7 @@
 //! Appending: the builder, the request it makes, and what became of it.
 
+mod size;
+
 use std::collections::{HashMap, HashSet};
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -258,6 +260,7 @@ impl<'a> Plan<'a> {
         let mut request = AppendRequest::new(scope.tenant.clone(), streams);
         request.requirements = requirements;
         refuse_doubles(&request)?;
+        size::refuse_too_much(&request, size::MOST_BYTES)?;
         Ok(Prepared { request: Arc::new(request), repeats })
     }
 }

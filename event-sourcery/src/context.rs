@@ -7,8 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::error::{Error, Result, without_values};
-use crate::finite;
+use crate::error::{Error, PayloadError, Result, without_values};
 use crate::payload;
 use crate::wrapped_event::WrappedEvent;
 
@@ -88,7 +87,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidContext`] when the component does not serialise to a JSON object.
+    /// [`Error::InvalidContext`] when the component does not serialise to a JSON object, or to one that its type could not
+    /// read back equal.
     pub fn with_component<C: ContextComponent>(mut self, component: &C) -> Result<Self> {
         self.components.insert(C::NAME.to_owned(), component_value(component)?);
         Ok(self)
@@ -178,10 +178,10 @@ impl fmt::Debug for Context {
 
 /// A component as it is stored.
 pub(crate) fn component_value<C: ContextComponent>(component: &C) -> Result<Value> {
-    finite::check(component).map_err(|error| invalid(C::NAME, &error))?;
+    payload::encode(component).map_err(|error| invalid(C::NAME, &error))?;
     match serde_json::to_value(component).map_err(|error| invalid(C::NAME, &without_values(error)))? {
         object @ Value::Object(_) => Ok(object),
-        _ => Err(invalid(C::NAME, &"it has to be a JSON object: give the type named fields")),
+        _ => Err(invalid(C::NAME, &PayloadError::NotAnObject)),
     }
 }
 

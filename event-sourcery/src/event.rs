@@ -46,6 +46,11 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// Whether events of every other name are decoded too, by a catch-all variant.
     const CATCH_ALL: bool = false;
 
+    /// Whether [`encode`](Event::encode) has looked through what it gives. Whatever is written by hand is looked through by
+    /// the store.
+    #[doc(hidden)]
+    const IS_CHECKED: bool = false;
+
     /// The name this event is stored under: 1 to 200 characters, no NUL.
     fn event_name(&self) -> Cow<'static, str>;
 
@@ -142,7 +147,7 @@ impl RawEvent {
     /// # Errors
     ///
     /// [`Error::InvalidName`] for a name outside 1 to 200 characters or with a NUL, [`Error::InvalidPayload`] for text
-    /// that is not a JSON object.
+    /// that is not a JSON object, or one that no store would give back: see [`PayloadError`].
     pub fn new(name: impl Into<Cow<'static, str>>, data: impl Into<String>) -> Result<Self> {
         let name = name.into();
         limits::check_name(NameKind::EventName, &name)?;
@@ -201,13 +206,15 @@ impl PartialEq for RawEvent {
 impl Event for RawEvent {
     const NAMES: &'static [&'static str] = &[];
     const CATCH_ALL: bool = true;
+    const IS_CHECKED: bool = true;
 
     fn event_name(&self) -> Cow<'static, str> {
         self.name.clone()
     }
 
+    /// What was read may have been written by others, and is looked through again.
     fn encode(&self) -> Result<String, PayloadError> {
-        Ok(self.data.get().to_owned())
+        payload::check(self.data.get().to_owned())
     }
 
     fn decode(name: &str, data: &str) -> Result<Self, DecodeError> {
@@ -233,6 +240,7 @@ impl Event for RawEvent {
 impl<E: Event> Event for Box<E> {
     const NAMES: &'static [&'static str] = E::NAMES;
     const CATCH_ALL: bool = E::CATCH_ALL;
+    const IS_CHECKED: bool = E::IS_CHECKED;
 
     fn event_name(&self) -> Cow<'static, str> {
         E::event_name(self)

@@ -58,7 +58,6 @@ mod enricher;
 mod error;
 mod event;
 mod events;
-mod finite;
 mod hidden;
 mod limits;
 mod load;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::backend::{NewRecord, StoredEvent};
 use crate::context::Context;
-use crate::error::{Error, NameKind, PayloadError, Result};
+use crate::error::{Error, NameKind, PayloadError, Result, Source};
 use crate::event::Event;
 use crate::limits;
 use crate::panics::caught;
@@ -54,15 +54,23 @@ impl<E: Event> NewEvent<E> {
     }
 }
 
-/// The payload and the version of its form.
-fn encode<E: Event>(event: &E) -> Result<(String, u32), PayloadError> {
+/// The payload, which was looked through, and the version of its form.
+pub(crate) fn encode<E: Event>(event: &E) -> Result<(String, u32), PayloadError> {
     let schema_version = event.schema_version();
     // The databases' columns are signed.
     if schema_version == 0 || i32::try_from(schema_version).is_err() {
         let problem = format!("its schema version is {schema_version}, and they go from 1 to {}", i32::MAX);
         return Err(PayloadError::NotStorable { problem });
     }
-    Ok((event.encode()?, schema_version))
+    let data = event.encode()?;
+    if E::IS_CHECKED {
+        return Ok((data, schema_version));
+    }
+    let name = event.event_name();
+    let again = |text: &str| -> Result<String, Source> {
+        Ok(E::decode_stored(&name, schema_version, text)?.encode()?)
+    };
+    Ok((payload::check_by_hand(data, &again)?, schema_version))
 }
 
 /// 0001-01-01T00:00:00Z, the first time that all backends and the reference can hold.

@@ -12,6 +12,8 @@ use uuid::Uuid;
 use crate::backend::{Backend, Filter, ScanRequest, StoredRecord};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::new_event;
+use crate::panics::caught;
 use crate::position::Position;
 use crate::store::{EventStore, Scope};
 use crate::stream_id::{Category, StreamId, TenantId};
@@ -26,7 +28,8 @@ const DESCRIBED: usize = 100;
 
 impl<B: Backend> EventStore<B> {
     /// A dry run: decodes every stored event as `E`, upcasters included, and reports what fails. It changes nothing. Run it
-    /// with a new version of your types before you deploy them.
+    /// with a new version of your types before you deploy them. What is decoded is encoded again, and reported where an append
+    /// would refuse it: such a type would not read back equal what it writes ([`PayloadError`](crate::PayloadError)).
     ///
     /// It reads the whole store, up to what is settled at the end, in pages of 512 events, and keeps a count for each name
     /// and schema version and the first hundred failures. On the default handle it sees every tenant, on a tenant's that
@@ -116,7 +119,7 @@ impl<'a, E: Event> IntoFuture for Verify<'a, E> {
             loop {
                 let page = backend.scan(request.clone()).await?;
                 for record in &page.records {
-                    found.note(record, Recorded::<E>::decode(record).err(), described);
+                    found.note(record, problem_of::<E>(record), described);
                 }
                 request.after = page.next;
                 found.up_to = page.next;
@@ -126,6 +129,16 @@ impl<'a, E: Event> IntoFuture for Verify<'a, E> {
             }
         })
     }
+}
+
+/// Why an event is not decoded; or why its type could not write it again so that it reads back equal.
+fn problem_of<E: Event>(record: &StoredRecord) -> Option<Error> {
+    let event = match Recorded::<E>::decode(record) {
+        Ok(recorded) => recorded.wrapped_event.event,
+        Err(problem) => return Some(problem),
+    };
+    let source = caught(|| new_event::encode(&event)).ok()?.err()?;
+    Some(Error::InvalidPayload { name: record.event.name.to_string(), source })
 }
 
 /// What a dry run has found. Its text lists the forms and the failures.

@@ -77,7 +77,11 @@ impl<A: SnapshotState> Rule<A> {
             every: events.max(1),
             name: A::NAME,
             format: A::FORMAT,
-            encode: |kept| payload::encode(kept),
+            encode: |kept| {
+                payload::encode_with(kept, &|text| {
+                    Ok(payload::rewritten(&payload::decode::<Kept<A>>(text)?)?)
+                })
+            },
             decode: payload::decode,
             permits: Arc::new(Semaphore::new(AT_ONCE)),
         }

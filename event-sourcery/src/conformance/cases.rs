@@ -124,6 +124,18 @@ macro_rules! __for_each_case {
             clause_2_13_times_are_cut_to_microseconds,
             clause_2_13_times_before_the_year_1_are_refused,
         }
+        unbent {
+            clause_2_16_a_key_that_stands_twice_is_refused,
+            clause_2_16_a_number_that_would_be_written_out_at_length_is_refused,
+            clause_2_16_what_is_larger_than_any_backend_takes_is_refused,
+            clause_2_16_what_jsonb_changes_comes_back_equal_or_is_refused,
+            clause_2_16_what_serde_buffers_comes_back_equal_or_is_refused,
+            clause_2_16_one_value_of_a_type_does_not_vouch_for_another,
+            clause_2_16_what_can_be_read_back_is_stored,
+            clause_2_16_an_event_written_by_hand_is_read_back_each_time,
+            clause_2_16_contexts_and_kept_states_are_read_back_too,
+            clause_2_16_a_dry_run_finds_what_would_be_refused,
+        }
         reading {
             clause_3_1_each_event_is_wrapped_with_what_the_store_knows,
             clause_3_1_the_version_of_a_stream_is_its_last_events,

@@ -127,6 +127,7 @@ mod stopping;
 mod streams;
 mod subscribing;
 mod tenants;
+mod unbent;
 mod unreadable;
 mod upcasting;
 mod verifying;

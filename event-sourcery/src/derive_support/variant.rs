@@ -15,13 +15,15 @@ use super::Fields;
 use crate::error::{DecodeError, PayloadError};
 use crate::payload;
 
-/// The payload of a variant with named fields.
+/// The payload of a variant with named fields. `index` counts the variants that serde deserialises, from 0.
 ///
 /// # Errors
 ///
 /// [`PayloadError`], for what could not be read back equal.
-pub fn encode_variant<T: Fields>(event: &T) -> Result<String, PayloadError> {
-    payload::encode(&Untagged(event))
+pub fn encode_variant<T: Fields>(index: u32, event: &T) -> Result<String, PayloadError> {
+    payload::encode_with(&Untagged(event), &|text| {
+        Ok(payload::rewritten(&Untagged(&decode_variant::<T>(index, text)?))?)
+    })
 }
 
 /// A variant with named fields from its payload. `index` counts the variants that serde deserialises, from 0.

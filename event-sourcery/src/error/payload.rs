@@ -19,6 +19,54 @@ pub enum PayloadError {
         /// The deepest nesting that can be stored.
         deepest: usize,
     },
+    /// A key stands twice in one of its objects: in a flattened map, say, a user has chosen the name of a field.
+    #[error(
+        "the key {key:?} stands twice in one object{}: refuse such a key where it comes in, or keep the map in a field of its own",
+        at(place)
+    )]
+    KeyTwice {
+        /// The key, cut to 40 characters.
+        key: String,
+        /// Where the object stands: the keys and places on the way to it, with dots between; empty for the payload itself.
+        place: String,
+    },
+    /// It holds a number that has too many digits when its exponent is written out, as databases do.
+    #[error(
+        "it holds a number of more than {most} digits, written out{}: store such a number as a text",
+        at(place)
+    )]
+    NumberTooLong {
+        /// The most digits.
+        most: usize,
+        /// Where it stands: the keys and places on the way to it, with dots between.
+        place: String,
+    },
+    /// Its type does not read it back equal. What serde buffers (enums with a `tag` or `untagged`, structs with `flatten`) takes
+    /// no integer keys of maps and no 128-bit integers; and PostgreSQL's JSONB changes the order of keys, so that serde
+    /// buffers what stands in front of a tag, and writes exponents out, so that 1e16 looks like an integer. What one backend
+    /// could not give back is refused by all: events can be copied from one to another.
+    #[error(
+        "its type would not read it back equal{}: {problem}: give it keys that are texts, integers of 64 bits or texts, a tag \
+         for each variant, lists where order counts; or write such a value as a text",
+        at(place)
+    )]
+    NotReadBack {
+        /// Where the difference is: the keys and places on the way to it, with dots between; empty where it cannot be told.
+        place: String,
+        /// What reading ends with, cut to 120 characters.
+        problem: String,
+    },
+    /// It is too large, or makes its append too large: the limits are the same on every backend.
+    #[error(
+        "it has {bytes} bytes, and {most} is the most: store what is large elsewhere, or in several events and appends"
+    )]
+    TooLarge {
+        /// The bytes of its JSON, numbers written out; or, where each event is small enough, of all payloads and contexts of
+        /// the append.
+        bytes: usize,
+        /// The most that they may be: 67,108,864 for a payload or a context, 536,870,912 for all of an append.
+        most: usize,
+    },
     /// It holds something that this backend's database cannot hold.
     #[error("the database cannot hold it: {problem}")]
     NotStorable {
@@ -35,6 +83,10 @@ impl From<serde_json::Error> for PayloadError {
     fn from(error: serde_json::Error) -> Self {
         Self::Serialize(without_values(error))
     }
+}
+
+fn at(place: &str) -> String {
+    if place.is_empty() { String::new() } else { format!(" (at {place})") }
 }
 
 /// Why a stored payload was not decoded.

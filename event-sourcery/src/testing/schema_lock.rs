@@ -8,6 +8,7 @@ mod ends;
 mod file;
 mod findings;
 mod forms;
+mod orders;
 mod outline;
 mod probe;
 mod problem;
@@ -44,7 +45,8 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 /// [`check`](Self::check) fails when
 /// - a sample in the file is not decoded any more, whatever its form: defaults, aliases and upcasters count;
 /// - a stored name is decoded by no type any more, or two types share a name or an alias;
-/// - a type writes what it does not read back;
+/// - a type writes what it does not read back, or would not read back from one of the backends, such as a map that keeps the
+///   order of its keys: an append refuses it ([`PayloadError::NotReadBack`](crate::PayloadError::NotReadBack));
 /// - the types store a form that is not in the file yet: other fields, or the same ones written in another way, with other
 ///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::findings::{Finding, Panicked};
+use super::orders;
 use super::probe::{Probe, Stop, Target};
 use super::problem::Problem;
 use super::sample::{Rewrite, Sample};
@@ -138,6 +139,7 @@ impl Form {
         made.untraced = unserved.untraced;
         // Nothing shows up in this one that the trace does not know.
         made.stored.extend(shape.least().map(|json| self.stored(&json)).transpose()?.flatten());
+        made.stored.iter().try_for_each(|stored| self.takes_keys_in_any_order(stored))?;
         panicked.take().map_or(Ok(made), Err)
     }
 
@@ -146,8 +148,25 @@ impl Form {
         match self.rewrite(json) {
             Ok(stored) => Ok(Some(stored.read_back(self.rewrite, self.owner)?.json)),
             Err(Problem::Panic(words)) => Err(self.panicked_at(json, words)),
+            Err(problem) if problem.is_not_read_back() => Err(self.not_read_back(json, problem)),
             Err(_) => Ok(None),
         }
+    }
+
+    /// A map that keeps the order of its keys has one of its own in these, which JSONB would change.
+    fn takes_keys_in_any_order(&self, stored: &str) -> Result<(), Finding> {
+        let enlarged = orders::with_more_keys(stored);
+        let refused = enlarged.into_iter().find_map(|json| {
+            let problem = self.rewrite(&json).err().filter(Problem::is_not_read_back)?;
+            Some(self.not_read_back(&json, problem))
+        });
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn not_read_back(&self, json: &str, problem: Problem) -> Finding {
+        let (name, json) = (self.name().to_owned(), json.to_owned());
+        let sample = Sample { name, schema_version: self.schema_version, json };
+        Finding::NotReadBack { sample, owner: self.owner, problem }
     }
 
     fn panicked_at(&self, json: &str, words: String) -> Finding {

@@ -17,6 +17,11 @@ pub(super) enum Problem {
 }
 
 impl Problem {
+    /// Whether an append would refuse it, because it could not be read back equal.
+    pub(super) fn is_not_read_back(&self) -> bool {
+        matches!(self, Self::Encode(PayloadError::NotReadBack { .. }))
+    }
+
     /// Whether an upcaster has read what it was given and then refused it.
     pub(super) fn is_upcasters_own(&self) -> bool {
         matches!(self, Self::Decode(DecodeError::UpcastFailed { problem, .. }) if !is_of_reading(&**problem))

@@ -86,6 +86,9 @@ fn written_of(given: &Sample, types: &[Registered]) -> Result<Option<Sample>, Fi
     match (reader.rewrite)(given) {
         Ok(written) => written.read_back(reader.rewrite, reader.type_name).map(Some),
         Err(Problem::Panic(words)) => Err(bad(Problem::Panic(words).to_string())),
+        Err(problem) if problem.is_not_read_back() => {
+            Err(Finding::NotReadBack { sample: given.clone(), owner: reader.type_name, problem })
+        }
         Err(_) => Ok(None),
     }
 }

@@ -99,12 +99,15 @@ fn enums_gather_enums_and_mix_every_kind_of_variant() {
 #[test]
 fn a_catch_all_keeps_name_and_payload_of_every_other_event_unchanged() {
     const { assert!(LedgerEvent::CATCH_ALL) };
-    let payload = r#"{ "b" : 1.00, "a":18446744073709551616, "b":"\u00fc" }"#;
+    let payload = r#"{ "b" : 1.00, "a":18446744073709551616, "c":"\u00fc" }"#;
     let other = LedgerEvent::decode("Invoice", payload).unwrap();
     let LedgerEvent::Other(raw) = &other else { panic!("{other:?} is not the catch-all") };
     assert_eq!((raw.name(), raw.data().get()), ("Invoice", payload));
     assert_eq!(other.event_name(), "Invoice");
     assert_eq!(other.encode().unwrap(), payload);
+    // What others have stored can be read, and copied only where every backend would give it back.
+    let twice = LedgerEvent::decode("Invoice", r#"{"b":1,"b":2}"#).unwrap();
+    assert!(matches!(twice.encode(), Err(PayloadError::KeyTwice { .. })));
 }
 
 #[test]
