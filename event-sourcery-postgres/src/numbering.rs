@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use crate::failure::Failure;
 use crate::operations::BLOCK;
 use crate::sql::{Statement, statements};
-use crate::tables::Tables;
+use crate::tables::{Tables, as_text};
 
 statements! {
     /// The statements about numbering.
@@ -152,6 +152,6 @@ impl Sequence {
 /// What lets a sequence go on above a number. Run again, it never takes the sequence back; it is for when nobody writes, since what
 /// is drawn while it runs would be drawn again.
 pub(crate) fn repair(sequence: &str, highest: i64) -> String {
-    let (text, highest) = (sequence.replace('\'', "''"), highest.max(1));
-    format!("SELECT setval('{text}', greatest(last_value, {highest})) FROM {sequence}")
+    let (text, highest) = (as_text(sequence), highest.max(1));
+    format!("SELECT setval({text}, greatest(last_value, {highest})) FROM {sequence}")
 }

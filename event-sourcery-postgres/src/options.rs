@@ -90,13 +90,13 @@ impl PostgresOptions {
         }
     }
 
-    /// The schema that the tables are in; created where it is missing. The first one of the connection's `search_path` by
-    /// default.
+    /// The schema that the tables are in, called anything that PostgreSQL allows; created where it is missing. The first one of
+    /// the connection's `search_path` by default.
     pub fn schema(self, schema: impl Into<String>) -> Self {
         Self { schema: Some(schema.into()), ..self }
     }
 
-    /// What the tables' names begin with: lower-case letters, digits and underscores, at most 24, not a digit first.
+    /// What the tables' names begin with: at most 24 bytes of anything that PostgreSQL allows, told apart by upper and lower case.
     /// `event_sourcery_` by default, the tables of Event Sourcery for Python. Two stores in one database share a transaction
     /// and nothing else.
     pub fn table_prefix(self, prefix: impl Into<String>) -> Self {
@@ -277,13 +277,9 @@ impl PostgresOptions {
 
     /// Refuses what no store can be opened with.
     pub(crate) fn check(&self) -> Result<()> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let starts_with_digit = self.prefix.starts_with(|c: char| c.is_ascii_digit());
-        if self.prefix.len() > 24 || starts_with_digit || !self.prefix.chars().all(allowed) {
-            let problem = format!(
-                "{:?} has to be at most 24 lower-case letters, digits and underscores, and not to begin with a digit",
-                self.prefix
-            );
+        // The longest name made with it (an index of the cursors) has 63 bytes, as far as PostgreSQL reads names, with 28.
+        if self.prefix.len() > 24 || self.prefix.contains('\0') {
+            let problem = format!("{:?} has to be at most 24 bytes long, without NUL", self.prefix);
             return Err(Error::InvalidOption { option: "table_prefix", problem });
         }
         if let Some(schema) = &self.schema

@@ -80,9 +80,14 @@ impl MissingRights {
     /// Only the message tells what was refused, in whatever language: the name is in there as it is.
     fn grant_for(&self, problem: &str) -> Option<String> {
         let Tables { prefix, role, .. } = &self.tables;
+        let is_part_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
         let is_about = |table: &str| {
             let name = format!("{prefix}{table}");
-            problem.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+            problem.match_indices(&name).any(|(at, _)| {
+                let (before, after) = (problem.get(..at), problem.get(at + name.len()..));
+                !before.is_some_and(|before| before.ends_with(is_part_of_a_word))
+                    && !after.is_some_and(|after| after.starts_with(is_part_of_a_word))
+            })
         };
         if let Some((table, rights)) = Rights::Application.on_tables().find(|(table, _)| is_about(table)) {
             return Some(grant(rights, &self.tables.table(table), role));

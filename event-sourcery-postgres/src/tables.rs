@@ -1,4 +1,4 @@
-//! The tables: which there are, and their names: a schema, which may be called anything, and a prefix, which may not.
+//! The tables: which there are, and their names: a schema and a prefix, which may be called anything that PostgreSQL allows.
 
 use event_sourcery::Error;
 
@@ -97,12 +97,12 @@ impl Sequence {
     }
 }
 
-/// Where the tables are. Both names were checked or are quoted.
+/// Where the tables are.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
     /// The schema's name, quoted.
     pub(crate) schema: String,
-    /// What the tables' names begin with: a plain identifier.
+    /// What the tables' names begin with, as it is.
     pub(crate) prefix: String,
     /// Whether no statement may be prepared under a name.
     pub(crate) unnamed: bool,
@@ -130,17 +130,83 @@ impl Tables {
 
     /// A table's full name.
     pub(crate) fn table(&self, name: &str) -> String {
-        format!("{}.{}{name}", self.schema, self.prefix)
+        format!("{}.{}", self.schema, self.own("*", name))
     }
 
-    /// Puts the tables' names in the place of `{table}`, and the prefix in the place of `{prefix}`.
+    /// The name of an index, or of something else beside the tables, with its schema.
+    pub(crate) fn beside(&self, pattern: &str) -> String {
+        format!("{}.{}", self.schema, self.own(pattern, ""))
+    }
+
+    /// A name of ours as SQL spells it: the prefix stands for the star. A plain one is left as it is: other versions of this
+    /// library lock and notify by this text.
+    fn own(&self, pattern: &str, end: &str) -> String {
+        let name = pattern.replacen('*', &self.prefix, 1) + end;
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let begins_plain = !name.starts_with(|c: char| c.is_ascii_digit());
+        if begins_plain && name.chars().all(is_plain) { name } else { quoted(&name) }
+    }
+
+    /// Puts names in the place of what stands in braces: `{table}`, `{table as text}`, `{sequence}`, and `{ix_*name}` with the
+    /// prefix for the star. All at once: what is put in may hold braces too.
     pub(crate) fn put_into(&self, sql: &str) -> String {
-        let mut sql = sql.replace("{prefix}", &self.prefix).replace("{sequence}", &self.sequence);
-        for Table { name: table, .. } in TABLES {
-            let as_text = format!("'{}'", self.table(table).replace('\'', "''"));
-            sql = sql.replace(&format!("{{{table} as text}}"), &as_text);
-            sql = sql.replace(&format!("{{{table}}}"), &self.table(table));
+        let (mut put, mut rest) = (String::with_capacity(2 * sql.len()), sql);
+        while let Some((before, behind)) = rest.split_once('{') {
+            put.push_str(before);
+            let named = behind.split_once('}').and_then(|(what, after)| Some((self.named(what)?, after)));
+            if let Some((name, after)) = named {
+                put.push_str(&name);
+                rest = after;
+            } else {
+                put.push('{');
+                rest = behind;
+            }
         }
-        sql
+        put.push_str(rest);
+        put
+    }
+
+    /// What stands for this in braces, if anything does.
+    fn named(&self, what: &str) -> Option<String> {
+        if what == "sequence" {
+            return Some(self.sequence.clone());
+        }
+        if what.contains('*') {
+            return Some(self.own(what, ""));
+        }
+        let table = what.strip_suffix(" as text");
+        let name = table.unwrap_or(what);
+        let full = TABLES.iter().any(|table| table.name == name).then(|| self.table(name))?;
+        Some(if table.is_some() { as_text(&full) } else { full })
+    }
+}
+
+/// A text as SQL spells it.
+pub(crate) fn as_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tables;
+
+    #[test]
+    fn names_are_put_in_whatever_they_hold() {
+        let mut tables = Tables::new("{events}", "{streams}'\" ", "role");
+        tables.sequence = "{settled}".to_owned();
+        assert_eq!(
+            tables.put_into("{events} {events as text} {sequence} {ix_*events_uuid} '{}' {other} {"),
+            r#""{events}"."{streams}'"" events" '"{events}"."{streams}''"" events"' {settled} "ix_{streams}'"" events_uuid" '{}' {other} {"#
+        );
+    }
+
+    #[test]
+    fn plain_names_are_spelled_as_ever() {
+        let tables = Tables::new("public", "event_sourcery_", "role");
+        assert_eq!(
+            tables.put_into("{events} {ix_*events_uuid}"),
+            r#""public".event_sourcery_events ix_event_sourcery_events_uuid"#
+        );
+        assert_eq!(Tables::new("public", "1_", "role").table("events"), r#""public"."1_events""#);
     }
 }

@@ -15,13 +15,13 @@ CREATE TABLE {blocked_streams} (
     since TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     PRIMARY KEY (stream_uuid, id),
     -- Unique, as four names of 850 bytes can be: an entry of a B-tree holds three of them, one of a hash index their hash.
-    CONSTRAINT ix_{prefix}blocked_streams_names EXCLUDE USING hash (
+    CONSTRAINT {ix_*blocked_streams_names} EXCLUDE USING hash (
         (ARRAY[stream_uuid::text, category, tenant_id, subscription_tenant_id, subscription_name]) WITH =
     )
 );
 
-CREATE INDEX ix_{prefix}blocked_streams_position
+CREATE INDEX {ix_*blocked_streams_position}
 ON {blocked_streams} (subscription_tenant_id, subscription_name, position);
 
-CREATE INDEX ix_{prefix}blocked_streams_retry_at
+CREATE INDEX {ix_*blocked_streams_retry_at}
 ON {blocked_streams} (subscription_tenant_id, subscription_name, retry_at) WHERE retry_at IS NOT NULL;

@@ -10,8 +10,8 @@ CREATE TABLE {events} (
     schema_version INTEGER NOT NULL DEFAULT 1
 );
 
-CREATE UNIQUE INDEX ix_events_stream_id_version_{prefix}events
+CREATE UNIQUE INDEX {ix_events_stream_id_version_*events}
 ON {events} (db_stream_id, version);
 
-CREATE UNIQUE INDEX ix_{prefix}events_uuid
+CREATE UNIQUE INDEX {ix_*events_uuid}
 ON {events} (uuid);

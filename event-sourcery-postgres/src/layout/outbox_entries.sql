@@ -7,5 +7,5 @@ CREATE TABLE {outbox_entries} (
     tries_left INTEGER NOT NULL
 );
 
-CREATE INDEX ix_{prefix}outbox_entries_created_at
+CREATE INDEX {ix_*outbox_entries_created_at}
 ON {outbox_entries} (created_at);

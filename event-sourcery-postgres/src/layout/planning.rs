@@ -38,7 +38,7 @@ impl Schema<'_> {
                 statements.extend(self.adopt_members(table).await?);
             }
         }
-        let unversioned = format!("{}.ix_{}events_unversioned", self.tables.schema, self.tables.prefix);
+        let unversioned = self.tables.beside("ix_*events_unversioned");
         if !self.exists("SELECT to_regclass($1) IS NOT NULL", &unversioned).await? {
             statements.extend(self.script(UNVERSIONED));
         }

@@ -6,8 +6,8 @@ CREATE TABLE {projector_cursors} (
     version BIGINT NOT NULL
 );
 
-CREATE UNIQUE INDEX ix_name_stream_id_{prefix}projector_cursors
+CREATE UNIQUE INDEX {ix_name_stream_id_*projector_cursors}
 ON {projector_cursors} (name, stream_id, category);
 
-CREATE INDEX ix_{prefix}projector_cursors_stream_id
+CREATE INDEX {ix_*projector_cursors_stream_id}
 ON {projector_cursors} (stream_id);

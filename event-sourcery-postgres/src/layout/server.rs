@@ -8,6 +8,7 @@ use super::schema::Schema;
 use crate::failure::During;
 use crate::numbering::{self, NumberingSql};
 use crate::settled;
+use crate::tables::as_text;
 
 /// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there.
 const EVENT_IDS: &str = r"
@@ -57,7 +58,8 @@ impl EventIds {
         if !is_drawn {
             return Some(format!(
                 "{events}.id is not drawn from the sequence {sequence}, which it owns: ALTER TABLE {events} ALTER COLUMN id \
-                 SET DEFAULT nextval('{sequence}')"
+                 SET DEFAULT nextval({})",
+                as_text(sequence)
             ));
         }
         if *cache == 1 && *increment > 0 && !cycles {

@@ -9,5 +9,5 @@ CREATE TABLE {snapshots} (
     schema_version INTEGER NOT NULL DEFAULT 1
 );
 
-CREATE INDEX ix_{prefix}snapshots_db_stream_id
+CREATE INDEX {ix_*snapshots_db_stream_id}
 ON {snapshots} (db_stream_id);

@@ -1,2 +1,2 @@
-CREATE INDEX ix_{prefix}events_unversioned
+CREATE INDEX {ix_*events_unversioned}
 ON {events} (db_stream_id, id) WHERE version IS NULL;

@@ -66,6 +66,23 @@ fn missing(refused: &Error) -> (&str, &str) {
     (problem, grant)
 }
 
+#[tokio::test]
+async fn whatever_the_names_hold_a_role_gets_its_rights_and_is_told_which_one_it_lacks() {
+    let (role, stream) = (Role::with(Rights::Reader).await, StreamId::random());
+    let options = |url| PostgresBackend::options(url).schema("{events}").table_prefix("{streams} \"ü' ");
+    let owner = options(role.scene.database.url());
+    let store = EventStore::new(owner.clone().open().await.unwrap());
+    store.append(&stream, event()).await.unwrap();
+    role.scene.run(&owner.grants(&role.name, Rights::Reader).await.unwrap()).await;
+    let reader = EventStore::new(options(role.url()).migrate(false).open().await.unwrap());
+    assert_eq!(reader.load_stream::<RawEvent>(&stream).await.unwrap().len(), 1);
+    let refused = reader.append(&stream, event()).expected_version(1).await.unwrap_err();
+    let (_, grant) = missing(&refused);
+    assert!(grant.contains(r#"ON "{events}"."{streams} ""ü' "#), "{grant}");
+    role.scene.run(grant).await;
+    role.drop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_reads_and_follows_and_is_told_which_right_a_write_would_need() {
     let role = Role::with(Rights::Reader).await;

@@ -61,8 +61,12 @@ async fn tables_that_are_missing_and_not_to_be_made_are_named() {
 
 #[tokio::test]
 async fn the_printed_migration_run_by_hand_makes_a_store_with_nothing_left_to_migrate() {
-    for (schema, prefix) in [("public", "event_sourcery_"), ("billing", "billing_"), ("odd \"name'; --", "")]
-    {
+    for (schema, prefix) in [
+        ("public", "event_sourcery_"),
+        ("billing", "billing_"),
+        ("odd \"name'; --", ""),
+        ("{events}", "{layout} Ü\"; -- '"),
+    ] {
         let database = Server::shared().create_database();
         let options = || PostgresBackend::options(database.url()).schema(schema).table_prefix(prefix);
         let sql = options().migration().await.unwrap();

@@ -99,10 +99,9 @@ async fn options_outside_their_bounds_are_refused() {
     let scene = Scene::new().await;
     let options = || PostgresBackend::options(scene.database.url());
     for (options, named) in [
-        (options().table_prefix("Billing_"), "table_prefix"),
-        (options().table_prefix("1_"), "table_prefix"),
-        (options().table_prefix("a; DROP TABLE x; --"), "table_prefix"),
+        (options().table_prefix("a\0"), "table_prefix"),
         (options().table_prefix("a".repeat(25)), "table_prefix"),
+        (options().table_prefix("ü".repeat(13)), "table_prefix"),
         (options().schema(""), "schema"),
         (options().schema("a\0"), "schema"),
         (options().schema("a".repeat(64)), "schema"),

@@ -15,8 +15,13 @@ async fn another(scene: &Scene, schema: &str, prefix: &str) -> Store {
 async fn two_stores_share_a_transaction_and_nothing_else() {
     let scene = Scene::new().await.with_own_table().await;
     let stream = StreamId::from_name("invoices/1003").unwrap();
-    for (schema, prefix) in [("public", "billing_"), ("Billing \"dept\"", "event_sourcery_"), ("billing", "")]
-    {
+    for (schema, prefix) in [
+        ("public", "billing_"),
+        ("Billing \"dept\"", "event_sourcery_"),
+        ("billing", ""),
+        ("{events}", "{streams} \"ü' "),
+        ("{layout as text}'s", "1 {sequence}; --"),
+    ] {
         let billing = another(&scene, schema, prefix).await;
         for commit in [false, true] {
             let before = (length(&scene.store, &stream).await, length(&billing, &stream).await);
