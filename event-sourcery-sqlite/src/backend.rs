@@ -15,6 +15,7 @@ use event_sourcery::{Error, Position, Result};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
 
+use crate::file::OpenedFile;
 use crate::numbering::Seen;
 use crate::operations::{Found, Operations, Search, Stretch};
 use crate::options::SqliteOptions;
@@ -39,6 +40,7 @@ const LIST_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct SqliteBackend {
     writer: Arc<Writer>,
+    file: Arc<OpenedFile>,
     readers: Arc<Readers>,
     /// Wakes those who wait for a commit.
     committed: Arc<Notify>,
@@ -63,11 +65,19 @@ impl SqliteBackend {
     }
 
     pub(crate) async fn with_options(options: SqliteOptions) -> Result<Self> {
+        let options = options.at_an_absolute_path()?;
         let committed = Arc::new(Notify::new());
         let seen = Arc::new(Seen::default());
         let writer = Writer::start(options.clone(), Arc::clone(&committed), Arc::clone(&seen)).await?;
-        let (writer, readers) = (Arc::new(writer), Readers::new(options, seen));
-        Ok(Self { writer, readers, committed, listing: Arc::default() })
+        let file = Arc::new(OpenedFile::at(options.path.clone()));
+        let (writer, readers) = (Arc::new(writer), Readers::new(options, seen, Arc::clone(&file)));
+        Ok(Self { writer, file, readers, committed, listing: Arc::default() })
+    }
+
+    /// The writer, unless another file stands in the place of the one that it writes to.
+    fn writer(&self) -> Result<&Writer> {
+        self.file.check_now_and_then()?;
+        Ok(&self.writer)
     }
 
     /// Searches to the end, and adds to the type directory what it lacks. Where that fails, it makes do without.
@@ -109,7 +119,7 @@ impl Backend for SqliteBackend {
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        self.writer.write(move |operations| operations.append(&request)).await
+        self.writer()?.write(move |operations| operations.append(&request)).await
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
@@ -117,19 +127,19 @@ impl Backend for SqliteBackend {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        self.writer.write(move |operations| operations.delete(&request)).await
+        self.writer()?.write(move |operations| operations.delete(&request)).await
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        self.writer.write(move |operations| operations.save_snapshot(&request)).await
+        self.writer()?.write(move |operations| operations.save_snapshot(&request)).await
     }
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
-        self.writer.write(move |operations| operations.save_state(&request)).await
+        self.writer()?.write(move |operations| operations.save_state(&request)).await
     }
 
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        self.writer.write(move |operations| operations.forget_projector(&request)).await
+        self.writer()?.write(move |operations| operations.forget_projector(&request)).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
@@ -167,11 +177,11 @@ impl SubscriptionBackend for SqliteBackend {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
-        self.writer.write(move |operations| operations.change_subscription(&id, &change)).await
+        self.writer()?.write(move |operations| operations.change_subscription(&id, &change)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        self.writer.write(move |operations| operations.progress(&request)).await
+        self.writer()?.write(move |operations| operations.progress(&request)).await
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
@@ -193,6 +203,6 @@ impl TransactionalBackend for SqliteBackend {
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&mut SqliteTransaction<'t>) -> Result<T, E> + Send + 'static,
     {
-        self.writer.transaction(work).await
+        self.writer()?.transaction(work).await
     }
 }

@@ -21,7 +21,7 @@ const BETWEEN_CHANGES_TO_WAL: Duration = Duration::from_millis(1);
 
 /// The connection that writes, in WAL mode. On a file that may only be read, one that reads.
 pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
-    let connection = open(options)?;
+    let connection = open(options, options.create)?;
     let failed = |error| options.failed(error);
     if !connection.is_readonly("main").map_err(failed)? {
         layout::refuse_early(&connection, options)?;
@@ -34,7 +34,7 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
 
 /// A connection that copies the log into the file.
 pub(crate) fn checkpointer(options: &SqliteOptions) -> Result<Connection> {
-    let connection = open(options)?;
+    let connection = open(options, false)?;
     sync_as_asked(&connection, options)?;
     Ok(connection)
 }
@@ -61,21 +61,22 @@ pub(crate) fn pool_limit(options: &SqliteOptions) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A connection that reads, and refuses to write.
+/// A connection that reads, and refuses to write. It creates no file.
 pub(crate) fn reader(options: &SqliteOptions) -> Result<Connection> {
-    let connection = open(options)?;
+    let connection = open(options, false)?;
     connection.pragma_update(None, "query_only", true).map_err(|error| options.failed(error))?;
     Ok(connection)
 }
 
-fn open(options: &SqliteOptions) -> Result<Connection> {
-    check_path(options)?;
-    let access = match options {
-        SqliteOptions { read_only: true, .. } => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        SqliteOptions { create: true, .. } => {
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-        }
-        _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+fn open(options: &SqliteOptions, may_create: bool) -> Result<Connection> {
+    let may_create = may_create && !options.read_only;
+    check_path(options, may_create)?;
+    let access = if options.read_only {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    } else if may_create {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
     };
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match &options.vfs {
@@ -98,14 +99,14 @@ fn open(options: &SqliteOptions) -> Result<Connection> {
 }
 
 /// SQLite says "unable to open database file" to all of these.
-fn check_path(options: &SqliteOptions) -> Result<()> {
+fn check_path(options: &SqliteOptions, may_create: bool) -> Result<()> {
     let path = &options.path;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let problem = if path.is_dir() {
         "it is a folder, and a file is wanted"
     } else if folder.is_some_and(|folder| !folder.is_dir()) {
         "its folder does not exist"
-    } else if !path.exists() && (options.read_only || !options.create) {
+    } else if !may_create && !path.exists() {
         "there is no such file, and it is not to be created"
     } else {
         return Ok(());

@@ -34,6 +34,7 @@
 mod backend;
 mod connection;
 mod failure;
+mod file;
 mod layout;
 mod numbering;
 mod operations;

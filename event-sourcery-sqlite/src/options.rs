@@ -61,7 +61,8 @@ pub struct SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// The default options for a file.
+    /// The default options for a file. A relative path is resolved when the store is opened, and stands for the same file
+    /// whatever the working directory is then.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
             path: path.as_ref().to_owned(),
@@ -122,6 +123,9 @@ impl SqliteOptions {
 
     /// Opens the store.
     ///
+    /// A file that is moved, deleted or replaced while the store is open is noticed within 100 ms: from then on, its calls are
+    /// [`Error::StoreNotFound`]. On Windows nobody can do that.
+    ///
     /// # Errors
     ///
     /// [`Error::StoreNotFound`] for a file that is missing and not to be created, [`Error::ForeignLayout`] for what is
@@ -153,6 +157,20 @@ impl SqliteOptions {
             rusqlite::Connection::open_in_memory().map_err(|error| self.failed(error))?
         };
         Ok(layout::plan(&connection, self)?.iter().map(|statement| format!("{statement};\n")).collect())
+    }
+
+    /// The same file, whatever becomes of the working directory.
+    pub(crate) fn at_an_absolute_path(self) -> Result<Self> {
+        let problem = if self.path == Path::new(":memory:") {
+            "a store needs a file; what may be forgotten has a place in the library's `MemoryBackend`"
+                .to_owned()
+        } else {
+            match std::path::absolute(&self.path) {
+                Ok(path) => return Ok(Self { path, ..self }),
+                Err(error) => format!("its path cannot be resolved: {error}"),
+            }
+        };
+        Err(Error::StoreNotFound { place: self.path.display().to_string(), problem })
     }
 
     /// Refuses what no store can be opened with.

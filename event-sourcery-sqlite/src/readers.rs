@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection;
+use crate::file::OpenedFile;
 use crate::numbering::Seen;
 use crate::operations::{LoadProgress, Operations};
 use crate::options::SqliteOptions;
@@ -28,16 +29,18 @@ pub(crate) struct Readers {
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
     seen: Arc<Seen>,
+    file: Arc<OpenedFile>,
 }
 
 impl Readers {
-    pub(crate) fn new(options: SqliteOptions, seen: Arc<Seen>) -> Arc<Self> {
+    pub(crate) fn new(options: SqliteOptions, seen: Arc<Seen>, file: Arc<OpenedFile>) -> Arc<Self> {
         Arc::new(Self {
             sql: Sql::new(&options.prefix),
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(options.readers)),
             options,
             seen,
+            file,
         })
     }
 
@@ -81,12 +84,20 @@ impl Readers {
     /// A connection, as soon as one is free.
     async fn reader(self: &Arc<Self>) -> Result<Reader> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::Closed)?;
+        self.file.check_now_and_then()?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connection::reader(&self.options)?,
+            None => self.open()?,
         };
         Ok(Reader { connection, readers: Arc::clone(self), permit })
+    }
+
+    /// A new connection, to the file that the writer has open.
+    fn open(&self) -> Result<Connection> {
+        let connection = connection::reader(&self.options)?;
+        self.file.check()?;
+        Ok(connection)
     }
 }
 

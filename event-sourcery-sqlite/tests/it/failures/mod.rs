@@ -9,6 +9,7 @@ mod migrating;
 mod opening;
 mod prefixes;
 mod read_only;
+mod replaced;
 mod stopping;
 
 use event_sourcery::{EventStore, RawEvent, StreamId};
@@ -24,7 +25,7 @@ impl Folder {
         Self(TempDir::new().unwrap())
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.0.path().join("events.db")
     }
 
