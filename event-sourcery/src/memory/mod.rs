@@ -3,6 +3,7 @@
 mod cursors;
 mod journal;
 mod log;
+mod sharded;
 mod state;
 mod subscriptions;
 
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::task::coop::consume_budget;
 
 use self::journal::Journal;
 use self::state::State;
@@ -28,7 +30,8 @@ use crate::position::Position;
 ///
 /// It keeps the whole contract except what needs a disk: put it in the place of the real backend in tests.
 ///
-/// One lock covers the store; no call waits while it holds it. A closure given to
+/// One lock covers the store; no call waits while it holds it. A task that calls it without a pause lets others have their turn now
+/// and then, as with any other backend. A closure given to
 /// [`EventStore::transaction`](crate::EventStore::transaction) runs on the caller's thread with the lock held.
 #[derive(Clone, Default)]
 pub struct MemoryBackend {
@@ -49,6 +52,12 @@ impl MemoryBackend {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The state, for an asynchronous call: who never has to wait gives way to other tasks when it is their turn.
+    async fn in_turn(&self) -> MutexGuard<'_, State> {
+        consume_budget().await;
+        self.state()
     }
 
     /// The state. A panic while the lock was held has rolled back what it interrupted: see [`MemoryTransaction`].
@@ -83,44 +92,47 @@ impl Backend for MemoryBackend {
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
+        consume_budget().await;
         self.atomically(|transaction| transaction.append(&request))
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
-        self.state().load(&request)
+        self.in_turn().await.load(&request)
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
+        consume_budget().await;
         self.atomically(|transaction| transaction.delete(&request))
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
+        consume_budget().await;
         self.atomically(|transaction| transaction.save_snapshot(&request))
     }
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
-        self.state().save_state(request);
+        self.in_turn().await.save_state(request);
         Ok(())
     }
 
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        self.state().forget_projector(&request);
+        self.in_turn().await.forget_projector(&request);
         Ok(())
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        self.state().scan(&request)
+        self.in_turn().await.scan(&request)
     }
 
     async fn position(&self) -> Result<Position> {
-        Ok(self.state().position())
+        Ok(self.in_turn().await.position())
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
         loop {
             // It counts from here on: what is committed after the look wakes it.
             let committed = self.committed.notified();
-            let settled = self.state().position();
+            let settled = self.in_turn().await.position();
             if settled > position {
                 return Ok(settled);
             }
@@ -132,7 +144,7 @@ impl Backend for MemoryBackend {
 #[async_trait]
 impl SubscriptionBackend for MemoryBackend {
     async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        Ok(self.state().subscriptions.find(&id).cloned().map(|record| record.as_of(Timestamp::now())))
+        Ok(self.in_turn().await.subscriptions.find(&id).cloned().map(|record| record.as_of(Timestamp::now())))
     }
 
     async fn change_subscription(
@@ -141,19 +153,20 @@ impl SubscriptionBackend for MemoryBackend {
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
         let mut journal = Journal::default();
-        Ok(self.state().change_subscription(&id, &change, &mut journal))
+        Ok(self.in_turn().await.change_subscription(&id, &change, &mut journal))
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        consume_budget().await;
         self.atomically(|transaction| transaction.progress(&request))
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        Ok(self.state().subscriptions.blocked(&request))
+        Ok(self.in_turn().await.subscriptions.blocked(&request))
     }
 
     async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        Ok(self.state().backlog(after, &filter))
+        Ok(self.in_turn().await.backlog(after, &filter))
     }
 }
 
@@ -167,6 +180,7 @@ impl TransactionalBackend for MemoryBackend {
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&mut MemoryTransaction<'t>) -> Result<T, E> + Send + 'static,
     {
+        consume_budget().await;
         self.atomically(work)
     }
 }

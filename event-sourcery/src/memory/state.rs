@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::journal::{Done, Journal};
 use super::log::{self, Log};
+use super::sharded::{self, Sharded, Sharding};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
     AppendRequest, Cursor, DeleteRequest, EventAt, NewRecord, PresentEvent, Requirement, SnapshotRequest,
@@ -50,14 +51,26 @@ pub(super) struct State {
     log: Log,
     /// Where each event id stands. New ids are the highest, so that this grows at one end, where it is warm.
     ids: BTreeMap<Uuid, Position>,
-    streams: HashMap<Arc<StreamKey>, Stream>,
+    streams: Sharded<Arc<StreamKey>, Stream>,
     /// The UUID that has a name, by tenant, category and name.
-    names: HashMap<Name, Uuid>,
+    names: Sharded<Name, Uuid>,
     snapshot_ids: HashSet<Uuid>,
     /// One copy of each event name.
     event_names: HashSet<Arc<str>>,
     pub(super) subscriptions: Subscriptions,
     pub(super) cursors: HashMap<StreamKey, HashMap<Arc<str>, Cursor>>,
+}
+
+impl Sharding for StreamKey {
+    fn shard(&self) -> u8 {
+        sharded::spread(self.stream.uuid().as_bytes())
+    }
+}
+
+impl Sharding for Name {
+    fn shard(&self) -> u8 {
+        sharded::spread(self.2.as_bytes())
+    }
 }
 
 impl StreamKey {

@@ -12,5 +12,6 @@ mod compile_fail;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod derive;
+mod memory;
 #[cfg(feature = "testing")]
 mod testing;
