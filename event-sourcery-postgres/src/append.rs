@@ -6,7 +6,11 @@
 //!
 //! What is waited for: of two appends to one stream, the second waits for the first, without a connection. A statement
 //! that takes long, because somebody holds the stream's row, no longer counts, and others have their turn. A batch passes
-//! over rows that are locked. Whoever has waited for his turn as long as a call waits for locks is told so.
+//! over rows that are locked. Whoever has waited for his turn as long as a call waits for locks is told so, and so is whoever comes
+//! while those that wait fill the room that they have. Who is gone before his turn waits no longer, and nothing of his is written.
+//!
+//! A batch runs on the runtime of its first member. Where that ends half-way, nobody knows what became of the batch, and the
+//! others run by themselves: the ids of their events tell whether they were written.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,8 +18,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use event_sourcery::backend::{AppendOutcome, AppendRequest, Written};
+use event_sourcery::backend::{AppendOutcome, AppendRequest, Seat, WaitingRoom, Written};
 use event_sourcery::{Error, Result};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::database::{Database, call};
@@ -37,13 +42,12 @@ const MOST_MEMBERS: usize = 64;
 /// The most bytes in a batch, unless its first append has more.
 const MOST_BYTES: usize = 256 * 1_024;
 
-/// What an event weighs besides its payload and its context, in bytes.
-const WEIGHT_OF_AN_EVENT: usize = 128;
-
 /// The appends of a process that are under way or wait.
 #[derive(Debug)]
 pub(crate) struct Appends {
     state: Mutex<State>,
+    /// For those that wait, in a batch or for one.
+    room: WaitingRoom,
     hasher: RandomState,
 }
 
@@ -65,6 +69,9 @@ struct Member {
     request: Arc<AppendRequest>,
     stream: u64,
     since: Instant,
+    /// Where its caller is.
+    runtime: Handle,
+    _seat: Seat,
     answer: oneshot::Sender<Result<AppendOutcome>>,
 }
 
@@ -72,7 +79,7 @@ impl Appends {
     pub(crate) fn new(connections: u32) -> Self {
         let few = usize::try_from(connections.min(FEW)).unwrap_or(1);
         let state = State { few, lanes: 0, members: 0, waiting: VecDeque::new(), busy: HashSet::new() };
-        Self { state: Mutex::new(state), hasher: RandomState::new() }
+        Self { state: Mutex::new(state), room: WaitingRoom::default(), hasher: RandomState::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,15 +105,28 @@ impl Database {
             return turn.run(self.append_alone(&request, since)).await;
         }
         let (answer, mut answered) = oneshot::channel();
-        let member = Member { request: Arc::clone(&request), stream, since, answer };
+        let (seat, runtime) = (self.appends.room.enter(request.weight())?, Handle::current());
+        let member = Member { request: Arc::clone(&request), stream, since, runtime, _seat: seat, answer };
         self.appends.state().waiting.push_back(member);
+        let mut waits = Waits { appends: &self.appends, request: &request, is_over: false };
         self.start_batches();
         let in_time = tokio::time::timeout(self.connections.lock_timeout, &mut answered).await;
-        if in_time.is_err() && self.appends.state().withdraw(&request) {
+        waits.is_over = in_time.is_ok();
+        if !waits.is_over && self.appends.state().withdraw(&request) {
             return Err(Error::Busy { waited: since.elapsed() });
         }
         let answer = if let Ok(answer) = in_time { answer } else { answered.await };
-        answer.unwrap_or(Err(Error::Closed))
+        if let Ok(answer) = answer { answer } else { self.append_once_more(&request, since).await }
+    }
+
+    /// Appends what was in a batch that has come to its end unseen. The server may still be at work on it.
+    async fn append_once_more(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
+        match self.append_alone(request, since).await {
+            Err(problem @ (Error::Busy { .. } | Error::Unavailable { .. })) => {
+                Err(Error::OutcomeUnknown { source: problem.into() })
+            }
+            outcome => outcome,
+        }
     }
 
     /// The turn of a lone append, if it has it now.
@@ -129,34 +149,33 @@ impl Database {
     fn start_batches(self: &Arc<Self>) {
         loop {
             let batch = self.appends.state().next_batch();
-            if batch.is_empty() {
-                return;
-            }
+            let Some(first) = batch.first() else { return };
+            let runtime = first.runtime.clone();
             let streams = batch.iter().map(|member| member.stream).collect();
             let turn = Turn { database: Arc::clone(self), streams, members: batch.len() };
-            self.connections.runtime.spawn(Arc::clone(self).run_batch(batch, turn));
+            runtime.spawn(Arc::clone(self).run_batch(batch, turn));
         }
     }
 
     async fn run_batch(self: Arc<Self>, batch: Vec<Member>, mut turn: Turn) {
-        let requests: Vec<_> = batch.iter().map(|member| &*member.request).collect();
-        let written = match requests.as_slice() {
+        let written = match batch.as_slice() {
             [_] => vec![None],
-            _ => turn.run(self.append_batch(&requests)).await,
+            _ => turn.run(self.append_batch(&batch)).await,
         };
-        let (mut rest, mut written_to) = (Vec::new(), Vec::new());
+        let (mut rest, mut done_with) = (Vec::new(), Vec::new());
         for (member, written) in batch.into_iter().zip(written) {
             match written {
                 Some(written) => {
-                    written_to.push(member.stream);
+                    done_with.push(member.stream);
                     // A caller that is gone does not want to know.
                     let _ = member.answer.send(Ok(AppendOutcome::Written(vec![written])));
                 }
+                None if member.answer.is_closed() => done_with.push(member.stream),
                 None => rest.push(member),
             }
         }
         turn.streams = rest.iter().map(|member| member.stream).collect();
-        self.appends.state().busy.retain(|stream| !written_to.contains(stream));
+        self.appends.state().busy.retain(|stream| !done_with.contains(stream));
         match <[Member; 1]>::try_from(rest) {
             Ok([last]) => {
                 self.start_batches();
@@ -167,7 +186,7 @@ impl Database {
                 turn.streams.clear();
                 for member in rest {
                     let turn = Turn { database: Arc::clone(&self), streams: vec![member.stream], members: 0 };
-                    self.connections.runtime.spawn(async move {
+                    member.runtime.clone().spawn(async move {
                         let outcome = turn.database.append_alone(&member.request, member.since).await;
                         let _ = member.answer.send(outcome);
                     });
@@ -176,14 +195,19 @@ impl Database {
         }
     }
 
-    /// What each of them wrote. Where all failed together, each will fail, or not, by itself.
-    async fn append_batch(&self, requests: &[&AppendRequest]) -> Vec<Option<Written>> {
-        let nothing = || vec![None; requests.len()];
+    /// What each of them wrote, of those whose callers are still there once there is a connection. Where all failed together, each
+    /// will fail, or not, by itself.
+    async fn append_batch(&self, batch: &[Member]) -> Vec<Option<Written>> {
+        let nothing = || vec![None; batch.len()];
         let Ok(mut connection) = self.connections.acquire().await else { return nothing() };
-        match Operations::alone(&mut connection, &self.sql).append_batch(requests).await {
+        let is_there: Vec<_> = batch.iter().map(|member| !member.answer.is_closed()).collect();
+        let those = batch.iter().zip(&is_there).filter(|(_, is_there)| **is_there);
+        let requests: Vec<_> = those.map(|(member, _)| &*member.request).collect();
+        match Operations::alone(&mut connection, &self.sql).append_batch(&requests).await {
             Ok(written) => {
                 connection.keep();
-                written
+                let mut written = written.into_iter();
+                is_there.into_iter().map(|is_there| if is_there { written.next()? } else { None }).collect()
             }
             Err(failure) => {
                 tracing::debug!(
@@ -204,11 +228,10 @@ impl State {
         self.lanes < LANES || self.members + self.waiting.len() + more <= self.few
     }
 
-    /// Takes an append back that still waits for its turn, behind others to its stream. Whether it did.
+    /// Takes an append back that still waits for its turn. Whether it did.
     fn withdraw(&mut self, request: &Arc<AppendRequest>) -> bool {
-        let before = self.waiting.len();
-        self.waiting.retain(|member| !Arc::ptr_eq(&member.request, request));
-        self.waiting.len() < before
+        let place = self.waiting.iter().position(|member| Arc::ptr_eq(&member.request, request));
+        place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
     /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy. They
@@ -221,7 +244,7 @@ impl State {
         let mut bytes = 0;
         let mut passed_over = VecDeque::new();
         while let Some(member) = self.waiting.pop_front() {
-            let more = weight(&member.request);
+            let more = member.request.weight();
             if batch.len() == MOST_MEMBERS || (!batch.is_empty() && bytes + more > MOST_BYTES) {
                 self.waiting.push_front(member);
                 break;
@@ -241,10 +264,20 @@ impl State {
     }
 }
 
-/// How much an append adds to a statement.
-fn weight(request: &AppendRequest) -> usize {
-    let events = request.streams.iter().flat_map(|part| &part.events);
-    events.map(|event| WEIGHT_OF_AN_EVENT + event.data.len() + event.context.len()).sum()
+/// An append that waits for its turn, as long as its caller is there.
+struct Waits<'a> {
+    appends: &'a Appends,
+    request: &'a Arc<AppendRequest>,
+    /// Whether it was answered.
+    is_over: bool,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.appends.state().withdraw(self.request);
+        }
+    }
 }
 
 /// The right to append to streams. Given back when it is dropped; then others have their turn.

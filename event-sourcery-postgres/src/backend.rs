@@ -25,12 +25,15 @@ use crate::transaction::{self, OnConnection, PostgresTransaction};
 /// store, and those of other processes where a notification is lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A store in a PostgreSQL database. Clones share it; several processes can too.
+/// A store in a PostgreSQL database. Clones share it; several processes can too, and several runtimes of a process: nothing hangs on the
+/// one that opened it.
 ///
 /// An append to one stream is one statement in one round trip, and three more behind a
 /// [`transaction_pooler`](PostgresOptions::transaction_pooler). It is acknowledged after the commit, when it is on the server's disk
 /// at least: `synchronous_commit = off` is raised to `on`, unless [`accept_lost_commits`](PostgresOptions::accept_lost_commits) was
-/// said; what is stronger stays. Appends that arrive while others are under way share a statement; each is refused alone.
+/// said; what is stronger stays. Appends that arrive while others are under way share a statement; each is refused alone. Those that
+/// wait have 64 MiB of events at most; one that finds no room is [`Error::Busy`], and one whose future is dropped before its turn is
+/// not written.
 ///
 /// # Your own transaction
 ///

@@ -18,11 +18,10 @@ type Begun = Result<Transaction<'static, Postgres>, sqlx::Error>;
 pub(crate) async fn begin_on(
     pool: &PgPool,
     statement: impl SqlSafeStr,
-    runtime: &Handle,
 ) -> Result<Transaction<'static, Postgres>> {
     let connection = acquire(pool).await?;
     let since = std::time::Instant::now();
-    Beginning::of(connection, statement, runtime)
+    Beginning::of(connection, statement)
         .await
         .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
 }
@@ -35,9 +34,9 @@ struct Beginning {
 }
 
 impl Beginning {
-    fn of(connection: PoolConnection<Postgres>, statement: impl SqlSafeStr, runtime: &Handle) -> Self {
+    fn of(connection: PoolConnection<Postgres>, statement: impl SqlSafeStr) -> Self {
         let begun = Transaction::begin(connection, Some(statement.into_sql_str()));
-        Self { begun: Some(begun), runtime: runtime.clone() }
+        Self { begun: Some(begun), runtime: Handle::current() }
     }
 }
 

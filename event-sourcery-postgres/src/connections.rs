@@ -8,6 +8,9 @@
 //!
 //! Each call has its place among at most so many; a connection that is not in use is trusted for a second, then tried
 //! before it is used, and closed after a minute.
+//!
+//! A connection lives on the runtime that opened it: once that has ended, or nobody drives it, nothing comes of it any more.
+//! So a call takes one of its own runtime, or opens one; only where it may open no more, it tries one of another runtime.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -15,8 +18,9 @@ use std::time::{Duration, Instant};
 use event_sourcery::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::failure::{During, Failure};
@@ -54,8 +58,6 @@ pub(crate) struct Connections {
     places: Arc<Semaphore>,
     /// Half of the places are for those that wait for locks: see [`Patience`].
     pub(crate) patient: Arc<Semaphore>,
-    /// Where batches run too: their callers may be gone.
-    pub(crate) runtime: Handle,
     idle: Mutex<Idle>,
 }
 
@@ -71,8 +73,8 @@ pub(crate) struct Terms {
 #[derive(Debug, Default)]
 struct Idle {
     connections: Vec<Waiting>,
-    /// Whether a task is there to let them go.
-    watched: bool,
+    /// The task that lets them go.
+    watcher: Option<AbortHandle>,
 }
 
 /// A connection that waits for its next call.
@@ -88,6 +90,8 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) connection: PgConnection,
+    /// Where it lives.
+    runtime: runtime::Id,
     at: Instant,
     /// How long its statements wait for locks.
     pub(crate) lock_timeout: Duration,
@@ -105,7 +109,6 @@ impl Connections {
             lock_timeout,
             places: Arc::new(Semaphore::new(places)),
             patient: Arc::new(Semaphore::new((places / 2).max(1))),
-            runtime: Handle::current(),
             idle: Mutex::default(),
         })
     }
@@ -143,10 +146,11 @@ impl Connections {
         let since = Instant::now();
         let place = self.place(since).await?;
         let opened = loop {
-            let Some(waiting) = self.take_idle(lock_timeout) else {
+            let here = Handle::current().id();
+            let Some(waiting) = self.take_idle(here, lock_timeout) else {
                 break self.open(since, lock_timeout).await?;
             };
-            if let Some(opened) = waiting.tried().await {
+            if let Some(opened) = waiting.tried(here).await {
                 break opened;
             }
             if since.elapsed() > self.acquire_timeout {
@@ -174,20 +178,23 @@ impl Connections {
         }
     }
 
-    /// The idle connection that was used last, of those that wait so long for locks already, if there are such.
-    fn take_idle(&self, lock_timeout: Duration) -> Option<Waiting> {
+    /// The idle connection of this runtime that was used last, of those that wait so long for locks already, if there are such.
+    /// One of another runtime only where no more may be opened.
+    fn take_idle(&self, here: runtime::Id, lock_timeout: Duration) -> Option<Waiting> {
         let mut idle = self.idle();
-        let alike = idle.connections.iter().rposition(|waiting| waiting.opened.lock_timeout == lock_timeout);
-        match alike {
-            Some(place) => Some(idle.connections.remove(place)),
-            None => idle.connections.pop(),
-        }
+        let last = |which: &dyn Fn(&Opened) -> bool| {
+            idle.connections.iter().rposition(|waiting| which(&waiting.opened))
+        };
+        let place = last(&|opened| opened.runtime == here && opened.lock_timeout == lock_timeout)
+            .or_else(|| last(&|opened| opened.runtime == here))
+            .or_else(|| last(&|_| idle.connections.len() > self.places.available_permits()))?;
+        Some(idle.connections.remove(place))
     }
 
     async fn open(&self, since: Instant, lock_timeout: Duration) -> Result<Opened> {
         let mut connection = self.connect(since).await?;
         self.set(&mut connection, lock_timeout).await?;
-        Ok(Opened { connection, at: Instant::now(), lock_timeout })
+        Ok(Opened::here(connection, lock_timeout))
     }
 
     /// Whether to try once more what runs before the settings are made, and so under the role's own limits, such as a
@@ -236,7 +243,7 @@ impl Connections {
     pub(crate) async fn adopt(self: &Arc<Self>, mut connection: PgConnection) -> Result<()> {
         let lock_timeout = self.moment();
         self.set(&mut connection, lock_timeout).await?;
-        self.keep(Opened { connection, at: Instant::now(), lock_timeout }, true);
+        self.keep(Opened::here(connection, lock_timeout), true);
         Ok(())
     }
 
@@ -244,20 +251,14 @@ impl Connections {
     pub(crate) fn keep(self: &Arc<Self>, opened: Opened, trusted: bool) {
         let is_old = self.max_lifetime.is_some_and(|lifetime| opened.at.elapsed() > lifetime);
         if is_old || self.pool().is_closed() {
-            return self.close(opened.connection);
+            return close(opened.connection);
         }
         let mut idle = self.idle();
         idle.connections.push(Waiting { opened, since: Instant::now(), trusted });
-        if !std::mem::replace(&mut idle.watched, true) {
-            self.runtime.spawn(let_go(Arc::downgrade(self), self.pool().clone()));
+        // The runtime of the last one may have ended.
+        if idle.watcher.as_ref().is_none_or(AbortHandle::is_finished) {
+            idle.watcher = spawn(let_go(Arc::downgrade(self), self.pool().clone()));
         }
-    }
-
-    /// In a task, and not for ever: the server may not listen.
-    pub(crate) fn close(&self, connection: PgConnection) {
-        self.runtime.spawn(async move {
-            let _ = timeout(CLOSING, connection.close()).await;
-        });
     }
 
     /// Closes what was idle for so long. Whether anything is left.
@@ -265,10 +266,10 @@ impl Connections {
         let mut idle = self.idle();
         let old = idle.connections.extract_if(.., |waiting| waiting.since.elapsed() >= idle_for);
         let old: Vec<_> = old.collect();
-        idle.watched = !idle.connections.is_empty();
-        let is_left = idle.watched;
+        let is_left = !idle.connections.is_empty();
+        idle.watcher.take_if(|_| !is_left);
         drop(idle);
-        old.into_iter().for_each(|waiting| self.close(waiting.opened.connection));
+        old.into_iter().for_each(|waiting| close(waiting.opened.connection));
         is_left
     }
 }
@@ -286,11 +287,29 @@ async fn let_go(connections: Weak<Connections>, callers: PgPool) {
     }
 }
 
+/// Runs what outlives its caller, on the caller's runtime. What is given up outside of any is dropped as it is.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+    Some(Handle::try_current().ok()?.spawn(task).abort_handle())
+}
+
+/// Closes a connection, in a task, and not for ever: the server may not listen.
+pub(crate) fn close(connection: PgConnection) {
+    spawn(async move {
+        let _ = timeout(CLOSING, connection.close()).await;
+    });
+}
+
+impl Opened {
+    fn here(connection: PgConnection, lock_timeout: Duration) -> Self {
+        Self { connection, runtime: Handle::current().id(), at: Instant::now(), lock_timeout }
+    }
+}
+
 impl Waiting {
     /// The connection, if it is still there.
-    async fn tried(self) -> Option<Opened> {
+    async fn tried(self, here: runtime::Id) -> Option<Opened> {
         let Self { mut opened, since, trusted } = self;
-        if trusted && since.elapsed() <= TRUSTED_FOR {
+        if trusted && opened.runtime == here && since.elapsed() <= TRUSTED_FOR {
             return Some(opened);
         }
         matches!(timeout(A_TRY, opened.connection.ping()).await, Ok(Ok(()))).then_some(opened)

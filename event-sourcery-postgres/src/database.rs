@@ -78,14 +78,14 @@ impl Database {
         &self,
         statement: impl SqlSafeStr,
     ) -> Result<Transaction<'static, Postgres>> {
-        begin_on(self.connections.pool(), statement, &self.connections.runtime).await
+        begin_on(self.connections.pool(), statement).await
     }
 
     pub(crate) async fn begin_handling(
         &self,
         statement: impl SqlSafeStr,
     ) -> Result<Transaction<'static, Postgres>> {
-        begin_on(self.connections.pools.handling(), statement, &self.connections.runtime).await
+        begin_on(self.connections.pools.handling(), statement).await
     }
 
     pub(crate) async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {

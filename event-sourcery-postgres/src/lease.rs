@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use event_sourcery::Result;
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::connections::{Connections, Opened, answer_in_time};
+use crate::connections::{Connections, Opened, answer_in_time, close};
 use crate::failure::may_be_of_the_connection;
 use crate::session;
 
@@ -49,11 +48,6 @@ impl Lease {
     /// The call is over; whether it went well.
     pub(crate) fn end(mut self, went_well: bool) {
         self.leave_to_next(went_well);
-    }
-
-    /// Where what outlives its caller runs.
-    pub(crate) fn runtime(&self) -> Handle {
-        self.home.runtime.clone()
     }
 
     /// The place goes after the connection is there for whoever gets it.
@@ -112,7 +106,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(opened) = self.opened.take() {
-            self.home.close(opened.connection);
+            close(opened.connection);
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
 
-use crate::connections::Connections;
+use crate::connections::{Connections, spawn};
 use crate::sql::Sql;
 
 /// The channel of all stores in a database; what is said there is whose events were committed.
@@ -55,7 +55,7 @@ struct Notifications {
 struct State {
     /// Something was committed that is not announced yet.
     to_announce: bool,
-    announcing: bool,
+    announcer: Option<AbortHandle>,
     listener: Option<AbortHandle>,
 }
 
@@ -81,8 +81,8 @@ impl Wakeups {
         let Some(notifications) = &self.notifications else { return };
         let mut state = notifications.state();
         state.to_announce = true;
-        if !std::mem::replace(&mut state.announcing, true) {
-            notifications.connections.runtime.spawn(Arc::clone(self).announce());
+        if has_ended(state.announcer.as_ref()) {
+            state.announcer = spawn(Arc::clone(self).announce());
         }
     }
 
@@ -95,11 +95,12 @@ impl Wakeups {
     pub(crate) fn wait(self: &Arc<Self>) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         if let Some(notifications) = &self.notifications {
-            notifications.state().listener.get_or_insert_with(|| {
+            let mut state = notifications.state();
+            if has_ended(state.listener.as_ref()) {
                 let options = notifications.connections.connect_options();
                 let listener = Listener { wakeups: Arc::downgrade(self), options };
-                notifications.connections.runtime.spawn(listener.run()).abort_handle()
-            });
+                state.listener = spawn(listener.run());
+            }
         }
         Waiting(&self.waiting)
     }
@@ -145,8 +146,9 @@ impl Notifications {
 
     fn is_something_to_announce(&self) -> bool {
         let mut state = self.state();
-        state.announcing = std::mem::take(&mut state.to_announce);
-        state.announcing
+        let is_something = std::mem::take(&mut state.to_announce);
+        state.announcer.take_if(|_| !is_something);
+        is_something
     }
 
     async fn announce(&self) -> Result<()> {
@@ -154,6 +156,11 @@ impl Notifications {
         let told = self.sql.announce.query().execute(&mut *connection).await;
         connection.keep_after(told.map(drop).map_err(crate::classify))
     }
+}
+
+/// Whether there is no such task any more: its runtime may have ended.
+fn has_ended(task: Option<&AbortHandle>) -> bool {
+    task.is_none_or(AbortHandle::is_finished)
 }
 
 /// One that waits.

@@ -36,6 +36,9 @@ const LIST_AGAIN: Duration = Duration::from_secs(60);
 /// acknowledged after the sync. While another process writes, it waits up to
 /// [`busy_timeout`](SqliteOptions::busy_timeout).
 ///
+/// What waits to be written has 64 MiB of events at most; an append that finds no room is [`Error::Busy`]. One whose future is dropped
+/// before the writer has begun with it is not written.
+///
 /// Dropping the last clone waits until what was queued is committed, then closes the file.
 #[derive(Debug, Clone)]
 pub struct SqliteBackend {
@@ -119,7 +122,7 @@ impl Backend for SqliteBackend {
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        self.writer()?.write(move |operations| operations.append(&request)).await
+        self.writer()?.write_bytes(request.weight(), move |operations| operations.append(&request)).await
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {

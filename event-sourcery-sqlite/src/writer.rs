@@ -8,6 +8,7 @@ mod group;
 mod guard;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use event_sourcery::backend::WaitingRoom;
 use event_sourcery::{Error, Result};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
@@ -23,6 +25,7 @@ use tokio::sync::{Notify, oneshot};
 use self::checkpointer::Checkpointer;
 use self::group::{Group, Member, Write};
 use self::guard::Guard;
+use self::waiting::waiting;
 use crate::connection;
 use crate::layout;
 use crate::numbering::{self, Seen};
@@ -50,6 +53,7 @@ enum Job {
 #[derive(Debug)]
 pub(crate) struct Writer {
     jobs: Option<Sender<(Instant, Job)>>,
+    waiting: WaitingRoom,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -74,17 +78,27 @@ impl Writer {
             })
             .map_err(|error| Error::Backend { backend: "sqlite", source: error.into() })?;
         ready.await.map_err(|_| Error::Closed)??;
-        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs: Some(jobs), waiting: WaitingRoom::default(), thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` in the next group's transaction, again if need be; the answer comes after the commit. A panic goes on in the
-    /// caller.
+    /// caller. Given up before it has begun, it is not begun.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl Fn(Operations<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.write_bytes(0, work).await
+    }
+
+    /// [`write`](Self::write) of so many bytes, if there is room for them among what waits.
+    pub(crate) async fn write_bytes<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl Fn(Operations<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Grouped(Box::new(Write::new(work, reply))))?;
+        let (_waiting, slot) = waiting(work, self.waiting.enter(bytes)?);
+        self.send(Job::Grouped(Box::new(Write::new(slot, reply))))?;
         answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 

@@ -12,6 +12,7 @@ mod cursors;
 mod progress;
 mod reads;
 mod records;
+mod room;
 mod scope;
 mod shared;
 mod subscriptions;
@@ -36,6 +37,7 @@ pub(crate) use self::records::is_lost_stream_id;
 pub use self::records::{
     NewRecord, StoredEvent, StoredRecord, lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
 };
+pub use self::room::{Names, PageRoom, Seat, WaitingRoom};
 pub use self::scope::{Kept, Scope};
 pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{

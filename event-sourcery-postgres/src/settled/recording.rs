@@ -49,8 +49,8 @@ impl Recording {
     /// Whether a position above all events is on record, after a moment.
     async fn is_kept(&mut self, mut connection: Lease, sql: &Arc<Sql>, settled: i64) -> bool {
         if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (runtime, sql) = (connection.runtime(), Arc::clone(sql));
-            self.under_way = Some(runtime.spawn(async move {
+            let sql = Arc::clone(sql);
+            self.under_way = Some(tokio::spawn(async move {
                 let recorded = record(&mut connection, &sql, settled, "on").await;
                 connection.end(recorded.is_some());
                 recorded == Some(true)

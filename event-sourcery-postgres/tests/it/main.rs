@@ -28,6 +28,7 @@ mod races;
 mod rebuilding;
 mod rights;
 mod round_trips;
+mod runtimes;
 mod settings;
 mod settled;
 mod subscriptions;

@@ -21,6 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a test's own connections call themselves.
 const OWN: &str = "the test";
 
+/// Appends wait while this table has a row.
+pub(crate) const GATE: &str = "
+    CREATE TABLE gate (closed boolean);
+    CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        WHILE EXISTS (SELECT FROM gate) LOOP
+            PERFORM pg_sleep(0.005);
+        END LOOP;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER gate AFTER INSERT ON event_sourcery_events FOR EACH STATEMENT EXECUTE FUNCTION wait_at_gate()";
+
+/// How many appends wait at the gate.
+pub(crate) const AT_THE_GATE: &str = "
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event = 'PgSleep'";
+
 pub(crate) struct Scene {
     pub(crate) store: Store,
     /// Connections that are not the store's.

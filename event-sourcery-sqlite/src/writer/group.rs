@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::roll_back;
+use super::waiting::Slot;
 use crate::failure::Failure;
 use crate::operations::Operations;
 
@@ -28,22 +29,26 @@ pub(super) enum Worked<'m> {
     Panicked,
 }
 
-/// A member: its work, its result or its panic, its caller.
+/// A member: its work, once it has begun, its result or its panic, its caller.
 pub(super) struct Write<T, W> {
-    work: W,
+    waiting: Slot<W>,
+    work: Option<W>,
     result: thread::Result<Result<T>>,
     reply: oneshot::Sender<thread::Result<Result<T>>>,
 }
 
 impl<T, W> Write<T, W> {
-    pub(super) fn new(work: W, reply: oneshot::Sender<thread::Result<Result<T>>>) -> Self {
-        Self { work, result: Ok(Err(Error::Closed)), reply }
+    pub(super) fn new(waiting: Slot<W>, reply: oneshot::Sender<thread::Result<Result<T>>>) -> Self {
+        Self { waiting, work: None, result: Ok(Err(Error::Closed)), reply }
     }
 }
 
 impl<T: Send, W: Fn(Operations<'_>) -> Result<T> + Send> Member for Write<T, W> {
     fn run(&mut self, operations: Operations<'_>) -> Worked<'_> {
-        self.result = catch_unwind(AssertUnwindSafe(|| (self.work)(operations)));
+        self.work = self.work.take().or_else(|| self.waiting.take());
+        // Nobody waits for one that has none.
+        let Some(work) = &self.work else { return Worked::Done };
+        self.result = catch_unwind(AssertUnwindSafe(|| work(operations)));
         match &self.result {
             Ok(Ok(_)) => Worked::Done,
             Ok(Err(refused)) => Worked::Refused(refused),

@@ -8,6 +8,9 @@ use crate::position::AppendPosition;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 
+/// What an event weighs besides its payload and its context, in bytes.
+const WEIGHT_OF_AN_EVENT: usize = 128;
+
 /// An append: events for one or several streams of one tenant, and what else has to hold for it.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -25,6 +28,13 @@ impl AppendRequest {
     #[must_use]
     pub const fn new(tenant: TenantId, streams: Vec<StreamAppend>) -> Self {
         Self { tenant, streams, requirements: Vec::new() }
+    }
+
+    /// What it takes where it waits: its events' payloads and contexts, and a little for each, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let events = self.streams.iter().flat_map(|part| &part.events);
+        events.map(|event| WEIGHT_OF_AN_EVENT + event.data.len() + event.context.len()).sum()
     }
 
     /// The ids of all its events, in order.

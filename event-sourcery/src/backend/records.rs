@@ -104,6 +104,13 @@ impl fmt::Debug for StoredEvent {
     }
 }
 
+impl StoredEvent {
+    /// How many bytes its payload and its context have.
+    pub(crate) fn size(&self) -> usize {
+        self.data.len() + self.context.len()
+    }
+}
+
 /// A stored event with its place.
 #[derive(Debug, Clone)]
 pub struct StoredRecord {

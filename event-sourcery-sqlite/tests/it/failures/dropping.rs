@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use event_sourcery::{Error, EventStore, StreamId};
+use event_sourcery::{Error, EventStore, RawEvent, StreamId};
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
 use faulty_vfs::FaultyVfs;
 
@@ -50,6 +50,56 @@ async fn an_append_dropped_before_it_was_sent_is_absent() {
 }
 
 #[tokio::test]
+async fn a_call_dropped_before_the_writer_has_begun_with_it_does_nothing() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let (kept, dropped) = (StreamId::random(), StreamId::random());
+    store.append(&kept, [event(), event()]).await.unwrap();
+    let writer = HeldWriter::hold(&store).await;
+    let mut append = store.append(&dropped, event()).into_future();
+    let mut both = store.append(&dropped, event()).and(&kept, event()).expected_version(2).into_future();
+    let mut delete = store.delete_stream(&kept).into_future();
+    let mut snapshot = store.save_snapshot(&kept, 1, event()).into_future();
+    send(append.as_mut()).await;
+    send(both.as_mut()).await;
+    send(delete.as_mut()).await;
+    send(snapshot.as_mut()).await;
+    drop((append, both, delete, snapshot));
+    writer.release().await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    assert_eq!((length(&store, &kept).await, length(&store, &dropped).await), (2, 0));
+}
+
+#[tokio::test]
+async fn what_waits_for_the_writer_has_a_bound_and_those_who_give_up_make_room() {
+    const LARGE: usize = 4 << 20;
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let large = || RawEvent::new("Large", format!(r#"{{"x":"{}"}}"#, "y".repeat(LARGE))).unwrap();
+    let writer = HeldWriter::hold(&store).await;
+    let streams: Vec<_> = (0..32).map(|_| StreamId::random()).collect();
+    for _ in 0..2 {
+        let (mut waiting, mut refused) = (Vec::new(), 0);
+        for stream in &streams {
+            let mut append = store.append(stream, large()).into_future();
+            match poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await {
+                Poll::Pending => waiting.push(append),
+                Poll::Ready(Err(Error::Busy { .. })) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(waiting.len() * LARGE <= 64 << 20 && refused > 0, "{} wait", waiting.len());
+        assert!((waiting.len() + 1) * (LARGE + 4_096) > 64 << 20, "{} wait", waiting.len());
+    }
+    let mut last = store.append(&streams[0], event()).into_future();
+    send(last.as_mut()).await;
+    writer.release().await;
+    last.await.unwrap();
+    let lengths = futures_util::future::join_all(streams.iter().map(|stream| length(&store, stream))).await;
+    assert_eq!(lengths.iter().sum::<usize>(), 1, "nothing of those who gave up is written");
+}
+
+#[tokio::test]
 async fn dropping_the_last_handle_waits_until_what_was_sent_is_committed() {
     let vfs = FaultyVfs::register("last-handle");
     let folder = Folder::new();
@@ -57,8 +107,10 @@ async fn dropping_the_last_handle_waits_until_what_was_sent_is_committed() {
     let store = EventStore::new(options.open().await.unwrap());
     vfs.sync_delay(Duration::from_millis(20));
     let streams: Vec<_> = (0..20).map(|_| StreamId::random()).collect();
-    let mut calls: Vec<_> =
-        streams.iter().map(|stream| store.append(stream, [event(), event()]).into_future()).collect();
+    let append = |stream: StreamId| {
+        store.transaction::<_, Error, _>(move |tx| tx.append(&stream, [event(), event()]).run())
+    };
+    let mut calls: Vec<_> = streams.iter().cloned().map(|stream| Box::pin(append(stream))).collect();
     for call in &mut calls {
         send(call.as_mut()).await;
     }
