@@ -51,7 +51,8 @@ macro_rules! call {
             let mut lease = patience.acquire().await?;
             let mut $operations = $crate::operations::Operations::alone(&mut lease, &database.sql);
             let done = $work.await;
-            let done = lease.keep_after(done);
+            let is_spent = $operations.is_spent;
+            let done = lease.keep_unless(is_spent, done);
             if let Some(done) = patience.last_word(done) {
                 break done;
             }
@@ -111,28 +112,34 @@ impl Database {
         let mut patience = self.connections.patience(Instant::now());
         loop {
             let mut connection = patience.acquire().await?;
-            let loaded = self.load_in_snapshot(&mut connection, request, without_payloads).await;
-            if let Some(loaded) = patience.last_word(connection.keep_after(loaded)) {
+            let (loaded, is_spent) = self.load_in_snapshot(&mut connection, request, without_payloads).await;
+            if let Some(loaded) = patience.last_word(connection.keep_unless(is_spent, loaded)) {
                 return loaded;
             }
         }
     }
 
-    /// What takes several statements, as of one moment.
+    /// What takes several statements, as of one moment. And whether the connection is spent by it.
     async fn load_in_snapshot(
         &self,
         connection: &mut Lease,
         request: &LoadRequest,
         without_payloads: bool,
-    ) -> Result<LoadedStream> {
+    ) -> (Result<LoadedStream>, bool) {
         let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
         let begin = AssertSqlSafe(connection.begin_text(SNAPSHOT).into_owned());
-        let mut snapshot = connection.begin_with(begin).await.map_err(failed)?;
-        let mut operations = Operations::joined(&mut snapshot, &self.sql);
+        let mut snapshot = match connection.begin_with(begin).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return (Err(failed(error)), false),
+        };
+        let mut operations = Operations::within_snapshot(&mut snapshot, &self.sql);
         operations.spares_payloads = without_payloads;
         let loaded = operations.load(request).await;
-        snapshot.rollback().await.map_err(failed)?;
-        loaded
+        if operations.is_spent {
+            return (loaded, true);
+        }
+        let ended = snapshot.rollback().await.map_err(failed);
+        (ended.and(loaded), false)
     }
 
     pub(crate) async fn advance(&self) -> Result<Position> {

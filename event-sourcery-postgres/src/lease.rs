@@ -45,6 +45,14 @@ impl Lease {
         result
     }
 
+    /// The call is over, with this result; a connection that is spent is closed.
+    pub(crate) fn keep_unless<T>(self, is_spent: bool, result: Result<T>) -> Result<T> {
+        if is_spent {
+            return result;
+        }
+        self.keep_after(result)
+    }
+
     /// The call is over; whether it went well.
     pub(crate) fn end(mut self, went_well: bool) {
         self.leave_to_next(went_well);

@@ -35,6 +35,7 @@ mod numbering;
 mod operations;
 mod options;
 mod outbox_sql;
+mod page_sizes;
 mod patience;
 mod pooler;
 mod pools;

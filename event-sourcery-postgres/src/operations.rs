@@ -7,6 +7,7 @@ mod delete;
 mod directory;
 mod load;
 mod progress;
+mod reading;
 mod scan;
 mod snapshot;
 mod storable;
@@ -47,6 +48,8 @@ pub(crate) struct Operations<'c> {
     is_open: bool,
     /// Whether events are read without their payloads, which the server cannot give: see [`damage`].
     pub(crate) spares_payloads: bool,
+    /// Whether rows were left unread: the connection is of no more use.
+    pub(crate) is_spent: bool,
     /// When the call began.
     since: Instant,
 }
@@ -63,6 +66,7 @@ impl<'c> Operations<'c> {
             is_bracketed,
             is_open: false,
             spares_payloads: false,
+            is_spent: false,
             since: Instant::now(),
         }
     }
@@ -78,8 +82,14 @@ impl<'c> Operations<'c> {
             is_bracketed: false,
             is_open: false,
             spares_payloads: false,
+            is_spent: false,
             since,
         }
+    }
+
+    /// Reads that share a transaction of ours, of which nothing is kept.
+    pub(crate) fn within_snapshot(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
+        Self { joined: false, is_open: true, ..Self::joined(connection, sql) }
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.

@@ -1,10 +1,9 @@
 //! Rows of the shared layout, read into the library's plain data.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use event_sourcery::backend::{
-    StoredEvent, StoredRecord, lost_stream_id, stored_stream_id, stored_tenant_id,
+    Names, StoredEvent, StoredRecord, lost_stream_id, stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Position, StreamId, TenantId, Version};
 use jiff::Timestamp;
@@ -17,7 +16,7 @@ use crate::values::{JSONB_VERSION, UtcTimestamp};
 /// Reads the events of one answer; keeps one copy of each event name.
 #[derive(Default)]
 pub(crate) struct EventReader {
-    names: Vec<Arc<str>>,
+    names: Names,
 }
 
 impl EventReader {
@@ -28,7 +27,7 @@ impl EventReader {
             position: position(row).unwrap_or(Position::START),
             version: version(row, 1).unwrap_or(None),
             id: fixed::<16>(row, 2).unwrap_or(None).map(Uuid::from_bytes).unwrap_or_default(),
-            name: self.name(text(row, 3).unwrap_or_default()),
+            name: self.names.copy_of(text(row, 3).unwrap_or_default()),
             data: Box::default(),
             context: Cow::Borrowed("{}"),
             created_at: time(row).unwrap_or_default(),
@@ -55,22 +54,13 @@ impl EventReader {
             position: position(row)?,
             version: version(row, 1)?,
             id: Uuid::from_bytes(id),
-            name: self.name(text(row, 3)?),
+            name: self.names.copy_of(text(row, 3)?),
             data: json(row, 4)?.into(),
             context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
             created_at: time(row)?,
             schema_version: schema_version(row)?,
             unreadable: None,
         })
-    }
-
-    fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.iter().find(|known| ***known == *name) {
-            return Arc::clone(known);
-        }
-        let name: Arc<str> = name.into();
-        self.names.push(Arc::clone(&name));
-        name
     }
 }
 
@@ -93,6 +83,11 @@ fn stream_and_tenant(row: &PgRow) -> Result<(StreamId, TenantId), String> {
     let uuid = Uuid::from_bytes(present(fixed::<16>(row, 8)?)?);
     let name = bytes(row, 9)?.map(utf8).transpose()?;
     Ok((stored_stream_id(uuid, name, text(row, 10)?), stored_tenant_id(text(row, 11)?)))
+}
+
+/// How many bytes the payload and the context of an event have.
+pub(crate) fn size(row: &PgRow) -> usize {
+    [4, 5].into_iter().filter_map(|index| bytes(row, index).ok().flatten()).map(<[u8]>::len).sum()
 }
 
 /// A value of a statement of ours, whose type is known.

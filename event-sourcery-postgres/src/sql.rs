@@ -11,6 +11,7 @@ use crate::cursor_sql::CursorSql;
 use crate::numbering::NumberingSql;
 use crate::operations::{DamageSql, DirectorySql, ScanSql};
 use crate::outbox_sql::OutboxSql;
+use crate::page_sizes::PageSizes;
 use crate::rights::MissingRights;
 use crate::scans::Scans;
 use crate::settled_sql::SettledSql;
@@ -190,10 +191,10 @@ macro_rules! load_from {
 }
 
 statements! {
-    /// Every statement that the operations run.
+    /// Every statement that the operations run, and what they know of the pages that come next.
     Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, damage: DamageSql,
         subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
-        rights: MissingRights;
+        rights: MissingRights, page_sizes: PageSizes;
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());

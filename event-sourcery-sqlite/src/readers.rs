@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use event_sourcery::backend::{LoadRequest, LoadedStream};
+use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom};
 use event_sourcery::{Error, Position, Result};
 use rusqlite::Connection;
 use tokio::runtime::Handle;
@@ -16,8 +16,8 @@ use crate::operations::{LoadProgress, Operations};
 use crate::options::SqliteOptions;
 use crate::sql::Sql;
 
-/// How many events a load reads on the caller's thread: at most about half a millisecond, less than it takes to decode
-/// them there. Handing them to another thread and back costs a tenth of that again. The rest of a longer stream is read on
+/// How many events a load reads on the caller's thread, if they are small: at most about half a millisecond, less than it takes to
+/// decode them there. Handing them to another thread and back costs a tenth of that again. The rest of a longer stream is read on
 /// a thread that may block.
 const READ_IN_PLACE: usize = 1_024;
 
@@ -54,7 +54,7 @@ impl Readers {
             Ok(loaded) => reader.finish(Ok(loaded)),
             Err(progress) => {
                 on_blocking_thread(move || {
-                    let loaded = reader.operations().load_on(*progress, &request, usize::MAX);
+                    let loaded = reader.operations().load_on(*progress, &request, None);
                     reader.finish(loaded)?.finished().map_err(|_| Error::Closed)
                 })
                 .await
@@ -120,7 +120,7 @@ impl Reader {
     /// Begins a load and reads the first events, on this thread.
     fn start_load(&self, request: &LoadRequest) -> Result<LoadProgress> {
         let operations = self.begin()?;
-        operations.load_on(operations.start_load(request)?, request, READ_IN_PLACE)
+        operations.load_on(operations.start_load(request)?, request, Some(PageRoom::of(READ_IN_PLACE)))
     }
 
     fn operations(&self) -> Operations<'_> {

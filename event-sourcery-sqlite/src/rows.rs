@@ -4,11 +4,10 @@
 mod fuzz;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedStream, Member, SegmentRecord, Segments, StoredEvent, StoredRecord, lost_stream_id, quoted,
+    BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord, lost_stream_id, quoted,
     stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Position, StreamId, TenantId, Version};
@@ -22,7 +21,7 @@ use crate::time;
 /// Reads the events of one answer; keeps one copy of each event name.
 #[derive(Default)]
 pub(crate) struct EventReader {
-    names: Vec<Arc<str>>,
+    names: Names,
 }
 
 impl EventReader {
@@ -33,7 +32,7 @@ impl EventReader {
             position: Position::from_i64(column(row, 0).unwrap_or(0)),
             version: column(row, 1).unwrap_or(None),
             id: text(row, 2).and_then(uuid).unwrap_or_default(),
-            name: self.name(text(row, 3).unwrap_or_default()),
+            name: self.names.copy_of(text(row, 3).unwrap_or_default()),
             data: Box::default(),
             context: Cow::Borrowed("{}"),
             created_at: text(row, 6).and_then(timestamp).unwrap_or_default(),
@@ -59,22 +58,13 @@ impl EventReader {
             position: Position::from_i64(column(row, 0)?),
             version: column::<Option<Version>>(row, 1)?,
             id: uuid(text(row, 2)?)?,
-            name: self.name(text(row, 3)?),
+            name: self.names.copy_of(text(row, 3)?),
             data: text(row, 4)?.into(),
             context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
             created_at: timestamp(text(row, 6)?)?,
             schema_version: column(row, 7)?,
             unreadable: None,
         })
-    }
-
-    fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.iter().find(|known| ***known == *name) {
-            return Arc::clone(known);
-        }
-        let name: Arc<str> = name.into();
-        self.names.push(Arc::clone(&name));
-        name
     }
 }
 

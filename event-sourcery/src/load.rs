@@ -18,7 +18,7 @@ use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 use crate::wrapped_event::WrappedEvent;
 
-/// How many events of a long stream are in memory at once.
+/// How many events of a long stream are in memory at once, if they are small.
 const PAGE: usize = 512;
 
 /// A load in the making; see [`EventStore::load_stream`](crate::EventStore::load_stream).
@@ -69,7 +69,8 @@ impl<On, E: Event> LoadStream<On, E> {
 impl<'a, E: Event> LoadStream<OnStore<'a>, E> {
     /// The events one by one, in bounded memory, however long the stream is.
     ///
-    /// The events come in pages of 512, each read as of one moment; what is appended meanwhile is read too.
+    /// The events come in pages of at most 512, and 2 MiB unless one event has more, each read as of one moment; what is appended
+    /// meanwhile is read too.
     ///
     /// # Errors
     ///

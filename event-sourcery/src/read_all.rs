@@ -14,7 +14,7 @@ use crate::store::Scope;
 use crate::stream_id::Category;
 use crate::wrapped_event::Recorded;
 
-/// How many events are in memory at once.
+/// How many events are in memory at once, if they are small.
 const PAGE: usize = 512;
 
 /// A read across streams in the making; see [`EventStore::read_all`](crate::EventStore::read_all).

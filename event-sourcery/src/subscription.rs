@@ -134,7 +134,7 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
         Subscription::new(feed, refused)
     }
 
-    /// The events in batches of at most `most`, at least 1.
+    /// The events in batches of at most `most`, at least 1, and about 8 MB.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Loading a stream.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::pin::pin;
 
-use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
+use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -10,8 +11,11 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 
 use super::Operations;
-use crate::rows::{EventReader, value};
+use crate::rows::{self, EventReader, value};
 use crate::values::stored_version;
+
+/// How many events are asked for first within a transaction of the caller's, where all rows have to be read.
+const FIRST_IN_TRANSACTION: usize = 64;
 
 /// A run of a stream's events, to be read in order. A stream has one kind of them, except where the reference let its
 /// caller number some: then those without versions come first.
@@ -124,6 +128,7 @@ impl Operations<'_> {
         if request.limit.is_some() {
             loaded.first_position = shape.first_position.map(Position::from_i64);
         }
+        let limit = request.limit.map(|limit| self.asked(request, limit));
         let mut reader = EventReader::default();
         let mut runs = [Some(Run::Unversioned(0)), Some(Run::ALL_VERSIONS)];
         match request.span {
@@ -156,9 +161,36 @@ impl Operations<'_> {
             if loaded.has_more || matches!(run, Run::Unversioned(_)) && !shape.has_unversioned {
                 continue;
             }
-            self.load_run(request, run, &mut loaded, &mut reader).await?;
+            self.load_run(request, limit, run, &mut loaded, &mut reader).await?;
+        }
+        if let (Some(wanted), Some(asked), true) = (request.limit, limit, loaded.has_more) {
+            self.note(request, wanted, asked, &loaded.events);
         }
         Ok(loaded)
+    }
+
+    /// How many events to ask for, of so many that are wanted. In the caller's transaction what does not fit into the page is read in
+    /// vain: so it begins with a few.
+    fn asked(&self, request: &LoadRequest, wanted: usize) -> usize {
+        let sizes = &self.sql.page_sizes;
+        let fit = match request.span {
+            Span::Versions { start, .. } => sizes.next(&(&request.stream, start)),
+            Span::After(position) => sizes.next(&(&request.stream, position)),
+            _ => None,
+        };
+        let most = if self.joined { FIRST_IN_TRANSACTION } else { wanted };
+        fit.unwrap_or(most).min(wanted)
+    }
+
+    /// A page was cut off: what is known of the next.
+    fn note(&self, request: &LoadRequest, wanted: usize, asked: usize, events: &[StoredEvent]) {
+        let (sizes, Some(last)) = (&self.sql.page_sizes, events.last()) else { return };
+        match (request.span, last.version) {
+            (Span::Versions { .. }, Some(version)) => {
+                sizes.note(&(&request.stream, version + 1), wanted, asked, events.iter());
+            }
+            _ => sizes.note(&(&request.stream, last.position), wanted, asked, events.iter()),
+        }
     }
 
     /// What stands in for the first events.
@@ -182,15 +214,16 @@ impl Operations<'_> {
         Ok(row.and_then(|row| readable(reader.event(&row))))
     }
 
-    /// Reads a run behind what is loaded, up to the request's limit.
+    /// Reads a run behind what is loaded, up to the limit.
     async fn load_run(
         &mut self,
         request: &LoadRequest,
+        limit: Option<usize>,
         run: Run,
         loaded: &mut LoadedStream,
         reader: &mut EventReader,
     ) -> Result<()> {
-        let wanted = request.limit.map(|limit| limit.saturating_sub(loaded.events.len()));
+        let wanted = limit.map(|limit| limit.saturating_sub(loaded.events.len()));
         let one_more = wanted.map(|wanted| i64::try_from(wanted).unwrap_or(i64::MAX).saturating_add(1));
         let query = match run {
             Run::Versions(start, stop) => {
@@ -203,11 +236,21 @@ impl Operations<'_> {
             }
             Run::Any(above) => self.about_stream(request, |sql| &sql.load_any).bind(above).bind(one_more),
         };
-        let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
-        let wanted = wanted.unwrap_or(usize::MAX);
-        loaded.events.extend(rows.iter().take(wanted).map(|row| reader.event(row)));
-        loaded.has_more = rows.len() > wanted;
-        Ok(())
+        let at_most = wanted.map_or(usize::MAX, |wanted| wanted.saturating_add(1));
+        let (mut left, mut bytes) = (wanted.unwrap_or(usize::MAX), 0);
+        let take = |row: PgRow| {
+            loaded.has_more = left == 0;
+            if loaded.has_more {
+                return Break(());
+            }
+            left -= 1;
+            bytes += rows::size(&row);
+            loaded.events.push(reader.event(&row));
+            // There may be more behind it.
+            loaded.has_more = wanted.is_some() && bytes >= PageRoom::BYTES;
+            if loaded.has_more { Break(()) } else { Continue(()) }
+        };
+        self.each_row(query, at_most, take).await.map_err(|failure| self.failed(failure))
     }
 
     async fn shape(&mut self, request: &LoadRequest, position: i64) -> Result<Option<Shape>> {

@@ -1,14 +1,15 @@
 //! Reading across streams.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
-use event_sourcery::backend::{Backlog, Filter, ScanPage, ScanRequest};
+use event_sourcery::backend::{Backlog, Filter, PageRoom, ScanPage, ScanRequest};
 use event_sourcery::{Position, Result};
 use sqlx::postgres::PgRow;
 
 use super::Operations;
 use super::directory::Stretch;
-use crate::rows::{EventReader, value};
+use crate::rows::{self, EventReader, value};
 use crate::scans;
 use crate::settled::Run;
 use crate::sql::{Statement, statements};
@@ -47,6 +48,8 @@ statements! {
 /// The events of a page, and one more if there is one.
 struct Found {
     rows: Vec<PgRow>,
+    /// Whether there may be more behind the last of them, because they have as many bytes as a page holds.
+    is_cut: bool,
     /// Everything up to here was looked at, unless the page is full.
     up_to: i64,
     /// In which run of the server, if all of it was read in one.
@@ -67,18 +70,24 @@ impl Operations<'_> {
         if after >= up_to {
             return Ok(Some(ScanPage { records: Vec::new(), next: after, has_more: false }));
         }
-        let Found { rows, up_to: reached, read_in } =
-            self.page(after, up_to, filter, limit, PATIENCE).await?;
+        let sizes = &self.sql.page_sizes;
+        // One more, to see whether there are more.
+        let asked = sizes.next(&after).unwrap_or(usize::MAX).min(limit.saturating_add(1));
+        let Found { rows, is_cut, up_to: reached, read_in } =
+            self.page(after, up_to, filter, asked - 1, PATIENCE).await?;
         if read_in.as_deref() != Some(run.name()) {
             return Ok(None);
         }
         let mut reader = EventReader::default();
+        let (is_full, reached) = (is_cut || rows.len() >= asked, Position::from_i64(reached));
         let records: Vec<_> = rows.iter().take(limit).map(|row| reader.record(row)).collect();
-        let (is_full, reached) = (rows.len() > limit, Position::from_i64(reached));
         let next = match records.last() {
             Some(last) if is_full => last.event.position,
             _ => reached.max(after),
         };
+        if is_full {
+            sizes.note(&next, limit, asked, records.iter().map(|record| &record.event));
+        }
         Ok(Some(ScanPage { records, next, has_more: is_full || reached < up_to }))
     }
 
@@ -93,7 +102,7 @@ impl Operations<'_> {
     ) -> Result<Found> {
         let begun = Instant::now();
         let (mut after, up_to) = (after.to_i64(), up_to.to_i64());
-        let (mut rows, mut read_in) = (Vec::new(), None);
+        let (mut rows, mut read_in, mut bytes) = (Vec::new(), None, 0);
         let one_more = stored_count(limit).saturating_add(1);
         let near = after.saturating_add(one_more.saturating_mul(NEAR).min(FAR));
         let (mut stretch, mut blocks) = (Stretch::of_all(up_to.min(near)), FEWEST_BLOCKS);
@@ -105,13 +114,26 @@ impl Operations<'_> {
             let missing = one_more - stored_count(rows.len());
             let query =
                 scans::bind(&text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
-            let mut read = self.rows(query).await.map_err(|failure| self.failed(failure))?.into_iter();
-            let run = read.next().and_then(|row| value::<String>(&row, 3).ok());
+            let mut run = None;
+            let take = |row: PgRow| {
+                if run.is_none() {
+                    run = Some(value::<String>(&row, 3).ok());
+                    return Continue(());
+                }
+                bytes += rows::size(&row);
+                rows.push(row);
+                if bytes < PageRoom::BYTES { Continue(()) } else { Break(()) }
+            };
+            let at_most = usize::try_from(missing).unwrap_or(usize::MAX).saturating_add(1);
+            self.each_row(query, at_most, take).await.map_err(|failure| self.failed(failure))?;
+            let run = run.flatten();
             if read_in.get_or_insert_with(|| run.clone()) != &run {
                 // The server was replaced between two statements.
-                return Ok(Found { rows, up_to: after, read_in: None });
+                return Ok(Found { rows, is_cut: false, up_to: after, read_in: None });
             }
-            rows.extend(read);
+            if bytes >= PageRoom::BYTES {
+                return Ok(Found { rows, is_cut: true, up_to: after, read_in: read_in.flatten() });
+            }
             after = stretch.up_to;
             if after >= up_to || stored_count(rows.len()) == one_more || begun.elapsed() >= patience {
                 break;
@@ -124,7 +146,7 @@ impl Operations<'_> {
             }
             blocks = MOST_BLOCKS.min(blocks * 2);
         }
-        Ok(Found { rows, up_to: after.min(up_to), read_in: read_in.flatten() })
+        Ok(Found { rows, is_cut: false, up_to: after.min(up_to), read_in: read_in.flatten() })
     }
 
     /// Where the first event above a position stands.

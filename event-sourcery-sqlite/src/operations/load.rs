@@ -1,6 +1,6 @@
 //! Loading a stream.
 
-use event_sourcery::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
+use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
 
 use rusqlite::Row;
@@ -23,8 +23,8 @@ pub(crate) struct LoadProgress {
 struct Rest {
     stream: i64,
     from: From,
-    /// How many of them are wanted; `None`: all.
-    wanted: Option<usize>,
+    /// For how many of them there is room; `None`: for all.
+    room: Option<PageRoom>,
 }
 
 enum From {
@@ -48,7 +48,7 @@ impl Operations<'_> {
     /// Loads what the request asks for. Runs in a transaction, so that all of it is of one moment.
     pub(crate) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
         let progress = self.start_load(request)?;
-        Ok(self.load_on(progress, request, usize::MAX)?.loaded)
+        Ok(self.load_on(progress, request, None)?.loaded)
     }
 
     /// Finds the stream and its snapshot; reads no events yet.
@@ -90,21 +90,20 @@ impl Operations<'_> {
                 None
             }
         };
-        progress.rest = from.map(|from| Rest { stream: row.id, from, wanted: request.limit });
+        progress.rest = from.map(|from| Rest { stream: row.id, from, room: request.limit.map(PageRoom::of) });
         Ok(progress)
     }
 
-    /// Reads on, at most so many events.
+    /// Reads on, as far as there is room `now`.
     pub(crate) fn load_on(
         &self,
         mut progress: LoadProgress,
         request: &LoadRequest,
-        at_most: usize,
+        mut now: Option<PageRoom>,
     ) -> Result<LoadProgress> {
-        let Some(rest) = progress.rest.take() else { return Ok(progress) };
-        let wanted = rest.wanted.unwrap_or(usize::MAX);
-        let now = wanted.min(at_most);
-        let one_more = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(1);
+        let Some(mut rest) = progress.rest.take() else { return Ok(progress) };
+        let most = [rest.room, now].iter().flatten().map(PageRoom::events).min().unwrap_or(usize::MAX);
+        let one_more = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
         let mut statement;
         let mut rows = match &rest.from {
             From::Versions(above, None) => {
@@ -125,28 +124,28 @@ impl Operations<'_> {
             }
         }
         .map_err(|error| self.failed(error))?;
-        let (mut read, mut last) = (0, Value::Null);
+        let mut last = None;
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
-            if read == now {
-                progress.loaded.has_more = now == wanted;
-                let position = progress.loaded.events.last().map(|last| last.position);
-                progress.rest = position.filter(|_| now < wanted).map(|position| Rest {
-                    from: rest.from.behind(last, position),
-                    wanted: rest.wanted.map(|wanted| wanted - now),
-                    ..rest
-                });
+            let event = progress.reader.event(row);
+            if rest.room.is_some_and(|room| !room.is_for(&event)) {
+                progress.loaded.has_more = true;
                 return Ok(progress);
             }
-            progress.loaded.events.push(progress.reader.event(row));
-            read += 1;
-            if read == now {
-                last = raw_version(row, 1);
+            if now.as_mut().is_some_and(|now| !now.take(&event)) {
+                let from = match last {
+                    Some((version, position)) => rest.from.behind(version, position),
+                    None => rest.from,
+                };
+                progress.rest = Some(Rest { from, ..rest });
+                return Ok(progress);
             }
+            let _ = rest.room.as_mut().map(|room| room.take(&event));
+            last = Some((raw_version(row, 1), event.position));
+            progress.loaded.events.push(event);
         }
         if let From::Position(_) = rest.from {
-            let wanted = rest.wanted.map(|wanted| wanted - read);
-            progress.rest = Some(Rest { from: From::START, wanted, ..rest });
-            return self.load_on(progress, request, at_most - read);
+            progress.rest = Some(Rest { from: From::START, ..rest });
+            return self.load_on(progress, request, now);
         }
         Ok(progress)
     }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use event_sourcery::backend::{Filter, ScanPage, Segments, StoredRecord};
+use event_sourcery::backend::{Filter, PageRoom, ScanPage, Segments, StoredRecord};
 use event_sourcery::{Error, Position, Result};
 use rusqlite::Row;
 
@@ -35,7 +35,7 @@ impl Operations<'_> {
 pub(crate) struct Page {
     after: Position,
     segments: Option<Segments>,
-    limit: usize,
+    room: PageRoom,
     reader: EventReader,
     records: Vec<StoredRecord>,
     has_more: bool,
@@ -50,12 +50,15 @@ impl Found for Page {
         if rows::is_outside(row, 8, self.segments) {
             return Ok(Continue(()));
         }
-        if self.records.len() == self.limit {
-            self.has_more = true;
-            return Ok(Break(()));
+        if self.room.events() > 0 {
+            let record = self.reader.record(row);
+            if self.room.take(&record.event) {
+                self.records.push(record);
+                return Ok(Continue(()));
+            }
         }
-        self.records.push(self.reader.record(row));
-        Ok(Continue(()))
+        self.has_more = true;
+        Ok(Break(()))
     }
 }
 
@@ -63,7 +66,7 @@ impl Search<Page> {
     /// Reads a page of at most so many events, up to a position that is settled, or up to what is settled now.
     pub(crate) fn for_page(after: Position, up_to: Option<Position>, filter: Filter, limit: usize) -> Self {
         let (reader, records, segments) = (EventReader::default(), Vec::new(), filter.segments);
-        let page = Page { after, segments, limit, reader, records, has_more: false };
+        let page = Page { after, segments, room: PageRoom::of(limit), reader, records, has_more: false };
         let near = i64::try_from(limit.saturating_mul(NEAR)).unwrap_or(i64::MAX);
         Self::new(filter, (after, up_to), near, Some(PATIENCE), page)
     }

@@ -15,6 +15,7 @@ mod survived;
 
 mod aggregates;
 mod backups;
+mod bounded_memory;
 mod conformance;
 mod crashes;
 mod examples;

@@ -21,7 +21,7 @@ pub struct LoadRequest {
     pub stream: StreamId,
     /// Which part of it.
     pub span: Span,
-    /// At most so many events, at least 1; `None`: all of them.
+    /// At most so many events, at least 1, and no more than there is [room](super::PageRoom) for; `None`: all of them.
     pub limit: Option<usize>,
 }
 
@@ -71,7 +71,7 @@ pub struct LoadedStream {
     pub snapshot: Option<StoredEvent>,
     /// The events, in order.
     pub events: Vec<StoredEvent>,
-    /// Whether the limit cut off events.
+    /// Whether the limit, or the room, cut off events.
     pub has_more: bool,
     /// The position of the stream's first event, if the request had a limit: it tells a stream from one of the same id
     /// that was created after it was deleted.
@@ -106,7 +106,8 @@ pub struct ScanRequest {
     pub up_to: Option<Position>,
     /// Only these events.
     pub filter: Filter,
-    /// At most so many events; at least 1. A page may hold fewer of them, and say that there are more.
+    /// At most so many events, at least 1, and no more than there is [room](super::PageRoom) for. A page may hold fewer of them,
+    /// and say that there are more.
     pub limit: usize,
 }
 
@@ -145,6 +146,13 @@ pub struct Present {
     pub above: Vec<(Position, Position)>,
 }
 
+impl ScanPage {
+    /// How many bytes its events have.
+    pub(crate) fn size(&self) -> usize {
+        self.records.iter().map(|record| record.event.size()).sum()
+    }
+}
+
 /// A page of a scan.
 ///
 /// A page takes a bounded time: it may end after a long stretch with fewer events than were asked for, or none, and say that
@@ -156,6 +164,6 @@ pub struct ScanPage {
     pub records: Vec<StoredRecord>,
     /// Where to read on from: at or above the last event, and settled. Above where the request began, if there are more.
     pub next: Position,
-    /// Whether there may be more, because the limit, or the bound on the time, cut them off.
+    /// Whether there may be more, because the limit, the room, or the bound on the time, cut them off.
     pub has_more: bool,
 }

@@ -226,6 +226,12 @@ macro_rules! __for_each_case {
             clause_5_3_nothing_of_a_deleted_stream_comes_to_a_handler,
             clause_5_3_nothing_of_a_deleted_stream_comes_from_what_all_read_together,
         }
+        large {
+            clause_3_5_a_page_of_a_stream_ends_by_its_bytes,
+            clause_3_5_a_range_of_versions_is_read_in_pages_that_end_by_their_bytes,
+            clause_8_2_a_page_across_streams_ends_by_its_bytes,
+            clause_8_2_large_events_are_handed_over_as_others_are,
+        }
         following {
             clause_8_4_no_filter_misses_or_repeats_an_event_while_many_write,
             clause_8_4_no_filter_misses_an_event_while_transactions_are_rolled_back [transactions],

@@ -104,6 +104,7 @@ mod faulty;
 mod following;
 mod gone;
 mod joining;
+mod large;
 mod leases;
 mod mending;
 mod model;

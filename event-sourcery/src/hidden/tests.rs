@@ -127,6 +127,8 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "Member",
     "NameKind",
     "NameProblem",
+    "Names",
+    "PageRoom",
     "Passed",
     "Position",
     "Present",
@@ -136,6 +138,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "Rights",
     "ScanRequest",
     "Scope",
+    "Seat",
     "SegmentRecord",
     "Segments",
     "Span",
@@ -152,6 +155,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "Synchronous",
     "TenantId",
     "Verified",
+    "WaitingRoom",
     "Written",
 ];
 

@@ -11,11 +11,14 @@ use tokio::time::{Instant, timeout_at};
 use super::deletions::AsOf;
 use super::feed::Feed;
 use super::{Refused, later, refuse};
-use crate::backend::StoredRecord;
+use crate::backend::{PageRoom, StoredRecord};
 use crate::error::Result;
 use crate::event::Event;
 use crate::position::Position;
 use crate::wrapped_event::Recorded;
+
+/// How many bytes of payload and context a batch has at most, unless its last event has more.
+const MOST_BYTES: usize = 8 << 20;
 
 /// Some events of a subscription.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,8 +85,11 @@ impl<E: Event> Batches<E> {
         refuse(&self.refused)?;
         let give_up = later(Instant::now(), longest_wait);
         loop {
-            if self.pending.len() < self.most {
+            let mut is_cut = false;
+            if !self.is_full() {
                 let page = self.feed.read(self.most - self.pending.len()).await?;
+                // Its bytes ended it: what comes next is there already.
+                is_cut = !page.at_end && size(&page.records) > PageRoom::BYTES / 2;
                 self.as_of = if self.pending.is_empty() { page.as_of } else { self.as_of.min(page.as_of) };
                 self.pending.extend(page.records);
                 self.at_end = page.at_end;
@@ -91,8 +97,8 @@ impl<E: Event> Batches<E> {
             if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
                 continue;
             }
-            let is_enough = !self.pending.is_empty() && self.fill_within.is_zero();
-            if self.pending.len() >= self.most || is_enough {
+            let is_enough = !self.pending.is_empty() && self.fill_within.is_zero() && !is_cut;
+            if self.is_full() || is_enough {
                 return self.hand_over();
             }
             let until = match self.full_by {
@@ -111,6 +117,10 @@ impl<E: Event> Batches<E> {
                 return self.hand_over();
             }
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.len() >= self.most || size(&self.pending) >= MOST_BYTES
     }
 
     /// Everything that is pending, up to the first event that cannot be decoded.
@@ -132,6 +142,10 @@ impl<E: Event> Batches<E> {
         let caught_up = self.at_end && self.pending.is_empty();
         Ok(Batch { events, position, caught_up })
     }
+}
+
+fn size<'r>(records: impl IntoIterator<Item = &'r Arc<StoredRecord>>) -> usize {
+    records.into_iter().map(|record| record.event.size()).sum()
 }
 
 impl<E> fmt::Debug for Batches<E> {

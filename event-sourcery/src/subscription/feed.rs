@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::deletions::{AsOf, Deletions};
 use super::tail::Tail;
-use crate::backend::{Backend, Filter, ScanPage, ScanRequest, StoredRecord};
+use crate::backend::{Backend, Filter, PageRoom, ScanPage, ScanRequest, StoredRecord};
 use crate::error::{Error, Result};
 use crate::position::Position;
 
@@ -24,15 +25,24 @@ pub(super) struct Feed {
     ahead: Option<Ahead>,
 }
 
+/// How many bytes are held at once: by what is read ahead, and by the page in hand. Only what ends a page that was begun within
+/// these may have more.
+const MOST_BYTES: usize = 3 * PageRoom::BYTES;
+
 /// Pages that are read before they are asked for: one is waiting, and one is on its way. The reader does not wait for whoever
-/// takes them: to wake each other for every page would cost as much as to read it.
+/// takes them, as long as they are small: to wake each other for every page would cost as much as to read it.
 struct Ahead {
     /// Everything up to here was taken.
     after: Position,
     limit: usize,
-    pages: Receiver<(AsOf, Result<ScanPage>)>,
+    pages: Receiver<(AsOf, Result<(ScanPage, Room)>)>,
+    /// The page that was taken last.
+    in_hand: Option<Room>,
     reader: JoinHandle<()>,
 }
+
+/// What a page holds of [`MOST_BYTES`], until it was handed over.
+type Room = OwnedSemaphorePermit;
 
 /// Some events, in position order.
 pub(super) struct Page {
@@ -107,7 +117,7 @@ impl Feed {
             Ok(page) if page.has_more => {
                 if !is_old {
                     let backend = Arc::clone(&self.backend);
-                    self.ahead = Ahead::start(backend, deletions, self.filter.clone(), page.next, limit);
+                    self.ahead = Ahead::start(backend, deletions, self.filter.clone(), &page, limit);
                 }
                 page
             }
@@ -133,39 +143,70 @@ impl Feed {
 }
 
 impl Ahead {
-    /// Reads on behind a position, page after page. Without a runtime nothing is read ahead.
+    /// Reads on behind a page, page after page. Without a runtime nothing is read ahead.
     fn start(
         backend: Arc<dyn Backend>,
         deletions: Arc<Deletions>,
         filter: Filter,
-        after: Position,
+        first: &ScanPage,
         limit: usize,
     ) -> Option<Self> {
-        let (read, pages) = channel(1);
+        let ((read, pages), room, after) = (channel(1), Arc::new(Semaphore::new(MOST_BYTES)), first.next);
+        let in_hand = Arc::clone(&room).try_acquire_many_owned(permits(first.size())).ok();
         let mut next = request(after, &filter, limit);
         let reading = async move {
             loop {
+                let Ok(held) = Arc::clone(&room).acquire_many_owned(permits(PageRoom::BYTES)).await else {
+                    return;
+                };
                 let as_of = deletions.now();
                 let page = backend.scan(next.clone()).await;
                 let has_more = page.as_ref().is_ok_and(|page| page.has_more);
                 next.after = page.as_ref().map_or(next.after, |page| page.next);
+                let page = match page {
+                    Ok(page) => {
+                        let held = held_by(&page, held).await;
+                        Ok((page, held))
+                    }
+                    Err(error) => Err(error),
+                };
                 if read.send((as_of, page)).await.is_err() || !has_more {
                     return;
                 }
             }
         };
         let reader = Handle::try_current().ok()?.spawn(reading);
-        Some(Self { after, limit, pages, reader })
+        Some(Self { after, limit, pages, in_hand, reader })
     }
 
     /// Dropping the future loses nothing.
     async fn next(&mut self) -> (AsOf, Result<ScanPage>) {
-        let Some((as_of, page)) = self.pages.recv().await else {
+        self.in_hand = None;
+        let Some((as_of, read)) = self.pages.recv().await else {
             return (AsOf::default(), Err(Error::Closed));
         };
-        self.after = page.as_ref().map_or(self.after, |page| page.next);
+        let page = read.map(|(page, held)| {
+            (self.after, self.in_hand) = (page.next, Some(held));
+            page
+        });
         (as_of, page)
     }
+}
+
+/// What a page holds that was read in the room for one that is full.
+async fn held_by(page: &ScanPage, mut held: Room) -> Room {
+    let (full, size) = (permits(PageRoom::BYTES), permits(page.size()));
+    if size < full {
+        drop(held.split(usize::try_from(full - size).unwrap_or(0)));
+    } else if let Ok(more) = Arc::clone(held.semaphore()).acquire_many_owned(size - full).await {
+        held.merge(more);
+    }
+    held
+}
+
+/// So many bytes, as far as there is room for them at all.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(MOST_BYTES)).unwrap_or(u32::MAX)
 }
 
 impl Drop for Ahead {

@@ -19,7 +19,7 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::wrapped_event::Recorded;
 
-/// How many events are in memory at once.
+/// How many events are in memory at once, if they are small.
 const PAGE: usize = 512;
 
 /// What comes next in a subscription.

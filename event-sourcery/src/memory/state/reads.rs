@@ -1,7 +1,7 @@
 //! Reads: of one stream, and across streams.
 
 use super::{State, Stream, key, log};
-use crate::backend::{Filter, LoadRequest, LoadedStream, ScanPage, ScanRequest, Span, StoredEvent};
+use crate::backend::{Filter, LoadRequest, LoadedStream, PageRoom, ScanPage, ScanRequest, Span, StoredEvent};
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::version::Version;
@@ -20,11 +20,14 @@ impl State {
         let snapshot = self.snapshot_for(stream, request.span);
         let snapshot_version = snapshot.as_ref().and_then(|snapshot| snapshot.version).unwrap_or(0);
         let wanted = self.wanted(stream, request.span, snapshot_version);
-        let limit = request.limit.unwrap_or(usize::MAX);
+        let mut room = request.limit.map(PageRoom::of);
+        let mut fits = |event: &&StoredEvent| room.as_mut().is_none_or(|room| room.take(event));
+        let events: Vec<_> =
+            wanted.iter().filter_map(|at| self.event(*at)).take_while(&mut fits).cloned().collect();
         Ok(LoadedStream {
             snapshot,
-            events: wanted.iter().take(limit).filter_map(|at| self.event(*at).cloned()).collect(),
-            has_more: wanted.len() > limit,
+            has_more: events.len() < wanted.len(),
+            events,
             first_position: request.limit.and(stream.positions.first().copied()),
         })
     }
@@ -39,10 +42,13 @@ impl State {
         let reached = bound.min(far);
         let within = |entry: &&log::Entry| entry.event.position <= reached;
         let wanted = |entry: &&log::Entry| passes(&request.filter, entry);
-        let mut entries = self.log.after(request.after).take_while(within).filter(wanted);
-        let page = entries.by_ref().take(request.limit);
-        let records: Vec<_> = page.map(|entry| self.record(entry)).collect();
-        let is_full = entries.next().is_some();
+        let (mut room, mut is_full) = (PageRoom::of(request.limit), false);
+        let mut fits = |entry: &&log::Entry| {
+            is_full = !room.take(&entry.event);
+            !is_full
+        };
+        let entries = self.log.after(request.after).take_while(within).filter(wanted);
+        let records: Vec<_> = entries.take_while(&mut fits).map(|entry| self.record(entry)).collect();
         let next = match records.last() {
             Some(last) if is_full => last.event.position,
             _ => reached.max(request.after),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::backend::{Filter, ScanPage, StoredRecord};
+use crate::backend::{Filter, PageRoom, ScanPage, StoredRecord};
 use crate::position::Position;
 use crate::subscription::deletions::{AsOf, Deletions};
 use crate::subscription::feed::Page;
@@ -49,9 +49,13 @@ impl Window {
         let first = self.records.partition_point(|record| record.event.position <= after);
         let passes =
             |record: &&Arc<StoredRecord>| filter.passes(&record.tenant, &record.stream, &record.event.name);
-        let mut wanted = self.records.range(first..).filter(passes);
-        let records: Vec<_> = wanted.by_ref().take(limit).cloned().collect();
-        let is_cut = wanted.next().is_some();
+        let (mut room, mut is_cut) = (PageRoom::of(limit), false);
+        let mut fits = |record: &&Arc<StoredRecord>| {
+            is_cut = !room.take(&record.event);
+            !is_cut
+        };
+        let wanted = self.records.range(first..).filter(passes);
+        let records: Vec<_> = wanted.take_while(&mut fits).cloned().collect();
         let next = match records.last() {
             Some(last) if is_cut => last.event.position,
             _ => self.to,
@@ -66,17 +70,13 @@ impl Window {
             *self = Self { has_more: page.has_more, as_of: self.as_of, ..Self::at(page.next) };
             return;
         }
-        self.bytes += page.records.iter().map(size).sum::<usize>();
+        self.bytes += page.size();
         self.records.extend(page.records.into_iter().map(Arc::new));
         (self.to, self.has_more) = (page.next, page.has_more);
         while self.records.len() > KEPT || self.bytes > KEPT_BYTES {
             let Some(oldest) = self.records.pop_front() else { break };
-            self.bytes -= size(&oldest);
+            self.bytes -= oldest.event.size();
             self.from = oldest.event.position;
         }
     }
-}
-
-fn size(record: &StoredRecord) -> usize {
-    record.event.data.len() + record.event.context.len()
 }
