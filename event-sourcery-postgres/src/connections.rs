@@ -9,8 +9,9 @@
 //! Each call has its place among at most so many; a connection that is not in use is trusted for a second, then tried
 //! before it is used, and closed after a minute.
 //!
-//! A connection lives on the runtime that opened it: once that has ended, or nobody drives it, nothing comes of it any more.
-//! So a call takes one of its own runtime, or opens one; only where it may open no more, it tries one of another runtime.
+//! A connection lives on the runtime that opened it: once that has ended, or nobody drives it, nothing comes of it any more, though
+//! it may seem to live at first. So a call takes one of its own runtime, or opens one, for which one of another runtime is
+//! closed where there would be too many.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -146,11 +147,11 @@ impl Connections {
         let since = Instant::now();
         let place = self.place(since).await?;
         let opened = loop {
-            let here = Handle::current().id();
-            let Some(waiting) = self.take_idle(here, lock_timeout) else {
+            let Some(waiting) = self.take_idle(lock_timeout) else {
+                self.close_foreign();
                 break self.open(since, lock_timeout).await?;
             };
-            if let Some(opened) = waiting.tried(here).await {
+            if let Some(opened) = waiting.tried().await {
                 break opened;
             }
             if since.elapsed() > self.acquire_timeout {
@@ -179,16 +180,24 @@ impl Connections {
     }
 
     /// The idle connection of this runtime that was used last, of those that wait so long for locks already, if there are such.
-    /// One of another runtime only where no more may be opened.
-    fn take_idle(&self, here: runtime::Id, lock_timeout: Duration) -> Option<Waiting> {
-        let mut idle = self.idle();
+    fn take_idle(&self, lock_timeout: Duration) -> Option<Waiting> {
+        let (mut idle, here) = (self.idle(), Handle::current().id());
         let last = |which: &dyn Fn(&Opened) -> bool| {
             idle.connections.iter().rposition(|waiting| which(&waiting.opened))
         };
         let place = last(&|opened| opened.runtime == here && opened.lock_timeout == lock_timeout)
-            .or_else(|| last(&|opened| opened.runtime == here))
-            .or_else(|| last(&|_| idle.connections.len() > self.places.available_permits()))?;
+            .or_else(|| last(&|opened| opened.runtime == here))?;
         Some(idle.connections.remove(place))
+    }
+
+    /// Makes room for a connection of this runtime, all of whose own are in use.
+    fn close_foreign(&self) {
+        let mut idle = self.idle();
+        if idle.connections.len() > self.places.available_permits() {
+            let foreign = idle.connections.remove(0);
+            drop(idle);
+            close(foreign.opened.connection);
+        }
     }
 
     async fn open(&self, since: Instant, lock_timeout: Duration) -> Result<Opened> {
@@ -307,9 +316,9 @@ impl Opened {
 
 impl Waiting {
     /// The connection, if it is still there.
-    async fn tried(self, here: runtime::Id) -> Option<Opened> {
+    async fn tried(self) -> Option<Opened> {
         let Self { mut opened, since, trusted } = self;
-        if trusted && opened.runtime == here && since.elapsed() <= TRUSTED_FOR {
+        if trusted && since.elapsed() <= TRUSTED_FOR {
             return Some(opened);
         }
         matches!(timeout(A_TRY, opened.connection.ping()).await, Ok(Ok(()))).then_some(opened)
