@@ -203,7 +203,10 @@ impl Database {
         let is_there: Vec<_> = batch.iter().map(|member| !member.answer.is_closed()).collect();
         let those = batch.iter().zip(&is_there).filter(|(_, is_there)| **is_there);
         let requests: Vec<_> = those.map(|(member, _)| &*member.request).collect();
-        match Operations::alone(&mut connection, &self.sql).append_batch(&requests).await {
+        let mut operations = Operations::alone(&mut connection, &self.sql);
+        let written = operations.append_batch(&requests).await;
+        let is_spent = operations.is_spent;
+        match written {
             Ok(written) => {
                 connection.keep();
                 let mut written = written.into_iter();
@@ -215,7 +218,9 @@ impl Database {
                     appends = requests.len(),
                     "a batch failed, and its members run alone"
                 );
-                connection.give_back();
+                if !is_spent {
+                    connection.give_back();
+                }
                 nothing()
             }
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::runtime::{self, Handle};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
@@ -28,7 +28,7 @@ use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::patience::{A_MOMENT, Patience};
 use crate::pools::{Pools, not_connected};
-use crate::session::Session;
+use crate::session::{PROCESS, Session};
 
 /// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
 pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -96,6 +96,8 @@ pub(crate) struct Opened {
     at: Instant,
     /// How long its statements wait for locks.
     pub(crate) lock_timeout: Duration,
+    /// The server's process behind it; none behind a pooler that hands out server connections by the transaction.
+    pub(crate) process: Option<i32>,
 }
 
 impl Connections {
@@ -202,8 +204,8 @@ impl Connections {
 
     async fn open(&self, since: Instant, lock_timeout: Duration) -> Result<Opened> {
         let mut connection = self.connect(since).await?;
-        self.set(&mut connection, lock_timeout).await?;
-        Ok(Opened::here(connection, lock_timeout))
+        let process = self.set(&mut connection, lock_timeout).await?;
+        Ok(Opened::here(connection, lock_timeout, process))
     }
 
     /// Whether to try once more what runs before the settings are made, and so under the role's own limits, such as a
@@ -234,16 +236,17 @@ impl Connections {
         format!("{}:{}/{database}", options.get_host(), options.get_port())
     }
 
-    async fn set(&self, connection: &mut PgConnection, lock_timeout: Duration) -> Result<()> {
+    /// Makes the settings. Tells the server's process.
+    async fn set(&self, connection: &mut PgConnection, lock_timeout: Duration) -> Result<Option<i32>> {
         if self.session.behind_pooler {
-            return Ok(());
+            return Ok(None);
         }
         let (settings, since) = (self.session.opening(lock_timeout), Instant::now());
         loop {
-            let setting = sqlx::raw_sql(AssertSqlSafe(settings.clone())).execute(&mut *connection);
+            let setting = sqlx::raw_sql(AssertSqlSafe(settings.clone())).fetch_one(&mut *connection);
             let set = answer_in_time(self.acquire_timeout, setting).await;
             if !self.was_cut_short(&set, since) {
-                return set.map(drop);
+                return Ok(set?.try_get(PROCESS).ok());
             }
         }
     }
@@ -251,8 +254,8 @@ impl Connections {
     /// Takes in a connection that was opened beside the others.
     pub(crate) async fn adopt(self: &Arc<Self>, mut connection: PgConnection) -> Result<()> {
         let lock_timeout = self.moment();
-        self.set(&mut connection, lock_timeout).await?;
-        self.keep(Opened::here(connection, lock_timeout), true);
+        let process = self.set(&mut connection, lock_timeout).await?;
+        self.keep(Opened::here(connection, lock_timeout, process), true);
         Ok(())
     }
 
@@ -309,8 +312,8 @@ pub(crate) fn close(connection: PgConnection) {
 }
 
 impl Opened {
-    fn here(connection: PgConnection, lock_timeout: Duration) -> Self {
-        Self { connection, runtime: Handle::current().id(), at: Instant::now(), lock_timeout }
+    fn here(connection: PgConnection, lock_timeout: Duration, process: Option<i32>) -> Self {
+        Self { connection, runtime: Handle::current().id(), at: Instant::now(), lock_timeout, process }
     }
 }
 

@@ -8,6 +8,7 @@ use event_sourcery::{Error, Position, Result};
 use sqlx::{AssertSqlSafe, Connection as _, Postgres, SqlSafeStr, Transaction};
 
 use crate::append::Appends;
+use crate::at_work::answer;
 use crate::beginning::begin_on;
 use crate::connections::Connections;
 use crate::failure::{During, Failure, met_damage};
@@ -128,18 +129,19 @@ impl Database {
     ) -> (Result<LoadedStream>, bool) {
         let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
         let begin = AssertSqlSafe(connection.begin_text(SNAPSHOT).into_owned());
-        let mut snapshot = match connection.begin_with(begin).await {
+        let at_work = connection.at_work();
+        let mut snapshot = match answer(at_work.as_ref(), connection.begin_with(begin)).await {
             Ok(snapshot) => snapshot,
-            Err(error) => return (Err(failed(error)), false),
+            Err(error) => return (Err(failed(error)), true),
         };
         let mut operations = Operations::within_snapshot(&mut snapshot, &self.sql);
-        operations.spares_payloads = without_payloads;
+        (operations.spares_payloads, operations.at_work) = (without_payloads, at_work.clone());
         let loaded = operations.load(request).await;
         if operations.is_spent {
             return (loaded, true);
         }
-        let ended = snapshot.rollback().await.map_err(failed);
-        (ended.and(loaded), false)
+        let ended = answer(at_work.as_ref(), snapshot.rollback()).await;
+        (loaded, ended.is_err())
     }
 
     pub(crate) async fn advance(&self) -> Result<Position> {

@@ -9,6 +9,7 @@ use event_sourcery::Result;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::at_work::AtWork;
 use crate::connections::{Connections, Opened, answer_in_time, close};
 use crate::failure::may_be_of_the_connection;
 use crate::session;
@@ -70,6 +71,12 @@ impl Lease {
     pub(crate) fn begin_text(&self, begin: &'static str) -> Cow<'static, str> {
         let lock_timeout = self.opened.as_ref().map_or(self.home.lock_timeout, |opened| opened.lock_timeout);
         self.home.session.begin(begin, lock_timeout)
+    }
+
+    /// To find out whether the server is still at work on a statement.
+    pub(crate) fn at_work(&self) -> Option<AtWork> {
+        let process = self.opened.as_ref()?.process?;
+        Some(AtWork::new(Arc::clone(&self.home), process))
     }
 
     /// Whether no statement may stand alone: it needs a transaction around it, which brings the settings along and keeps the

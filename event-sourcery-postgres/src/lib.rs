@@ -22,6 +22,7 @@
 
 mod append;
 mod append_sql;
+mod at_work;
 mod backend;
 mod beginning;
 mod connections;

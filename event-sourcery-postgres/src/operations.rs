@@ -27,6 +27,7 @@ pub(crate) use self::damage::DamageSql;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
 pub(crate) use self::scan::ScanSql;
+use crate::at_work::{AtWork, answer};
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::rows::value;
@@ -48,8 +49,10 @@ pub(crate) struct Operations<'c> {
     is_open: bool,
     /// Whether events are read without their payloads, which the server cannot give: see [`damage`].
     pub(crate) spares_payloads: bool,
-    /// Whether rows were left unread: the connection is of no more use.
+    /// The connection is of no more use: rows were left unread, or it is broken.
     pub(crate) is_spent: bool,
+    /// To find out whether the server is still at work on a statement.
+    pub(crate) at_work: Option<AtWork>,
     /// When the call began.
     since: Instant,
 }
@@ -58,6 +61,7 @@ impl<'c> Operations<'c> {
     /// Calls of their own.
     pub(crate) fn alone(lease: &'c mut Lease, sql: &'c Sql) -> Self {
         let (begin, is_bracketed) = (lease.begin_text(BEGIN), lease.is_behind_pooler());
+        let at_work = lease.at_work();
         Self {
             connection: &mut *lease,
             sql,
@@ -67,6 +71,7 @@ impl<'c> Operations<'c> {
             is_open: false,
             spares_payloads: false,
             is_spent: false,
+            at_work,
             since: Instant::now(),
         }
     }
@@ -83,6 +88,7 @@ impl<'c> Operations<'c> {
             is_open: false,
             spares_payloads: false,
             is_spent: false,
+            at_work: None,
             since,
         }
     }
@@ -106,7 +112,7 @@ impl<'c> Operations<'c> {
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, Failure> {
         self.enter().await?;
-        let rows = query.fetch_all(&mut *self.connection).await;
+        let rows = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
         self.leave(rows).await
     }
 
@@ -115,14 +121,14 @@ impl<'c> Operations<'c> {
         query: Query<'_, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, Failure> {
         self.enter().await?;
-        let row = query.fetch_optional(&mut *self.connection).await;
+        let row = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
         self.leave(row).await
     }
 
     /// Runs a statement that changes rows, and tells how many.
     pub(crate) async fn execute(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<u64, Failure> {
         self.enter().await?;
-        let done = query.execute(&mut *self.connection).await;
+        let done = answer(self.at_work.as_ref(), query.execute(&mut *self.connection)).await;
         self.leave(done.map(|done| done.rows_affected())).await
     }
 
@@ -133,7 +139,8 @@ impl<'c> Operations<'c> {
 
     /// After a statement: ends the transaction around it.
     async fn leave<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, Failure> {
-        if self.is_bracketed && !self.is_open {
+        self.heed(&done);
+        if self.is_bracketed && !self.is_open && !self.is_spent {
             let ended = self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
             if done.is_ok() {
                 ended?;
@@ -164,18 +171,29 @@ impl<'c> Operations<'c> {
             (_, true) => "ROLLBACK TO SAVEPOINT event_sourcery; RELEASE SAVEPOINT event_sourcery",
             (_, false) => "ROLLBACK",
         };
-        self.run(end).await?;
+        if !self.is_spent {
+            self.run(end).await?;
+        }
         result
     }
 
     async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
-        sqlx::raw_sql(sql).execute(&mut *self.connection).await?;
-        Ok(())
+        let run = sqlx::raw_sql(sql).execute(&mut *self.connection);
+        let done = answer(self.at_work.as_ref(), run).await;
+        self.heed(&done);
+        Ok(done.map(drop)?)
     }
 
     async fn run_begin(&mut self) -> Result<(), Failure> {
-        sqlx::raw_sql(AssertSqlSafe(&*self.begin)).execute(&mut *self.connection).await?;
-        Ok(())
+        let begin = sqlx::raw_sql(AssertSqlSafe(&*self.begin)).execute(&mut *self.connection);
+        let done = answer(self.at_work.as_ref(), begin).await;
+        self.heed(&done);
+        Ok(done.map(drop)?)
+    }
+
+    /// A connection that broke is of no more use.
+    fn heed<T>(&mut self, done: &Result<T, sqlx::Error>) {
+        self.is_spent |= matches!(done, Err(sqlx::Error::Io(_)));
     }
 
     /// The error of a failure that keeps nothing of the call.

@@ -131,7 +131,7 @@ impl PostgresOptions {
     }
 
     /// How long a call waits for a connection, before it is [`Error::Busy`], or [`Error::Unavailable`] where the server cannot
-    /// be reached. 5 seconds by default. Where transactions begin on a pool of the caller's, its own time counts. Behind a
+    /// be reached; also where a call asks whether the server is still at work on it. 5 seconds by default. Where transactions begin on a pool of the caller's, its own time counts. Behind a
     /// [`transaction_pooler`](Self::transaction_pooler) that has no server connection to give, its `query_wait_timeout` counts.
     pub fn acquire_timeout(self, timeout: Duration) -> Self {
         Self { acquire_timeout: timeout, ..self }

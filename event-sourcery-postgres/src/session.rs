@@ -10,6 +10,9 @@ use std::time::Duration;
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
 const IDLE_IN_TRANSACTION: &str = "10s";
 
+/// In which column the settings tell the server's process.
+pub(crate) const PROCESS: &str = "process";
+
 /// How a transaction of ours begins that is not of one moment.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
@@ -63,7 +66,8 @@ impl Session {
         ]
         .map(|(name, value)| unset(name, value));
         format!(
-            "SELECT set_config('default_transaction_isolation', 'read committed', {local}),
+            "SELECT pg_backend_pid() AS {PROCESS},
+                    set_config('default_transaction_isolation', 'read committed', {local}),
                     set_config('standard_conforming_strings', 'on', {local}),
                     set_config('row_security', 'off', {local}),
                     set_config('lock_timeout', '{lock_timeout}', {local}),

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::task::AbortHandle;
 
+use crate::at_work::answer;
 use crate::connections::{Connections, spawn};
 use crate::sql::Sql;
 
@@ -153,8 +154,10 @@ impl Notifications {
 
     async fn announce(&self) -> Result<()> {
         let mut connection = self.connections.acquire().await?;
-        let told = self.sql.announce.query().execute(&mut *connection).await;
-        connection.keep_after(told.map(drop).map_err(crate::classify))
+        let at_work = connection.at_work();
+        let told = answer(at_work.as_ref(), self.sql.announce.query().execute(&mut *connection)).await;
+        let is_spent = matches!(told, Err(sqlx::Error::Io(_)));
+        connection.keep_unless(is_spent, told.map(drop).map_err(crate::classify))
     }
 }
 

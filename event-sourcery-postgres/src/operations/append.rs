@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Holder, Known, Operations};
+use crate::at_work::answer;
 use crate::failure::Failure;
 use crate::numbering;
 use crate::rows::{EventReader, value};
@@ -122,7 +123,8 @@ impl Operations<'_> {
         let Some(part) = request.streams.first() else { return Ok(None) };
         if !self.joined {
             self.enter().await?;
-            let written = append_at_once(self.connection, self.sql, &request.tenant, part).await;
+            let written = append_at_once(self.connection, self.sql, &request.tenant, part);
+            let written = answer(self.at_work.as_ref(), written).await;
             return self.leave(written).await;
         }
         self.begin().await?;
@@ -319,10 +321,8 @@ async fn append_at_once(
         [event] => values::bind_event(query, event),
         events => EventColumns::of(events).bind(query),
     };
-    let position = match query.fetch_optional(connection).await? {
-        Some(row) => value::<Option<i64>>(&row, 0)?,
-        None => None,
-    };
+    let row = query.fetch_optional(connection).await?;
+    let position = row.map(|row| value::<Option<i64>>(&row, 0)).transpose()?.flatten();
     Ok(position.map(|position| written(part, position)))
 }
 

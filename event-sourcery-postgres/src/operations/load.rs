@@ -11,6 +11,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 
 use super::Operations;
+use crate::at_work::answer;
 use crate::rows::{self, EventReader, value};
 use crate::values::stored_version;
 
@@ -105,7 +106,7 @@ impl Operations<'_> {
     /// mostly come in it, and a sort of ours costs nothing then.
     async fn load_whole(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<LoadedStream>> {
         self.enter().await.map_err(|failure| self.failed(failure))?;
-        let read = read_whole(self.connection, query).await;
+        let read = answer(self.at_work.as_ref(), read_whole(self.connection, query)).await;
         let read = self.leave(read).await.map_err(|failure| self.failed(failure))?;
         let Some(mut loaded) = read else { return Ok(None) };
         loaded.events.sort_by_key(|event| (event.version, event.position));

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 
 use super::Operations;
+use crate::at_work::answer;
 use crate::failure::Failure;
 use crate::rows;
 
@@ -43,7 +44,7 @@ impl Operations<'_> {
             while !is_spent && rows.try_next().await?.is_some() {}
             Ok(())
         };
-        let read: Result<(), sqlx::Error> = read.await;
+        let read: Result<(), sqlx::Error> = answer(self.at_work.as_ref(), read).await;
         self.is_spent |= is_spent;
         if self.is_spent { Ok(read?) } else { self.leave(read).await }
     }

@@ -12,14 +12,14 @@ use super::survived::Survived;
 use crate::scene::{Scene, Store, event, length, until};
 
 /// A store whose connections go through a proxy.
-struct Cut {
-    scene: Scene,
-    proxy: Proxy,
-    store: Store,
+pub(super) struct Cut {
+    pub(super) scene: Scene,
+    pub(super) proxy: Proxy,
+    pub(super) store: Store,
 }
 
 impl Cut {
-    async fn new(lost: Lost, connections: u32) -> Self {
+    pub(super) async fn new(lost: Lost, connections: u32) -> Self {
         let scene = Scene::new().await;
         scene.run(OWN_TABLE).await;
         let url = Server::shared().url("postgres");
@@ -33,7 +33,7 @@ impl Cut {
     }
 
     /// Breaks the connection on which the store speaks for the n-th time from now.
-    async fn after(&self, n: i64) {
+    pub(super) async fn after(&self, n: i64) {
         // A connection that is given back to the pool is tried there: that does not count.
         let pool = self.store.backend().pool();
         until(async || pool.num_idle() == pool.size() as usize).await;

@@ -5,4 +5,5 @@ mod cut;
 mod kill;
 pub(crate) mod proxy;
 mod server;
+mod silence;
 mod survived;

@@ -13,6 +13,8 @@ pub(crate) enum Lost {
     Question,
     /// What the server answered: it has done what it was told.
     Answer,
+    /// The same, and nobody is told: the connection stays open, and silent.
+    AnswerInSilence,
 }
 
 /// Passes on what client and server say to each other, until it is to break a connection.
@@ -70,6 +72,9 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, lost: Lost, until
                 if is_cut {
                     // Once it answers, it is done.
                     let _ = server.read(&mut answered).await;
+                    if lost == Lost::AnswerInSilence {
+                        std::future::pending::<()>().await;
+                    }
                     return;
                 }
             }
