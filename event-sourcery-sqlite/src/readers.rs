@@ -54,7 +54,7 @@ impl Readers {
             Ok(loaded) => reader.finish(Ok(loaded)),
             Err(progress) => {
                 on_blocking_thread(move || {
-                    let loaded = reader.operations().load_on(*progress, &request, None);
+                    let loaded = reader.operations().load_on(*progress, None);
                     reader.finish(loaded)?.finished().map_err(|_| Error::Closed)
                 })
                 .await
@@ -120,7 +120,7 @@ impl Reader {
     /// Begins a load and reads the first events, on this thread.
     fn start_load(&self, request: &LoadRequest) -> Result<LoadProgress> {
         let operations = self.begin()?;
-        operations.load_on(operations.start_load(request)?, request, Some(PageRoom::of(READ_IN_PLACE)))
+        operations.load_on(operations.start_load(request)?, Some(PageRoom::of(READ_IN_PLACE)))
     }
 
     fn operations(&self) -> Operations<'_> {

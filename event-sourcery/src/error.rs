@@ -244,7 +244,7 @@ pub enum Error {
         /// Where it stands in the whole store.
         position: Position,
         /// What is wrong with it.
-        problem: String,
+        problem: Box<str>,
     },
 
     /// A stored event in a form that is newer than this program.

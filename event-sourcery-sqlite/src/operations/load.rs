@@ -48,7 +48,7 @@ impl Operations<'_> {
     /// Loads what the request asks for. Runs in a transaction, so that all of it is of one moment.
     pub(crate) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
         let progress = self.start_load(request)?;
-        Ok(self.load_on(progress, request, None)?.loaded)
+        Ok(self.load_on(progress, None)?.loaded)
     }
 
     /// Finds the stream and its snapshot; reads no events yet.
@@ -98,7 +98,6 @@ impl Operations<'_> {
     pub(crate) fn load_on(
         &self,
         mut progress: LoadProgress,
-        request: &LoadRequest,
         mut now: Option<PageRoom>,
     ) -> Result<LoadProgress> {
         let Some(mut rest) = progress.rest.take() else { return Ok(progress) };
@@ -145,7 +144,7 @@ impl Operations<'_> {
         }
         if let From::Position(_) = rest.from {
             progress.rest = Some(Rest { from: From::START, ..rest });
-            return self.load_on(progress, request, now);
+            return self.load_on(progress, now);
         }
         Ok(progress)
     }

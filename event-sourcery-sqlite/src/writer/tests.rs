@@ -34,7 +34,7 @@ fn work(number: usize) -> impl Fn(Operations<'_>) -> Result<()> + Send + 'static
             operations.run("SAVEPOINT left_open")?;
         }
         insert(operations)?;
-        assert!(number % 3 == 0, "call {number}");
+        assert!(number.is_multiple_of(3), "call {number}");
         Ok(())
     }
 }

@@ -67,7 +67,7 @@ impl StoredEvent {
             stream: stream.clone(),
             version: self.version,
             position: self.position,
-            problem,
+            problem: problem.into(),
         }
     }
 }

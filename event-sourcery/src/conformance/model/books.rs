@@ -241,7 +241,7 @@ impl Books {
             Body::Erased => Some(Error::UnknownEvent { name, stream, version }),
             Body::Broken => {
                 let (position, problem) = (Position::START, String::new());
-                Some(Error::InvalidEvent { name, stream, version, position, problem })
+                Some(Error::InvalidEvent { name, stream, version, position, problem: problem.into() })
             }
         }
     }

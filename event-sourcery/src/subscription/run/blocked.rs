@@ -194,7 +194,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                     continue;
                 }
                 if let Some(record) = found {
-                    return Ok(NextOf::Event { record, next: Some(event.position) });
+                    return Ok(NextOf::event(record, Some(event.position)));
                 }
                 let (tenant, stream) = (blocked.tenant.clone(), blocked.stream.clone());
                 found = Some(StoredRecord { stream, tenant, event });
@@ -207,7 +207,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 (Some(last), None) if last > *after => return Ok(NextOf::Unwanted(last)),
                 (Some(last), None) => (span, found) = (Span::After(last), None),
                 // Nothing is left between the two.
-                (Some(last), Some(record)) => return Ok(NextOf::Event { record, next: Some(last) }),
+                (Some(last), Some(record)) => return Ok(NextOf::event(record, Some(last))),
             }
         }
     }
@@ -248,7 +248,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 /// What comes next in a blocked stream.
 enum NextOf {
     /// An event, and where the one stands that follows it.
-    Event { record: StoredRecord, next: Option<Position> },
+    Event { record: Box<StoredRecord>, next: Option<Position> },
     /// Nothing that is wanted up to here, where one of its events stands. There are more behind.
     Unwanted(Position),
     /// Nothing.
@@ -256,8 +256,12 @@ enum NextOf {
 }
 
 impl NextOf {
+    fn event(record: StoredRecord, next: Option<Position>) -> Self {
+        Self::Event { record: Box::new(record), next }
+    }
+
     fn last(found: Option<StoredRecord>) -> Self {
-        found.map_or(Self::Nothing, |record| Self::Event { record, next: None })
+        found.map_or(Self::Nothing, |record| Self::event(record, None))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::upcast::UnfitField;
 #[derive(Debug)]
 pub(super) enum Problem {
     Decode(DecodeError),
-    Encode(PayloadError),
+    Encode(Box<PayloadError>),
     /// The code of the event's author has panicked, with these words.
     Panic(String),
 }
@@ -19,7 +19,7 @@ pub(super) enum Problem {
 impl Problem {
     /// Whether an append would refuse it, because it could not be read back equal.
     pub(super) fn is_not_read_back(&self) -> bool {
-        matches!(self, Self::Encode(PayloadError::NotReadBack { .. }))
+        matches!(self, Self::Encode(problem) if matches!(**problem, PayloadError::NotReadBack { .. }))
     }
 
     /// Whether an upcaster has read what it was given and then refused it.
@@ -41,6 +41,12 @@ impl fmt::Display for Problem {
             Self::Encode(problem) => problem.fmt(f),
             Self::Panic(words) => write!(f, "it panics: {words}"),
         }
+    }
+}
+
+impl From<PayloadError> for Problem {
+    fn from(problem: PayloadError) -> Self {
+        Self::Encode(Box::new(problem))
     }
 }
 

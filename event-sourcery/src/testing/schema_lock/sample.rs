@@ -28,7 +28,7 @@ impl Sample {
     pub(super) fn rewritten<E: Event>(&self) -> Result<Self, Problem> {
         let event = self.decoded::<E>()?;
         let write = || {
-            let json = event.encode().map_err(Problem::Encode)?;
+            let json = event.encode().map_err(Problem::from)?;
             let (name, schema_version) = (event.event_name().into_owned(), event.schema_version());
             Ok(Self { name, schema_version, json })
         };
