@@ -21,10 +21,13 @@ const SOURCES: [&str; 11] = [
 ];
 
 /// What is named because it is another program's, or because it is not to be written.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 14] = [
+    "0077",
+    "0644",
     "AnotherStreamWithThisNameButOtherIdExists",
     "BUFFERS",
     "CantProjectUnversionedEvent",
+    "IndexMap",
     "QualifiedName",
     "TIMING",
     "VersioningMismatch",
