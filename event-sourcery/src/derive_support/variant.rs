@@ -85,12 +85,12 @@ impl<S: Serializer> Serializer for Untagged<S> {
 
     fn serialize_struct_variant(
         self,
-        name: &'static str,
-        _: u32,
         _: &'static str,
+        _: u32,
+        variant: &'static str,
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
-        self.0.serialize_struct(name, len).map(Untagged)
+        self.0.serialize_struct(variant, len).map(Untagged)
     }
 
     /// What serde makes of a variant with a flattened field.
@@ -98,10 +98,10 @@ impl<S: Serializer> Serializer for Untagged<S> {
         self,
         _: &'static str,
         _: u32,
-        _: &'static str,
+        variant: &'static str,
         fields: &T,
     ) -> Result<S::Ok, S::Error> {
-        fields.serialize(self.0)
+        self.0.serialize_newtype_struct(variant, fields)
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<S::Ok, S::Error> {

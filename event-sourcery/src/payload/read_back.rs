@@ -115,7 +115,7 @@ impl Look<'_, '_> {
     fn keeps_order(&self, way: &[Step]) -> bool {
         let kept = [MORE_TEXTS, MORE_INTEGERS].iter().find_map(|more| {
             let enlarged = self.changed(way, |entries| {
-                let Some((_, value)) = entries.first().cloned() else { return };
+                let Some((_, value)) = entries.last().cloned() else { return };
                 for key in *more {
                     if entries.iter().all(|(known, _)| known != key) {
                         entries.push(((*key).to_owned(), value.clone()));

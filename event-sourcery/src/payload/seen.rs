@@ -1,8 +1,11 @@
 //! What has been seen of a value while it was written: its shape above all.
 //!
 //! A shape is what reading depends on: which types serde was asked to write, field by field; which variants; which numbers
-//! are too large for a plain integer; which maps JSONB would sort. Texts are no part of it, but for the tags of enums, nor is
-//! how often an item of a list occurs. What was read back once need not be again, for any value of the same shape.
+//! need how much room; which maps JSONB would sort. Texts are no part of it, but for the tags of enums and the keys of what may
+//! be flattened, nor is how often an item of a list occurs. What was read back once need not be again, for any value of the same shape.
+
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,16 +47,20 @@ pub(super) struct Seen {
 
 /// What facts are in a shape.
 pub(super) mod facts {
-    pub(crate) const INTEGER: u64 = 1;
-    pub(crate) const LONG_INTEGER: u64 = 2;
     pub(crate) const FLOAT: u64 = 3;
     pub(crate) const NONE: u64 = 4;
     pub(crate) const SOME: u64 = 5;
     pub(crate) const OTHER: u64 = 6;
     /// And four more.
     pub(crate) const LONG_FLOAT: u64 = 7;
+    pub(crate) const TEXT: u64 = 12;
+    pub(crate) const BYTES: u64 = 13;
+    pub(crate) const LIST: u64 = 14;
+    pub(crate) const MAP: u64 = 15;
+    /// And six more.
+    pub(crate) const INTEGER: u64 = 16;
     /// And as many as an enum has.
-    pub(crate) const VARIANT: u64 = 16;
+    pub(crate) const VARIANT: u64 = 32;
     pub(crate) const SEVERAL: u64 = 1 << 40;
 }
 
@@ -81,13 +88,15 @@ impl Seen {
         number
     }
 
-    /// A map begins.
-    pub(super) fn map(&self, is_json: bool) {
-        let number = self.object();
+    /// A map begins: its number among the objects.
+    pub(super) fn map(&self) -> u32 {
         self.has_maps.set(true);
-        if !is_json {
-            self.maps.borrow_mut().push((number, self.shape.get()));
-        }
+        self.object()
+    }
+
+    /// The order of this map's keys may mean something. In front of it stood that shape.
+    pub(super) fn may_keep_order(&self, map: u32, shape: u64) {
+        self.maps.borrow_mut().push((map, shape));
     }
 
     /// JSON that somebody else has written: its objects and its numbers are not seen.
@@ -129,6 +138,8 @@ impl Seen {
         if self.has_others_json() {
             return Vec::new();
         }
-        self.maps.borrow().iter().map(|(number, _)| *number).collect()
+        let mut maps: Vec<_> = self.maps.borrow().iter().map(|(number, _)| *number).collect();
+        maps.sort_unstable();
+        maps
     }
 }

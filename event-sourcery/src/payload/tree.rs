@@ -154,10 +154,22 @@ impl<'t> Node<'t> {
 
 /// The items of a list, whatever their order and that of their keys.
 fn canonical(items: &[Node<'_>]) -> Vec<String> {
-    let mut items: Vec<_> =
-        items.iter().map(|item| item.text(true, |number| Cow::Borrowed(number))).collect();
+    let mut items: Vec<_> = items.iter().map(canonical_text).collect();
     items.sort_unstable();
     items
+}
+
+fn canonical_text(node: &Node<'_>) -> String {
+    match node {
+        Node::List(items) => format!("[{}]", canonical(items).join(",")),
+        Node::Object(entries) => {
+            let entry = |(key, value): &(String, Node<'_>)| format!("{key:?}:{}", canonical_text(value));
+            let mut entries: Vec<_> = entries.iter().map(entry).collect();
+            entries.sort_unstable();
+            format!("{{{}}}", entries.join(","))
+        }
+        Node::Number(text) | Node::Text(text) | Node::Word(text) => (*text).to_owned(),
+    }
 }
 
 /// The entries of an object, in their order.

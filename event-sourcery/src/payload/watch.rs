@@ -1,6 +1,7 @@
 //! Watches a value while it is written: notes its shape, and refuses the numbers that JSON cannot hold. serde_json writes
 //! those as `null`.
 
+mod kinds;
 #[cfg(test)]
 mod tests;
 
@@ -10,48 +11,36 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::ser::{self, Error as _, Serializer};
 
+use self::kinds::{EXPONENT, EXPONENT_OF_32_BITS, integer, is_json, is_plain_map, long_float};
 use super::seen::{Seen, facts, folded};
-
-/// From here on a float is written with an exponent, which JSONB writes out, and then it looks like an integer.
-const EXPONENT: f64 = 1e16;
 
 /// So many different items of a list are told apart.
 const ITEMS: usize = 8;
-
-/// What a float would be as an integer decides which type takes it.
-#[cold]
-fn long_float(value: f64) -> u64 {
-    const HALF: f64 = 9_223_372_036_854_775_808.0;
-    facts::LONG_FLOAT
-        + match value {
-            value if value < -HALF => 0,
-            value if value < 0.0 => 1,
-            value if value < HALF => 2,
-            value if value < 2.0 * HALF => 3,
-            _ => 4,
-        }
-}
 
 /// A value that is watched while it is written.
 pub(super) struct Watched<'s, T: ?Sized> {
     value: &'s T,
     seen: &'s Seen,
+    /// Whether its text is a part of the shape.
+    text_counts: bool,
 }
 
 impl<'s, T: ?Sized> Watched<'s, T> {
     pub(super) const fn new(value: &'s T, seen: &'s Seen) -> Self {
-        Self { value, seen }
+        Self { value, seen, text_counts: false }
     }
 }
 
 impl<T: Serialize + ?Sized> Serialize for Watched<'_, T> {
     #[inline]
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
-        let Self { value, seen } = *self;
+        let Self { value, seen, text_counts } = *self;
         let type_name = type_name::<T>();
         // Each type has a name of its own, at an address of its own.
         seen.note(type_name.as_ptr().addr() as u64);
-        value.serialize(Watch { inner, seen, type_name })
+        // Serde writes the tag of an enum, and a field of a flattened struct, as a `str`; the texts of a caller's type are owned.
+        let text_counts = text_counts || matches!(type_name, "str" | "&str");
+        value.serialize(Watch { inner, seen, type_name, text_counts })
     }
 }
 
@@ -60,34 +49,16 @@ pub(super) struct Watch<'s, S> {
     inner: S,
     seen: &'s Seen,
     type_name: &'static str,
+    text_counts: bool,
 }
 
-/// What stands around the name of a type that is written as the one within.
-const WRAPPERS: [&str; 5] = ["&", "mut ", "alloc::boxed::Box<", "alloc::sync::Arc<", "alloc::rc::Rc<"];
-
 impl<S: Serializer> Watch<'_, S> {
-    /// Serde writes the tag of an enum as a `str`; the texts of a caller's type are owned.
-    #[inline]
-    fn is_tag(&self) -> bool {
-        matches!(self.type_name, "str" | "&str")
-    }
-
-    /// Whether this is a JSON value, which is equal to another one whatever the order of their keys. It may keep that order
-    /// all the same.
-    fn is_json(&self) -> bool {
-        let mut name = self.type_name;
-        while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
-            name = inner;
-        }
-        name.starts_with("serde_json::")
-    }
-
-    fn float(&self, value: f64) -> Result<(), S::Error> {
+    fn float(&self, value: f64, exponent: f64) -> Result<(), S::Error> {
         if !value.is_finite() {
             self.seen.not_finite();
             return Err(S::Error::custom("it is not finite"));
         }
-        self.seen.note(if value.abs() < EXPONENT { facts::FLOAT } else { long_float(value) });
+        self.seen.note(if value.abs() < exponent { facts::FLOAT } else { long_float(value) });
         Ok(())
     }
 
@@ -110,11 +81,18 @@ pub(super) struct Items<'s, C> {
     start: u64,
     different: [u64; ITEMS],
     all: u64,
+    /// Whether the keys are a part of the shape: in a flattened map one may be that of a field.
+    keys_count: bool,
+    /// The number of the object, as long as nothing tells that its order may mean something.
+    object: Option<u32>,
+    /// Whether the key at hand is a caller's.
+    is_callers_key: bool,
 }
 
 impl<'s, C> Items<'s, C> {
     fn new(inner: C, seen: &'s Seen) -> Self {
-        Self { inner, seen, start: seen.shape(), different: [0; ITEMS], all: 0 }
+        let (start, different, all) = (seen.shape(), [0; ITEMS], 0);
+        Self { inner, seen, start, different, all, keys_count: false, object: None, is_callers_key: false }
     }
 
     fn start(&self) {
@@ -164,40 +142,37 @@ impl<'s, S: Serializer> Serializer for Watch<'s, S> {
 
     plain! {
         serialize_bool(value: bool) facts::OTHER;
-        serialize_i8(value: i8) facts::INTEGER;
-        serialize_i16(value: i16) facts::INTEGER;
-        serialize_i32(value: i32) facts::INTEGER;
-        serialize_i64(value: i64) facts::INTEGER;
-        serialize_i128(value: i128) if u64::try_from(value).is_ok() || i64::try_from(value).is_ok() {
-            facts::INTEGER
-        } else {
-            facts::LONG_INTEGER
-        };
-        serialize_u8(value: u8) facts::INTEGER;
-        serialize_u16(value: u16) facts::INTEGER;
-        serialize_u32(value: u32) facts::INTEGER;
-        serialize_u64(value: u64) facts::INTEGER;
-        serialize_u128(value: u128) if u64::try_from(value).is_ok() { facts::INTEGER } else { facts::LONG_INTEGER };
-        serialize_char(value: char) facts::OTHER;
-        serialize_bytes(value: &[u8]) facts::OTHER;
+        serialize_i8(value: i8) integer(value.into());
+        serialize_i16(value: i16) integer(value.into());
+        serialize_i32(value: i32) integer(value.into());
+        serialize_i64(value: i64) integer(value.into());
+        serialize_i128(value: i128) integer(value);
+        serialize_u8(value: u8) integer(value.into());
+        serialize_u16(value: u16) integer(value.into());
+        serialize_u32(value: u32) integer(value.into());
+        serialize_u64(value: u64) integer(value.into());
+        serialize_u128(value: u128) integer(value.try_into().unwrap_or(i128::MAX));
+        serialize_char(value: char) facts::TEXT;
+        serialize_bytes(value: &[u8]) facts::BYTES;
         serialize_unit_struct(name: &'static str) facts::NONE;
     }
 
     #[inline]
     fn serialize_str(self, value: &str) -> Result<S::Ok, S::Error> {
-        if self.is_tag() {
+        self.seen.note(facts::TEXT);
+        if self.text_counts {
             value.bytes().for_each(|byte| self.seen.note(byte.into()));
         }
         self.inner.serialize_str(value)
     }
 
     fn serialize_f32(self, value: f32) -> Result<S::Ok, S::Error> {
-        self.float(value.into())?;
+        self.float(value.into(), EXPONENT_OF_32_BITS)?;
         self.inner.serialize_f32(value)
     }
 
     fn serialize_f64(self, value: f64) -> Result<S::Ok, S::Error> {
-        self.float(value)?;
+        self.float(value, EXPONENT)?;
         self.inner.serialize_f64(value)
     }
 
@@ -231,7 +206,9 @@ impl<'s, S: Serializer> Serializer for Watch<'s, S> {
         name: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_newtype_struct(name, &Watched::new(value, self.seen))
+        self.seen.note(name.as_ptr().addr() as u64);
+        let value = Watched { value, seen: self.seen, text_counts: self.text_counts };
+        self.inner.serialize_newtype_struct(name, &value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -247,6 +224,7 @@ impl<'s, S: Serializer> Serializer for Watch<'s, S> {
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
+        self.seen.note(facts::LIST);
         Ok(Items::new(self.inner.serialize_seq(length)?, self.seen))
     }
 
@@ -276,8 +254,10 @@ impl<'s, S: Serializer> Serializer for Watch<'s, S> {
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        self.seen.map(self.is_json());
-        Ok(Items::new(self.inner.serialize_map(length)?, self.seen))
+        self.seen.note(facts::MAP);
+        let (object, keys_count) = (self.seen.map(), !is_plain_map(self.type_name));
+        let items = Items::new(self.inner.serialize_map(length)?, self.seen);
+        Ok(Items { keys_count, object: keys_count.then_some(object), ..items })
     }
 
     fn serialize_struct(self, name: &'static str, length: usize) -> Result<Self::SerializeStruct, S::Error> {
@@ -285,6 +265,7 @@ impl<'s, S: Serializer> Serializer for Watch<'s, S> {
             self.seen.others_json();
         } else {
             self.seen.object();
+            self.seen.note(name.as_ptr().addr() as u64);
         }
         Ok(Parts { inner: self.inner.serialize_struct(name, length)?, seen: self.seen })
     }
@@ -304,6 +285,7 @@ impl<'s, S: Serializer> Serializer for Watch<'s, S> {
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.seen.note(facts::TEXT);
         self.inner.collect_str(value)
     }
 
@@ -334,10 +316,14 @@ impl<C: ser::SerializeMap> ser::SerializeMap for Items<'_, C> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
         self.start();
-        self.inner.serialize_key(&Watched::new(key, self.seen))
+        self.is_callers_key = !matches!(type_name::<T>(), "str" | "&str");
+        self.inner.serialize_key(&Watched { value: key, seen: self.seen, text_counts: self.keys_count })
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        if let Some(object) = self.object.take_if(|_| self.is_callers_key && !is_json(type_name::<T>())) {
+            self.seen.may_keep_order(object, self.start);
+        }
         self.inner.serialize_value(&Watched::new(value, self.seen))?;
         self.done();
         Ok(())
