@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::deletions::AsOf;
 use super::feed::Feed;
 use super::{Refused, later, refuse};
-use crate::backend::{PageRoom, StoredRecord};
+use crate::backend::StoredRecord;
 use crate::error::Result;
 use crate::event::Event;
 use crate::position::Position;
@@ -85,11 +85,8 @@ impl<E: Event> Batches<E> {
         refuse(&self.refused)?;
         let give_up = later(Instant::now(), longest_wait);
         loop {
-            let mut is_cut = false;
             if !self.is_full() {
                 let page = self.feed.read(self.most - self.pending.len()).await?;
-                // Its bytes ended it: what comes next is there already.
-                is_cut = !page.at_end && size(&page.records) > PageRoom::BYTES / 2;
                 self.as_of = if self.pending.is_empty() { page.as_of } else { self.as_of.min(page.as_of) };
                 self.pending.extend(page.records);
                 self.at_end = page.at_end;
@@ -97,7 +94,7 @@ impl<E: Event> Batches<E> {
             if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
                 continue;
             }
-            let is_enough = !self.pending.is_empty() && self.fill_within.is_zero() && !is_cut;
+            let is_enough = !self.pending.is_empty() && self.fill_within.is_zero();
             if self.is_full() || is_enough {
                 return self.hand_over();
             }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::deletions::{AsOf, Deletions};
 use super::tail::Tail;
 use crate::backend::{Backend, Filter, PageRoom, ScanPage, ScanRequest, StoredRecord};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::position::Position;
 
 /// A reader across streams, from a position on.
@@ -109,8 +109,12 @@ impl Feed {
         let ahead = self.ahead.as_mut().filter(|ahead| ahead.after == cursor && ahead.limit == limit);
         let is_old = ahead.is_some();
         let deletions = Arc::clone(self.tail.deletions());
-        let (as_of, read) = match ahead {
+        let read = match ahead {
             Some(ahead) => ahead.next().await,
+            None => None,
+        };
+        let (as_of, read) = match read {
+            Some(read) => read,
             None => (deletions.now(), self.backend.scan(request(cursor, &self.filter, limit)).await),
         };
         let mut page = match read {
@@ -179,17 +183,15 @@ impl Ahead {
         Some(Self { after, limit, pages, in_hand, reader })
     }
 
-    /// Dropping the future loses nothing.
-    async fn next(&mut self) -> (AsOf, Result<ScanPage>) {
+    /// Nothing, where the runtime that was to read it has ended. Dropping the future loses nothing.
+    async fn next(&mut self) -> Option<(AsOf, Result<ScanPage>)> {
         self.in_hand = None;
-        let Some((as_of, read)) = self.pages.recv().await else {
-            return (AsOf::default(), Err(Error::Closed));
-        };
+        let (as_of, read) = self.pages.recv().await?;
         let page = read.map(|(page, held)| {
             (self.after, self.in_hand) = (page.next, Some(held));
             page
         });
-        (as_of, page)
+        Some((as_of, page))
     }
 }
 
