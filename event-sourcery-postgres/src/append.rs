@@ -75,6 +75,20 @@ struct Member {
     answer: oneshot::Sender<Result<AppendOutcome>>,
 }
 
+/// What came of a batch.
+struct Batched {
+    /// What each of its members wrote.
+    written: Vec<Option<Written>>,
+    /// Whether it may have been written, and the answer was lost.
+    was_lost: bool,
+}
+
+impl Batched {
+    fn nothing(members: usize) -> Self {
+        Self { written: vec![None; members], was_lost: false }
+    }
+}
+
 impl Appends {
     pub(crate) fn new(connections: u32) -> Self {
         let few = usize::try_from(connections.min(FEW)).unwrap_or(1);
@@ -122,10 +136,23 @@ impl Database {
     /// Appends what was in a batch that has come to its end unseen. The server may still be at work on it.
     async fn append_once_more(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
         match self.append_alone(request, since).await {
-            Err(problem @ (Error::Busy { .. } | Error::Unavailable { .. })) => {
-                Err(Error::OutcomeUnknown { source: problem.into() })
-            }
+            Err(
+                problem @ (Error::Busy { .. }
+                | Error::Unavailable { .. }
+                | Error::Closed
+                | Error::ReadOnly { .. }
+                | Error::StoreNotFound { .. }),
+            ) => Err(Error::OutcomeUnknown { source: problem.into() }),
             outcome => outcome,
+        }
+    }
+
+    /// Appends what a batch has not written. Where its answer was lost, it may have.
+    async fn append_rest(&self, member: &Member, was_lost: bool) -> Result<AppendOutcome> {
+        if was_lost {
+            self.append_once_more(&member.request, member.since).await
+        } else {
+            self.append_alone(&member.request, member.since).await
         }
     }
 
@@ -158,8 +185,8 @@ impl Database {
     }
 
     async fn run_batch(self: Arc<Self>, batch: Vec<Member>, mut turn: Turn) {
-        let written = match batch.as_slice() {
-            [_] => vec![None],
+        let Batched { written, was_lost } = match batch.as_slice() {
+            [_] => Batched::nothing(1),
             _ => turn.run(self.append_batch(&batch)).await,
         };
         let (mut rest, mut done_with) = (Vec::new(), Vec::new());
@@ -179,7 +206,7 @@ impl Database {
         match <[Member; 1]>::try_from(rest) {
             Ok([last]) => {
                 self.start_batches();
-                let outcome = turn.run(self.append_alone(&last.request, last.since)).await;
+                let outcome = turn.run(self.append_rest(&last, was_lost)).await;
                 let _ = last.answer.send(outcome);
             }
             Err(rest) => {
@@ -187,7 +214,7 @@ impl Database {
                 for member in rest {
                     let turn = Turn { database: Arc::clone(&self), streams: vec![member.stream], members: 0 };
                     member.runtime.clone().spawn(async move {
-                        let outcome = turn.database.append_alone(&member.request, member.since).await;
+                        let outcome = turn.database.append_rest(&member, was_lost).await;
                         let _ = member.answer.send(outcome);
                     });
                 }
@@ -197,20 +224,19 @@ impl Database {
 
     /// What each of them wrote, of those whose callers are still there once there is a connection. Where all failed together, each
     /// will fail, or not, by itself.
-    async fn append_batch(&self, batch: &[Member]) -> Vec<Option<Written>> {
-        let nothing = || vec![None; batch.len()];
+    async fn append_batch(&self, batch: &[Member]) -> Batched {
+        let nothing = || Batched::nothing(batch.len());
         let Ok(mut connection) = self.connections.acquire().await else { return nothing() };
         let is_there: Vec<_> = batch.iter().map(|member| !member.answer.is_closed()).collect();
         let those = batch.iter().zip(&is_there).filter(|(_, is_there)| **is_there);
         let requests: Vec<_> = those.map(|(member, _)| &*member.request).collect();
-        let mut operations = Operations::alone(&mut connection, &self.sql);
-        let written = operations.append_batch(&requests).await;
-        let is_spent = operations.is_spent;
-        match written {
+        match Operations::alone(&mut connection, &self.sql).append_batch(&requests).await {
             Ok(written) => {
                 connection.keep();
                 let mut written = written.into_iter();
-                is_there.into_iter().map(|is_there| if is_there { written.next()? } else { None }).collect()
+                let written =
+                    is_there.into_iter().map(|is_there| if is_there { written.next()? } else { None });
+                Batched { written: written.collect(), was_lost: false }
             }
             Err(failure) => {
                 tracing::debug!(
@@ -218,10 +244,8 @@ impl Database {
                     appends = requests.len(),
                     "a batch failed, and its members run alone"
                 );
-                if !is_spent {
-                    connection.give_back();
-                }
-                nothing()
+                connection.give_back();
+                Batched { was_lost: failure.is_lost_connection(), ..nothing() }
             }
         }
     }
@@ -239,8 +263,8 @@ impl State {
         place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
-    /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy. They
-    /// count as under way.
+    /// Takes from those that wait, in their order, at most one for each stream, none for a stream that is busy, and those of one
+    /// runtime: nobody may drive another. They count as under way.
     fn next_batch(&mut self) -> Vec<Member> {
         if self.waiting.is_empty() || !self.has_room_for(0) {
             return Vec::new();
@@ -254,7 +278,9 @@ impl State {
                 self.waiting.push_front(member);
                 break;
             }
-            if self.busy.insert(member.stream) {
+            let is_with_first =
+                batch.first().is_none_or(|first: &Member| first.runtime.id() == member.runtime.id());
+            if is_with_first && self.busy.insert(member.stream) {
                 bytes += more;
                 batch.push(member);
             } else {

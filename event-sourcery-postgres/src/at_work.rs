@@ -8,6 +8,7 @@
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
@@ -19,27 +20,42 @@ use crate::connections::{Connections, answer_in_time, close};
 /// How long an answer is waited for before the server is asked.
 const A_WHILE: Duration = Duration::from_secs(5);
 
-/// How long an answer takes at most that is on its way already.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// How long an answer takes at most that is on its way already: the end of a long one may have to come a long way.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
+/// So often in a row the server could not be reached.
+const SILENT: u32 = 2;
 
 /// The server's process behind a connection of the store's own.
 #[derive(Debug, Clone)]
 pub(crate) struct AtWork {
     home: Arc<Connections>,
     process: i32,
+    /// Whether the connection is of no more use.
+    spent: Arc<AtomicBool>,
+}
+
+/// What the server is doing.
+enum Doing {
+    Work,
+    /// It waits for its next statement, or has gone.
+    Nothing,
+    /// It cannot be reached.
+    Unknown,
 }
 
 impl AtWork {
-    pub(crate) const fn new(home: Arc<Connections>, process: i32) -> Self {
-        Self { home, process }
+    pub(crate) const fn new(home: Arc<Connections>, process: i32, spent: Arc<AtomicBool>) -> Self {
+        Self { home, process, spent }
     }
 
-    async fn goes_on(&self) -> bool {
+    async fn doing(&self) -> Doing {
         match self.ask().await {
-            Ok(at_work) => at_work,
-            Err(Error::Unavailable { .. }) => false,
-            // It has no connection left to ask on, say: that is not silence.
-            Err(_) => true,
+            Ok(true) => Doing::Work,
+            Ok(false) => Doing::Nothing,
+            Err(Error::Unavailable { source }) if !is_refusal(&*source) => Doing::Unknown,
+            // It has no connection left to ask on, say.
+            Err(_) => Doing::Work,
         }
     }
 
@@ -56,24 +72,36 @@ impl AtWork {
     }
 }
 
+/// Whether the server says so itself, and so can be reached.
+fn is_refusal(source: &(dyn std::error::Error + 'static)) -> bool {
+    source.downcast_ref::<sqlx::Error>().is_some_and(|error| error.as_database_error().is_some())
+}
+
 /// The answer to a statement, for which is waited as long as the server is at work on it. After an error of ours the connection
-/// is of no more use.
-pub(crate) async fn answer<T>(
+/// is spent.
+pub(crate) async fn answer<T, E: From<sqlx::Error>>(
     at_work: Option<&AtWork>,
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let Some(at_work) = at_work else { return answer.await };
-    let mut answer = pin!(answer);
+    let (mut answer, mut silent) = (pin!(answer), 0);
     loop {
         if let Ok(answered) = timeout(A_WHILE, &mut answer).await {
             return answered;
         }
         tokio::select! {
             answered = &mut answer => return answered,
-            goes_on = at_work.goes_on() => if goes_on { continue },
+            doing = at_work.doing() => match doing {
+                Doing::Work => silent = 0,
+                Doing::Unknown if silent + 1 < SILENT => silent += 1,
+                Doing::Nothing | Doing::Unknown => break,
+            },
         }
-        return timeout(ON_ITS_WAY, answer).await.unwrap_or_else(|_| Err(silence().into()));
     }
+    timeout(ON_ITS_WAY, answer).await.unwrap_or_else(|_| {
+        at_work.spent.store(true, Ordering::Relaxed);
+        Err(sqlx::Error::from(silence()).into())
+    })
 }
 
 fn silence() -> std::io::Error {

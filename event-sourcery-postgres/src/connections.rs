@@ -13,6 +13,7 @@
 //! it may seem to live at first. So a call takes one of its own runtime, or opens one, for which one of another runtime is
 //! closed where there would be too many.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -98,6 +99,8 @@ pub(crate) struct Opened {
     pub(crate) lock_timeout: Duration,
     /// The server's process behind it; none behind a pooler that hands out server connections by the transaction.
     pub(crate) process: Option<i32>,
+    /// Whether it is of no more use: an answer has not come, or was not read to its end.
+    pub(crate) spent: Arc<AtomicBool>,
 }
 
 impl Connections {
@@ -313,7 +316,8 @@ pub(crate) fn close(connection: PgConnection) {
 
 impl Opened {
     fn here(connection: PgConnection, lock_timeout: Duration, process: Option<i32>) -> Self {
-        Self { connection, runtime: Handle::current().id(), at: Instant::now(), lock_timeout, process }
+        let (runtime, spent) = (Handle::current().id(), Arc::default());
+        Self { connection, runtime, at: Instant::now(), lock_timeout, process, spent }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the clones of a backend share, and how its calls get a connection.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{LoadRequest, LoadedStream, ScanPage, ScanRequest};
@@ -27,6 +28,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How often a page is read anew because the server runs anew each time.
 const RUNS: usize = 8;
 
+/// The most events of a page that is read again because a payload in it is lost: their size is not known before.
+const FEW: usize = 8;
+
 /// How a transaction begins in which several statements read as of one moment.
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
@@ -52,8 +56,7 @@ macro_rules! call {
             let mut lease = patience.acquire().await?;
             let mut $operations = $crate::operations::Operations::alone(&mut lease, &database.sql);
             let done = $work.await;
-            let is_spent = $operations.is_spent;
-            let done = lease.keep_unless(is_spent, done);
+            let done = lease.keep_after(done);
             if let Some(done) = patience.last_word(done) {
                 break done;
             }
@@ -93,7 +96,9 @@ impl Database {
     pub(crate) async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
         match self.load_all(request, false).await {
             Err(error) if met_damage(&error) => {
-                let mut loaded = self.load_all(request, true).await?;
+                let mut few = request.clone();
+                few.limit = request.limit.map(|limit| limit.min(FEW));
+                let mut loaded = self.load_all(&few, true).await?;
                 let positions: Vec<_> = loaded.events.iter().map(|event| event.position.to_i64()).collect();
                 let mut whole = call!(*self, operations => operations.whole(&positions))?;
                 loaded.events.retain_mut(|event| whole.complete(event));
@@ -113,35 +118,32 @@ impl Database {
         let mut patience = self.connections.patience(Instant::now());
         loop {
             let mut connection = patience.acquire().await?;
-            let (loaded, is_spent) = self.load_in_snapshot(&mut connection, request, without_payloads).await;
-            if let Some(loaded) = patience.last_word(connection.keep_unless(is_spent, loaded)) {
+            let loaded = self.load_in_snapshot(&mut connection, request, without_payloads).await;
+            if let Some(loaded) = patience.last_word(connection.keep_after(loaded)) {
                 return loaded;
             }
         }
     }
 
-    /// What takes several statements, as of one moment. And whether the connection is spent by it.
+    /// What takes several statements, as of one moment.
     async fn load_in_snapshot(
         &self,
         connection: &mut Lease,
         request: &LoadRequest,
         without_payloads: bool,
-    ) -> (Result<LoadedStream>, bool) {
+    ) -> Result<LoadedStream> {
         let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
         let begin = AssertSqlSafe(connection.begin_text(SNAPSHOT).into_owned());
-        let at_work = connection.at_work();
-        let mut snapshot = match answer(at_work.as_ref(), connection.begin_with(begin)).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => return (Err(failed(error)), true),
-        };
-        let mut operations = Operations::within_snapshot(&mut snapshot, &self.sql);
-        (operations.spares_payloads, operations.at_work) = (without_payloads, at_work.clone());
+        let (at_work, spent) = (connection.at_work(), connection.spent());
+        let mut snapshot = answer(at_work.as_ref(), connection.begin_with(begin)).await.map_err(failed)?;
+        let of = (at_work.clone(), Arc::clone(&spent));
+        let mut operations = Operations::within_snapshot(&mut snapshot, &self.sql, of);
+        operations.spares_payloads = without_payloads;
         let loaded = operations.load(request).await;
-        if operations.is_spent {
-            return (loaded, true);
+        if !spent.load(Ordering::Relaxed) && answer(at_work.as_ref(), snapshot.rollback()).await.is_err() {
+            spent.store(true, Ordering::Relaxed);
         }
-        let ended = answer(at_work.as_ref(), snapshot.rollback()).await;
-        (loaded, ended.is_err())
+        loaded
     }
 
     pub(crate) async fn advance(&self) -> Result<Position> {
@@ -208,14 +210,16 @@ impl Database {
         if !read.as_ref().is_err_and(met_damage) {
             return read;
         }
+        let mut few = request.clone();
+        few.limit = request.limit.min(FEW);
         let read = call!(*self, operations => {
             operations.spares_payloads = true;
-            operations.scan(request, up_to, run)
+            operations.scan(&few, up_to, run)
         })?;
         let Some(mut page) = read else { return Ok(None) };
         let positions: Vec<_> = page.records.iter().map(|record| record.event.position.to_i64()).collect();
         let mut whole = call!(*self, operations => operations.whole(&positions))?;
-        page.records.retain_mut(|record| whole.complete(&mut record.event));
+        page.records.retain_mut(|record| whole.complete_record(record));
         Ok(Some(page))
     }
 

@@ -138,7 +138,7 @@ impl Failure {
     }
 
     /// The connection is gone, or its server is about to be.
-    fn is_lost_connection(&self) -> bool {
+    pub(crate) fn is_lost_connection(&self) -> bool {
         match &self.0 {
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
             sqlx::Error::Tls(problem) => is_about_the_way(&**problem),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_sourcery::Result;
@@ -46,22 +47,15 @@ impl Lease {
         result
     }
 
-    /// The call is over, with this result; a connection that is spent is closed.
-    pub(crate) fn keep_unless<T>(self, is_spent: bool, result: Result<T>) -> Result<T> {
-        if is_spent {
-            return result;
-        }
-        self.keep_after(result)
-    }
-
     /// The call is over; whether it went well.
     pub(crate) fn end(mut self, went_well: bool) {
         self.leave_to_next(went_well);
     }
 
-    /// The place goes after the connection is there for whoever gets it.
+    /// The place goes after the connection is there for whoever gets it. One that is spent is closed.
     fn leave_to_next(&mut self, trusted: bool) {
-        if let Some(opened) = self.opened.take_if(|_| !self.is_entered) {
+        let is_good = |opened: &mut Opened| !self.is_entered && !opened.spent.load(Ordering::Relaxed);
+        if let Some(opened) = self.opened.take_if(is_good) {
             self.home.keep(opened, trusted);
         }
         drop(self.place.take());
@@ -75,8 +69,13 @@ impl Lease {
 
     /// To find out whether the server is still at work on a statement.
     pub(crate) fn at_work(&self) -> Option<AtWork> {
-        let process = self.opened.as_ref()?.process?;
-        Some(AtWork::new(Arc::clone(&self.home), process))
+        let Opened { process, spent, .. } = self.opened.as_ref()?;
+        Some(AtWork::new(Arc::clone(&self.home), (*process)?, Arc::clone(spent)))
+    }
+
+    /// Where it is noted that the connection is of no more use.
+    pub(crate) fn spent(&self) -> Arc<AtomicBool> {
+        self.opened.as_ref().map(|opened| Arc::clone(&opened.spent)).unwrap_or_default()
     }
 
     /// Whether no statement may stand alone: it needs a transaction around it, which brings the settings along and keeps the

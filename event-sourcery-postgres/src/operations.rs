@@ -14,6 +14,8 @@ mod storable;
 mod subscription;
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::StreamState;
@@ -49,8 +51,8 @@ pub(crate) struct Operations<'c> {
     is_open: bool,
     /// Whether events are read without their payloads, which the server cannot give: see [`damage`].
     pub(crate) spares_payloads: bool,
-    /// The connection is of no more use: rows were left unread, or it is broken.
-    pub(crate) is_spent: bool,
+    /// Whether the connection is of no more use: rows were left unread, or an answer has not come.
+    spent: Arc<AtomicBool>,
     /// To find out whether the server is still at work on a statement.
     pub(crate) at_work: Option<AtWork>,
     /// When the call began.
@@ -61,7 +63,7 @@ impl<'c> Operations<'c> {
     /// Calls of their own.
     pub(crate) fn alone(lease: &'c mut Lease, sql: &'c Sql) -> Self {
         let (begin, is_bracketed) = (lease.begin_text(BEGIN), lease.is_behind_pooler());
-        let at_work = lease.at_work();
+        let (at_work, spent) = (lease.at_work(), lease.spent());
         Self {
             connection: &mut *lease,
             sql,
@@ -70,7 +72,7 @@ impl<'c> Operations<'c> {
             is_bracketed,
             is_open: false,
             spares_payloads: false,
-            is_spent: false,
+            spent,
             at_work,
             since: Instant::now(),
         }
@@ -87,15 +89,20 @@ impl<'c> Operations<'c> {
             is_bracketed: false,
             is_open: false,
             spares_payloads: false,
-            is_spent: false,
+            spent: Arc::default(),
             at_work: None,
             since,
         }
     }
 
-    /// Reads that share a transaction of ours, of which nothing is kept.
-    pub(crate) fn within_snapshot(connection: &'c mut PgConnection, sql: &'c Sql) -> Self {
-        Self { joined: false, is_open: true, ..Self::joined(connection, sql) }
+    /// Reads that share a transaction of ours, of which nothing is kept, on a connection of these.
+    pub(crate) fn within_snapshot(
+        connection: &'c mut PgConnection,
+        sql: &'c Sql,
+        of: (Option<AtWork>, Arc<AtomicBool>),
+    ) -> Self {
+        let (at_work, spent) = of;
+        Self { joined: false, is_open: true, at_work, spent, ..Self::joined(connection, sql) }
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.
@@ -139,8 +146,7 @@ impl<'c> Operations<'c> {
 
     /// After a statement: ends the transaction around it.
     async fn leave<T>(&mut self, done: Result<T, sqlx::Error>) -> Result<T, Failure> {
-        self.heed(&done);
-        if self.is_bracketed && !self.is_open && !self.is_spent {
+        if self.is_bracketed && !self.is_open && !self.is_spent() {
             let ended = self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
             if done.is_ok() {
                 ended?;
@@ -171,7 +177,7 @@ impl<'c> Operations<'c> {
             (_, true) => "ROLLBACK TO SAVEPOINT event_sourcery; RELEASE SAVEPOINT event_sourcery",
             (_, false) => "ROLLBACK",
         };
-        if !self.is_spent {
+        if !self.is_spent() {
             self.run(end).await?;
         }
         result
@@ -179,21 +185,16 @@ impl<'c> Operations<'c> {
 
     async fn run(&mut self, sql: &'static str) -> Result<(), Failure> {
         let run = sqlx::raw_sql(sql).execute(&mut *self.connection);
-        let done = answer(self.at_work.as_ref(), run).await;
-        self.heed(&done);
-        Ok(done.map(drop)?)
+        Ok(answer(self.at_work.as_ref(), run).await.map(drop)?)
     }
 
     async fn run_begin(&mut self) -> Result<(), Failure> {
         let begin = sqlx::raw_sql(AssertSqlSafe(&*self.begin)).execute(&mut *self.connection);
-        let done = answer(self.at_work.as_ref(), begin).await;
-        self.heed(&done);
-        Ok(done.map(drop)?)
+        Ok(answer(self.at_work.as_ref(), begin).await.map(drop)?)
     }
 
-    /// A connection that broke is of no more use.
-    fn heed<T>(&mut self, done: &Result<T, sqlx::Error>) {
-        self.is_spent |= matches!(done, Err(sqlx::Error::Io(_)));
+    fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
     }
 
     /// The error of a failure that keeps nothing of the call.

@@ -156,8 +156,7 @@ impl Notifications {
         let mut connection = self.connections.acquire().await?;
         let at_work = connection.at_work();
         let told = answer(at_work.as_ref(), self.sql.announce.query().execute(&mut *connection)).await;
-        let is_spent = matches!(told, Err(sqlx::Error::Io(_)));
-        connection.keep_unless(is_spent, told.map(drop).map_err(crate::classify))
+        connection.keep_after(told.map(drop).map_err(crate::classify))
     }
 }
 

@@ -164,16 +164,16 @@ impl Operations<'_> {
     }
 
     async fn refuse_numbering(&mut self) -> Result<()> {
-        match numbering::went_back(self.connection, &self.sql.numbering).await {
-            Ok(went_back) => went_back.map_or(Ok(()), Err),
-            Err(failure) => Err(self.failed(failure)),
-        }
+        let went_back = numbering::went_back(self.connection, &self.sql.numbering);
+        let went_back = answer(self.at_work.as_ref(), went_back).await;
+        went_back.map_err(|failure| self.failed(failure))?.map_or(Ok(()), Err)
     }
 
     /// The error for a failure of an append. One that is about a value names the event that holds it.
     async fn append_failed(&mut self, request: &AppendRequest, failure: Failure) -> Error {
         if failure.is_a_used_up_sequence()
-            && let Ok(Some(error)) = numbering::used_up(self.connection, &self.sql.numbering).await
+            && let used_up = numbering::used_up(self.connection, &self.sql.numbering)
+            && let Ok(Some(error)) = answer(self.at_work.as_ref(), used_up).await
         {
             return error;
         }

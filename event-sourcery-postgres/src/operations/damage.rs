@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use event_sourcery::backend::StoredEvent;
+use event_sourcery::backend::{StoredEvent, StoredRecord, lost_stream_id};
 use event_sourcery::{Position, Result};
 
 use super::Operations;
@@ -33,6 +33,16 @@ impl Whole {
             _ => return false,
         }
         true
+    }
+
+    /// Completes an event with its place. It stays without its stream where the row of that is lost.
+    pub(crate) fn complete_record(&mut self, record: &mut StoredRecord) -> bool {
+        let event = &mut record.event;
+        let problem = event.unreadable.take();
+        let is_there = self.complete(event);
+        let lost = problem.filter(|_| record.stream == lost_stream_id(event.position));
+        event.unreadable = event.unreadable.take().or(lost);
+        is_there
     }
 }
 

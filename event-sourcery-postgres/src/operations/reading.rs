@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 
 use futures_util::TryStreamExt as _;
 use sqlx::Postgres;
@@ -19,7 +20,7 @@ const READ_IN_VAIN: usize = 8 << 20;
 impl Operations<'_> {
     /// Hands over row by row, of at most so many, until no more are wanted. Those that are left the server sends all the same. In
     /// the caller's transaction they are read; on a connection of ours only if they are not much, and otherwise it is
-    /// [spent](Self::is_spent).
+    /// [spent](crate::connections::Opened::spent).
     pub(crate) async fn each_row(
         &mut self,
         query: Query<'_, Postgres, PgArguments>,
@@ -45,7 +46,10 @@ impl Operations<'_> {
             Ok(())
         };
         let read: Result<(), sqlx::Error> = answer(self.at_work.as_ref(), read).await;
-        self.is_spent |= is_spent;
-        if self.is_spent { Ok(read?) } else { self.leave(read).await }
+        if is_spent {
+            self.spent.store(true, Ordering::Relaxed);
+            return Ok(read?);
+        }
+        self.leave(read).await
     }
 }
