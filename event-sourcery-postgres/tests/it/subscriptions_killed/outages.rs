@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use event_sourcery::StreamId;
+use event_sourcery::{Error, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use killed::{Load, append_to_all, streams, until};
 use postgres_cluster::{Cluster, Server};
@@ -96,7 +96,14 @@ const TERMINATE: &str = "
 async fn when_questions_or_answers_are_lost_each_event_takes_effect_once_all_the_same() {
     if let Some(url) = store_url() {
         // One connection for the handler, one to show itself and to wait on.
-        let backend = PostgresBackend::options(url).max_connections(4).open().await.unwrap();
+        let options = PostgresBackend::options(url).max_connections(4);
+        // The way may break meanwhile, too.
+        let backend = loop {
+            match options.clone().open().await {
+                Err(Error::Unavailable { .. } | Error::OutcomeUnknown { .. }) => {}
+                opened => break opened.unwrap(),
+            }
+        };
         return read_model::count(&event_sourcery::EventStore::new(backend), || ()).await;
     }
     let test = concat!(
