@@ -293,11 +293,10 @@ async fn readers_are_told_of_a_server_that_was_restored_to_a_point_in_time() {
     primary.psql("postgres", "SELECT pg_create_restore_point('before the accident')");
     let traffic = Traffic::on(&store);
     traffic.goes_on_for(100).await;
-    primary.psql("postgres", "SELECT pg_switch_wal()");
-    let archived =
-        "SELECT archived_count > 0 AND last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 16777216)
-                    FROM pg_stat_archiver";
-    until(async || primary.psql("postgres", archived) == "t").await;
+    // The file that the switch completed: it holds the restore point.
+    let complete = primary.psql("postgres", "SELECT pg_walfile_name(pg_switch_wal())");
+    let archived = format!("SELECT last_archived_wal >= '{complete}' FROM pg_stat_archiver");
+    until(async || primary.psql("postgres", &archived) == "t").await;
     primary.kill();
     let restored = backup.restored_to("before the accident");
     address.leads_to(restored.port());
