@@ -12,7 +12,10 @@ pub const ARCHIVING: [(&str, &str); 3] = [
     ("wal_level", "replica"),
     ("archive_mode", "on"),
     // A file has its name once it is complete: a server that is killed meanwhile leaves no part of one.
-    ("archive_command", "mkdir -p ../archive && cp %p ../archive/%f.part && mv ../archive/%f.part ../archive/%f"),
+    (
+        "archive_command",
+        "mkdir -p ../archive && cp %p ../archive/%f.part && mv ../archive/%f.part ../archive/%f",
+    ),
 ];
 
 /// A copy of a server's files, made while it ran.

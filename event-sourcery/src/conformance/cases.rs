@@ -269,6 +269,7 @@ macro_rules! __for_each_case {
         }
         fairness {
             clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do,
+            clause_8_8_the_first_failures_of_one_tenant_s_streams_do_not_all_come_before_others,
             clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn,
             clause_8_8_what_failed_is_tried_again_however_many_fresh_events_come,
             clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only,

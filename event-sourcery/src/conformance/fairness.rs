@@ -89,6 +89,45 @@ pub(super) async fn clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_
     assert!(attempts[3] <= 4, "so many attempts at others came before a fresh event: {attempts:?}");
 }
 
+/// Nobody knows before that a first attempt will fail. But those of one tenant do not come one after the other before the others.
+pub(super) async fn clause_8_8_the_first_failures_of_one_tenant_s_streams_do_not_all_come_before_others(
+    subject: Subject,
+) {
+    let store = subject.store();
+    let [acme, globex] = ["acme", "globex"].map(|name| store.for_tenant(tenant(name)));
+    let stream = |number: u64| ledger(&format!("of acme {number}"));
+    for number in 0..FAILING {
+        acme.append(&stream(number), notes([number, FAILING + number])).await.unwrap();
+    }
+    globex.append(&ledger("1"), noted(0)).await.unwrap();
+    let (failures, fails) = (Arc::<AtomicUsize>::default(), Arc::new(AtomicBool::new(true)));
+    let handled = Handled::default();
+    let settings = Settings { attempts: u32::MAX, ..Settings::default() };
+    let shared = (Arc::clone(&failures), Arc::clone(&fails), handled.clone());
+    let run = Running::start(settings.of(store.subscribe::<Noted>()), move |recorded, _| {
+        let (failures, fails, handled) = shared.clone();
+        async move {
+            if recorded.tenant_id == tenant("acme") && fails.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(100)).await;
+                failures.fetch_add(1, Ordering::SeqCst);
+                return Err("for now".into());
+            }
+            handled.note(&recorded);
+            Ok(())
+        }
+    });
+    handled.reach(1).await;
+    let before = failures.load(Ordering::SeqCst);
+    fails.store(false, Ordering::SeqCst);
+    handled.reach(1 + 2 * usize::try_from(FAILING).unwrap()).await;
+    run.stop().await;
+    assert!(before <= 10, "so many attempts at another tenant's events came first: {before}");
+    for number in 0..FAILING {
+        assert_eq!(handled.of(&stream(number)), [number, FAILING + number]);
+    }
+    assert_eq!(letters(&store).blocked().await.unwrap(), []);
+}
+
 pub(super) async fn clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn(subject: Subject) {
     let store = subject.store();
     let contention = Contention::begin(&store, Duration::ZERO).await;

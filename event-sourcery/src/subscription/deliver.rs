@@ -48,8 +48,16 @@ pub(super) type Progress = Box<dyn Fn(usize) -> ProgressRequest + Send + Sync>;
 pub(super) struct Delivered {
     /// So many of them are handled, and their progress is kept.
     pub(super) kept: usize,
-    /// The number, from 0, of the event that the handler failed on, and with what.
-    pub(super) failed: Option<(usize, String)>,
+    pub(super) failed: Option<Failure>,
+}
+
+/// An event that could not be handled.
+pub(super) struct Failure {
+    /// Its number, from 0.
+    pub(super) at: usize,
+    pub(super) error: String,
+    /// How long it took; with those before it, where they are not kept.
+    pub(super) took: Duration,
 }
 
 /// When to hand over no more events for now: time is up, the subscription is to stop, or the next one may be gone.
@@ -99,9 +107,9 @@ where
                 break;
             }
             let store = self.store.reacting_to(&event);
-            let _at_work = budget.stop.at_work();
+            let (_at_work, begun) = (budget.stop.at_work(), Instant::now());
             if let Err(error) = (self.handler)(event, store).await {
-                failed = Some((kept, error));
+                failed = Some(Failure { at: kept, error, took: begun.elapsed() });
                 break;
             }
             kept += 1;
@@ -186,7 +194,8 @@ where
             drop(at_work);
             let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
             if let Err(error) = handled_well.and_then(|()| finished()) {
-                return Ok(Delivered { kept: 0, failed: Some((handled, error)) });
+                let failed = Failure { at: handled, error, took: begun.elapsed() };
+                return Ok(Delivered { kept: 0, failed: Some(failed) });
             }
             handled += 1;
         }
@@ -204,7 +213,7 @@ where
             Ok(()) => Ok(Delivered { kept: handled, failed: None }),
             // It was not the handler's pause that the database has ended the connection for.
             Err(error @ Error::Unavailable { .. }) if begun.elapsed() < self.idle => Err(error),
-            Err(error) => blamed(error, handled),
+            Err(error) => blamed(error, handled, begun.elapsed()),
         }
     }
 }
@@ -241,7 +250,7 @@ where
         progress: Progress,
         budget: Budget,
     ) -> Result<Delivered> {
-        let at = Arc::new(AtomicUsize::new(0));
+        let (at, begun) = (Arc::new(AtomicUsize::new(0)), Instant::now());
         let (handler, number, limit) = (Arc::clone(&self.handler), Arc::clone(&at), self.limit);
         let (noted, deletions) = (Arc::<Deletions>::default(), Arc::clone(&budget.deletions));
         let store = self.store.noting_in(&noted);
@@ -273,10 +282,11 @@ where
         };
         let ended = AssertUnwindSafe(self.store.backend().transaction(work)).catch_unwind().await;
         deletions.note_all(&noted);
-        let failed = |error| Ok(Delivered { kept: 0, failed: Some((at.load(Ordering::Relaxed), error)) });
+        let (at, took) = (at.load(Ordering::Relaxed), begun.elapsed());
+        let failed = |error| Ok(Delivered { kept: 0, failed: Some(Failure { at, error, took }) });
         match ended {
             Ok(Ok(kept)) => Ok(Delivered { kept, failed: None }),
-            Ok(Err(RolledBack::ByStore(error))) => blamed(error, at.load(Ordering::Relaxed)),
+            Ok(Err(RolledBack::ByStore(error))) => blamed(error, at, took),
             Ok(Err(RolledBack::ByHandler(error))) => failed(whole(&*error)),
             Err(panic) => failed(panicked(&*panic)),
         }
@@ -287,7 +297,7 @@ where
 /// hidden, a constraint that is checked at the commit, a pause that the database does not bear. The last event is to
 /// blame; where it is the store that is away, that cannot be put on record either, and nothing comes of it. Not where
 /// others were in the way: it would have gone well without them.
-fn blamed(error: Error, handled: usize) -> Result<Delivered> {
+fn blamed(error: Error, handled: usize, took: Duration) -> Result<Delivered> {
     let is_the_handlers = !matches!(
         error,
         Error::LeaseLost { .. }
@@ -296,7 +306,7 @@ fn blamed(error: Error, handled: usize) -> Result<Delivered> {
             | Error::Busy { .. }
     );
     match handled.checked_sub(1).filter(|_| is_the_handlers) {
-        Some(last) => Ok(Delivered { kept: 0, failed: Some((last, whole(&error))) }),
+        Some(at) => Ok(Delivered { kept: 0, failed: Some(Failure { at, error: whole(&error), took }) }),
         None => Err(error),
     }
 }
@@ -354,10 +364,10 @@ mod tests {
             Error::Busy { waited: Duration::from_secs(1) },
         ];
         for error in others {
-            assert!(blamed(error, 3).is_err());
+            assert!(blamed(error, 3, Duration::ZERO).is_err());
         }
         let own = || Error::Backend { backend: "postgres", source: "a deferred constraint".into() };
-        assert_eq!(blamed(own(), 3).unwrap().failed.unwrap().0, 2);
-        assert!(blamed(own(), 0).is_err(), "no event was handled");
+        assert_eq!(blamed(own(), 3, Duration::ZERO).unwrap().failed.unwrap().at, 2);
+        assert!(blamed(own(), 0, Duration::ZERO).is_err(), "no event was handled");
     }
 }

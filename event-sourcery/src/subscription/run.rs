@@ -5,6 +5,7 @@
 //! segment's. Whatever goes wrong, the loop starts again from what the store says.
 
 mod blocked;
+mod debts;
 mod due;
 mod handle;
 mod heard;
@@ -207,10 +208,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let limit = PAGE.max(self.plan.batch.min(MOST));
         let read = self.while_leased(session.asked, session.feed.read(limit)).await?;
         let Some(page) = read else { return Ok(()) };
+        session.debts.read(page.records.iter().map(|record| &record.tenant));
         (session.pending, session.at_end, session.as_of) = (page.records.into(), page.at_end, page.as_of);
         if session.pending.is_empty() {
             session.pass(page.next);
             session.turns.nothing_is_fresh();
+            session.debts.nothing_is_fresh();
             self.failures = 0;
         }
         Ok(())

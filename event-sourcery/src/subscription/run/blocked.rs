@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::blocked;
-use crate::subscription::deliver::{Deliver, Delivered, whole};
+use crate::subscription::deliver::{Deliver, Delivered, Failure, whole};
 use crate::wrapped_event::Recorded;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
@@ -97,7 +97,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 let read = (vec![event], as_of);
                 let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
                 match failed {
-                    Some((_, error)) => (error, self.plan.retry.pause(blocked.attempts_at(position))),
+                    Some(Failure { error, .. }) => {
+                        (error, self.plan.retry.pause(blocked.attempts_at(position)))
+                    }
                     // It was deleted before it was handed over.
                     None if kept == 0 => return Ok(None),
                     None => {

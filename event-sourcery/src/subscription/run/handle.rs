@@ -14,18 +14,20 @@ use crate::backend::{
 use crate::error::Result;
 use crate::event::Event;
 use crate::position::Position;
-use crate::subscription::deliver::{Deliver, Delivered};
+use crate::subscription::deliver::{Deliver, Delivered, Failure};
 use crate::subscription::later;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Hands over some of what is pending.
     pub(super) async fn handle(&mut self, session: &mut Session) -> Result<()> {
         let size = session.sizes.pop_front().unwrap_or(self.plan.batch);
-        let Load { taken, events, ended_by } = session.take(size, &self.plan.filter);
+        let Load { taken, events, held_back, ended_by } = session.take(size, &self.plan.filter);
         let handed = Arc::new(Handed::new(self.plan.id.clone(), &taken));
         if events.is_empty() {
             if !taken.is_empty() {
-                self.plan.backend.progress(handed.progress(taken.len())).await?;
+                let mut progress = handed.progress(taken.len());
+                progress.streams.splice(..0, held_back.into_iter().map(StreamProgress::Block));
+                self.plan.backend.progress(progress).await?;
                 session.consumed(&taken);
             }
             match ended_by {
@@ -41,6 +43,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if let Some((record, _)) = ended_by {
             session.pending.push_front(record);
         }
+        let begun = Instant::now();
         let delivered = {
             let handed = Arc::clone(&handed);
             let read = (events, session.as_of);
@@ -48,10 +51,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         };
         self.failures = 0;
         let Delivered { kept, failed } = delivered;
+        let in_vain = failed.as_ref().map_or(Duration::ZERO, |failure| failure.took);
+        session.debts.pay(begun.elapsed().saturating_sub(in_vain));
         let consumed = if kept == 0 { 0 } else { handed.items(kept) };
         let (done, rest) = taken.split_at(consumed.min(taken.len()));
         session.consumed(done);
-        if let Some((at, error)) = failed {
+        if let Some(Failure { at, error, took }) = failed {
             if at > kept {
                 // Those before it by themselves, then it alone: only then it is the one that failed.
                 session.sizes = VecDeque::from([at - kept, 1]);
@@ -59,6 +64,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 let (before, failing) = rest.split_at(place);
                 if let Some((failing, behind)) = failing.split_first() {
                     session.put_back(behind);
+                    session.debts.failed(&failing.record.tenant, took);
                     let pause = self.plan.retry.pause(1);
                     self.block(session, before, &failing.record, 1, error, pause).await?;
                     session.pass_page();
@@ -96,18 +102,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         was: BlockedAt,
     ) -> Result<()> {
         let Some(held) = session.held_of(record) else { return Ok(()) };
-        let (position, now) = (record.event.position, session.now());
-        let first = BlockedStream {
-            tenant: record.tenant.clone(),
-            stream: record.stream.clone(),
-            segment: held.lease.segment,
-            after: was.after,
-            position,
-            attempts: 0,
-            error: String::new(),
-            retry_at: Some(now),
-            since: now,
-        };
+        let position = record.event.position;
+        let first = BlockedStream { after: was.after, ..session.blocked_by(record, held) };
         let progress = ProgressRequest {
             subscription: self.plan.id.clone(),
             leases: vec![held.lease],
@@ -132,22 +128,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         pause: Option<Duration>,
     ) -> Result<()> {
         let Some(held) = session.held_of(record) else { return Ok(()) };
-        let (position, now) = (record.event.position, session.now());
-        let blocked = BlockedStream {
-            tenant: record.tenant.clone(),
-            stream: record.stream.clone(),
-            segment: held.lease.segment,
-            after: if position <= session.handled_up_to(held) {
-                session.handled_up_to(held)
-            } else {
-                held.position
-            },
-            position,
-            attempts,
-            error,
-            retry_at: pause.map(|pause| backend::later(now, pause)),
-            since: now,
-        };
+        let position = record.event.position;
+        let blocked = session.blocked_by(record, held);
+        let retry_at = pause.map(|pause| backend::later(blocked.since, pause));
+        let blocked = BlockedStream { attempts, error, retry_at, ..blocked };
         self.tell(&blocked, record);
         let mut progress = Handed::new(self.plan.id.clone(), before).progress(before.len());
         progress.leases.retain(|lease| *lease != held.lease);

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
+use super::debts::Debts;
 use super::due::Due;
 use super::heard::Heard;
 use super::session::{Held, Session};
@@ -101,6 +102,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             look_at: asked,
             due: Due::new(),
             turns: Turns::default(),
+            debts: Debts::default(),
             feed: Feed::new(Arc::clone(&self.plan.backend), Arc::clone(&self.plan.tail), filter, from),
             at_end: false,
             pending: VecDeque::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::debts::Debts;
 use super::due::Due;
 use super::turns::Turns;
 use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segments, StoredRecord};
@@ -26,6 +27,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// After so long, one that should be due is taken to be gone, or parked.
 const GIVEN_UP: Duration = Duration::from_secs(1);
+
+/// Streams are held back as long as no more than so many wait: each has a row, and is tried by itself.
+const MOST_HELD_BACK: usize = 1_024;
 
 /// What a runner knows while its leases stay the same.
 pub(super) struct Session {
@@ -48,6 +52,8 @@ pub(super) struct Session {
     /// Those that were found.
     pub(super) due: Due,
     pub(super) turns: Turns,
+    /// Whose fresh events are held back, so that those of others come first.
+    pub(super) debts: Debts,
     pub(super) feed: Feed,
     /// Whether there was nothing more behind what is pending.
     pub(super) at_end: bool,
@@ -96,6 +102,8 @@ pub(super) struct Taken {
 pub(super) struct Load<E> {
     pub(super) taken: Vec<Taken>,
     pub(super) events: Vec<Recorded<E>>,
+    /// Streams that wait from here on, because their tenant's events are held back. Nothing is handed over then.
+    pub(super) held_back: Vec<BlockedStream>,
     /// The event that ended it, because it is not for the handler.
     pub(super) ended_by: Option<(Arc<StoredRecord>, Obstacle)>,
 }
@@ -189,13 +197,15 @@ impl Session {
 
     /// Takes events to hand over, and those between them that have to wait. `known` is what this member was made for.
     pub(super) fn take<E: Event>(&mut self, most: usize, known: &Filter) -> Load<E> {
-        let mut load = Load { taken: Vec::new(), events: Vec::new(), ended_by: None };
+        let (taken, events, held_back) = (Vec::new(), Vec::new(), Vec::new());
+        let mut load = Load { taken, events, held_back, ended_by: None };
         while load.events.len() < most {
             let Some(record) = self.pending.pop_front() else { break };
             let position = record.event.position;
             let Some(held) = self.held_of(&record).filter(|held| held.position < position) else { continue };
             let waiting = self.waiting(&record.tenant, &record.stream);
             let was_handled = self.was_handled(held.lease.segment, &record);
+            let is_held_back = self.blocked.len() < MOST_HELD_BACK && self.debts.are_owed_by(&record.tenant);
             match waiting {
                 _ if self.kept.was_present(position) => continue,
                 None if was_handled => continue,
@@ -206,6 +216,14 @@ impl Session {
                 }
                 None if !known.passes(&record.tenant, &record.stream, &record.event.name) => {
                     load.ended_by = Some((record, Obstacle::Unknown));
+                    break;
+                }
+                None if is_held_back && load.events.is_empty() => {
+                    load.held_back.push(self.hold_back(&record, held));
+                }
+                // What is handed over, and what is held back, is kept one after the other.
+                None if is_held_back || !load.held_back.is_empty() => {
+                    self.pending.push_front(record);
                     break;
                 }
                 None => match Recorded::decode(&record) {
@@ -220,6 +238,31 @@ impl Session {
             load.taken.push(Taken { record, lease: held.lease, is_handled: waiting.is_none() });
         }
         load
+    }
+
+    /// The stream waits from here on: for this event, which was not tried yet.
+    fn hold_back(&mut self, record: &StoredRecord, held: Held) -> BlockedStream {
+        let error = "it was not tried yet: other events of its tenant have just failed".to_owned();
+        let blocked = BlockedStream { error, ..self.blocked_by(record, held) };
+        self.note(&blocked, Some(&blocked));
+        self.look_at = Instant::now();
+        blocked
+    }
+
+    /// The stream of an event, blocked by it, to be tried at once.
+    pub(super) fn blocked_by(&self, record: &StoredRecord, held: Held) -> BlockedStream {
+        let (position, handled, now) = (record.event.position, self.handled_up_to(held), self.now());
+        BlockedStream {
+            tenant: record.tenant.clone(),
+            stream: record.stream.clone(),
+            segment: held.lease.segment,
+            after: if position <= handled { handled } else { held.position },
+            position,
+            attempts: 0,
+            error: String::new(),
+            retry_at: Some(now),
+            since: now,
+        }
     }
 
     /// Whether an event was handled before the checkpoint of its segment was moved back, or waited then.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 /// How long fresh events may be kept waiting by streams that are tried again, beside the handler that is at work.
-const SLACK: SignedDuration = SignedDuration::from_millis(200);
+pub(super) const SLACK: Duration = Duration::from_millis(200);
 
 /// The time that was taken.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Turns {
 
 impl Turns {
     pub(super) fn fresh_took(&mut self, time: Duration) {
-        self.ahead = self.ahead.saturating_add(signed(time)).min(SLACK);
+        self.ahead = self.ahead.saturating_add(signed(time)).min(signed(SLACK));
     }
 
     pub(super) fn retry_took(&mut self, time: Duration) {
