@@ -29,7 +29,8 @@ use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::patience::{A_MOMENT, Patience};
 use crate::pools::{Pools, not_connected};
-use crate::session::{PROCESS, Session};
+use crate::session::{IS_STANDBY, PROCESS, Session};
+use crate::settled::refused_on_standby;
 
 /// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
 pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -239,7 +240,7 @@ impl Connections {
         format!("{}:{}/{database}", options.get_host(), options.get_port())
     }
 
-    /// Makes the settings. Tells the server's process.
+    /// Makes the settings. Tells the server's process. A standby is refused here already: what is loaded there may be old.
     async fn set(&self, connection: &mut PgConnection, lock_timeout: Duration) -> Result<Option<i32>> {
         if self.session.behind_pooler {
             return Ok(None);
@@ -249,7 +250,9 @@ impl Connections {
             let setting = sqlx::raw_sql(AssertSqlSafe(settings.clone())).fetch_one(&mut *connection);
             let set = answer_in_time(self.acquire_timeout, setting).await;
             if !self.was_cut_short(&set, since) {
-                return Ok(set?.try_get(PROCESS).ok());
+                let set = set?;
+                let is_standby = set.try_get(IS_STANDBY).unwrap_or(false);
+                return if is_standby { Err(refused_on_standby()) } else { Ok(set.try_get(PROCESS).ok()) };
             }
         }
     }

@@ -28,8 +28,13 @@ pub fn classify(error: sqlx::Error) -> Error {
 }
 
 /// What PgBouncer says, under a code that it uses for outages too, of what will not be there when it is asked again.
-const NO_SUCH: [&str; 4] =
-    ["no such user", "no such database", "auth failed", "password authentication failed"];
+const NO_SUCH: [&str; 5] = [
+    "no such user",
+    "no such database",
+    "auth failed",
+    "password authentication failed",
+    "bouncer config error",
+];
 
 /// Whether the error may have to do with the connection, so that it is to be tried before it is used again.
 pub(crate) const fn may_be_of_the_connection(error: &Error) -> bool {
@@ -118,6 +123,11 @@ impl Failure {
     /// The server has lost a part of what it was asked for, or cannot make sense of it.
     pub(crate) fn is_damage(&self) -> bool {
         is_damage(&self.0)
+    }
+
+    /// The server has no such function, or does not run it.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        self.has_code(&["0A000", "42883", "55000"])
     }
 
     /// A view or a rule of the user's is in the way of a change.

@@ -10,8 +10,9 @@ use std::time::Duration;
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
 const IDLE_IN_TRANSACTION: &str = "10s";
 
-/// In which column the settings tell the server's process.
+/// In which columns the settings tell the server's process, and whether the server only follows another one.
 pub(crate) const PROCESS: &str = "process";
+pub(crate) const IS_STANDBY: &str = "is_standby";
 
 /// How a transaction of ours begins that is not of one moment.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -66,7 +67,7 @@ impl Session {
         ]
         .map(|(name, value)| unset(name, value));
         format!(
-            "SELECT pg_backend_pid() AS {PROCESS},
+            "SELECT pg_backend_pid() AS {PROCESS}, pg_is_in_recovery() AS {IS_STANDBY},
                     set_config('default_transaction_isolation', 'read committed', {local}),
                     set_config('standard_conforming_strings', 'on', {local}),
                     set_config('row_security', 'off', {local}),

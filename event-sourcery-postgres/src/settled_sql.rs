@@ -70,7 +70,7 @@ statements! {
     /// snapshot was taken, and after $3 was drawn. The sequence is read then, too: it is at or above whatever the snapshot
     /// shows. Besides: what is on record, and the highest checkpoint; the timeline, and whether the server only follows
     /// another one; the name of its run, whether it has a mark, and the evidence left with it, which is older than the
-    /// snapshot.
+    /// snapshot. And how the sequence draws, where that is not one position after the other.
     look: concat!("
         WITH newest AS MATERIALIZED (
             SELECT e.id, ", tells!(), " AS tells FROM {events} e ORDER BY e.id DESC LIMIT 1
@@ -92,7 +92,11 @@ statements! {
                (SELECT max(c.position) FROM {subscription_segments} c),
                pg_is_in_recovery(),
                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
-               ", run!(), ", mark.run IS NOT NULL, mark.ceiling, mark.holders
+               ", run!(), ", mark.run IS NOT NULL, mark.ceiling, mark.holders,
+               (SELECT format('CACHE %s, INCREMENT %s%s', q.seqcache, q.seqincrement, CASE WHEN q.seqcycle THEN ', CYCLE' END)
+                FROM pg_sequence q
+                WHERE q.seqrelid = {sequence as text}::regclass
+                  AND (q.seqcache <> 1 OR q.seqincrement < 1 OR q.seqcycle))
         FROM above CROSS JOIN hole LEFT JOIN newest ON TRUE LEFT JOIN mark ON TRUE");
     /// What tells the event at a position ($1) from any other.
     tells: concat!("

@@ -84,6 +84,11 @@ impl Sequence {
         &self.name
     }
 
+    /// The error where positions are not drawn one after the other: how they are.
+    pub(crate) fn out_of_order(&self, how: &str) -> Error {
+        Error::ForeignLayout { place: self.name.clone(), problem: drawn_out_of_order(&self.name, how) }
+    }
+
     /// The error where nobody has marked this run of the server, and this connection may not write.
     pub(crate) fn no_mark(&self) -> Error {
         Error::ReadOnly {
@@ -95,6 +100,14 @@ impl Sequence {
             ),
         }
     }
+}
+
+/// Why a sequence is refused that draws positions in this way.
+pub(crate) fn drawn_out_of_order(sequence: &str, how: &str) -> String {
+    format!(
+        "the sequence {sequence} has {how}, so that events could get positions below those that readers have passed: ALTER SEQUENCE \
+         {sequence} CACHE 1 INCREMENT 1 NO CYCLE, and end the sessions that have drawn from it"
+    )
 }
 
 /// Where the tables are.
@@ -168,8 +181,10 @@ impl Tables {
 
     /// What stands for this in braces, if anything does.
     fn named(&self, what: &str) -> Option<String> {
-        if what == "sequence" {
-            return Some(self.sequence.clone());
+        match what {
+            "sequence" => return Some(self.sequence.clone()),
+            "sequence as text" => return Some(as_text(&self.sequence)),
+            _ => {}
         }
         if what.contains('*') {
             return Some(self.own(what, ""));

@@ -5,10 +5,10 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::schema::Schema;
-use crate::failure::During;
+use crate::failure::{During, Failure};
 use crate::numbering::{self, NumberingSql};
 use crate::settled;
-use crate::tables::as_text;
+use crate::tables::{as_text, drawn_out_of_order};
 
 /// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there.
 const EVENT_IDS: &str = r"
@@ -22,6 +22,15 @@ const EVENT_IDS: &str = r"
     FROM pg_sequence q
     JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attname = 'id'
     WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
+
+/// Whether the server only follows another one; how the database writes texts; with which version of its collation its indexes
+/// were built, and with which the server sorts.
+const SERVER: &str = "
+    SELECT pg_is_in_recovery(), getdatabaseencoding()::text, d.datcollversion, pg_database_collation_actual_version(d.oid)
+    FROM pg_database d WHERE d.datname = current_database()";
+
+/// As a look asks for it.
+const TIMELINE: &str = "SELECT pg_walfile_name(pg_current_wal_lsn())";
 
 /// How events get their ids.
 struct EventIds {
@@ -65,26 +74,18 @@ impl EventIds {
         if *cache == 1 && *increment > 0 && !cycles {
             return None;
         }
-        Some(format!(
-            "the sequence {sequence} has CACHE {cache}, INCREMENT {increment}{}, so that events could get positions below those \
-             that readers have passed: ALTER SEQUENCE {sequence} CACHE 1 INCREMENT 1 NO CYCLE",
-            if *cycles { ", CYCLE" } else { "" }
-        ))
+        let cycles = if *cycles { ", CYCLE" } else { "" };
+        Some(drawn_out_of_order(sequence, &format!("CACHE {cache}, INCREMENT {increment}{cycles}")))
     }
 }
 
 impl Schema<'_> {
     /// A server on which the promises could not be kept.
     pub(super) async fn refuse_server(&mut self) -> Result<()> {
-        let sql = "SELECT pg_is_in_recovery(), getdatabaseencoding()::text";
-        let row = sqlx::query(sql)
-            .persistent(false)
-            .fetch_one(&mut *self.connection)
-            .await
-            .map_err(|error| self.failed(error))?;
-        let read = || -> Result<(bool, String), sqlx::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
-        let (on_standby, encoding) = read().map_err(|error| self.failed(error))?;
-        if on_standby {
+        let asked = sqlx::query_as(SERVER).persistent(false).fetch_one(&mut *self.connection).await;
+        let (is_standby, encoding, built, now): (bool, String, Option<String>, Option<String>) =
+            asked.map_err(|error| self.failed(error))?;
+        if is_standby {
             return Err(settled::refused_on_standby());
         }
         if encoding != "UTF8" {
@@ -92,7 +93,26 @@ impl Schema<'_> {
                 self.foreign(format!("its encoding is {encoding}, in which not every text can be stored"))
             );
         }
-        Ok(())
+        if let Some((built, now)) = built.zip(now).filter(|(built, now)| built != now) {
+            return Err(self.foreign(format!(
+                "its indexes were built with version {built} of its collation, and the server sorts by version {now}, so that \
+                 events and streams may not be found: REINDEX DATABASE, then ALTER DATABASE .. REFRESH COLLATION VERSION"
+            )));
+        }
+        self.refuse_without_timeline().await
+    }
+
+    /// A server that is not quite PostgreSQL, and does not tell the timeline that each look asks for.
+    async fn refuse_without_timeline(&mut self) -> Result<()> {
+        let asked = sqlx::query(TIMELINE).persistent(false).execute(&mut *self.connection).await;
+        match asked.map_err(Failure::from) {
+            Err(failure) if failure.is_unsupported() => Err(self.foreign(format!(
+                "the server does not tell its timeline, without which it cannot be told from another that took its place: {}",
+                failure.message()
+            ))),
+            Err(failure) => Err(failure.into_error(During::NothingKept, self.since.elapsed())),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Ids that are not drawn, one after the other, from the sequence that the table owns: an event could get a position below

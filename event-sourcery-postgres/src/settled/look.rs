@@ -75,6 +75,9 @@ impl Look {
         if row.try_get(9).map_err(failed)? {
             return Err(refused_on_standby());
         }
+        if let Some(how) = row.try_get::<Option<String>, _>(15).map_err(failed)? {
+            return Err(sql.sequence.out_of_order(&how));
+        }
         Self::read(&row, from).map_err(failed)
     }
 

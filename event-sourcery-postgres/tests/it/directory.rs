@@ -90,3 +90,18 @@ async fn nothing_is_lost_while_some_append_and_several_list() {
     let drawn = scene.number("SELECT last_value FROM event_sourcery_events_id_seq").await;
     assert!(listed > drawn / 1024 - 20, "{listed} of {}", drawn / 1024);
 }
+
+/// The directory keeps the old names: a subscription to the new one would look at no block of theirs.
+#[tokio::test]
+async fn names_that_were_changed_by_hand_are_found_once_the_directory_begins_anew() {
+    let scene = Scene::new().await;
+    // Enough to be worth a directory.
+    for _ in 0..40 {
+        scene.store.append(&StreamId::random(), events(1_000)).await.unwrap();
+    }
+    assert!(read(&scene.store, Position::START).await.is_empty());
+    assert!(scene.number("SELECT below FROM event_sourcery_event_blocks_listed").await > 0);
+    scene.run("UPDATE event_sourcery_events SET name = 'Rare' WHERE id IN (1, 7000)").await;
+    scene.run("UPDATE event_sourcery_event_blocks_listed SET below = 0").await;
+    assert_eq!(read(&scene.store, Position::START).await, [1, 7000]);
+}

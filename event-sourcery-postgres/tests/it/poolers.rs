@@ -91,6 +91,15 @@ async fn a_parameter_that_a_pooler_does_not_take_is_refused_for_good() {
 }
 
 #[tokio::test]
+async fn a_user_whom_a_pooler_does_not_know_is_refused_for_good() {
+    let pooled = Pooled::new(Pooling::Transaction, 10).await;
+    let url = pooled.pooler.url(&pooled.scene.database).replace("postgres@", "nobody@");
+    let refused = PostgresBackend::connect(url).await.unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "url", .. }), "{refused:?}");
+    assert!(!refused.is_retryable());
+}
+
+#[tokio::test]
 async fn a_pooler_in_session_mode_is_as_good_as_the_server() {
     let pooled = Pooled::new(Pooling::Session, 20).await;
     let store = EventStore::new(pooled.options().open().await.unwrap());
