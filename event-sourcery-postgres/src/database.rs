@@ -39,7 +39,7 @@ pub(crate) struct Database {
     pub(crate) connections: Arc<Connections>,
     pub(crate) sql: Arc<Sql>,
     pub(crate) appends: Appends,
-    pub(crate) settled: Settled,
+    pub(crate) settled: Arc<Settled>,
     pub(crate) wakeups: Arc<Wakeups>,
 }
 
@@ -75,7 +75,7 @@ impl Database {
         let (sql, appends) = (Arc::new(Sql::new(&tables)), Appends::new(options.connection_count()));
         let notifies = options.notifications && !options.transaction_pooler;
         let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), notifies);
-        Ok(Self { connections, sql, appends, settled: Settled::default(), wakeups })
+        Ok(Self { connections, sql, appends, settled: Arc::default(), wakeups })
     }
 
     /// On a connection of the caller's pool.

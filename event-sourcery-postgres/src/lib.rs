@@ -42,6 +42,7 @@ mod pooler;
 mod pools;
 mod rights;
 mod rows;
+mod runtimes;
 mod scans;
 mod session;
 mod settled;

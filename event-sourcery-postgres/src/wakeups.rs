@@ -2,7 +2,8 @@
 //!
 //! No append's transaction notifies: the server lets such transactions commit one after the other only. What this process
 //! has committed it announces afterwards, from a task, in a statement of its own, for many commits together. Whoever waits
-//! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again.
+//! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again. So both tasks
+//! may be on any runtime of the process, also on one that nobody drives for a while.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
