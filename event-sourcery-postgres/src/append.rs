@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 
 use crate::database::{Database, call};
 use crate::operations::{Operations, is_simple};
+use crate::places::{Purpose, writing};
 use crate::runtimes::PerRuntime;
 
 /// How many statements are under way when there are more appends than [`FEW`].
@@ -99,7 +100,7 @@ impl Batched {
 
 impl Appends {
     pub(crate) fn new(connections: u32) -> Self {
-        let few = usize::try_from(connections.min(FEW)).unwrap_or(1);
+        let few = usize::try_from(writing(connections).min(FEW)).unwrap_or(1);
         let (queues, room, hasher) = (PerRuntime::default(), WaitingRoom::default(), RandomState::new());
         Self { few, queues, room, hasher }
     }
@@ -188,7 +189,7 @@ impl Database {
     }
 
     async fn append_alone(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
-        call!(*self, since, operations => operations.append(request))
+        call!(*self, Purpose::Write, since, operations => operations.append(request))
     }
 
     /// Starts batches of what waits, as many as there is room for.
@@ -246,7 +247,7 @@ impl Database {
     /// will fail, or not, by itself.
     async fn append_batch(&self, batch: &[Member]) -> Batched {
         let nothing = || Batched::nothing(batch.len());
-        let Ok(mut connection) = self.connections.acquire().await else { return nothing() };
+        let Ok(mut connection) = self.connections.acquire(Purpose::Write).await else { return nothing() };
         let is_there: Vec<_> = batch.iter().map(|member| !member.answer.is_closed()).collect();
         let those = batch.iter().zip(&is_there).filter(|(_, is_there)| **is_there);
         let requests: Vec<_> = those.map(|(member, _)| &*member.request).collect();

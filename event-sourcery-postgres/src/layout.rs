@@ -16,6 +16,7 @@ use self::schema::Schema;
 use crate::connections::Connections;
 use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
+use crate::places::Purpose;
 use crate::rights::Rights;
 use crate::tables::Tables;
 
@@ -30,7 +31,7 @@ const UNLOGGED: &str = "evidence";
 
 /// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on.
 pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
-    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
@@ -57,7 +58,7 @@ fn entered(result: Result<(), sqlx::Error>) -> Result<()> {
 
 /// What [`prepare`] would run.
 pub(crate) async fn script(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<String> {
-    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
@@ -70,7 +71,7 @@ pub(crate) async fn grants(
     role: &str,
     rights: Rights,
 ) -> Result<String> {
-    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     if !schema.has_table("events").await? {

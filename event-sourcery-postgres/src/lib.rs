@@ -38,6 +38,7 @@ mod options;
 mod outbox_sql;
 mod page_sizes;
 mod patience;
+mod places;
 mod pooler;
 mod pools;
 mod rights;

@@ -42,6 +42,7 @@ use self::tracker::{Found, Tracker};
 use crate::connections::Connections;
 use crate::failure::During;
 use crate::holders::Holder;
+use crate::places::Purpose;
 use crate::runtimes::PerRuntime;
 use crate::sql::Sql;
 
@@ -124,7 +125,7 @@ impl Settled {
             }
             let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
             let (mut tracker, known) = (before.tracker, before.known.position.to_i64());
-            let mut connection = connections.acquire().await?;
+            let mut connection = connections.acquire(Purpose::Read).await?;
             let found = match tracker.look(&mut connection, sql, known).await {
                 Err(error @ Error::HistoryReplaced { position }) => {
                     let _ = self.replaced.set(position);
@@ -162,7 +163,7 @@ impl Settled {
     ) -> Result<Vec<Holder>> {
         self.advance(connections, sql).await?;
         let evidence = self.state().tracker.evidence.clone();
-        let (mut connection, since) = (connections.acquire().await?, Instant::now());
+        let (mut connection, since) = (connections.acquire(Purpose::Read).await?, Instant::now());
         let holders = evidence.holders(&mut connection, sql).await;
         connection
             .keep_after(holders.map_err(|failure| failure.into_error(During::NothingKept, since.elapsed())))

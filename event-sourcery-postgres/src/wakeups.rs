@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use crate::at_work::answer;
 use crate::connections::{Connections, spawn};
+use crate::places::Purpose;
 use crate::sql::Sql;
 
 /// The channel of all stores in a database; what is said there is whose events were committed.
@@ -154,7 +155,7 @@ impl Notifications {
     }
 
     async fn announce(&self) -> Result<()> {
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connections.acquire(Purpose::Read).await?;
         let at_work = connection.at_work();
         let told = answer(at_work.as_ref(), self.sql.announce.query().execute(&mut *connection)).await;
         connection.keep_after(told.map(drop).map_err(crate::classify))

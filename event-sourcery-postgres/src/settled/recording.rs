@@ -59,7 +59,7 @@ impl Recording {
         sql: &Arc<Sql>,
         settled: i64,
     ) -> bool {
-        if turn.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+        if turn.under_way.as_ref().is_none_or(JoinHandle::is_finished) && connection.may_wait() {
             // The runtime's, until it is done: nobody else may have it meanwhile.
             let (sql, own) = (Arc::clone(sql), Arc::clone(OwnedMutexGuard::mutex(turn)));
             turn.under_way = Some(tokio::spawn(async move {
