@@ -277,6 +277,11 @@ impl Connections {
         }
     }
 
+    /// Closes what is idle: its server takes no writes, and may not be the one that the address leads to by now.
+    pub(crate) fn leave_server(&self) {
+        self.close_idle(Duration::ZERO);
+    }
+
     /// Closes what was idle for so long. Whether anything is left.
     fn close_idle(&self, idle_for: Duration) -> bool {
         let mut idle = self.idle();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use event_sourcery::Result;
+use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::at_work::AtWork;
@@ -41,8 +41,12 @@ impl Lease {
         self.leave_to_next(false);
     }
 
-    /// The call is over, with this result.
+    /// The call is over, with this result. Where the server takes no writes, whoever comes next connects anew.
     pub(crate) fn keep_after<T>(mut self, result: Result<T>) -> Result<T> {
+        if matches!(result, Err(Error::ReadOnly { .. })) {
+            self.home.leave_server();
+            self.spent().store(true, Ordering::Relaxed);
+        }
         self.leave_to_next(!result.as_ref().is_err_and(may_be_of_the_connection));
         result
     }

@@ -127,6 +127,7 @@ impl Settled {
             let (mut tracker, known) = (before.tracker, before.known.position.to_i64());
             let mut connection = connections.acquire(Purpose::Read).await?;
             let found = match tracker.look(&mut connection, sql, known).await {
+                Err(error @ Error::ReadOnly { .. }) => return connection.keep_after(Err(error)),
                 Err(error @ Error::HistoryReplaced { position }) => {
                     let _ = self.replaced.set(position);
                     return Err(error);
