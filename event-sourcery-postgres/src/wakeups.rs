@@ -5,6 +5,7 @@
 //! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again. So both tasks
 //! may be on any runtime of the process, also on one that nobody drives for a while.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -167,6 +168,12 @@ fn has_ended(task: Option<&AbortHandle>) -> bool {
     task.is_none_or(AbortHandle::is_finished)
 }
 
+/// The server's answer to a listener, which comes within this or never.
+async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = || Err(std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into());
+    tokio::time::timeout(LOOKS_AROUND, answer).await.unwrap_or_else(|_| late())
+}
+
 /// One that waits.
 pub(crate) struct Waiting<'w>(&'w AtomicUsize);
 
@@ -208,7 +215,7 @@ impl Listener {
         let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
-        listener.listen(CHANNEL).await?;
+        in_time(listener.listen(CHANNEL)).await?;
         self.wake(None);
         while !self.is_let_go(idle_since) {
             // Nothing is lost when it is given up: it is asked again.
@@ -217,7 +224,8 @@ impl Listener {
                 // It was without a connection, and does not know what was said meanwhile.
                 Ok(Ok(None)) => self.wake(None),
                 Ok(Err(problem)) => return Err(problem),
-                Err(_) => {}
+                // Nobody has said anything, or the way to the server is broken.
+                Err(_) => in_time(sqlx::raw_sql("SELECT 1").execute(&mut listener)).await.map(|_| ())?,
             }
         }
         Ok(())

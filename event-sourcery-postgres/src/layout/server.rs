@@ -5,6 +5,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::schema::Schema;
+use crate::at_work::answer;
 use crate::failure::During;
 use crate::numbering::{self, NumberingSql};
 use crate::settled;
@@ -77,11 +78,9 @@ impl Schema<'_> {
     /// A server on which the promises could not be kept.
     pub(super) async fn refuse_server(&mut self) -> Result<()> {
         let sql = "SELECT pg_is_in_recovery(), getdatabaseencoding()::text";
-        let row = sqlx::query(sql)
-            .persistent(false)
-            .fetch_one(&mut *self.connection)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let query = sqlx::query(sql).persistent(false);
+        let row = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
+        let row = row.map_err(|error| self.failed(error))?;
         let read = || -> Result<(bool, String), sqlx::Error> { Ok((row.try_get(0)?, row.try_get(1)?)) };
         let (on_standby, encoding) = read().map_err(|error| self.failed(error))?;
         if on_standby {
@@ -100,7 +99,8 @@ impl Schema<'_> {
     pub(super) async fn refuse_sequence(&mut self) -> Result<()> {
         let events = self.tables.table("events");
         let query = sqlx::query(EVENT_IDS).persistent(false).bind(&events);
-        let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let row = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
+        let row = row.map_err(|error| self.failed(error))?;
         let Some(row) = row else {
             return Err(
                 self.foreign(format!("{events}.id has no sequence of its own to draw positions from"))
@@ -117,7 +117,7 @@ impl Schema<'_> {
     /// Numbers that were given before would be given again.
     pub(super) async fn refuse_numbering(&mut self) -> Result<()> {
         let sql = NumberingSql::new(&self.tables);
-        match numbering::went_back(self.connection, &sql).await {
+        match answer(self.at_work.as_ref(), numbering::went_back(self.connection, &sql)).await {
             Ok(went_back) => went_back.map_or(Ok(()), Err),
             Err(failure) => Err(failure.into_error(During::NothingKept, self.since.elapsed())),
         }
