@@ -9,8 +9,9 @@
 //! over rows that are locked. Whoever has waited for his turn as long as a call waits for locks is told so, and so is whoever comes
 //! while those that wait fill the room that they have. Who is gone before his turn waits no longer, and nothing of his is written.
 //!
-//! A batch runs on the runtime of its first member. Where that ends half-way, nobody knows what became of the batch, and the
-//! others run by themselves: the ids of their events tell whether they were written.
+//! All this is of one runtime: another one may be driven no more, and never give back what it has taken. Where a runtime ends in
+//! the middle of a batch, nobody knows what became of that, and who is still there appends by himself: the ids of the events tell
+//! whether they were written.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -25,6 +26,8 @@ use tokio::sync::oneshot;
 
 use crate::database::{Database, call};
 use crate::operations::{Operations, is_simple};
+use crate::places::{Purpose, writing};
+use crate::runtimes::PerRuntime;
 
 /// How many statements are under way when there are more appends than [`FEW`].
 const LANES: usize = 3;
@@ -45,10 +48,18 @@ const MOST_BYTES: usize = 256 * 1_024;
 /// The appends of a process that are under way or wait.
 #[derive(Debug)]
 pub(crate) struct Appends {
-    state: Mutex<State>,
+    few: usize,
+    queues: PerRuntime<Queue>,
     /// For those that wait, in a batch or for one.
     room: WaitingRoom,
     hasher: RandomState,
+}
+
+/// The appends of a runtime.
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<State>,
+    runtime: Handle,
 }
 
 #[derive(Debug)]
@@ -69,8 +80,6 @@ struct Member {
     request: Arc<AppendRequest>,
     stream: u64,
     since: Instant,
-    /// Where its caller is.
-    runtime: Handle,
     _seat: Seat,
     answer: oneshot::Sender<Result<AppendOutcome>>,
 }
@@ -91,19 +100,26 @@ impl Batched {
 
 impl Appends {
     pub(crate) fn new(connections: u32) -> Self {
-        let few = usize::try_from(connections.min(FEW)).unwrap_or(1);
-        let state = State { few, lanes: 0, members: 0, waiting: VecDeque::new(), busy: HashSet::new() };
-        Self { state: Mutex::new(state), room: WaitingRoom::default(), hasher: RandomState::new() }
+        let few = usize::try_from(writing(connections).min(FEW)).unwrap_or(1);
+        let (queues, room, hasher) = (PerRuntime::default(), WaitingRoom::default(), RandomState::new());
+        Self { few, queues, room, hasher }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The queue of this runtime.
+    fn here(&self) -> Arc<Queue> {
+        self.queues.here(|| Queue { state: Mutex::new(State::new(self.few)), runtime: Handle::current() })
     }
 
     /// Two streams with one hash wait for each other, and lose nothing else.
     fn stream(&self, request: &AppendRequest) -> u64 {
         self.hasher.hash_one((request.tenant.as_str(), request.streams.first().map(|part| &part.stream)))
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -114,19 +130,19 @@ impl Database {
         if !is_simple(&request) {
             return self.append_alone(&request, since).await;
         }
-        let stream = self.appends.stream(&request);
-        if let Some(mut turn) = self.turn(stream) {
+        let (queue, stream) = (self.appends.here(), self.appends.stream(&request));
+        if let Some(mut turn) = self.turn(&queue, stream) {
             return turn.run(self.append_alone(&request, since)).await;
         }
         let (answer, mut answered) = oneshot::channel();
-        let (seat, runtime) = (self.appends.room.enter(request.weight())?, Handle::current());
-        let member = Member { request: Arc::clone(&request), stream, since, runtime, _seat: seat, answer };
-        self.appends.state().waiting.push_back(member);
-        let mut waits = Waits { appends: &self.appends, request: &request, is_over: false };
-        self.start_batches();
+        let seat = self.appends.room.enter(request.weight())?;
+        let member = Member { request: Arc::clone(&request), stream, since, _seat: seat, answer };
+        queue.state().waiting.push_back(member);
+        let mut waits = Waits { queue: &queue, request: &request, is_over: false };
+        self.start_batches(&queue);
         let in_time = tokio::time::timeout(self.connections.lock_timeout, &mut answered).await;
         waits.is_over = in_time.is_ok();
-        if !waits.is_over && self.appends.state().withdraw(&request) {
+        if !waits.is_over && queue.state().withdraw(&request) {
             return Err(Error::Busy { waited: since.elapsed() });
         }
         let answer = if let Ok(answer) = in_time { answer } else { answered.await };
@@ -157,30 +173,35 @@ impl Database {
     }
 
     /// The turn of a lone append, if it has it now.
-    fn turn(self: &Arc<Self>, stream: u64) -> Option<Turn> {
-        let mut state = self.appends.state();
+    fn turn(self: &Arc<Self>, queue: &Arc<Queue>, stream: u64) -> Option<Turn> {
+        let mut state = queue.state();
         if !state.has_room_for(1) || !state.busy.insert(stream) {
             return None;
         }
         state.lanes += 1;
         state.members += 1;
         drop(state);
-        Some(Turn { database: Arc::clone(self), streams: vec![stream], members: 1 })
+        Some(self.turn_of(queue, vec![stream], 1))
+    }
+
+    fn turn_of(self: &Arc<Self>, queue: &Arc<Queue>, streams: Vec<u64>, members: usize) -> Turn {
+        Turn { database: Arc::clone(self), queue: Arc::clone(queue), streams, members }
     }
 
     async fn append_alone(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
-        call!(*self, since, operations => operations.append(request))
+        call!(*self, Purpose::Write, since, operations => operations.append(request))
     }
 
     /// Starts batches of what waits, as many as there is room for.
-    fn start_batches(self: &Arc<Self>) {
+    fn start_batches(self: &Arc<Self>, queue: &Arc<Queue>) {
         loop {
-            let batch = self.appends.state().next_batch();
-            let Some(first) = batch.first() else { return };
-            let runtime = first.runtime.clone();
+            let batch = queue.state().next_batch();
+            if batch.is_empty() {
+                return;
+            }
             let streams = batch.iter().map(|member| member.stream).collect();
-            let turn = Turn { database: Arc::clone(self), streams, members: batch.len() };
-            runtime.spawn(Arc::clone(self).run_batch(batch, turn));
+            let turn = self.turn_of(queue, streams, batch.len());
+            queue.runtime.spawn(Arc::clone(self).run_batch(batch, turn));
         }
     }
 
@@ -202,18 +223,18 @@ impl Database {
             }
         }
         turn.streams = rest.iter().map(|member| member.stream).collect();
-        self.appends.state().busy.retain(|stream| !done_with.contains(stream));
+        turn.queue.state().busy.retain(|stream| !done_with.contains(stream));
         match <[Member; 1]>::try_from(rest) {
             Ok([last]) => {
-                self.start_batches();
+                self.start_batches(&turn.queue);
                 let outcome = turn.run(self.append_rest(&last, was_lost)).await;
                 let _ = last.answer.send(outcome);
             }
             Err(rest) => {
                 turn.streams.clear();
                 for member in rest {
-                    let turn = Turn { database: Arc::clone(&self), streams: vec![member.stream], members: 0 };
-                    member.runtime.clone().spawn(async move {
+                    let turn = self.turn_of(&turn.queue, vec![member.stream], 0);
+                    tokio::spawn(async move {
                         let outcome = turn.database.append_rest(&member, was_lost).await;
                         let _ = member.answer.send(outcome);
                     });
@@ -226,7 +247,7 @@ impl Database {
     /// will fail, or not, by itself.
     async fn append_batch(&self, batch: &[Member]) -> Batched {
         let nothing = || Batched::nothing(batch.len());
-        let Ok(mut connection) = self.connections.acquire().await else { return nothing() };
+        let Ok(mut connection) = self.connections.acquire(Purpose::Write).await else { return nothing() };
         let is_there: Vec<_> = batch.iter().map(|member| !member.answer.is_closed()).collect();
         let those = batch.iter().zip(&is_there).filter(|(_, is_there)| **is_there);
         let requests: Vec<_> = those.map(|(member, _)| &*member.request).collect();
@@ -252,6 +273,10 @@ impl Database {
 }
 
 impl State {
+    fn new(few: usize) -> Self {
+        Self { few, lanes: 0, members: 0, waiting: VecDeque::new(), busy: HashSet::new() }
+    }
+
     /// Whether a statement may start, when so many more appends want to.
     fn has_room_for(&self, more: usize) -> bool {
         self.lanes < LANES || self.members + self.waiting.len() + more <= self.few
@@ -263,8 +288,8 @@ impl State {
         place.and_then(|place| self.waiting.remove(place)).is_some()
     }
 
-    /// Takes from those that wait, in their order, at most one for each stream, none for a stream that is busy, and those of one
-    /// runtime: nobody may drive another. They count as under way.
+    /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy. They
+    /// count as under way.
     fn next_batch(&mut self) -> Vec<Member> {
         if self.waiting.is_empty() || !self.has_room_for(0) {
             return Vec::new();
@@ -278,9 +303,7 @@ impl State {
                 self.waiting.push_front(member);
                 break;
             }
-            let is_with_first =
-                batch.first().is_none_or(|first: &Member| first.runtime.id() == member.runtime.id());
-            if is_with_first && self.busy.insert(member.stream) {
+            if self.busy.insert(member.stream) {
                 bytes += more;
                 batch.push(member);
             } else {
@@ -297,7 +320,7 @@ impl State {
 
 /// An append that waits for its turn, as long as its caller is there.
 struct Waits<'a> {
-    appends: &'a Appends,
+    queue: &'a Queue,
     request: &'a Arc<AppendRequest>,
     /// Whether it was answered.
     is_over: bool,
@@ -306,7 +329,7 @@ struct Waits<'a> {
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.appends.state().withdraw(self.request);
+            self.queue.state().withdraw(self.request);
         }
     }
 }
@@ -314,6 +337,7 @@ impl Drop for Waits<'_> {
 /// The right to append to streams. Given back when it is dropped; then others have their turn.
 struct Turn {
     database: Arc<Database>,
+    queue: Arc<Queue>,
     streams: Vec<u64>,
     /// The appends in the statement that is under way; none where it does not count.
     members: usize,
@@ -327,13 +351,13 @@ impl Turn {
             return done;
         }
         self.give_lane_back();
-        self.database.start_batches();
+        self.database.start_batches(&self.queue);
         work.await
     }
 
     fn give_lane_back(&mut self) {
         let members = std::mem::take(&mut self.members);
-        let mut state = self.database.appends.state();
+        let mut state = self.queue.state();
         state.lanes -= usize::from(members > 0);
         state.members -= members;
     }
@@ -343,11 +367,11 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.give_lane_back();
         {
-            let mut state = self.database.appends.state();
+            let mut state = self.queue.state();
             for stream in &self.streams {
                 state.busy.remove(stream);
             }
         }
-        self.database.start_batches();
+        self.database.start_batches(&self.queue);
     }
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
+use futures_util::future::{Either, select};
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::time::timeout;
 
@@ -89,13 +90,11 @@ pub(crate) async fn answer<T, E: From<sqlx::Error>>(
         if let Ok(answered) = timeout(A_WHILE, &mut answer).await {
             return answered;
         }
-        tokio::select! {
-            answered = &mut answer => return answered,
-            doing = at_work.doing() => match doing {
-                Doing::Work => silent = 0,
-                Doing::Unknown if silent + 1 < SILENT => silent += 1,
-                Doing::Nothing | Doing::Unknown => break,
-            },
+        match select(&mut answer, pin!(at_work.doing())).await {
+            Either::Left((answered, _)) => return answered,
+            Either::Right((Doing::Work, _)) => silent = 0,
+            Either::Right((Doing::Unknown, _)) if silent + 1 < SILENT => silent += 1,
+            Either::Right((Doing::Nothing | Doing::Unknown, _)) => break,
         }
     }
     timeout(ON_ITS_WAY, answer).await.unwrap_or_else(|_| {

@@ -18,6 +18,7 @@ use crate::database::{Database, call};
 use crate::holders::Holder;
 use crate::layout;
 use crate::options::PostgresOptions;
+use crate::places::Purpose;
 use crate::rights::Rights;
 use crate::transaction::{self, OnConnection, PostgresTransaction};
 
@@ -195,19 +196,19 @@ impl Backend for PostgresBackend {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        call!(self.database, operations => operations.delete(&request))
+        call!(self.database, Purpose::Write, operations => operations.delete(&request))
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        call!(self.database, operations => operations.save_snapshot(&request))
+        call!(self.database, Purpose::Write, operations => operations.save_snapshot(&request))
     }
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
-        call!(self.database, operations => operations.save_state(&request))
+        call!(self.database, Purpose::Write, operations => operations.save_state(&request))
     }
 
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        call!(self.database, operations => operations.forget_projector(&request))
+        call!(self.database, Purpose::Write, operations => operations.forget_projector(&request))
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
@@ -251,11 +252,11 @@ impl SubscriptionBackend for PostgresBackend {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
-        call!(self.database, operations => operations.change_subscription(&id, &change))
+        call!(self.database, Purpose::Write, operations => operations.change_subscription(&id, &change))
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        call!(self.database, operations => operations.progress(&request))
+        call!(self.database, Purpose::Write, operations => operations.progress(&request))
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {

@@ -6,7 +6,7 @@
 //! pool would open them, its `after_connect` included, and then set as our statements need it ([`Session`]). A call that
 //! was given up half-way closes its connection.
 //!
-//! Each call has its place among at most so many; a connection that is not in use is trusted for a second, then tried
+//! Each call has its place among at most so many ([`Places`]); a connection that is not in use is trusted for a second, then tried
 //! before it is used, and closed after a minute.
 //!
 //! A connection lives on the runtime that opened it: once that has ended, or nobody drives it, nothing comes of it any more, though
@@ -21,13 +21,14 @@ use event_sourcery::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::runtime::{self, Handle};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::patience::{A_MOMENT, Patience};
+use crate::places::{Place, Places, Purpose};
 use crate::pools::{Pools, not_connected};
 use crate::session::{IS_STANDBY, PROCESS, Session};
 use crate::settled::refused_on_standby;
@@ -58,7 +59,7 @@ pub(crate) struct Connections {
     pub(crate) lock_timeout: Duration,
     /// A connection is closed when it is older.
     max_lifetime: Option<Duration>,
-    places: Arc<Semaphore>,
+    pub(crate) places: Places,
     /// Half of the places are for those that wait for locks: see [`Patience`].
     pub(crate) patient: Arc<Semaphore>,
     idle: Mutex<Idle>,
@@ -107,15 +108,15 @@ pub(crate) struct Opened {
 impl Connections {
     pub(crate) fn new(pools: Pools, terms: Terms) -> Arc<Self> {
         let Terms { session, max_connections, acquire_timeout, lock_timeout } = terms;
-        let places = usize::try_from(max_connections).unwrap_or(1);
+        let patient = usize::try_from(max_connections / 2).unwrap_or(1).max(1);
         Arc::new(Self {
             max_lifetime: pools.callers().options().get_max_lifetime(),
             pools,
             session,
             acquire_timeout,
             lock_timeout,
-            places: Arc::new(Semaphore::new(places)),
-            patient: Arc::new(Semaphore::new((places / 2).max(1))),
+            places: Places::new(max_connections),
+            patient: Arc::new(Semaphore::new(patient)),
             idle: Mutex::default(),
         })
     }
@@ -135,13 +136,13 @@ impl Connections {
     }
 
     /// How long a call waits for locks, counted from when it began.
-    pub(crate) fn patience(self: &Arc<Self>, since: Instant) -> Patience<'_> {
-        Patience::new(self, since)
+    pub(crate) fn patience(self: &Arc<Self>, purpose: Purpose, since: Instant) -> Patience<'_> {
+        Patience::new(self, purpose, since)
     }
 
     /// A connection whose statements wait for locks for a moment only.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease> {
-        self.acquire_to_wait(self.moment()).await
+    pub(crate) async fn acquire(self: &Arc<Self>, purpose: Purpose) -> Result<Lease> {
+        self.acquire_to_wait(purpose, self.moment()).await
     }
 
     fn moment(&self) -> Duration {
@@ -149,9 +150,13 @@ impl Connections {
     }
 
     /// A connection whose statements wait so long for locks: the idle one that was used last, or a new one.
-    pub(crate) async fn acquire_to_wait(self: &Arc<Self>, lock_timeout: Duration) -> Result<Lease> {
+    pub(crate) async fn acquire_to_wait(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        lock_timeout: Duration,
+    ) -> Result<Lease> {
         let since = Instant::now();
-        let place = self.place(since).await?;
+        let place = self.place(purpose, since).await?;
         let opened = loop {
             let Some(waiting) = self.take_idle(lock_timeout) else {
                 self.close_foreign();
@@ -171,16 +176,12 @@ impl Connections {
     }
 
     /// A place among those that have a connection.
-    async fn place(&self, since: Instant) -> Result<OwnedSemaphorePermit> {
+    async fn place(&self, purpose: Purpose, since: Instant) -> Result<Place> {
         if self.pool().is_closed() {
             return Err(Error::Closed);
         }
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
-        }
-        let waiting = Arc::clone(&self.places).acquire_owned();
-        match timeout(self.acquire_timeout, waiting).await {
-            Ok(place) => place.map_err(|_| Error::Closed),
+        match timeout(self.acquire_timeout, self.places.take(purpose)).await {
+            Ok(place) => place.ok_or(Error::Closed),
             Err(_) => Err(Error::Busy { waited: since.elapsed() }),
         }
     }
@@ -199,7 +200,7 @@ impl Connections {
     /// Makes room for a connection of this runtime, all of whose own are in use.
     fn close_foreign(&self) {
         let mut idle = self.idle();
-        if idle.connections.len() > self.places.available_permits() {
+        if idle.connections.len() > self.places.free() {
             let foreign = idle.connections.remove(0);
             drop(idle);
             close(foreign.opened.connection);
@@ -277,6 +278,11 @@ impl Connections {
         if idle.watcher.as_ref().is_none_or(AbortHandle::is_finished) {
             idle.watcher = spawn(let_go(Arc::downgrade(self), self.pool().clone()));
         }
+    }
+
+    /// Closes what is idle: its server takes no writes, and may not be the one that the address leads to by now.
+    pub(crate) fn leave_server(&self) {
+        self.close_idle(Duration::ZERO);
     }
 
     /// Closes what was idle for so long. Whether anything is left.

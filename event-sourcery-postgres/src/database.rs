@@ -17,6 +17,7 @@ use crate::layout;
 use crate::lease::Lease;
 use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
+use crate::places::Purpose;
 use crate::pooler;
 use crate::settled::{Run, Settled};
 use crate::sql::Sql;
@@ -39,7 +40,7 @@ pub(crate) struct Database {
     pub(crate) connections: Arc<Connections>,
     pub(crate) sql: Arc<Sql>,
     pub(crate) appends: Appends,
-    pub(crate) settled: Settled,
+    pub(crate) settled: Arc<Settled>,
     pub(crate) wakeups: Arc<Wakeups>,
 }
 
@@ -47,11 +48,14 @@ pub(crate) struct Database {
 /// [`Patience`](crate::patience::Patience). It is counted from now, or from when it began.
 macro_rules! call {
     ($database:expr, $operations:ident => $work:expr) => {
-        $crate::database::call!($database, std::time::Instant::now(), $operations => $work)
+        $crate::database::call!($database, $crate::places::Purpose::Read, $operations => $work)
     };
-    ($database:expr, $since:expr, $operations:ident => $work:expr) => {{
+    ($database:expr, $purpose:expr, $operations:ident => $work:expr) => {
+        $crate::database::call!($database, $purpose, std::time::Instant::now(), $operations => $work)
+    };
+    ($database:expr, $purpose:expr, $since:expr, $operations:ident => $work:expr) => {{
         let database = &$database;
-        let mut patience = database.connections.patience($since);
+        let mut patience = database.connections.patience($purpose, $since);
         loop {
             let mut lease = patience.acquire().await?;
             let mut $operations = $crate::operations::Operations::alone(&mut lease, &database.sql);
@@ -75,7 +79,7 @@ impl Database {
         let (sql, appends) = (Arc::new(Sql::new(&tables)), Appends::new(options.connection_count()));
         let notifies = options.notifications && !options.transaction_pooler;
         let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), notifies);
-        Ok(Self { connections, sql, appends, settled: Settled::default(), wakeups })
+        Ok(Self { connections, sql, appends, settled: Arc::default(), wakeups })
     }
 
     /// On a connection of the caller's pool.
@@ -115,7 +119,7 @@ impl Database {
                 operations.load(request)
             });
         }
-        let mut patience = self.connections.patience(Instant::now());
+        let mut patience = self.connections.patience(Purpose::Read, Instant::now());
         loop {
             let mut connection = patience.acquire().await?;
             let loaded = self.load_in_snapshot(&mut connection, request, without_payloads).await;

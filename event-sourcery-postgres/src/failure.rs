@@ -203,6 +203,7 @@ impl Failure {
         match self.code().as_deref() {
             Some("40001" | "40P01") => Error::SerializationFailure { source: self.0.into() },
             Some("55P03" | "57014") => Error::Busy { waited: took },
+            Some("25P02") => Error::RolledBack { source: self.0.into() },
             Some("53100") => Error::StorageFull { source: self.0.into() },
             Some("3D000") => {
                 Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }

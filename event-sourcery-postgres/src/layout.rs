@@ -8,7 +8,7 @@ mod schema;
 mod server;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
 
@@ -16,6 +16,7 @@ use self::schema::Schema;
 use crate::connections::Connections;
 use crate::failure::{During, Failure};
 use crate::options::PostgresOptions;
+use crate::places::Purpose;
 use crate::rights::Rights;
 use crate::tables::Tables;
 
@@ -28,9 +29,27 @@ const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
 /// The table that has to be unlogged: what it holds means nothing after a crash.
 const UNLOGGED: &str = "evidence";
 
-/// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on.
+/// How often it is looked what is there, while somebody's lock is in the way.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on. What somebody
+/// else has locked is waited for as long as by any other call, and without a connection.
 pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
-    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    let since = Instant::now();
+    loop {
+        match try_to_prepare(connections, options).await {
+            Err(Error::Busy { .. }) if since.elapsed() < connections.lock_timeout => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Err(Error::Busy { .. }) => return Err(Error::Busy { waited: since.elapsed() }),
+            prepared => return prepared,
+        }
+    }
+}
+
+async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
+    let (place, mut connection) =
+        (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     schema.refuse_server().await?;
@@ -57,7 +76,8 @@ fn entered(result: Result<(), sqlx::Error>) -> Result<()> {
 
 /// What [`prepare`] would run.
 pub(crate) async fn script(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<String> {
-    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    let (place, mut connection) =
+        (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     Ok(schema.plan().await?.iter().map(|statement| format!("{statement};\n")).collect())
@@ -70,7 +90,8 @@ pub(crate) async fn grants(
     role: &str,
     rights: Rights,
 ) -> Result<String> {
-    let (place, mut connection) = (connections.place_of_the_store(), connections.acquire().await?);
+    let (place, mut connection) =
+        (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
     let mut schema = Schema::of(&mut connection, options, place).await?;
     if !schema.has_table("events").await? {

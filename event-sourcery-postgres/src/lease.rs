@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use event_sourcery::Result;
+use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::at_work::AtWork;
 use crate::connections::{Connections, Opened, answer_in_time, close};
 use crate::failure::may_be_of_the_connection;
+use crate::places::Place;
 use crate::session;
 
 /// A connection in use, until the call is over. A call that is given up half-way may leave a transaction open: dropped, the
@@ -23,11 +23,11 @@ pub(crate) struct Lease {
     /// Whether [`enter`](Self::enter) has begun what was not left yet.
     is_entered: bool,
     home: Arc<Connections>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl Lease {
-    pub(crate) const fn new(opened: Opened, home: Arc<Connections>, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) const fn new(opened: Opened, home: Arc<Connections>, place: Place) -> Self {
         Self { opened: Some(opened), is_entered: false, home, place: Some(place) }
     }
 
@@ -41,8 +41,12 @@ impl Lease {
         self.leave_to_next(false);
     }
 
-    /// The call is over, with this result.
+    /// The call is over, with this result. Where the server takes no writes, whoever comes next connects anew.
     pub(crate) fn keep_after<T>(mut self, result: Result<T>) -> Result<T> {
+        if matches!(result, Err(Error::ReadOnly { .. })) {
+            self.home.leave_server();
+            self.spent().store(true, Ordering::Relaxed);
+        }
         self.leave_to_next(!result.as_ref().is_err_and(may_be_of_the_connection));
         result
     }
@@ -59,6 +63,11 @@ impl Lease {
             self.home.keep(opened, trusted);
         }
         drop(self.place.take());
+    }
+
+    /// Whether its commit may wait from now on: it does not take from readers what is left to them.
+    pub(crate) fn may_wait(&mut self) -> bool {
+        self.place.as_mut().is_some_and(|place| self.home.places.is_to_write(place))
     }
 
     /// How a transaction of ours begins on this connection: see [`Session::begin`].

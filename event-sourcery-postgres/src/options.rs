@@ -120,7 +120,7 @@ impl PostgresOptions {
 
     /// How many connections the store's own calls share, at least one. 10 by default, or as many as a pool of the caller's may
     /// have, if those are fewer. Nobody else gets hold of them; each is opened when it is needed, and closed after a minute
-    /// without use.
+    /// without use. Those that write have three quarters of them at most, so that readers go on while appends wait for a standby.
     ///
     /// In all, a store opens up to so many for its calls, as many again for handlers that run within transactions, as many
     /// again for [`begin`](PostgresBackend::begin) and [`pool`](PostgresBackend::pool), and one to listen on while somebody

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::connections::Connections;
 use crate::lease::Lease;
+use crate::places::Purpose;
 
 /// How long a call waits at first: longer than most transactions take.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(50);
@@ -26,6 +27,7 @@ const A_TURN: Duration = Duration::from_millis(900);
 #[derive(Debug)]
 pub(crate) struct Patience<'c> {
     connections: &'c Arc<Connections>,
+    purpose: Purpose,
     since: Instant,
     /// Its place among those that wait, once the first try was in vain.
     place: Option<OwnedSemaphorePermit>,
@@ -33,8 +35,8 @@ pub(crate) struct Patience<'c> {
 }
 
 impl<'c> Patience<'c> {
-    pub(crate) const fn new(connections: &'c Arc<Connections>, since: Instant) -> Self {
-        Self { connections, since, place: None, is_first: true }
+    pub(crate) const fn new(connections: &'c Arc<Connections>, purpose: Purpose, since: Instant) -> Self {
+        Self { connections, purpose, since, place: None, is_first: true }
     }
 
     fn left(&self) -> Duration {
@@ -44,14 +46,14 @@ impl<'c> Patience<'c> {
     /// A connection for the next try.
     pub(crate) async fn acquire(&mut self) -> Result<Lease> {
         if std::mem::take(&mut self.is_first) {
-            return self.connections.acquire().await;
+            return self.connections.acquire(self.purpose).await;
         }
         let place = Arc::clone(&self.connections.patient).acquire_owned();
         self.place = match timeout(self.left(), place).await {
             Ok(place) => place.ok(),
             Err(_) => return Err(self.busy()),
         };
-        self.connections.acquire_to_wait(A_TURN.min(self.left())).await
+        self.connections.acquire_to_wait(self.purpose, A_TURN.min(self.left())).await
     }
 
     /// The result of a call; none where it is to be tried again, because it waited for a lock, and may wait longer.

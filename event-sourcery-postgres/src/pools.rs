@@ -93,17 +93,17 @@ fn plain(options: &PgConnectOptions) -> PgConnectOptions {
     options.clone().extra_float_digits(None)
 }
 
-/// Closes connections that come back with a transaction open. sqlx 0.9.0 gives them back so when `begin()` is dropped
-/// half-way.
+/// Closes connections that come back with a transaction open, or from a server that only follows another one by now. sqlx 0.9.0
+/// gives them back with a transaction open when `begin()` is dropped half-way.
 ///
 /// A statement that goes to the server by itself, as text, begins the transaction that it runs in, so that both have one
 /// time. In a transaction that is open, the transaction's time is earlier.
 pub(crate) fn closing_open_transactions(options: PgPoolOptions) -> PgPoolOptions {
     options.after_release(|connection, _| {
         Box::pin(async move {
-            let is_open = "SELECT now() <> statement_timestamp()";
-            let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(is_open)).await?;
-            sqlx::Row::try_get::<bool, _>(&row, 0).map(|is_open| !is_open)
+            let is_useless = "SELECT now() <> statement_timestamp() OR pg_is_in_recovery()";
+            let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(is_useless)).await?;
+            sqlx::Row::try_get::<bool, _>(&row, 0).map(|is_useless| !is_useless)
         })
     })
 }

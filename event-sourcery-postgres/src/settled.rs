@@ -17,52 +17,57 @@
 //!
 //! A process that has just begun has looked at nothing. It goes on from the evidence that others have left in the database,
 //! and leaves its own: so processes that read once and end get as far together as one that stays.
+//!
+//! Within a process callers share a look, those of one runtime only: nobody may drive another. A look starts out from all that
+//! was found before, and counts only if no other one has counted meanwhile; else it is made again. So they count one after the
+//! other, wherever they were made, and what they have found, what is known and the run belong together.
 
 mod evidence;
 mod history;
 mod look;
 mod recording;
+mod telling;
+mod tracker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use event_sourcery::{Error, Position, Result};
-use tokio::sync::Mutex;
 
-use self::evidence::Evidence;
-use self::history::{History, Verdict};
-use self::look::Look;
 pub(crate) use self::look::{Run, refused_on_standby};
 use self::recording::Recording;
+use self::telling::Telling;
+use self::tracker::{Found, Tracker};
 use crate::connections::Connections;
 use crate::failure::During;
-use crate::holders::{Holder, Pace};
-use crate::lease::Lease;
-use crate::operations::Operations;
+use crate::holders::Holder;
+use crate::places::Purpose;
+use crate::runtimes::PerRuntime;
 use crate::sql::Sql;
 
-/// How often a caller looks on before it takes what is settled by then: others may be writing faster than it looks.
-const LOOKS: usize = 4;
-
-/// How long it waits for somebody else who marks the run at the same moment, as `lock_timeout` takes it.
-const PATIENCE: &str = "100ms";
-
-/// Evidence is left for others at most so often.
-const LEAVE_EVERY: Duration = Duration::from_millis(100);
-
-/// The one tracker of a process, shared by all readers.
+/// What a process has found out, shared by all readers.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    known: RwLock<Known>,
-    /// Who advances holds the lock.
-    tracker: Mutex<Tracker>,
-    /// How many advances have begun.
+    state: Mutex<State>,
+    /// Who looks holds the turn of its runtime.
+    turns: PerRuntime<tokio::sync::Mutex<Recording>>,
+    telling: Telling,
+    /// How many looks have begun, on whatever runtime.
     begun: AtomicU64,
-    /// Which of them was the last to end well.
-    ended: AtomicU64,
     /// Once the server was found to be of another history: up to where readers had come.
     replaced: OnceLock<Position>,
+}
+
+/// What the looks that counted have left.
+#[derive(Debug, Clone, Default)]
+struct State {
+    known: Known,
+    tracker: Tracker,
+    /// How many they are.
+    counted: u64,
+    /// Which of them was the last to begin. Whoever had asked before it began is answered by it, wherever it was made.
+    last_begun: u64,
 }
 
 /// What was known when somebody last looked.
@@ -85,201 +90,94 @@ impl Default for Known {
     }
 }
 
-/// What only who advances needs.
-#[derive(Debug, Default)]
-struct Tracker {
-    evidence: Evidence,
-    history: History,
-    recording: Recording,
-    /// How long it is held up already.
-    pace: Pace,
-    /// When evidence was last left for others.
-    left: Option<Instant>,
-}
-
-/// What some looks of one caller have come to.
-struct Found {
-    settled: i64,
-    /// The last look began there: what is settled above the newest event is sure up to here.
-    looked_from: i64,
-    visible: i64,
-    recorded: i64,
-    drawn: i64,
-    run: Run,
-    /// Up to where evidence of others reaches.
-    left: Option<i64>,
-}
-
 impl Settled {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn known(&self) -> Known {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().known.clone()
     }
 
     /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
-    pub(crate) async fn advance(&self, connections: &Arc<Connections>, sql: &Arc<Sql>) -> Result<Position> {
-        let seen = self.begun.load(Ordering::Acquire);
-        let mut tracker = self.tracker.lock().await;
-        if self.ended.load(Ordering::Acquire) > seen {
-            return Ok(self.known().position);
-        }
-        if let Some(position) = self.replaced.get() {
-            return Err(Error::HistoryReplaced { position: *position });
-        }
-        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut connection = connections.acquire().await?;
-        let before = self.known().position.to_i64();
-        let found = match tracker.look(&mut connection, sql, before).await {
-            Err(error @ Error::HistoryReplaced { position }) => {
-                let _ = self.replaced.set(position);
-                return Err(error);
+    ///
+    /// In a task, for its caller may not be polled any more while it has the turn.
+    pub(crate) async fn advance(
+        self: &Arc<Self>,
+        connections: &Arc<Connections>,
+        sql: &Arc<Sql>,
+    ) -> Result<Position> {
+        let asked = self.begun.load(Ordering::Acquire);
+        let (settled, connections, sql) = (Arc::clone(self), Arc::clone(connections), Arc::clone(sql));
+        let looking = tokio::spawn(async move { settled.look(asked, &connections, &sql).await });
+        looking.await.unwrap_or_else(|ended| Err(Error::Unavailable { source: ended.into() }))
+    }
+
+    async fn look(&self, asked: u64, connections: &Arc<Connections>, sql: &Arc<Sql>) -> Result<Position> {
+        let mut turn = self.turns.here(Default::default).lock_owned().await;
+        loop {
+            let before = self.state().clone();
+            if before.last_begun > asked {
+                return Ok(before.known.position);
             }
-            found => found?,
-        };
-        tracker.tell(&mut connection, sql, &found).await?;
-        let settled = tracker.recording.keep(connection, sql, &found).await;
-        tracker.history.reached(settled, before);
-        let is_behind = tracker.history.look_from(before) < before;
-        let [position, readable, end] =
-            [settled.max(before), if is_behind { settled } else { settled.max(before) }, found.drawn]
-                .map(Position::from_i64);
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) =
-            Known { position, run: found.run, readable, end };
-        self.ended.store(number, Ordering::Release);
-        Ok(position)
+            if let Some(position) = self.replaced.get() {
+                return Err(Error::HistoryReplaced { position: *position });
+            }
+            let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+            let (mut tracker, known) = (before.tracker, before.known.position.to_i64());
+            let mut connection = connections.acquire(Purpose::Read).await?;
+            let found = match tracker.look(&mut connection, sql, known).await {
+                Err(error @ Error::ReadOnly { .. }) => return connection.keep_after(Err(error)),
+                Err(error @ Error::HistoryReplaced { position }) => {
+                    let _ = self.replaced.set(position);
+                    return Err(error);
+                }
+                found => found?,
+            };
+            self.telling.tell(&tracker.evidence, &mut connection, sql, &found).await?;
+            let settled = Recording::keep(&mut turn, connection, sql, &found).await;
+            tracker.history.reached(settled, known);
+            let known = Known::of(&tracker, &found, settled, known);
+            let position = known.position;
+            let after = State { known, tracker, counted: before.counted + 1, last_begun: number };
+            if self.counts(after) {
+                return Ok(position);
+            }
+        }
+    }
+
+    /// Takes in what a look has left, unless another one has counted since it began.
+    fn counts(&self, after: State) -> bool {
+        let mut state = self.state();
+        let counts = state.counted + 1 == after.counted;
+        if counts {
+            *state = after;
+        }
+        counts
     }
 
     /// Who holds it up, after another look.
     pub(crate) async fn held_up_by(
-        &self,
+        self: &Arc<Self>,
         connections: &Arc<Connections>,
         sql: &Arc<Sql>,
     ) -> Result<Vec<Holder>> {
         self.advance(connections, sql).await?;
-        let tracker = self.tracker.lock().await;
-        let (mut connection, since) = (connections.acquire().await?, Instant::now());
-        let holders = tracker.evidence.holders(&mut connection, sql).await;
+        let evidence = self.state().tracker.evidence.clone();
+        let (mut connection, since) = (connections.acquire(Purpose::Read).await?, Instant::now());
+        let holders = evidence.holders(&mut connection, sql).await;
         connection
             .keep_after(holders.map_err(|failure| failure.into_error(During::NothingKept, since.elapsed())))
     }
 }
 
-impl Tracker {
-    /// Looks, until looking on does not help at once.
-    async fn look(&mut self, connection: &mut Lease, sql: &Sql, known: i64) -> Result<Found> {
-        // What was seen on another connection, a crash may have taken back: only a mark would tell.
-        if !self.history.is_in_marked_run() {
-            self.evidence = Evidence::default();
-        }
-        let mut settled = self.history.look_from(known);
-        let (mut looks, mut may_mark) = (LOOKS, true);
-        loop {
-            let look = Look::take(connection, sql, settled, self.evidence.drawn()).await?;
-            looks = looks.saturating_sub(1);
-            if self.begins_another_run(connection, sql, &look, known).await? {
-                if looks == 0 {
-                    return Err(Error::Unavailable {
-                        source: "the server runs anew each time it is asked".into(),
-                    });
-                }
-                settled = self.history.look_from(known);
-                continue;
-            }
-            look.refuse_numbering_that_went_back(sql.sequence.name(), known)?;
-            if !look.run.is_marked() && std::mem::take(&mut may_mark) {
-                mark(connection, sql).await;
-                continue;
-            }
-            self.history.note(&look);
-            let mut found = Found::of(&look);
-            let (reached, goes_on) = self.evidence.settle(look);
-            (settled, found.settled) = (reached, reached);
-            if !goes_on || looks == 0 {
-                return Ok(found);
-            }
-        }
+impl Known {
+    /// What is known after a look that has settled so much, where so much was known before.
+    fn of(tracker: &Tracker, found: &Found, settled: i64, before: i64) -> Self {
+        let is_behind = tracker.history.look_from(before) < before;
+        let [position, readable, end] =
+            [settled.max(before), if is_behind { settled } else { settled.max(before) }, found.drawn]
+                .map(Position::from_i64);
+        Self { position, run: found.run.clone(), readable, end }
     }
-
-    /// Whether the server runs anew since the last look: then nothing counts that was found before, and it is looked again.
-    async fn begins_another_run(
-        &mut self,
-        connection: &mut Lease,
-        sql: &Sql,
-        look: &Look,
-        known: i64,
-    ) -> Result<bool> {
-        let since = Instant::now();
-        let replaced = || Error::HistoryReplaced { position: Position::from_i64(known) };
-        let newest = match self.history.verdict(look, known) {
-            Verdict::Same => return Ok(false),
-            Verdict::Another => return Err(replaced()),
-            Verdict::Depends(newest) => newest,
-        };
-        let tells = self.history.tells(connection, sql, newest).await;
-        let tells = tells.map_err(|failure| failure.into_error(During::NothingKept, since.elapsed()))?;
-        if !self.history.begin_run(look, tells.as_deref()) {
-            return Err(replaced());
-        }
-        self.evidence = Evidence::default();
-        Ok(true)
-    }
-
-    /// Leaves evidence for others, and says what holds it up when that lasts.
-    async fn tell(&mut self, connection: &mut Lease, sql: &Sql, found: &Found) -> Result<()> {
-        let Some(hole) = self.evidence.hole() else {
-            self.pace.worth_a_warning(None, Instant::now());
-            return Ok(());
-        };
-        let is_useless = found.left.is_none_or(|ceiling| ceiling <= found.settled);
-        if is_useless && found.run.is_marked() && self.left.is_none_or(|left| left.elapsed() >= LEAVE_EVERY) {
-            self.left = Some(Instant::now());
-            let holders: Vec<_> = hole.holders.iter().map(String::as_str).collect();
-            let query = sql.settled.leave.query().bind(hole.ceiling).bind(holders).bind(found.run.name());
-            if let Err(problem) = Operations::alone(connection, sql).execute(query).await {
-                tracing::debug!(problem = problem.message(), "no evidence was left for other processes");
-            }
-        }
-        let warning = self.pace.worth_a_warning(Some(found.settled), Instant::now());
-        if !found.run.is_marked() && self.pace.lasts(Instant::now()) {
-            return Err(sql.sequence.no_mark());
-        }
-        let Some(held_for) = warning else { return Ok(()) };
-        let holders = self.evidence.holders(connection, sql).await.unwrap_or_default();
-        warn_of(found.settled, held_for, &holders);
-        Ok(())
-    }
-}
-
-impl Found {
-    fn of(look: &Look) -> Self {
-        Self {
-            settled: look.from,
-            looked_from: look.from,
-            visible: look.visible(),
-            recorded: look.recorded,
-            drawn: look.drawn,
-            run: look.run.clone(),
-            left: look.left.as_ref().map(|left| left.ceiling),
-        }
-    }
-}
-
-/// Marks the run of the server, so that what is seen in it can be evidence later on. A role that may only read leaves it to
-/// others.
-async fn mark(connection: &mut Lease, sql: &Sql) {
-    if let Err(problem) =
-        Operations::alone(connection, sql).execute(sql.settled.mark.query().bind(PATIENCE)).await
-    {
-        tracing::debug!(problem = problem.message(), "this run of the server was not marked");
-    }
-}
-
-/// Readers that wait should not be a riddle.
-fn warn_of(position: i64, held_for: Duration, holders: &[Holder]) {
-    let holders = holders.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    tracing::warn!(
-        position,
-        ?held_for,
-        holders,
-        "readers do not come beyond this position, because of transactions that are open"
-    );
 }

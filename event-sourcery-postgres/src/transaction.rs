@@ -32,11 +32,12 @@ impl<'t> PostgresTransaction<'t> {
         Self { transaction, wakeups }
     }
 
-    /// Commits, and wakes the readers. A transaction in which a statement of yours has failed is rolled back by the server
-    /// instead, and sqlx does not tell: pass such an error on, and do not commit.
+    /// Commits, and wakes the readers.
     ///
     /// # Errors
     ///
+    /// [`Error::RolledBack`](event_sourcery::Error::RolledBack) when a statement of yours had failed before: the server rolls such a
+    /// transaction back instead, of which `commit` of an sqlx transaction says nothing.
     /// [`Error::OutcomeUnknown`](event_sourcery::Error::OutcomeUnknown) when the connection breaks,
     /// [`Error::SerializationFailure`](event_sourcery::Error::SerializationFailure), and the database's own, such as that
     /// of a deferred constraint.
@@ -71,11 +72,16 @@ impl DerefMut for PostgresTransaction<'_> {
     }
 }
 
+/// A transaction that has failed the server does not commit, and sqlx does not pass on that it says so. Any other statement is an
+/// error there; one is sent along. sqlx, which believes the transaction to be open, is left an empty one to take back when its
+/// connection returns: so nobody waits for another answer.
+const COMMIT: &str = "SHOW transaction_isolation; COMMIT AND CHAIN";
+
 /// Commits, and wakes those who wait.
-pub(crate) async fn commit(transaction: Transaction<'_, Postgres>, wakeups: &Arc<Wakeups>) -> Result<()> {
-    let ended = transaction.commit().await;
+pub(crate) async fn commit(mut transaction: Transaction<'_, Postgres>, wakeups: &Arc<Wakeups>) -> Result<()> {
+    let ended = sqlx::raw_sql(COMMIT).execute(&mut *transaction).await;
     wakeups.committed();
-    ended.map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
+    ended.map(drop).map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
 }
 
 /// The store's operations on the connection of the caller's transaction.

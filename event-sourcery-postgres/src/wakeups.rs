@@ -2,8 +2,10 @@
 //!
 //! No append's transaction notifies: the server lets such transactions commit one after the other only. What this process
 //! has committed it announces afterwards, from a task, in a statement of its own, for many commits together. Whoever waits
-//! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again.
+//! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again. So both tasks
+//! may be on any runtime of the process, also on one that nobody drives for a while.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::at_work::answer;
 use crate::connections::{Connections, spawn};
+use crate::places::Purpose;
 use crate::sql::Sql;
 
 /// The channel of all stores in a database; what is said there is whose events were committed.
@@ -153,7 +156,7 @@ impl Notifications {
     }
 
     async fn announce(&self) -> Result<()> {
-        let mut connection = self.connections.acquire().await?;
+        let mut connection = self.connections.acquire(Purpose::Read).await?;
         let at_work = connection.at_work();
         let told = answer(at_work.as_ref(), self.sql.announce.query().execute(&mut *connection)).await;
         connection.keep_after(told.map(drop).map_err(crate::classify))
@@ -163,6 +166,12 @@ impl Notifications {
 /// Whether there is no such task any more: its runtime may have ended.
 fn has_ended(task: Option<&AbortHandle>) -> bool {
     task.is_none_or(AbortHandle::is_finished)
+}
+
+/// The server's answer to a listener, which comes within this or never.
+async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = || Err(std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into());
+    tokio::time::timeout(LOOKS_AROUND, answer).await.unwrap_or_else(|_| late())
 }
 
 /// One that waits.
@@ -206,7 +215,7 @@ impl Listener {
         let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
-        listener.listen(CHANNEL).await?;
+        in_time(listener.listen(CHANNEL)).await?;
         self.wake(None);
         while !self.is_let_go(idle_since) {
             // Nothing is lost when it is given up: it is asked again.
@@ -215,7 +224,8 @@ impl Listener {
                 // It was without a connection, and does not know what was said meanwhile.
                 Ok(Ok(None)) => self.wake(None),
                 Ok(Err(problem)) => return Err(problem),
-                Err(_) => {}
+                // Nobody has said anything, or the way to the server is broken.
+                Err(_) => in_time(sqlx::raw_sql("SELECT 1").execute(&mut listener)).await.map(|_| ())?,
             }
         }
         Ok(())

@@ -456,6 +456,17 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// The transaction was not committed but rolled back, as the database does once a statement in it has failed. Nothing of it
+    /// was kept.
+    #[error(
+        "a statement of the transaction has failed before, so that nothing of it was kept: pass its error on, or run it under a \
+         savepoint, and begin the transaction anew"
+    )]
+    RolledBack {
+        /// The database's own error.
+        source: Source,
+    },
+
     /// The disk, or the size that the database may have, is used up.
     #[error("there is no space left to write to: make room, and append again")]
     StorageFull {

@@ -346,6 +346,9 @@ impl<B: JoinableBackend> EventStore<B> {
     /// tables of its own, is committed together or not at all. A refused call leaves the transaction usable; dropping it
     /// rolls it back.
     ///
+    /// The commit is the caller's: where a statement of the caller's own has failed, and its error was not passed on, PostgreSQL
+    /// keeps nothing of the transaction, events included, and sqlx's `commit` does not say so.
+    ///
     /// The backend's type must be known: a transaction of another database does not compile. See the backend's own
     /// documentation for an example.
     ///

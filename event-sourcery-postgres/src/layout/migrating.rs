@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use event_sourcery::{Error, Result};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr};
 
 use super::schema::Schema;
+use crate::at_work::answer;
 use crate::failure::{During, Failure};
 
 /// How long a migration waits in all for others that are at work on the tables.
@@ -59,21 +60,34 @@ impl Schema<'_> {
         }
         };
         if self.is_entered {
-            sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await.map_err(failed)?;
+            self.run("COMMIT").await.map_err(failed)?;
         }
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-        let mut transaction = self.connection.begin_with(begin).await.map_err(failed)?;
-        sqlx::raw_sql(MOMENT).execute(&mut *transaction).await.map_err(failed)?;
-        sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
-        let mut inside =
-            Schema { connection: &mut transaction, name, tables, place, since, is_entered: false };
+        let at_work = self.at_work.clone();
+        let begun = self.connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let mut transaction = answer(at_work.as_ref(), begun).await.map_err(failed)?;
+        let mut inside = Schema {
+            connection: &mut transaction,
+            at_work: at_work.clone(),
+            name,
+            tables,
+            place,
+            since,
+            is_entered: false,
+        };
+        inside.run(MOMENT).await.map_err(failed)?;
+        inside.run(ONE_AT_A_TIME).await.map_err(failed)?;
         for statement in inside.plan().await? {
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *inside.connection).await.map_err(failed)?;
+            inside.run(AssertSqlSafe(statement)).await.map_err(failed)?;
         }
-        transaction.commit().await.map_err(failed)?;
+        answer(at_work.as_ref(), transaction.commit()).await.map_err(failed)?;
         if self.is_entered {
-            sqlx::raw_sql("BEGIN").execute(&mut *self.connection).await.map_err(failed)?;
+            self.run("BEGIN").await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    async fn run(&mut self, statement: impl SqlSafeStr) -> Result<(), sqlx::Error> {
+        let run = sqlx::raw_sql(statement).execute(&mut *self.connection);
+        answer(self.at_work.as_ref(), run).await.map(drop)
     }
 }

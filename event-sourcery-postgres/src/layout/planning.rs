@@ -5,6 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::schema::Schema;
 use super::{LAYOUT, UNVERSIONED};
+use crate::at_work::answer;
 use crate::tables::{TABLES, Table};
 
 /// Whether a table has a primary key.
@@ -114,8 +115,8 @@ impl Schema<'_> {
             return Ok(0);
         }
         let sql = format!("SELECT coalesce(max(version), 0) FROM {}", self.tables.table("layout"));
-        let found =
-            sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *self.connection).await;
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false);
+        let found = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
         found.map_err(|error| self.failed(error))
     }
 

@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 
 use super::UNLOGGED;
 use super::schema::Schema;
+use crate::at_work::answer;
 use crate::tables::TABLES;
 
 /// What the catalogue says of our tables ($1: their names), as far as they are there. A trigger counts if it may put another row
@@ -50,7 +51,8 @@ impl Schema<'_> {
     pub(super) async fn refuse_relations(&mut self) -> Result<()> {
         let names: Vec<_> = TABLES.iter().map(|table| self.tables.table(table.name)).collect();
         let query = sqlx::query(RELATIONS).persistent(false).bind(&names);
-        let rows = query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let rows = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
+        let rows = rows.map_err(|error| self.failed(error))?;
         for row in rows {
             let number: i64 = row.try_get(0).map_err(|error| self.failed(error))?;
             let place = usize::try_from(number - 1).unwrap_or(0);
@@ -71,7 +73,7 @@ impl Schema<'_> {
         for (table, columns) in UNIQUE {
             let name = self.tables.table(table);
             let query = sqlx::query_scalar(IS_UNIQUE).persistent(false).bind(&name).bind(columns);
-            let is_unique = query.fetch_one(&mut *self.connection).await;
+            let is_unique = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
             if !is_unique.map_err(|error| self.failed(error))? {
                 let columns = columns.join(", ");
                 return Err(self.foreign(format!(

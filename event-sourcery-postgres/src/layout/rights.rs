@@ -3,6 +3,7 @@
 use event_sourcery::{Error, Result};
 
 use super::schema::Schema;
+use crate::at_work::answer;
 use crate::rights::{Rights, grant, quoted};
 use crate::tables::{TABLES, Table};
 
@@ -34,8 +35,8 @@ impl Schema<'_> {
         });
         let (names, rights): (Vec<_>, Vec<_>) = wanted.unzip();
         let query = sqlx::query_as(WITHOUT_RIGHTS).persistent(false).bind(names).bind(rights);
-        let lacking: Vec<(String, String)> =
-            query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let lacking = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
+        let lacking: Vec<(String, String)> = lacking.map_err(|error| self.failed(error))?;
         let mut missing: Vec<_> = lacking.iter().map(|(name, right)| grant(right, name, &role)).collect();
         if self.has_table("events").await? {
             let sequence = self.sequence_of("events").await?;
@@ -44,7 +45,7 @@ impl Schema<'_> {
                     .persistent(false)
                     .bind(name)
                     .bind(right);
-                let has_it = query.fetch_one(&mut *self.connection).await;
+                let has_it = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
                 if !has_it.map_err(|error| self.failed(error))? {
                     missing.push(grant(right, &format!("SEQUENCE {name}"), &role));
                 }
@@ -59,7 +60,8 @@ impl Schema<'_> {
 
     async fn sequence_of(&mut self, table: &str) -> Result<Option<String>> {
         let query = sqlx::query_scalar(SEQUENCE_OF).persistent(false).bind(self.tables.table(table));
-        query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(error))
+        let sequence = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
+        sequence.map_err(|error| self.failed(error))
     }
 
     /// The statements that give a role its rights.

@@ -5,13 +5,17 @@ use std::time::Instant;
 use event_sourcery::{Error, Result};
 use sqlx::PgConnection;
 
+use crate::at_work::{AtWork, answer};
 use crate::failure::{During, Failure};
+use crate::lease::Lease;
 use crate::options::PostgresOptions;
 use crate::tables::Tables;
 
 /// What is in the schema.
 pub(super) struct Schema<'c> {
     pub(super) connection: &'c mut PgConnection,
+    /// To find out whether the server is still at work on a statement.
+    pub(super) at_work: Option<AtWork>,
     pub(super) name: String,
     pub(super) tables: Tables,
     pub(super) place: String,
@@ -22,15 +26,15 @@ pub(super) struct Schema<'c> {
 
 impl<'c> Schema<'c> {
     pub(super) async fn of(
-        connection: &'c mut PgConnection,
+        connection: &'c mut Lease,
         options: &PostgresOptions,
         place: String,
     ) -> Result<Self> {
-        let since = Instant::now();
+        let (since, at_work) = (Instant::now(), connection.at_work());
+        let connection = &mut **connection;
+        let asked = sqlx::query_as("SELECT current_schema()::text, current_user::text").persistent(false);
         let (found, role): (Option<String>, String) =
-            sqlx::query_as("SELECT current_schema()::text, current_user::text")
-                .persistent(false)
-                .fetch_one(&mut *connection)
+            answer(at_work.as_ref(), asked.fetch_one(&mut *connection))
                 .await
                 .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))?;
         let name = options.schema.clone().or(found).ok_or_else(|| Error::InvalidOption {
@@ -38,7 +42,7 @@ impl<'c> Schema<'c> {
             problem: "the connection's search_path names no schema that exists: name one".to_owned(),
         })?;
         let tables = Tables::new(&name, &options.prefix, &role).behind_pooler(options.transaction_pooler);
-        Ok(Self { connection, name, tables, place, since, is_entered: options.transaction_pooler })
+        Ok(Self { connection, at_work, name, tables, place, since, is_entered: options.transaction_pooler })
     }
 
     pub(super) fn failed(&self, error: sqlx::Error) -> Error {
@@ -50,8 +54,8 @@ impl<'c> Schema<'c> {
     }
 
     pub(super) async fn exists(&mut self, sql: &'static str, about: &str) -> Result<bool> {
-        let found =
-            sqlx::query_scalar(sql).persistent(false).bind(about).fetch_one(&mut *self.connection).await;
+        let query = sqlx::query_scalar(sql).persistent(false).bind(about);
+        let found = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
         found.map_err(|error| self.failed(error))
     }
 
@@ -64,6 +68,7 @@ impl<'c> Schema<'c> {
         let sql = "SELECT attname::text FROM pg_attribute
                    WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
         let query = sqlx::query_scalar(sql).persistent(false).bind(self.tables.table(name));
-        query.fetch_all(&mut *self.connection).await.map_err(|error| self.failed(error))
+        let found = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
+        found.map_err(|error| self.failed(error))
     }
 }

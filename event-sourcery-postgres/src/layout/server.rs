@@ -5,6 +5,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::schema::Schema;
+use crate::at_work::answer;
 use crate::failure::{During, Failure};
 use crate::numbering::{self, NumberingSql};
 use crate::settled;
@@ -82,7 +83,8 @@ impl EventIds {
 impl Schema<'_> {
     /// A server on which the promises could not be kept.
     pub(super) async fn refuse_server(&mut self) -> Result<()> {
-        let asked = sqlx::query_as(SERVER).persistent(false).fetch_one(&mut *self.connection).await;
+        let query = sqlx::query_as(SERVER).persistent(false);
+        let asked = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
         let (is_standby, encoding, built, now): (bool, String, Option<String>, Option<String>) =
             asked.map_err(|error| self.failed(error))?;
         if is_standby {
@@ -104,7 +106,8 @@ impl Schema<'_> {
 
     /// A server that is not quite PostgreSQL, and does not tell the timeline that each look asks for.
     async fn refuse_without_timeline(&mut self) -> Result<()> {
-        let asked = sqlx::query(TIMELINE).persistent(false).execute(&mut *self.connection).await;
+        let query = sqlx::query(TIMELINE).persistent(false);
+        let asked = answer(self.at_work.as_ref(), query.execute(&mut *self.connection)).await;
         match asked.map_err(Failure::from) {
             Err(failure) if failure.is_unsupported() => Err(self.foreign(format!(
                 "the server does not tell its timeline, without which it cannot be told from another that took its place: {}",
@@ -120,7 +123,8 @@ impl Schema<'_> {
     pub(super) async fn refuse_sequence(&mut self) -> Result<()> {
         let events = self.tables.table("events");
         let query = sqlx::query(EVENT_IDS).persistent(false).bind(&events);
-        let row = query.fetch_optional(&mut *self.connection).await.map_err(|error| self.failed(error))?;
+        let row = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
+        let row = row.map_err(|error| self.failed(error))?;
         let Some(row) = row else {
             return Err(
                 self.foreign(format!("{events}.id has no sequence of its own to draw positions from"))
@@ -137,7 +141,7 @@ impl Schema<'_> {
     /// Numbers that were given before would be given again.
     pub(super) async fn refuse_numbering(&mut self) -> Result<()> {
         let sql = NumberingSql::new(&self.tables);
-        match numbering::went_back(self.connection, &sql).await {
+        match answer(self.at_work.as_ref(), numbering::went_back(self.connection, &sql)).await {
             Ok(went_back) => went_back.map_or(Ok(()), Err),
             Err(failure) => Err(failure.into_error(During::NothingKept, self.since.elapsed())),
         }

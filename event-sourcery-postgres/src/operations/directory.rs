@@ -52,16 +52,19 @@ statements! {
             ORDER BY b.block LIMIT $4
         ) FROM {event_blocks_listed} l WHERE l.only_row";
     /// Lists up to $1 blocks of $2 positions, behind those without events, if they are settled and nobody else is at it. The
-    /// planner is told that there is one row of each kind: it would compile a statement that it takes for an expensive one.
+    /// planner is told that there is one row of each kind: it would compile a statement that it takes for an expensive one. A reader
+    /// waits for no disk and no standby: what is lost of the directory is lost as a whole, and listed anew.
     list_blocks: "
-        WITH listed AS MATERIALIZED (
+        WITH setting AS MATERIALIZED (
+            SELECT set_config('synchronous_commit', 'off', true)
+        ), listed AS MATERIALIZED (
             SELECT l.below FROM {event_blocks_listed} l WHERE l.only_row LIMIT 1 FOR UPDATE SKIP LOCKED
         ), settled AS MATERIALIZED (
             SELECT (s.position + 1) / $2 AS below FROM {settled} s WHERE s.only_row
         ), chunk AS MATERIALIZED (
             SELECT l.below AS first, least(s.below, $1 + coalesce(
                        (SELECT e.id / $2 FROM {events} e WHERE e.id >= l.below * $2 ORDER BY e.id LIMIT 1), s.below)) AS below
-            FROM listed l, settled s WHERE l.below < s.below
+            FROM listed l, settled s, setting WHERE l.below < s.below
         ), block AS (
             INSERT INTO {event_blocks} (name, block)
             SELECT DISTINCT e.name, e.id / $2 FROM chunk c CROSS JOIN LATERAL (

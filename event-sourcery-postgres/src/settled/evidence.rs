@@ -12,7 +12,7 @@ use crate::lease::Lease;
 use crate::sql::Sql;
 
 /// What earlier looks have found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
     hole: Option<Hole>,
     /// The last position that was drawn then.

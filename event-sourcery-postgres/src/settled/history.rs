@@ -17,7 +17,7 @@ use crate::operations::Operations;
 use crate::sql::Sql;
 
 /// What was seen of the history.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct History {
     /// In which run.
     run: Option<Run>,

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Found;
+use super::tracker::Found;
 use crate::lease::Lease;
 use crate::operations::Operations;
 use crate::sql::Sql;
@@ -16,7 +17,7 @@ use crate::sql::Sql;
 /// away.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The record, as far as this process writes it.
+/// The record, as far as a runtime of this process writes it: it waits for no other runtime's to be written.
 #[derive(Debug, Default)]
 pub(super) struct Recording {
     /// What takes long goes on by itself; meanwhile no other is begun.
@@ -26,7 +27,12 @@ pub(super) struct Recording {
 impl Recording {
     /// How far what was found can be handed out: what is above the newest event only once it is on record, in a commit that
     /// waits for the disk and the standbys. Below, the events' own commits have. A role that may only read does without.
-    pub(super) async fn keep(&mut self, mut connection: Lease, sql: &Arc<Sql>, found: &Found) -> i64 {
+    pub(super) async fn keep(
+        turn: &mut OwnedMutexGuard<Self>,
+        mut connection: Lease,
+        sql: &Arc<Sql>,
+        found: &Found,
+    ) -> i64 {
         let Found { settled, visible, recorded, .. } = *found;
         // Above the newest event of the last look, no more is sure than what that look began with.
         let settled = if settled > visible { settled.min(visible.max(found.looked_from)) } else { settled };
@@ -39,7 +45,7 @@ impl Recording {
             connection.end(recorded.is_some());
             return settled;
         }
-        if self.is_kept(connection, sql, settled).await {
+        if Self::is_kept(turn, connection, sql, settled).await {
             settled
         } else {
             settled.min(visible.max(recorded))
@@ -47,19 +53,26 @@ impl Recording {
     }
 
     /// Whether a position above all events is on record, after a moment.
-    async fn is_kept(&mut self, mut connection: Lease, sql: &Arc<Sql>, settled: i64) -> bool {
-        if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
-            let sql = Arc::clone(sql);
-            self.under_way = Some(tokio::spawn(async move {
+    async fn is_kept(
+        turn: &mut OwnedMutexGuard<Self>,
+        mut connection: Lease,
+        sql: &Arc<Sql>,
+        settled: i64,
+    ) -> bool {
+        if turn.under_way.as_ref().is_none_or(JoinHandle::is_finished) && connection.may_wait() {
+            // The runtime's, until it is done: nobody else may have it meanwhile.
+            let (sql, own) = (Arc::clone(sql), Arc::clone(OwnedMutexGuard::mutex(turn)));
+            turn.under_way = Some(tokio::spawn(async move {
                 let recorded = record(&mut connection, &sql, settled, "on").await;
                 connection.end(recorded.is_some());
+                drop(own);
                 recorded == Some(true)
             }));
         } else {
             connection.keep();
             return false;
         }
-        let Some(under_way) = &mut self.under_way else { return false };
+        let Some(under_way) = &mut turn.under_way else { return false };
         matches!(timeout(PATIENCE, under_way).await, Ok(Ok(true)))
     }
 }

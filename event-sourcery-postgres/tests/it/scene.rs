@@ -38,6 +38,10 @@ pub(crate) const AT_THE_GATE: &str = "
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event = 'PgSleep'";
 
+/// How many connections wait for somebody's lock.
+pub(crate) const WAIT_FOR_LOCKS: &str = "
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 pub(crate) struct Scene {
     pub(crate) store: Store,
     /// Connections that are not the store's.
@@ -101,9 +105,7 @@ impl Scene {
 
     /// Returns once so many connections to the database wait for somebody's lock.
     pub(crate) async fn until_waiting(&self, connections: i64) {
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        until(async || self.number(waiting).await >= connections).await;
+        until(async || self.number(WAIT_FOR_LOCKS).await >= connections).await;
     }
 }
 

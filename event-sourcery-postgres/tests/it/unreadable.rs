@@ -173,6 +173,44 @@ async fn assert_stops_its_stream_alone(store: &Store, how: &str) {
     assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{how}");
 }
 
+/// The server fails a whole page for a payload that it has lost. What stands on both sides of it is handed over all the same.
+#[tokio::test]
+async fn a_page_with_lost_payloads_is_handed_over_but_for_the_events_that_lost_them() {
+    let scene = Scene::new().await;
+    for number in 0..40 {
+        let (stream, name) = (stream(&format!("s{number}")), format!("E{number}"));
+        let event = if [12, 13, 31].contains(&number) { large(&name) } else { event(&name) };
+        scene.store.append(&stream, event).await.unwrap();
+    }
+    scene.run(LOSE_PAYLOAD).await;
+    scene.run("VACUUM event_sourcery_events").await;
+    let found = scene.store.verify::<RawEvent>().await.unwrap();
+    assert_eq!((found.read(), found.failed()), (40, 3));
+    let (handled, parked) = run(&scene.store, "run", 37, 3).await;
+    let whole = (0..40).filter(|number| ![12, 13, 31].contains(number)).map(|number| format!("E{number}"));
+    assert_eq!(handled, whole.collect::<Vec<_>>());
+    assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(13), at(14), at(32)]);
+}
+
+/// Two kinds of damage in one page: the row of a stream is lost beside another one's payload.
+#[tokio::test]
+async fn an_event_of_a_lost_stream_beside_a_lost_payload_is_parked_and_not_handed_over_without_its_stream() {
+    let scene = scene().await;
+    scene.run(LOSE_PAYLOAD).await;
+    scene.run("VACUUM event_sourcery_events").await;
+    scene
+        .run(
+            "SET session_replication_role = replica;
+             DELETE FROM event_sourcery_streams WHERE id = 3; RESET session_replication_role",
+        )
+        .await;
+    let found = scene.store.verify::<RawEvent>().await.unwrap();
+    assert_eq!((found.read(), found.failed()), (6, 2));
+    let (handled, parked) = run(&scene.store, "run", 3, 2).await;
+    assert_eq!(handled, ["A1", "A2", "B1"]);
+    assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(4), at(6)]);
+}
+
 #[tokio::test]
 async fn an_event_that_cannot_be_read_stops_its_stream_alone() {
     let scene = scene().await;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -35,6 +35,8 @@ struct Ahead {
     /// Everything up to here was taken.
     after: Position,
     limit: usize,
+    /// Where it is read: nobody may drive another runtime than that of whoever takes it.
+    runtime: runtime::Id,
     pages: Receiver<(AsOf, Result<(ScanPage, Room)>)>,
     /// The page that was taken last.
     in_hand: Option<Room>,
@@ -106,7 +108,7 @@ impl Feed {
 
     async fn scan(&mut self, limit: usize) -> Result<Page> {
         let cursor = self.cursor;
-        let ahead = self.ahead.as_mut().filter(|ahead| ahead.after == cursor && ahead.limit == limit);
+        let ahead = self.ahead.as_mut().filter(|ahead| ahead.is_here(cursor, limit));
         let is_old = ahead.is_some();
         let deletions = Arc::clone(self.tail.deletions());
         let read = match ahead {
@@ -179,8 +181,15 @@ impl Ahead {
                 }
             }
         };
-        let reader = Handle::try_current().ok()?.spawn(reading);
-        Some(Self { after, limit, pages, in_hand, reader })
+        let here = Handle::try_current().ok()?;
+        let reader = here.spawn(reading);
+        Some(Self { after, limit, runtime: here.id(), pages, in_hand, reader })
+    }
+
+    /// Whether these are the pages behind that position, and read on this runtime.
+    fn is_here(&self, after: Position, limit: usize) -> bool {
+        let is_here = Handle::try_current().is_ok_and(|here| here.id() == self.runtime);
+        self.after == after && self.limit == limit && is_here
     }
 
     /// Nothing, where the runtime that was to read it has ended. Dropping the future loses nothing.

@@ -148,6 +148,46 @@ async fn appends_whose_shared_statement_is_cut_are_each_written_once() {
     }
 }
 
+/// Of appends whose n-th round trip was answered to nobody, with no way to the server left: how many were written, and not
+/// known to be.
+async fn unknown_with_a_loss_at(n: i64) -> usize {
+    let cut = Cut::new(Lost::AnswerAndWay, 2).await;
+    let append_all = async |ids: &[Uuid]| {
+        let append =
+            |id: &Uuid| cut.store.append(&StreamId::from_uuid(*id), event().with_id(*id)).into_future();
+        join_all(ids.iter().map(append)).await
+    };
+    let ids = || (0..20).map(|_| Uuid::now_v7()).collect::<Vec<_>>();
+    assert!(append_all(&ids()).await.iter().all(Result::is_ok), "they are prepared");
+    cut.after(n).await;
+    let ids = ids();
+    let outcomes = append_all(&ids).await;
+    let mut unknown = 0;
+    cut.proxy.cut(0);
+    cut.proxy.mend();
+    for (id, outcome) in ids.iter().zip(outcomes) {
+        let written = length(&cut.scene.store, &StreamId::from_uuid(*id)).await;
+        match outcome {
+            Ok(_) => assert_eq!(written, 1),
+            Err(Error::OutcomeUnknown { .. }) => unknown += written,
+            Err(Error::Unavailable { .. }) => {
+                assert_eq!(written, 0, "cut at {n}: it was said not to be written")
+            }
+            Err(other) => panic!("cut at {n}: {other:?}"),
+        }
+        let repeated = append_all(&[*id]).await.remove(0).unwrap();
+        assert_eq!((repeated.repeated, repeated.last_version), (written == 1, Some(1)));
+    }
+    assert_eq!(cut.scene.events().await, 40);
+    unknown
+}
+
+#[tokio::test]
+async fn those_of_a_batch_whose_answer_is_lost_have_an_unknown_outcome_and_their_repeats_are_recognised() {
+    let unknown = join_all((1..=6).map(unknown_with_a_loss_at)).await;
+    assert!(unknown.iter().any(|unknown| *unknown > 5), "none of them was a batch: {unknown:?}");
+}
+
 /// A transaction of the caller's whose commit got no answer.
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_has_an_unknown_outcome() {

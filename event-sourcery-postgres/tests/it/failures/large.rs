@@ -1,9 +1,10 @@
 //! Large appends.
 
-use event_sourcery::{RawEvent, StreamId};
+use event_sourcery::{EventStore, RawEvent, StreamId};
+use event_sourcery_postgres::PostgresBackend;
 use futures_util::future::join_all;
 
-use crate::scene::{Scene, event, events};
+use crate::scene::{Scene, event, events, until};
 
 const MANY: usize = 10_000;
 
@@ -41,6 +42,27 @@ async fn one_event_of_many_megabytes_is_appended() {
     scene.store.append(&stream, large(20_000_000)).await.unwrap();
     let read = scene.store.load_stream::<RawEvent>(&stream).await.unwrap();
     assert_eq!(read[0].event, large(20_000_000));
+}
+
+/// The server sends all rows that it was asked for: those that nobody wants are left on a connection that is closed.
+#[tokio::test]
+async fn a_connection_on_which_much_was_left_unread_is_not_used_again() {
+    let scene = Scene::new().await;
+    let url = format!("{}?application_name=reader", scene.database.url());
+    let options = PostgresBackend::options(url).max_connections(1).notifications(false);
+    let store = EventStore::new(options.open().await.unwrap());
+    for _ in 0..10 {
+        store.append(&StreamId::random(), vec![large(100_000); 20]).await.unwrap();
+    }
+    let process = async || {
+        let process = "SELECT max(pid)::bigint FROM pg_stat_activity WHERE application_name = 'reader' AND state = 'idle'";
+        store.position().await.unwrap();
+        scene.number(process).await
+    };
+    let before = process().await;
+    assert_eq!(process().await, before, "it is used again");
+    assert!(store.read_all::<RawEvent>().stream().try_next().await.unwrap().is_some());
+    until(async || process().await != before).await;
 }
 
 /// A large one among many that share statements: none waits for ever, none is lost.

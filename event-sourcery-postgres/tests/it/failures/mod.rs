@@ -6,6 +6,7 @@ mod frozen;
 mod large;
 mod locks;
 mod migrating;
+mod open_in_time;
 mod opening;
 mod pool;
 mod read_only;

@@ -39,9 +39,14 @@ impl Address {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// From now on it is another server for whoever connects. Connections to the one before go on.
+    pub(super) fn leads_newcomers_to(&self, server: u16) {
+        self.server.store(server, Ordering::SeqCst);
+    }
+
     /// From now on it is another server. Connections to the one before break.
     pub(super) fn leads_to(&self, server: u16) {
-        self.server.store(server, Ordering::SeqCst);
+        self.leads_newcomers_to(server);
         self.connections.lock().unwrap().abort_all();
     }
 }

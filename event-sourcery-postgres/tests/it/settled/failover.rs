@@ -15,7 +15,7 @@ use super::{Reader, append, settled};
 use crate::scene::{Scene, Store, event, events, until};
 
 /// A store behind an address that leads to the server, and its database.
-async fn behind_an_address(cluster: &Cluster) -> (Address, Store, Scene) {
+pub(super) async fn behind_an_address(cluster: &Cluster) -> (Address, Store, Scene) {
     let scene = Scene::on(cluster.create_database()).await;
     let address = Address::of(cluster.port()).await;
     let store = open(&address, &scene).await;
@@ -28,7 +28,7 @@ async fn open(address: &Address, scene: &Scene) -> Store {
 }
 
 /// Returns once the standby has replayed everything.
-async fn until_replayed(primary: &Cluster, standby: &Cluster) {
+pub(super) async fn until_replayed(primary: &Cluster, standby: &Cluster) {
     let wanted = primary.psql("postgres", "SELECT pg_current_wal_flush_lsn()");
     let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{wanted}'");
     until(async || standby.psql("postgres", &replayed) == "t").await;

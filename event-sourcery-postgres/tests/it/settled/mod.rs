@@ -3,6 +3,7 @@
 
 mod address;
 mod bystanders;
+mod demoted;
 mod failover;
 mod held_back;
 mod holders;

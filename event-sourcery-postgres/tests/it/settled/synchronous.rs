@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use event_sourcery::{EventStore, RawEvent, StreamId};
+use event_sourcery::{EventStore, Next, RawEvent, StreamId};
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 use postgres_cluster::Cluster;
 
 use super::{append, draw, settled};
-use crate::scene::{Scene, events, until};
+use crate::scene::{Scene, event, events, until};
 
 async fn rolled_back_at_the_end(scene: &Scene) {
     let mut rolled_back = scene.begin().await;
@@ -30,21 +30,63 @@ async fn reads(scene: &Scene, count: usize) {
     }
 }
 
+/// Commits wait for a standby that is not there.
+async fn synchronous_standby_is_away(cluster: &Cluster, scene: &Scene) {
+    cluster.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    cluster.psql("postgres", "SELECT pg_reload_conf()");
+    until(async || scene.number("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'").await == 1).await;
+}
+
+const WAIT_FOR_THE_STANDBY: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_go_on_while_any_number_of_appends_wait_for_the_synchronous_standby() {
+    let cluster = Cluster::start(&[]);
+    for connections in [2, 10] {
+        let scene = Scene::on(cluster.create_database()).await;
+        let options = PostgresBackend::options(scene.database.url()).max_connections(connections);
+        let store = EventStore::new(options.open().await.unwrap());
+        let stream = StreamId::random();
+        store.append(&stream, events(20_000)).await.unwrap();
+        synchronous_standby_is_away(&cluster, &scene).await;
+        let appends: Vec<_> = (0..50)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.append(&StreamId::random(), event()).await })
+            })
+            .collect();
+        let waiting = i64::from(connections / 2);
+        until(async || scene.number(WAIT_FOR_THE_STANDBY).await >= waiting).await;
+        for _ in 0..3 {
+            assert_eq!(in_time(settled(&store)).await, 20_000);
+            assert_eq!(
+                in_time(store.load_stream::<RawEvent>(&stream).into_future()).await.unwrap().len(),
+                20_000
+            );
+            // A rare one is looked for in the directory, which is built meanwhile.
+            let mut rare = store.subscribe::<RawEvent>().event_names(["Rare"]).stream();
+            assert!(matches!(in_time(rare.try_next()).await, Ok(Some(Next::CaughtUp(_)))));
+        }
+        appends.iter().for_each(tokio::task::JoinHandle::abort);
+        cluster.psql("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+        cluster.psql("postgres", "SELECT pg_reload_conf()");
+        until(async || scene.number(WAIT_FOR_THE_STANDBY).await == 0).await;
+    }
+}
+
 #[tokio::test]
 async fn old_events_are_handed_over_while_the_synchronous_standby_is_away() {
     let cluster = Cluster::start(&[]);
     let scene = Scene::on(cluster.create_database()).await;
     scene.store.append(&StreamId::random(), events(20)).await.unwrap();
     rolled_back_at_the_end(&scene).await;
-    cluster.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-    cluster.psql("postgres", "SELECT pg_reload_conf()");
-    until(async || scene.number("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'").await == 1).await;
+    synchronous_standby_is_away(&cluster, &scene).await;
 
     for _ in 0..5 {
         assert_eq!(in_time(settled(&scene.store)).await, 20, "what is above all events is not on record");
     }
     in_time(reads(&scene, 20)).await;
-    let waiting = scene.number("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
+    let waiting = scene.number(WAIT_FOR_THE_STANDBY).await;
     assert!(waiting <= 2, "{waiting} connections wait for the standby: one a process, at most");
 
     cluster.psql("postgres", "ALTER SYSTEM RESET synchronous_standby_names");

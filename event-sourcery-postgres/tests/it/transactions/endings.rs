@@ -1,10 +1,10 @@
 //! The caller's rows and the events: both, or neither.
 
-use event_sourcery::{RawEvent, StreamId};
+use event_sourcery::{Error, RawEvent, StreamId};
 use event_sourcery_postgres::sqlx::{self, Connection as _};
 
 use super::LEVELS;
-use crate::scene::{Scene, Tx, event, events, insert_invoice, length};
+use crate::scene::{Scene, Tx, event, events, insert_invoice, length, until};
 
 /// A store with a stream of two events beside a table of the caller's own.
 async fn scene() -> (Scene, StreamId) {
@@ -72,6 +72,31 @@ async fn nothing_is_left_of_what_is_rolled_back_or_dropped() {
         tx.commit().await.unwrap();
         assert_eq!(invoices_and_events(&scene).await, ALL, "{level}");
     }
+}
+
+/// PostgreSQL answers such a commit with a word, ROLLBACK, and no error.
+#[tokio::test]
+async fn a_transaction_in_which_a_statement_has_failed_is_not_taken_for_committed() {
+    let scene = Scene::new().await;
+    for failed in [true, false] {
+        let mut tx = scene.store.backend().begin().await.unwrap();
+        scene.store.within(&mut tx).append(&StreamId::random(), event()).await.unwrap();
+        let divided = if failed { "SELECT 1 / 0" } else { "SELECT 1 / 1" };
+        assert_eq!(sqlx::query(divided).execute(&mut **tx).await.is_err(), failed);
+        let ended = tx.commit().await;
+        assert!(matches!(ended, Err(Error::RolledBack { .. })) == failed, "{ended:?}");
+        assert_eq!(scene.events().await, i64::from(!failed));
+    }
+    // The connections can be used again, and nothing is open on them.
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    until(async || scene.number(open).await == 0).await;
+    let mut tx = scene.store.backend().begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE").await.unwrap();
+    let level: String = sqlx::query_scalar("SHOW transaction_isolation").fetch_one(&mut **tx).await.unwrap();
+    assert_eq!(level, "serializable");
+    scene.store.within(&mut tx).append(&StreamId::random(), event()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(scene.events().await, 2);
 }
 
 #[tokio::test]
