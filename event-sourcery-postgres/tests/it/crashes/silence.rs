@@ -72,7 +72,7 @@ async fn a_page_on_a_way_that_dies_in_silence_can_be_read_again_whatever_was_los
 #[tokio::test]
 async fn appends_that_share_a_way_that_dies_in_silence_are_each_written_once() {
     for n in [1, 3, 6] {
-        let cut = Cut::new(Lost::AnswerInSilence, 2).await;
+        let cut = Cut::new(Lost::AnswerInSilence, 3).await;
         let (store, id) = (&cut.store, Uuid::now_v7());
         let append = async |number: u128| {
             let id = Uuid::from_u128(id.as_u128() + number);
