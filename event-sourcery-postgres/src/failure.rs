@@ -28,13 +28,8 @@ pub fn classify(error: sqlx::Error) -> Error {
 }
 
 /// What PgBouncer says, under a code that it uses for outages too, of what will not be there when it is asked again.
-const NO_SUCH: [&str; 5] = [
-    "no such user",
-    "no such database",
-    "auth failed",
-    "password authentication failed",
-    "bouncer config error",
-];
+const NO_SUCH: [&str; 5] =
+    ["no such user", "no such database", "auth failed", "authentication failed", "bouncer config error"];
 
 /// Whether the error may have to do with the connection, so that it is to be tried before it is used again.
 pub(crate) const fn may_be_of_the_connection(error: &Error) -> bool {

@@ -105,8 +105,8 @@ impl Sequence {
 /// Why a sequence is refused that draws positions in this way.
 pub(crate) fn drawn_out_of_order(sequence: &str, how: &str) -> String {
     format!(
-        "the sequence {sequence} has {how}, so that events could get positions below those that readers have passed: ALTER SEQUENCE \
-         {sequence} CACHE 1 INCREMENT 1 NO CYCLE, and end the sessions that have drawn from it"
+        "the sequence {sequence} has {how}, so that events could get positions below those that readers have passed: end the \
+         sessions that have drawn from it, and ALTER SEQUENCE {sequence} CACHE 1 INCREMENT 1 NO CYCLE"
     )
 }
 
