@@ -61,6 +61,8 @@ struct State {
     waiting: VecDeque<Member>,
     /// The streams that an append of ours is under way to, by the hash of their key.
     busy: HashSet<u64>,
+    /// Whether somebody starts batches, and will look once more for what waits.
+    is_starting: bool,
 }
 
 /// An append that waits for its turn.
@@ -92,7 +94,8 @@ impl Batched {
 impl Appends {
     pub(crate) fn new(connections: u32) -> Self {
         let few = usize::try_from(connections.min(FEW)).unwrap_or(1);
-        let state = State { few, lanes: 0, members: 0, waiting: VecDeque::new(), busy: HashSet::new() };
+        let (waiting, busy) = (VecDeque::new(), HashSet::new());
+        let state = State { few, lanes: 0, members: 0, waiting, busy, is_starting: false };
         Self { state: Mutex::new(state), room: WaitingRoom::default(), hasher: RandomState::new() }
     }
 
@@ -172,10 +175,19 @@ impl Database {
         call!(*self, since, operations => operations.append(request))
     }
 
-    /// Starts batches of what waits, as many as there is room for.
+    /// Starts batches of what waits, as many as there is room for. Whoever does so does it for all: on a runtime that has ended, a
+    /// batch is dropped when it is started, and its turn comes back in here.
     fn start_batches(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.appends.state().is_starting, true) {
+            return;
+        }
         loop {
-            let batch = self.appends.state().next_batch();
+            let batch = {
+                let mut state = self.appends.state();
+                let batch = state.next_batch();
+                state.is_starting = !batch.is_empty();
+                batch
+            };
             let Some(first) = batch.first() else { return };
             let runtime = first.runtime.clone();
             let streams = batch.iter().map(|member| member.stream).collect();
