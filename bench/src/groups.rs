@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod batch;
 pub mod concurrent;
+pub mod held;
 pub mod in_memory;
 pub mod large;
 pub mod load;
@@ -11,7 +12,7 @@ pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 17] = [
+pub const GROUPS: [(&str, &str); 19] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("batch", "100 events in one append"),
@@ -20,6 +21,7 @@ pub const GROUPS: [(&str, &str); 17] = [
     ("large", "Appending to a store of 10 million events"),
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
+    ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
     ("postgres/concurrent", "PostgreSQL: 8 and 32 tasks, one event an append"),
     ("postgres/batch", "PostgreSQL: 100 events in one append"),
@@ -28,5 +30,9 @@ pub const GROUPS: [(&str, &str); 17] = [
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),
     ("postgres/aggregate", "PostgreSQL: aggregates"),
+    (
+        "postgres/held",
+        "PostgreSQL: what a slow reader of 1,600 events of 1 MB holds, and how soon it has the first",
+    ),
     ("postgres/driver", "PostgreSQL: what the driver costs"),
 ];

@@ -23,7 +23,7 @@ mod results;
 use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
-use crate::groups::{aggregate, batch, concurrent, in_memory, large, load, sequential, subscribe};
+use crate::groups::{aggregate, batch, concurrent, held, in_memory, large, load, sequential, subscribe};
 use crate::machine::Machine;
 use crate::postgres::Server;
 use crate::results::Results;
@@ -39,6 +39,9 @@ fn main() -> Result<()> {
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["report"] => report::write(&Results::kept()?),
         ["resident", path] => tokio::runtime::Runtime::new()?.block_on(large::be_measured(Path::new(path))),
+        ["held", place, reader, events] => {
+            tokio::runtime::Runtime::new()?.block_on(held::be_measured(place, reader, events.parse()?))
+        }
         ["listen", place, count] => {
             tokio::runtime::Runtime::new()?.block_on(subscribe::be_listener(place, count))
         }
@@ -70,6 +73,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     runtime.block_on(large::measure(&mut bench))?;
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
+    runtime.block_on(held::measure(&mut bench))?;
     if let Some(server) = &server {
         runtime.block_on(groups::postgres::measure(&mut bench, server))?;
     }

@@ -72,6 +72,8 @@ struct State {
     waiting: VecDeque<Member>,
     /// The streams that an append of ours is under way to, by the hash of their key.
     busy: HashSet<u64>,
+    /// Whether somebody starts batches, and will look once more for what waits.
+    is_starting: bool,
 }
 
 /// An append that waits for its turn.
@@ -192,10 +194,19 @@ impl Database {
         call!(*self, Purpose::Write, since, operations => operations.append(request))
     }
 
-    /// Starts batches of what waits, as many as there is room for.
+    /// Starts batches of what waits, as many as there is room for. Whoever does so does it for all: on a runtime that has ended, a
+    /// batch is dropped when it is started, and its turn comes back in here.
     fn start_batches(self: &Arc<Self>, queue: &Arc<Queue>) {
+        if std::mem::replace(&mut queue.state().is_starting, true) {
+            return;
+        }
         loop {
-            let batch = queue.state().next_batch();
+            let batch = {
+                let mut state = queue.state();
+                let batch = state.next_batch();
+                state.is_starting = !batch.is_empty();
+                batch
+            };
             if batch.is_empty() {
                 return;
             }
@@ -274,7 +285,8 @@ impl Database {
 
 impl State {
     fn new(few: usize) -> Self {
-        Self { few, lanes: 0, members: 0, waiting: VecDeque::new(), busy: HashSet::new() }
+        let (waiting, busy) = (VecDeque::new(), HashSet::new());
+        Self { few, lanes: 0, members: 0, waiting, busy, is_starting: false }
     }
 
     /// Whether a statement may start, when so many more appends want to.

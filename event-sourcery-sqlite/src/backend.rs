@@ -72,7 +72,7 @@ impl SqliteBackend {
         let committed = Arc::new(Notify::new());
         let seen = Arc::new(Seen::default());
         let writer = Writer::start(options.clone(), Arc::clone(&committed), Arc::clone(&seen)).await?;
-        let file = Arc::new(OpenedFile::at(options.path.clone()));
+        let file = Arc::new(OpenedFile::of(&options));
         let (writer, readers) = (Arc::new(writer), Readers::new(options, seen, Arc::clone(&file)));
         Ok(Self { writer, file, readers, committed, listing: Arc::default() })
     }

@@ -70,7 +70,9 @@ pub(crate) fn reader(options: &SqliteOptions) -> Result<Connection> {
 
 fn open(options: &SqliteOptions, may_create: bool) -> Result<Connection> {
     let may_create = may_create && !options.read_only;
-    check_path(options, may_create)?;
+    if options.vfs.is_none() {
+        check_path(options, may_create)?;
+    }
     let access = if options.read_only {
         OpenFlags::SQLITE_OPEN_READ_ONLY
     } else if may_create {
@@ -98,7 +100,7 @@ fn open(options: &SqliteOptions, may_create: bool) -> Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite says "unable to open database file" to all of these.
+/// SQLite says "unable to open database file" to all of these. Where a VFS of the caller's keeps its files only the VFS knows.
 fn check_path(options: &SqliteOptions, may_create: bool) -> Result<()> {
     let path = &options.path;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -1,7 +1,6 @@
 //! What SQLite reports, and the error that a caller gets for it.
 
 use std::io::ErrorKind;
-use std::path::Path;
 use std::time::Duration;
 
 use event_sourcery::Error;
@@ -42,26 +41,34 @@ impl Failure {
     }
 
     /// The error for an attempt to open a file.
-    fn into_open_error(self, path: &Path, busy_timeout: Duration) -> Error {
+    fn into_open_error(self, options: &SqliteOptions) -> Error {
+        let SqliteOptions { path, busy_timeout, .. } = options;
         let place = path.display().to_string();
-        match self.code {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+        match (self.code, &options.vfs) {
+            (Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt), _) => {
                 Error::ForeignLayout { place, problem: self.message }
             }
+            (Some(ErrorCode::CannotOpen), Some(vfs)) => {
+                Error::StoreNotFound { place, problem: format!("the VFS {vfs} says: {}", self.message) }
+            }
             // SQLite says so of a process that has no file handles left, too.
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => match std::fs::File::open(path) {
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
-                    Error::StoreNotFound { place, problem: error.to_string() }
+            (Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied), None) => {
+                match std::fs::File::open(path) {
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
+                    {
+                        Error::StoreNotFound { place, problem: error.to_string() }
+                    }
+                    _ => self.into_error(*busy_timeout),
                 }
-                _ => self.into_error(busy_timeout),
-            },
-            Some(ErrorCode::ReadOnly) => Error::ReadOnly {
+            }
+            (Some(ErrorCode::ReadOnly), _) => Error::ReadOnly {
                 problem: format!(
                     "SQLite writes to its folder even to read it, and may not ({})",
                     self.message
                 ),
             },
-            _ => self.into_error(busy_timeout),
+            _ => self.into_error(*busy_timeout),
         }
     }
 }
@@ -69,6 +76,6 @@ impl Failure {
 impl SqliteOptions {
     /// The error for a failure while the file is opened.
     pub(crate) fn failed(&self, failure: impl Into<Failure>) -> Error {
-        failure.into().into_open_error(&self.path, self.busy_timeout)
+        failure.into().into_open_error(self)
     }
 }

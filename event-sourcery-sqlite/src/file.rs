@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
 
+use crate::options::SqliteOptions;
+
 /// It is looked at again at most so often: a look takes a microsecond.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -27,9 +29,10 @@ pub(crate) struct OpenedFile {
 type Identity = (u64, u64);
 
 impl OpenedFile {
-    /// The file at this path, which is open by now.
-    pub(crate) fn at(path: PathBuf) -> Self {
-        let identity = identity(&path).ok().flatten();
+    /// The file of these options, which is open by now. One that a VFS of the caller's keeps need not be at its path.
+    pub(crate) fn of(options: &SqliteOptions) -> Self {
+        let path = options.path.clone();
+        let identity = if options.vfs.is_none() { identity(&path).ok().flatten() } else { None };
         Self { path, identity, opened: Instant::now(), found: AtomicU64::new(0) }
     }
 
@@ -46,8 +49,10 @@ impl OpenedFile {
 
     /// Refuses to go on where another file stands at the path. One that cannot be looked at may be the same.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.identity.is_none() {
+            return Ok(());
+        }
         let problem = match identity(&self.path) {
-            _ if self.identity.is_none() => return Ok(()),
             Ok(found) if found == self.identity => return Ok(()),
             Ok(_) => "another file stands in its place",
             Err(error) if error.kind() == ErrorKind::NotFound => "it was moved or deleted",

@@ -116,7 +116,8 @@ impl SqliteOptions {
         Self { readers, ..self }
     }
 
-    /// The name of the SQLite VFS to open the file with, for those who have registered one.
+    /// The name of the SQLite VFS to open the file with, for those who have registered one. What stands at the path is then the
+    /// VFS's to know: nothing else looks for the file, or for another one in its place.
     pub fn vfs(self, name: impl Into<String>) -> Self {
         Self { vfs: Some(name.into()), ..self }
     }
@@ -124,7 +125,7 @@ impl SqliteOptions {
     /// Opens the store.
     ///
     /// A file that is moved, deleted or replaced while the store is open is noticed within 100 ms: from then on, its calls are
-    /// [`Error::StoreNotFound`]. On Windows nobody can do that.
+    /// [`Error::StoreNotFound`]. On Windows nobody can do that, and of the files of a [`vfs`](Self::vfs) nobody knows.
     ///
     /// # Errors
     ///
@@ -151,10 +152,11 @@ impl SqliteOptions {
     /// ```
     pub fn migration(&self) -> Result<String> {
         self.check()?;
-        let connection = if self.path.exists() {
-            connection::reader(self)?
-        } else {
-            rusqlite::Connection::open_in_memory().map_err(|error| self.failed(error))?
+        let connection = match connection::reader(self) {
+            Err(Error::StoreNotFound { .. }) if self.vfs.is_some() || !self.path.exists() => {
+                rusqlite::Connection::open_in_memory().map_err(|error| self.failed(error))?
+            }
+            connection => connection?,
         };
         Ok(layout::plan(&connection, self)?.iter().map(|statement| format!("{statement};\n")).collect())
     }

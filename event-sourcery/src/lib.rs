@@ -63,6 +63,8 @@ mod limits;
 mod load;
 mod memory;
 mod new_event;
+#[cfg(any(feature = "conformance", all(test, feature = "testing")))]
+mod ordered;
 mod panics;
 mod payload;
 mod position;

@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::{aggregate, subscribe};
+use crate::groups::{aggregate, held, subscribe};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -23,5 +23,6 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     read::measure(bench, server).await?;
     subscribe::postgres(bench, server).await?;
     aggregate::postgres(bench, server).await?;
+    held::postgres(bench, server).await?;
     driver::measure(bench, server).await
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use event_sourcery::conformance::fuzz::{Random, rounds};
-use event_sourcery::{EventStore, Passed, Position, RawEvent, StreamId, TenantId};
+use event_sourcery::EventStore;
+use event_sourcery::conformance::fuzz::{Random, fill, rounds, use_all};
+use event_sourcery_postgres::PostgresOptions;
 use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool};
-use event_sourcery_postgres::{PostgresBackend, PostgresOptions};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -13,10 +13,6 @@ use crate::scene::Scene;
 
 /// Whatever a call does, it does not take longer.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn event(name: &'static str) -> RawEvent {
-    RawEvent::new(name, r#"{"number":1}"#).unwrap()
-}
 
 /// A value as a text that the type of a column may take.
 fn value(random: &mut Random, of: &str) -> Option<String> {
@@ -58,41 +54,6 @@ async fn damage(pool: &PgPool, schema: &str, columns: &[(String, String, String)
     let _ = sqlx::query(AssertSqlSafe(sql)).bind(value(random, kind)).execute(pool).await;
 }
 
-async fn fill(store: &EventStore<PostgresBackend>) {
-    let stream = StreamId::from_name("kept").unwrap();
-    store.append(&stream, [event("Kept"), event("Other")]).await.unwrap();
-    store.append(&StreamId::random(), event("Kept")).no_versioning().await.unwrap();
-    let acme = store.for_tenant(TenantId::new("acme").unwrap());
-    acme.append(&StreamId::random().in_category("red").unwrap(), event("Kept")).await.unwrap();
-    store.save_snapshot(&stream, 1, event("Kept")).await.unwrap();
-    let run = store.subscribe::<RawEvent>().durable("known").until(std::future::ready(()));
-    run.run(async |_, _| Ok(())).await.unwrap();
-}
-
-/// Everything that reads, and what writes beside it. What they answer is not asked.
-async fn use_all(store: &EventStore<PostgresBackend>) {
-    let stream = StreamId::from_name("kept").unwrap();
-    let _ = store.load_stream::<RawEvent>(&stream).await;
-    let _ = store.load_stream::<RawEvent>(&stream).versions(1..).await;
-    let _ = store.version(&stream).await;
-    let _ = store.position().await;
-    let mut all = store.read_all::<RawEvent>().stream();
-    while let Ok(Some(_)) = all.try_next().await {}
-    let _ = store.verify::<RawEvent>().await.map(|found| format!("{found} {found:?}"));
-    let _ = store.append(&stream, event("New")).expected_version(2).await;
-    let _ = store.append(&stream, event("New")).no_versioning().await;
-    let _ = store.save_snapshot(&stream, 2, event("Kept")).await;
-    for name in ["known", "fresh"] {
-        let durable =
-            || store.subscribe::<RawEvent>().event_names(["Kept"]).durable(name).widen(Passed::LeaveOut);
-        let _ = durable().status().await;
-        let _ = durable().parked().await;
-        let _ = durable().wait_for_everything(Position::from_i64(3), Duration::ZERO).await;
-        let _ = durable().until(std::future::ready(())).run(async |_, _| Ok(())).await;
-    }
-    let _ = store.delete_stream(&stream).await;
-}
-
 #[test]
 fn tables_that_others_have_written_into() {
     let runtime = Runtime::new().unwrap();
@@ -104,16 +65,17 @@ fn tables_that_others_have_written_into() {
         runtime.block_on(async {
             let open = || PostgresOptions::new(scene.database.url()).schema(&schema).open();
             let store = EventStore::new(open().await.unwrap());
-            fill(&store).await;
+            fill(&store.erased()).await;
             let columns = columns(&scene.pool, &schema).await;
             for _ in 0..=random.below(3) {
                 damage(&scene.pool, &schema, &columns, random).await;
             }
-            timeout(PATIENCE, use_all(&store)).await.expect("each call ends");
+            timeout(PATIENCE, use_all(&store.erased())).await.expect("each call ends");
             drop(store);
             // Opened anew, what was given before is looked at.
             if let Ok(backend) = open().await {
-                timeout(PATIENCE, use_all(&EventStore::new(backend))).await.expect("each call ends");
+                let store = EventStore::new(backend).erased();
+                timeout(PATIENCE, use_all(&store)).await.expect("each call ends");
             }
             scene.run(&format!("DROP SCHEMA {schema} CASCADE")).await;
         });

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -212,4 +212,31 @@ fn a_subscription_goes_on_where_it_is_polled_when_another_runtime_is_to_read_ahe
         });
         drop(left_alone);
     }
+}
+
+#[test]
+fn many_appends_to_one_stream_that_wait_when_their_runtime_ends_are_dropped_one_after_the_other() {
+    const WAITING: usize = 5_000;
+    let database = Server::shared().create_database();
+    let lasting = runtime();
+    let store = opened(&database, &lasting);
+    database.psql(GATE);
+    database.psql("INSERT INTO gate VALUES (TRUE)");
+    let ending = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (stream, sent) = (StreamId::random(), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..WAITING {
+        let (store, stream, sent) = (store.clone(), stream.clone(), Arc::clone(&sent));
+        ending.spawn(async move {
+            let mut append = pin!(store.append(&stream, event()).no_versioning().into_future());
+            poll_fn(|context| {
+                sent.fetch_add(1, Ordering::Relaxed);
+                append.as_mut().poll(context)
+            })
+            .await
+        });
+    }
+    lasting.block_on(until(async || sent.load(Ordering::Relaxed) >= WAITING));
+    drop(ending);
+    database.psql("DELETE FROM gate");
+    lasting.block_on(async { store.append(&stream, event()).no_versioning().await.unwrap() });
 }

@@ -1,10 +1,8 @@
 //! One row stops one stream: what PostgreSQL holds of a row, or has lost of it, though nobody can read it.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use event_sourcery::backend::{BlockedStream, Filter, SubscriptionBackend as _};
-use event_sourcery::{Error, Position, RawEvent, Recorded, StreamId, TenantId};
+use event_sourcery::backend::{Filter, SubscriptionBackend as _};
+use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, run};
+use event_sourcery::{Position, RawEvent, StreamId, TenantId};
 
 use crate::scene::{Scene, Store, until};
 
@@ -74,7 +72,7 @@ async fn an_event_whose_streams_row_is_lost_is_parked_alone_and_handled_once_the
               RESET session_replication_role",
         )
         .await;
-    let store = &scene.store;
+    let store = &scene.store.erased();
     let found = store.verify::<RawEvent>().await.unwrap();
     assert_eq!((found.read(), found.failed()), (6, 3));
     let nobodys = store.for_tenant(TenantId::new("acme").unwrap());
@@ -95,81 +93,8 @@ async fn an_event_whose_streams_row_is_lost_is_parked_alone_and_handled_once_the
     assert_eq!(run(store, "run", 2, 0).await.0, ["B1", "B3"]);
 }
 
-/// Runs a subscription until so many events are handled and so many streams parked. Their names, and what is parked.
-async fn run(store: &Store, name: &str, handled: usize, parked: usize) -> (Vec<String>, Vec<BlockedStream>) {
-    let durable = || store.subscribe::<RawEvent>().durable(name.to_owned());
-    let names = Arc::new(Mutex::new(Vec::new()));
-    let (seen, noted, listing) = (Arc::clone(&names), Arc::clone(&names), durable());
-    let done = async move {
-        // No call of `until`: the compiler does not see that the future of an async closure is `Send`.
-        loop {
-            let is_parked = listing.parked().await.is_ok_and(|list| list.len() == parked);
-            if is_parked && seen.lock().unwrap().len() >= handled {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let run = durable().until(done).run(async move |recorded: Recorded<RawEvent>, _| {
-        noted.lock().unwrap().push(recorded.wrapped_event.event.name().to_owned());
-        Ok(())
-    });
-    run.await.expect("nobody is stopped");
-    let names = names.lock().unwrap().clone();
-    (names, durable().parked().await.unwrap())
-}
-
-async fn names_until_error(store: &Store, after: Position) -> (Vec<String>, Option<Error>) {
-    let mut all = store.read_all::<RawEvent>().after(after).stream();
-    let mut names = Vec::new();
-    loop {
-        match all.try_next().await {
-            Ok(Some(recorded)) => names.push(recorded.wrapped_event.event.name().to_owned()),
-            Ok(None) => return (names, None),
-            Err(error) => return (names, Some(error)),
-        }
-    }
-}
-
-async fn assert_stops_its_stream_alone(store: &Store, how: &str) {
-    let found = store.verify::<RawEvent>().await.unwrap();
-    assert_eq!((found.read(), found.failed()), (6, 1), "{how}");
-    assert_eq!((found.failures[0].position, &found.failures[0].stream_id), (at(4), &stream("bad")), "{how}");
-    let (names, error) = names_until_error(store, Position::START).await;
-    assert_eq!(names, ["A1", "A2", "B1"], "{how}");
-    assert!(
-        matches!(error, Some(Error::InvalidEvent { position, .. }) if position == at(4)),
-        "{how}: {error:?}"
-    );
-    assert_eq!(names_until_error(store, at(4)).await.0, ["B3", "C1"], "{how}");
-    let whole = store.load_stream::<RawEvent>(&stream("bad")).await.map(|events| events.len());
-    let mut pages = store.load_stream::<RawEvent>(&stream("bad")).stream();
-    let in_pages = loop {
-        match pages.try_next().await {
-            Ok(Some(_)) => {}
-            Ok(None) => break Ok(0),
-            Err(error) => break Err(error),
-        }
-    };
-    for loaded in [whole, in_pages] {
-        assert!(
-            matches!(&loaded, Err(Error::InvalidEvent { stream: of, position, .. })
-                if *of == stream("bad") && *position == at(4)),
-            "{how}: {loaded:?}"
-        );
-    }
-    let (handled, parked) = run(store, how, 4, 1).await;
-    assert_eq!(handled, ["A1", "A2", "B1", "C1"], "{how}");
-    let [parked] = &parked[..] else { panic!("{how}: {parked:?}") };
-    assert_eq!((&parked.stream, parked.position), (&stream("bad"), at(4)), "{how}");
-    assert!(parked.error.len() < 400, "{how}: {}", parked.error);
-    // Tried again, it is parked again; once it is left out, the one behind it follows.
-    let durable = store.subscribe::<RawEvent>().durable(how.to_owned());
-    durable.replay(parked).await.unwrap();
-    let (handled, parked) = run(store, how, 0, 1).await;
-    assert_eq!(handled, [""; 0], "{how}");
-    durable.skip(&parked[0]).await.unwrap();
-    assert_eq!(run(store, how, 1, 0).await.0, ["B3"], "{how}");
+async fn is_alone(store: &Store, how: &str) {
+    assert_stops_its_stream_alone(&store.erased(), how).await;
     assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{how}");
 }
 
@@ -218,7 +143,7 @@ async fn an_event_that_cannot_be_read_stops_its_stream_alone() {
     scene.run(keep).await;
     for set in EVENTS {
         scene.run(&format!("UPDATE event_sourcery_events SET {set} WHERE id = 4")).await;
-        assert_stops_its_stream_alone(&scene.store, set).await;
+        is_alone(&scene.store, set).await;
         let mend = "UPDATE event_sourcery_events e SET version = k.version, uuid = k.uuid, created_at = k.created_at,
                         data = k.data, schema_version = k.schema_version FROM kept k WHERE e.id = k.id";
         scene.run(mend).await;
@@ -234,7 +159,7 @@ async fn an_event_whose_payload_the_server_has_lost_stops_its_stream_alone() {
     let raw =
         scene.number("SELECT count(*) FROM event_sourcery_events WHERE id <> 4 AND data IS NOT NULL").await;
     assert_eq!(raw, 5);
-    assert_stops_its_stream_alone(&scene.store, "its payload is lost").await;
+    is_alone(&scene.store, "its payload is lost").await;
     let refused = scene.store.load_stream::<RawEvent>(&stream("bad")).await.unwrap_err().to_string();
     assert!(refused.contains("missing chunk"), "{refused}");
     scene.store.append(&stream("bad"), event("B4")).expected_version(3).await.unwrap();

@@ -36,7 +36,12 @@ mod machine;
 mod torn;
 mod vfs;
 
-use std::{ffi::CString, fs, io, path::Path, time::Duration};
+use std::{
+    ffi::CString,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use machine::Machine;
 
@@ -81,9 +86,22 @@ impl FaultyVfs {
     ///
     /// If a VFS of this name exists already, or the name holds a NUL byte.
     pub fn register(name: &str) -> Self {
+        Self::register_with(name, None)
+    }
+
+    /// Registers a VFS whose files all lie in `folder`, each under its own name, whatever path they are opened with.
+    ///
+    /// # Panics
+    ///
+    /// As [`register`](Self::register) does.
+    pub fn register_with_files_in(name: &str, folder: &Path) -> Self {
+        Self::register_with(name, Some(folder.to_owned()))
+    }
+
+    fn register_with(name: &str, folder: Option<PathBuf>) -> Self {
         let c_name = Box::leak(CString::new(name).expect("a name without NUL bytes").into_boxed_c_str());
         let machine = Box::leak(Box::default());
-        vfs::register(c_name, machine);
+        vfs::register(c_name, machine, folder);
         Self { name: c_name.to_str().expect("made from a str"), machine }
     }
 

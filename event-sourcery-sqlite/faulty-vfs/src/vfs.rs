@@ -1,7 +1,7 @@
 //! The VFS callbacks, and the registration. Unsafe: SQLite's C interface.
 
 use std::{
-    ffi::{CStr, c_char, c_int},
+    ffi::{CStr, CString, c_char, c_int},
     path::PathBuf,
     ptr,
 };
@@ -14,6 +14,8 @@ use crate::{file, machine::Machine};
 struct AppData {
     real: *mut sqlite3_vfs,
     machine: &'static Machine,
+    /// Where all files lie, whatever their path; `None`: where their path says.
+    folder: Option<PathBuf>,
 }
 
 /// The files that are to survive a power loss; all others are temporary.
@@ -22,12 +24,12 @@ const LASTING: c_int = ffi::SQLITE_OPEN_MAIN_DB
     | ffi::SQLITE_OPEN_MAIN_JOURNAL
     | ffi::SQLITE_OPEN_SUPER_JOURNAL;
 
-pub(crate) fn register(name: &'static CStr, machine: &'static Machine) {
+pub(crate) fn register(name: &'static CStr, machine: &'static Machine, folder: Option<PathBuf>) {
     // SAFETY: the name is a C string; a null one asks for the default VFS.
     let (taken, real) = unsafe { (ffi::sqlite3_vfs_find(name.as_ptr()), ffi::sqlite3_vfs_find(ptr::null())) };
     assert!(taken.is_null(), "a VFS named {name:?} exists already");
     assert!(!real.is_null(), "SQLite has no default VFS");
-    let app_data = Box::leak(Box::new(AppData { real, machine }));
+    let app_data = Box::leak(Box::new(AppData { real, machine, folder }));
     let vfs = sqlite3_vfs {
         iVersion: 2, // without the system calls of version 3
         szOsFile: file::size_in_front_of_real() + real_size(real),
@@ -36,6 +38,7 @@ pub(crate) fn register(name: &'static CStr, machine: &'static Machine) {
         pAppData: ptr::from_mut(app_data).cast(),
         xOpen: Some(open),
         xDelete: Some(delete),
+        xFullPathname: Some(full_pathname),
         // SAFETY: SQLite never frees its default VFS. The callbacks copied with it ignore the VFS passed to
         // them, so they may be called with this one.
         ..unsafe { *real }
@@ -74,7 +77,7 @@ unsafe extern "C" fn open(
     out_flags: *mut c_int,
 ) -> c_int {
     // SAFETY: SQLite calls this with the VFS it was registered in.
-    let AppData { real, machine } = unsafe { app_data(vfs) };
+    let AppData { real, machine, .. } = unsafe { app_data(vfs) };
     // SAFETY: SQLite made room for `szOsFile` bytes; without methods it takes the file for not opened.
     unsafe { (*file).pMethods = ptr::null() };
     if machine.lock().power_is_cut() {
@@ -95,9 +98,25 @@ unsafe extern "C" fn open(
 
 unsafe extern "C" fn delete(vfs: *mut sqlite3_vfs, name: *const c_char, sync_directory: c_int) -> c_int {
     // SAFETY: SQLite calls this with the VFS it was registered in, and a C string.
-    let (AppData { real, machine }, path) = unsafe { (app_data(vfs), path(name)) };
+    let (AppData { real, machine, .. }, path) = unsafe { (app_data(vfs), path(name)) };
     machine.delete(&path, sync_directory != 0, || {
         // SAFETY: the arguments are SQLite's own, but for the VFS, which is the real one.
         unsafe { (**real).xDelete.map_or(ffi::SQLITE_IOERR_DELETE, |delete| delete(*real, name, 0)) }
     })
+}
+
+/// What this answers is what files are opened, looked for and deleted by.
+unsafe extern "C" fn full_pathname(
+    vfs: *mut sqlite3_vfs,
+    name: *const c_char,
+    room: c_int,
+    full: *mut c_char,
+) -> c_int {
+    // SAFETY: SQLite calls this with the VFS it was registered in, and a C string.
+    let (AppData { real, folder, .. }, path) = unsafe { (app_data(vfs), path(name)) };
+    let moved = folder.as_ref().and_then(|folder| Some(folder.join(path.file_name()?)));
+    let moved = moved.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
+    let name = moved.as_ref().map_or(name, |path| path.as_ptr());
+    // SAFETY: the name is a C string, the rest SQLite's own, but for the VFS, which is the real one.
+    unsafe { (**real).xFullPathname.map_or(ffi::SQLITE_CANTOPEN, |resolve| resolve(*real, name, room, full)) }
 }

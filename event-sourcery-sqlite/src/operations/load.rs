@@ -4,7 +4,7 @@ use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom, Span, StoredE
 use event_sourcery::{Error, Position, Result, Version};
 
 use rusqlite::Row;
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 
 use super::Operations;
 use crate::rows::{EventReader, hex};
@@ -29,7 +29,7 @@ struct Rest {
 
 enum From {
     /// Versions above the first, which may be anything that stands in their column, and below the second.
-    Versions(Value, Option<i64>),
+    Versions(RawVersion, Option<i64>),
     /// Events without versions above this position; then those that have one. A stream has one kind of them, except
     /// where the reference let its caller number some.
     Position(i64),
@@ -75,14 +75,14 @@ impl Operations<'_> {
                 }
             }
             Span::Versions { start, stop } => {
-                let last = self.first(&self.sql.last_version, [row.id], |row| Ok(raw_version(row, 0)))?;
-                if last == Some(Value::Null) {
+                let last = self.first(&self.sql.last_version, [row.id], |row| RawVersion::of(row, 0))?;
+                if last.is_some_and(|last| last.is_null()) {
                     return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
                 }
                 let above = stored_version(start).saturating_sub(1);
                 // What is no number stands behind all of them.
                 let below = (stop != Version::MAX).then(|| stored_version(stop));
-                Some(From::Versions(above.into(), below))
+                Some(From::Versions(RawVersion::number(above), below))
             }
             Span::After(position) => self.after(row.id, position)?,
             Span::Last | Span::Event(_) => {
@@ -139,7 +139,8 @@ impl Operations<'_> {
                 return Ok(progress);
             }
             let _ = rest.room.as_mut().map(|room| room.take(&event));
-            last = Some((raw_version(row, 1), event.position));
+            let version = RawVersion::of(row, 1).map_err(|error| self.failed(error))?;
+            last = Some((version, event.position));
             progress.loaded.events.push(event);
         }
         if let From::Position(_) = rest.from {
@@ -168,10 +169,10 @@ impl Operations<'_> {
     /// All events behind one of the stream's; nothing if it is there no more.
     fn after(&self, stream: i64, position: Position) -> Result<Option<From>> {
         let position = position.to_i64();
-        let at = self.first(&self.sql.version_at, [position, stream], |row| Ok(raw_version(row, 0)))?;
-        Ok(at.map(|version| match version {
-            Value::Null => From::Position(position),
-            version => From::Versions(version, None),
+        let at = self.first(&self.sql.version_at, [position, stream], |row| RawVersion::of(row, 0))?;
+        Ok(at.map(|version| match version.is_null() {
+            true => From::Position(position),
+            false => From::Versions(version, None),
         }))
     }
 
@@ -230,13 +231,13 @@ impl Operations<'_> {
 
 impl From {
     /// Whatever has a version. Ours begin at 1; the reference's callers number as they like.
-    const START: Self = Self::Versions(Value::Real(f64::NEG_INFINITY), None);
+    const START: Self = Self::Versions(RawVersion::NoText(Value::Real(f64::NEG_INFINITY)), None);
 
     fn above(version: Version) -> Self {
-        Self::Versions(stored_version(version).into(), None)
+        Self::Versions(RawVersion::number(stored_version(version)), None)
     }
 
-    fn behind(self, version: Value, position: Position) -> Self {
+    fn behind(self, version: RawVersion, position: Position) -> Self {
         match self {
             Self::Versions(_, stop) => Self::Versions(version, stop),
             Self::Position(_) => Self::Position(position.to_i64()),
@@ -253,20 +254,59 @@ fn readable(snapshot: StoredEvent) -> Option<StoredEvent> {
 }
 
 /// What stands in a column of versions, whatever it is.
-fn raw_version(row: &Row<'_>, index: usize) -> Value {
-    match row.get_ref(index) {
-        Ok(ValueRef::Null) => Value::Null,
-        Ok(ValueRef::Integer(version)) => Value::Integer(version),
-        Ok(ValueRef::Real(version)) => Value::Real(version),
-        Ok(ValueRef::Blob(version)) => Value::Blob(version.to_vec()),
-        // Behind all texts.
-        other => other
-            .and_then(|text| Ok(Value::Text(text.as_str()?.to_owned())))
-            .unwrap_or(Value::Blob(Vec::new())),
+enum RawVersion {
+    NoText(Value),
+    /// Which need not be UTF-8.
+    Text(Vec<u8>),
+}
+
+impl RawVersion {
+    fn number(version: i64) -> Self {
+        Self::NoText(Value::Integer(version))
+    }
+
+    fn of(row: &Row<'_>, index: usize) -> rusqlite::Result<Self> {
+        Ok(match row.get_ref(index)? {
+            ValueRef::Text(text) => Self::Text(text.to_owned()),
+            other => Self::NoText(other.try_into()?),
+        })
+    }
+
+    fn is_null(&self) -> bool {
+        matches!(self, Self::NoText(Value::Null))
+    }
+}
+
+impl ToSql for RawVersion {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::NoText(version) => version.to_sql(),
+            Self::Text(text) => Ok(ToSqlOutput::Borrowed(ValueRef::Text(text))),
+        }
     }
 }
 
 /// A version as SQLite holds it; no stream is longer.
 fn stored_version(version: Version) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::RawVersion;
+
+    #[test]
+    fn a_version_that_is_text_stands_where_it_stood_also_if_it_is_no_utf_8() {
+        let connection = Connection::open_in_memory().unwrap();
+        for text in ["''", "'two'", "CAST(x'8f' AS TEXT)", "CAST(x'90' AS TEXT)", "CAST(x'ff' AS TEXT)"] {
+            let version =
+                connection.query_row(&format!("SELECT {text}"), [], |row| RawVersion::of(row, 0)).unwrap();
+            let stands = format!(
+                "SELECT ?1 = {text} AND ?1 > 7 AND ?1 < {text} || 'a' AND ?1 < x'' AND typeof(?1) = 'text'"
+            );
+            assert!(connection.query_row(&stands, [version], |row| row.get::<_, bool>(0)).unwrap(), "{text}");
+        }
+    }
 }

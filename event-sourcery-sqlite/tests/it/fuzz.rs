@@ -1,20 +1,18 @@
 //! Files that others have written into: whatever stands in a row, reading it is an answer or an error, and the store lives on.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use event_sourcery::conformance::fuzz::{Random, rounds};
-use event_sourcery::{EventStore, Passed, Position, RawEvent, StreamId, TenantId};
+use event_sourcery::EventStore;
+use event_sourcery::conformance::fuzz::{Random, fill, rounds, use_all};
 use event_sourcery_sqlite::SqliteBackend;
 use event_sourcery_sqlite::rusqlite::types::Value;
 use event_sourcery_sqlite::rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
+use tokio::time::timeout;
 
-fn event(name: &'static str) -> RawEvent {
-    RawEvent::new(name, r#"{"number":1}"#).unwrap()
-}
+/// Whatever a call does, it does not take longer.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn value(random: &mut Random) -> Value {
     match random.below(6) {
@@ -46,49 +44,6 @@ fn damage(file: &Connection, columns: &[(String, String)], random: &mut Random) 
     );
 }
 
-async fn fill(store: &EventStore<SqliteBackend>) {
-    let stream = StreamId::from_name("kept").unwrap();
-    store.append(&stream, [event("Kept"), event("Other")]).await.unwrap();
-    store.append(&StreamId::random(), event("Kept")).no_versioning().await.unwrap();
-    let acme = store.for_tenant(TenantId::new("acme").unwrap());
-    acme.append(&StreamId::random().in_category("red").unwrap(), event("Kept")).await.unwrap();
-    store.save_snapshot(&stream, 1, event("Kept")).await.unwrap();
-    let failed = Arc::new(Notify::new());
-    let waits = Arc::clone(&failed);
-    let failing = store.subscribe::<RawEvent>().durable("failing").attempts(1);
-    let failing = failing.until(async move { waits.notified().await });
-    let fail = async |_, _| {
-        failed.notify_one();
-        Err("as always".into())
-    };
-    failing.run(fail).await.unwrap();
-}
-
-/// Everything that reads, and what writes beside it. What they answer is not asked.
-async fn use_all(store: &EventStore<SqliteBackend>) {
-    let stream = StreamId::from_name("kept").unwrap();
-    let _ = store.load_stream::<RawEvent>(&stream).await;
-    let _ = store.load_stream::<RawEvent>(&stream).versions(1..).await;
-    let _ = store.version(&stream).await;
-    let _ = store.position().await;
-    let mut all = store.read_all::<RawEvent>().stream();
-    while let Ok(Some(_)) = all.try_next().await {}
-    let _ = store.verify::<RawEvent>().await.map(|found| format!("{found} {found:?}"));
-    let _ = store.append(&stream, event("New")).expected_version(2).await;
-    let _ = store.append(&stream, event("New")).no_versioning().await;
-    let _ = store.save_snapshot(&stream, 2, event("Kept")).await;
-    for name in ["failing", "fresh"] {
-        let durable =
-            || store.subscribe::<RawEvent>().event_names(["Kept"]).durable(name).widen(Passed::LeaveOut);
-        let _ = durable().status().await;
-        let _ = durable().parked().await;
-        let _ = durable().wait_for_everything(Position::from_i64(3), Duration::ZERO).await;
-        let run = durable().until(std::future::ready(())).run(async |_, _| Ok(()));
-        let _ = tokio::time::timeout(Duration::from_secs(20), run).await.expect("it stops");
-    }
-    let _ = store.delete_stream(&stream).await;
-}
-
 #[test]
 fn files_that_others_have_written_into() {
     let runtime = Runtime::new().unwrap();
@@ -97,7 +52,7 @@ fn files_that_others_have_written_into() {
         let path = folder.path().join("events.db");
         runtime.block_on(async {
             let store = EventStore::new(SqliteBackend::open(&path).await.unwrap());
-            fill(&store).await;
+            fill(&store.erased()).await;
             let file = Connection::open(&path).unwrap();
             file.busy_timeout(Duration::from_secs(60)).unwrap();
             file.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
@@ -105,13 +60,14 @@ fn files_that_others_have_written_into() {
             for _ in 0..=random.below(3) {
                 damage(&file, &columns, random);
             }
-            use_all(&store).await;
+            timeout(PATIENCE, use_all(&store.erased())).await.expect("each call ends");
             // The writer lives on: it can be asked for something.
             store.transaction(|_| Ok::<_, event_sourcery::Error>(())).await.expect("the writer lives on");
             drop(store);
             // Opened anew, what was given before is looked at.
             if let Ok(backend) = SqliteBackend::open(&path).await {
-                use_all(&EventStore::new(backend)).await;
+                let store = EventStore::new(backend).erased();
+                timeout(PATIENCE, use_all(&store)).await.expect("each call ends");
             }
         });
     });

@@ -1,19 +1,11 @@
 //! One row stops one stream: what SQLite holds of a row, though nobody can read it.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use event_sourcery::backend::{BlockedStream, Filter, SubscriptionBackend as _};
-use event_sourcery::{Error, EventStore, Position, RawEvent, Recorded, StreamId, TenantId};
-use event_sourcery_sqlite::SqliteBackend;
+use event_sourcery::backend::{Filter, SubscriptionBackend as _};
+use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
+use event_sourcery::{Error, EventStore, Position, RawEvent, StreamId, TenantId};
 use event_sourcery_sqlite::rusqlite::Connection;
 
 use crate::failures::Folder;
-
-type Store = EventStore<SqliteBackend>;
-
-/// What comes about does so within this.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What can stand in the columns of an event that nobody can read.
 const EVENTS: [&str; 25] = [
@@ -69,9 +61,9 @@ fn at(position: i64) -> Position {
 }
 
 /// Six events in three streams; the row of the fourth, or of the second stream, can be spoiled.
-async fn scene() -> (Folder, Store, Connection) {
+async fn scene() -> (Folder, EventStore, Connection) {
     let folder = Folder::new();
-    let store = folder.store().await;
+    let store = folder.store().await.erased();
     store.append(&stream("a"), [event("A1"), event("A2")]).await.unwrap();
     store.append(&stream("bad"), [event("B1"), event("B2"), event("B3")]).await.unwrap();
     store.append(&stream("c"), event("C1")).await.unwrap();
@@ -80,76 +72,12 @@ async fn scene() -> (Folder, Store, Connection) {
     (folder, store, sql)
 }
 
-/// Runs a subscription until so many events are handled and so many streams parked. Their names, and what is parked.
-async fn run(store: &Store, name: &str, handled: usize, parked: usize) -> (Vec<String>, Vec<BlockedStream>) {
-    let durable = || store.subscribe::<RawEvent>().durable(name.to_owned()).segments(4);
-    let names = Arc::new(Mutex::new(Vec::new()));
-    let (seen, noted) = (Arc::clone(&names), Arc::clone(&names));
-    let listing = durable();
-    let until = async move {
-        while seen.lock().unwrap().len() < handled
-            || listing.parked().await.map_or(0, |list| list.len()) != parked
-        {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    let run = durable().until(until).run(async move |recorded: Recorded<RawEvent>, _| {
-        noted.lock().unwrap().push(recorded.wrapped_event.event.name().to_owned());
-        Ok(())
-    });
-    tokio::time::timeout(PATIENCE, run).await.expect("others go on").expect("nobody is stopped");
-    let names = names.lock().unwrap().clone();
-    (names, durable().parked().await.unwrap())
-}
-
-async fn names_until_error(store: &Store, after: Position) -> (Vec<String>, Option<Error>) {
-    let mut all = store.read_all::<RawEvent>().after(after).stream();
-    let mut names = Vec::new();
-    loop {
-        match all.try_next().await {
-            Ok(Some(recorded)) => names.push(recorded.wrapped_event.event.name().to_owned()),
-            Ok(None) => return (names, None),
-            Err(error) => return (names, Some(error)),
-        }
-    }
-}
-
 #[tokio::test]
 async fn an_event_that_cannot_be_read_stops_its_stream_alone() {
-    for (number, set) in EVENTS.into_iter().enumerate() {
+    for set in EVENTS {
         let (_folder, store, sql) = scene().await;
         sql.execute(&format!("UPDATE event_sourcery_events SET {set} WHERE id = 4"), []).unwrap();
-
-        let found = store.verify::<RawEvent>().await.unwrap();
-        assert_eq!((found.read(), found.failed()), (6, 1), "{set}");
-        assert_eq!(
-            (found.failures[0].position, &found.failures[0].stream_id),
-            (at(4), &stream("bad")),
-            "{set}"
-        );
-        let (names, error) = names_until_error(&store, Position::START).await;
-        assert_eq!(names, ["A1", "A2", "B1"], "{set}");
-        let Some(Error::InvalidEvent { position, .. }) = error else { panic!("{set}: {error:?}") };
-        assert_eq!(
-            (position, names_until_error(&store, position).await.0),
-            (at(4), vec!["B3".into(), "C1".into()])
-        );
-        let loaded = store.load_stream::<RawEvent>(&stream("bad")).await;
-        assert!(
-            matches!(&loaded, Err(Error::InvalidEvent { stream: of, position, .. })
-                if *of == stream("bad") && *position == at(4)),
-            "{set}: {loaded:?}"
-        );
-
-        let (handled, parked) = run(&store, &format!("run {number}"), 4, 1).await;
-        assert_eq!(handled, ["A1", "A2", "B1", "C1"], "{set}");
-        let [parked] = &parked[..] else { panic!("{set}: {parked:?}") };
-        assert_eq!((&parked.stream, parked.position), (&stream("bad"), at(4)), "{set}");
-        assert!(parked.error.len() < 400, "{set}: {}", parked.error);
-        // Once it is left out, the one behind it follows, wherever it stands in the order of versions.
-        let durable = store.subscribe::<RawEvent>().durable(format!("run {number}"));
-        durable.skip(parked).await.unwrap();
-        assert_eq!(run(&store, &format!("run {number}"), 1, 0).await.0, ["B3"], "{set}");
+        assert_stops_its_stream_alone(&store, set).await;
         assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{set}");
     }
 }

@@ -70,6 +70,11 @@ impl StoredEvent {
             problem: problem.into(),
         }
     }
+
+    /// How many bytes its payload and its context have.
+    pub(crate) fn size(&self) -> usize {
+        self.data.len() + self.context.len()
+    }
 }
 
 impl fmt::Debug for NewRecord {
@@ -101,13 +106,6 @@ impl fmt::Debug for StoredEvent {
             .field("schema_version", schema_version)
             .field("unreadable", unreadable)
             .finish()
-    }
-}
-
-impl StoredEvent {
-    /// How many bytes its payload and its context have.
-    pub(crate) fn size(&self) -> usize {
-        self.data.len() + self.context.len()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each test of this kind runs for `EVENT_SOURCERY_FUZZ_SECONDS`, 1 unless set. A round that fails prints its seed;
 //! `EVENT_SOURCERY_FUZZ_SEED` runs it again, alone.
 
+mod calls;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use uuid::Uuid;
+
+pub use self::calls::{fill, use_all};
 
 /// Runs rounds until the time is up.
 pub fn rounds(mut round: impl FnMut(&mut Random)) {

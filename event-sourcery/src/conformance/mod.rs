@@ -123,6 +123,8 @@ mod rolling;
 mod several_streams;
 mod sharing;
 mod snapshots;
+#[doc(hidden)]
+pub mod spoiled;
 mod states;
 mod stopping;
 mod streams;

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::ledger::{Noted, ledger, noted};
 use super::running::eventually;
@@ -14,6 +13,7 @@ use crate::aggregate::{Aggregate, Repository, SnapshotState};
 use crate::backend::{Backend as _, LoadRequest, Span, StoredEvent};
 use crate::context::{Context, ContextComponent};
 use crate::error::{DecodeError, Error, PayloadError};
+use crate::ordered::Ordered;
 use crate::stream_id::{StreamId, TenantId};
 use crate::{Event, RawEvent};
 
@@ -112,42 +112,9 @@ enum Tagged {
     Named { by_name: HashMap<String, u32> },
 }
 
-/// A map whose order is a part of its meaning.
-#[derive(Clone, Debug, PartialEq, Default)]
-struct Ordered(Vec<(String, u8)>);
-
-impl Ordered {
-    fn of(keys: &[&str]) -> Self {
-        Self(keys.iter().map(|key| ((*key).to_owned(), 1)).collect())
-    }
-}
-
-impl Serialize for Ordered {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Ordered {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Ordered;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Ordered(entries))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
+/// Keys in their order, each with a 1.
+fn in_order(keys: &[&str]) -> Ordered {
+    Ordered(keys.iter().map(|key| ((*key).to_owned(), 1)).collect())
 }
 
 #[derive(Event, Serialize, Deserialize, Debug, PartialEq, Clone)]
@@ -199,7 +166,7 @@ fn tagged(tagged: Tagged) -> Stocked {
 }
 
 fn steps(keys: &[&str]) -> Stocked {
-    Stocked::Ordered { steps: Ordered::of(keys), lists: vec![Ordered::of(&["a"]), Ordered::of(keys)] }
+    Stocked::Ordered { steps: in_order(keys), lists: vec![in_order(&["a"]), in_order(keys)] }
 }
 
 /// Whether an event was stored. Then it comes back equal; otherwise it was refused without a trace.
@@ -344,7 +311,7 @@ impl SnapshotState for Plan {
 }
 
 pub(super) async fn clause_2_16_contexts_and_kept_states_are_read_back_too(subject: Subject) {
-    let scale = |weight, keys| Scale { quantity: Quantity::Weight(weight), steps: Ordered::of(keys) };
+    let scale = |weight, keys| Scale { quantity: Quantity::Weight(weight), steps: in_order(keys) };
     let (store, stream) = (subject.store(), ledger("1"));
     let context = Context::new().with_component(&scale(1e15, &["a", "b"])).unwrap();
     store.append(&stream, noted(1).with_context(context)).await.unwrap();
@@ -366,8 +333,8 @@ pub(super) async fn clause_2_16_contexts_and_kept_states_are_read_back_too(subje
     // By the time that the second one is kept, the first one would be.
     eventually("the state is kept", async || kept_state(&subject, &sorted).await.is_some()).await;
     assert!(kept_state(&subject, &moved).await.is_none());
-    assert_eq!(plans.load(&sorted).await.unwrap().steps, Ordered::of(&["98", "99"]));
-    assert_eq!(plans.load(&moved).await.unwrap().steps, Ordered::of(&["99", "98"]));
+    assert_eq!(plans.load(&sorted).await.unwrap().steps, in_order(&["98", "99"]));
+    assert_eq!(plans.load(&moved).await.unwrap().steps, in_order(&["99", "98"]));
 }
 
 pub(super) async fn clause_2_16_a_dry_run_finds_what_would_be_refused(subject: Subject) {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 
+use super::number::Decimal;
+
 /// Whether they do. A text that is no JSON stands for no value.
 pub(super) fn same_value(left: &str, right: &str) -> bool {
     let mut values = Values::default();
@@ -99,34 +101,6 @@ fn unescaped(quoted: &str) -> Option<Cow<'_, str>> {
     match quoted.strip_prefix('"')?.strip_suffix('"')? {
         plain if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
         _ => serde_json::from_str(quoted).ok().map(Cow::Owned),
-    }
-}
-
-/// A number as its sign, its digits without zeros at either end, and the power of ten of the last one.
-#[derive(PartialEq, Eq, Hash)]
-struct Decimal {
-    is_negative: bool,
-    digits: String,
-    power: i64,
-}
-
-impl Decimal {
-    fn of(word: &str) -> Option<Self> {
-        let (is_negative, number) = word.strip_prefix('-').map_or((false, word), |number| (true, number));
-        if !number.starts_with(|digit: char| digit.is_ascii_digit()) {
-            return None;
-        }
-        let (number, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let digits = format!("{whole}{fraction}");
-        let kept = digits.trim_end_matches('0');
-        if kept.is_empty() {
-            return Some(Self { is_negative: false, digits: String::new(), power: 0 });
-        }
-        let exponent: i64 = exponent.parse().ok()?;
-        let zeros = i64::try_from(digits.len() - kept.len()).ok()?;
-        let power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
-        Some(Self { is_negative, digits: kept.trim_start_matches('0').to_owned(), power })
     }
 }
 

@@ -51,6 +51,31 @@ pub(super) fn written_out(number: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{sign}{whole}{point}{fraction}"))
 }
 
+/// What a number is, however it is written: its sign, its digits without zeros at either end, and the power of ten of the last one.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Decimal {
+    is_negative: bool,
+    digits: String,
+    power: i64,
+}
+
+impl Decimal {
+    /// `None` for a word that is no number, and for an exponent that no database takes.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        let Parts { sign, whole, fraction, exponent } = Parts::of(word)?;
+        if !whole.starts_with(|digit: char| digit.is_ascii_digit()) {
+            return None;
+        }
+        let digits = format!("{whole}{fraction}");
+        let kept = digits.trim_end_matches('0');
+        if kept.is_empty() {
+            return Some(Self { is_negative: false, digits: String::new(), power: 0 });
+        }
+        let power = i64::try_from(whole.len()).ok()? + exponent - i64::try_from(kept.len()).ok()?;
+        Some(Self { is_negative: !sign.is_empty(), digits: kept.trim_start_matches('0').to_owned(), power })
+    }
+}
+
 /// Whether a number is zero, of either sign.
 pub(super) fn is_zero(number: &str) -> bool {
     let digits = number.split(['e', 'E']).next().unwrap_or_default();

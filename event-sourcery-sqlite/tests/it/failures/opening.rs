@@ -1,12 +1,13 @@
 //! Places where no store can be opened.
 
 use std::fs;
+use std::time::Duration;
 
 use event_sourcery::{Error, StreamId};
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
 use faulty_vfs::{Fault, FaultyVfs};
 
-use super::{Folder, event};
+use super::{Folder, event, length};
 
 fn not_found(error: Error) -> String {
     let Error::StoreNotFound { place, problem } = error else { panic!("{error:?}") };
@@ -104,4 +105,32 @@ async fn a_disk_full_at_any_write_of_opening_is_told_and_the_next_attempt_opens(
             return;
         }
     }
+}
+
+/// The VFS keeps its files where nobody else finds them: nothing of ours may look at the path.
+#[tokio::test]
+async fn a_file_that_only_its_vfs_finds_is_opened_and_another_one_at_its_path_is_no_matter() {
+    let (folder, hidden) = (Folder::new(), Folder::new());
+    let vfs = FaultyVfs::register_with_files_in("opening-hidden", hidden.0.path());
+    let nowhere = folder.0.path().join("missing").join("events.db");
+    let options = SqliteOptions::new(&nowhere).vfs(vfs.name());
+    for missing in [options.clone().create(false), options.clone().read_only(true)] {
+        assert!(not_found(missing.open().await.unwrap_err()).contains("opening-hidden"));
+    }
+    assert!(options.migration().unwrap().contains("CREATE TABLE event_sourcery_events"));
+
+    let stream = StreamId::random();
+    let store = event_sourcery::EventStore::new(options.clone().open().await.unwrap());
+    store.append(&stream, event()).await.unwrap();
+    assert!(hidden.path().exists() && !nowhere.exists());
+    assert_eq!(options.migration().unwrap(), "");
+
+    let at_its_path = SqliteOptions::new(folder.path()).vfs(vfs.name());
+    fs::write(folder.path(), "no database").unwrap();
+    let store = event_sourcery::EventStore::new(at_its_path.open().await.unwrap());
+    assert_eq!(length(&store, &stream).await, 1);
+    fs::remove_file(folder.path()).unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    store.append(&stream, event()).expected_version(1).await.unwrap();
+    assert_eq!(length(&store, &stream).await, 2);
 }

@@ -33,12 +33,26 @@ async fn refusal<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> String {
     }
 }
 
-/// Both kinds of connections refuse: that which writes, and those that read, the ones that are open and new ones.
-async fn is_refused(store: &EventStore<SqliteBackend>, why: &str) {
-    let stream = StreamId::random();
-    let append = async || store.append(&stream, event()).no_versioning().await;
+/// A store with an event in a stream, which the store has read, or not.
+async fn with_an_event(has_read: bool) -> (Folder, EventStore<SqliteBackend>, StreamId) {
+    let (folder, stream) = (Folder::new(), StreamId::random());
+    let store = folder.store().await;
+    store.append(&stream, event()).await.unwrap();
+    if has_read {
+        assert_eq!(length(&store, &stream).await, 1);
+    }
+    (folder, store, stream)
+}
+
+/// Both kinds of connections refuse: that which writes, and those that read, the ones that are open and new ones. Until it is
+/// noticed, the stream is read from the file that was opened.
+async fn is_refused(store: &EventStore<SqliteBackend>, stream: &StreamId, why: &str) {
+    let read = store.load_stream::<RawEvent>(stream).await.map(|events| events.len());
+    assert!(matches!(read, Ok(1) | Err(Error::StoreNotFound { .. })), "{read:?}");
+    let other = StreamId::random();
+    let append = async || store.append(&other, event()).no_versioning().await;
     assert!(refusal(append).await.contains(why));
-    assert!(refusal(async || store.load_stream::<RawEvent>(&stream).await).await.contains(why));
+    assert!(refusal(async || store.load_stream::<RawEvent>(stream).await).await.contains(why));
     assert!(refusal(async || store.position().await).await.contains(why));
     assert!(refusal(async || store.read_all::<RawEvent>().stream().try_next().await).await.contains(why));
     let transaction = async || store.transaction::<_, Error, _>(|_| Ok(())).await;
@@ -49,21 +63,14 @@ async fn is_refused(store: &EventStore<SqliteBackend>, why: &str) {
 #[tokio::test]
 async fn a_store_whose_file_was_replaced_says_so_and_reads_nothing_of_the_other() {
     for has_read in [true, false] {
-        let (folder, stream) = (Folder::new(), StreamId::random());
-        let store = folder.store().await;
-        store.append(&stream, event()).await.unwrap();
-        if has_read {
-            assert_eq!(length(&store, &stream).await, 1);
-        }
+        let (folder, store, stream) = with_an_event(has_read).await;
         for end in PARTS {
             let (from, to) = (part(&folder.path(), end), part(&folder.0.path().join("moved.db"), end));
             fs::rename(from, to).unwrap();
         }
         let other = folder.store().await;
         other.append(&stream, [event(), event()]).await.unwrap();
-        let read = store.load_stream::<RawEvent>(&stream).await.map(|events| events.len());
-        assert!(matches!(read, Ok(1) | Err(Error::StoreNotFound { .. })), "{read:?}");
-        is_refused(&store, "another file stands in its place").await;
+        is_refused(&store, &stream, "another file stands in its place").await;
         assert_eq!(length(&other, &stream).await, 2);
     }
 }
@@ -72,18 +79,11 @@ async fn a_store_whose_file_was_replaced_says_so_and_reads_nothing_of_the_other(
 #[tokio::test]
 async fn a_store_whose_file_was_deleted_says_so_and_makes_no_other() {
     for has_read in [true, false] {
-        let (folder, stream) = (Folder::new(), StreamId::random());
-        let store = folder.store().await;
-        store.append(&stream, event()).await.unwrap();
-        if has_read {
-            assert_eq!(length(&store, &stream).await, 1);
-        }
+        let (folder, store, stream) = with_an_event(has_read).await;
         for end in PARTS {
             fs::remove_file(part(&folder.path(), end)).unwrap();
         }
-        let read = store.load_stream::<RawEvent>(&stream).await.map(|events| events.len());
-        assert!(matches!(read, Ok(1) | Err(Error::StoreNotFound { .. })), "{read:?}");
-        is_refused(&store, "it was moved or deleted").await;
+        is_refused(&store, &stream, "it was moved or deleted").await;
         assert!(!folder.path().exists());
     }
 }

@@ -142,3 +142,149 @@ fn what_users_commonly_have_is_stored() {
     }
     encode(&HashMap::from([("one".to_owned(), vec![Some(1.5)]), ("three".to_owned(), vec![None])])).unwrap();
 }
+
+/// What an untagged enum writes: of each variant only the value within.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Note {
+    /// It also reads a list, and writes an object.
+    Meta(Meta),
+    Absent,
+    Truth(bool),
+    Whole(i64),
+    Real(f64),
+    Text(String),
+    At(jiff::Timestamp),
+    Maybe(Option<String>),
+    Named(Name),
+    Empty(),
+    One((String,)),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Name(String);
+
+/// An empty list notes nothing.
+#[test]
+fn no_kind_of_value_vouches_for_an_empty_list() {
+    let text = || "x".to_owned();
+    for good in [
+        Note::Absent,
+        Note::Truth(true),
+        Note::Whole(1),
+        Note::Real(1.5),
+        Note::Text(text()),
+        Note::At(jiff::Timestamp::UNIX_EPOCH),
+        Note::Maybe(None),
+    ] {
+        assert_does_not_vouch(&holding(good), &holding(Note::Empty()));
+    }
+}
+
+/// A list of one notes what is in it.
+#[test]
+fn what_is_around_a_text_vouches_for_no_list_around_it() {
+    for good in [Note::Maybe(Some("x".to_owned())), Note::Named(Name("x".to_owned()))] {
+        assert_does_not_vouch(&holding(good), &holding(Note::One(("x".to_owned(),))));
+    }
+}
+
+#[test]
+fn a_list_vouches_for_no_list_of_other_items() {
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Weight {
+        Whole(i64),
+        Real(f32),
+    }
+    let good = holding(vec![Weight::Whole(1), Weight::Real(1.5)]);
+    assert_does_not_vouch(&good, &holding(vec![Weight::Whole(1), Weight::Real(1e13)]));
+}
+
+#[test]
+fn a_float_vouches_for_none_that_would_be_another_kind_of_integer() {
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Weight {
+        Whole(i64),
+        Real(f64),
+    }
+    encode(&holding(Weight::Whole(1))).unwrap();
+    assert_does_not_vouch(&holding(Weight::Real(1e20)), &holding(Weight::Real(1e17)));
+    assert_does_not_vouch(&holding(Weight::Real(-1e20)), &holding(Weight::Real(-1e17)));
+}
+
+#[test]
+fn a_field_a_tag_and_a_variant_vouch_for_no_other() {
+    #[derive(Serialize, Deserialize)]
+    struct Sizes {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        width: Option<u8>,
+        #[serde(default, skip_serializing_if = "Option::is_none", rename(serialize = "high"))]
+        height: Option<u8>,
+    }
+    assert_does_not_vouch(&Sizes { width: Some(1), height: None }, &Sizes { width: None, height: Some(1) });
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Read {
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            tags: Vec<String>,
+        },
+        Lost {
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            tags: Vec<String>,
+        },
+    }
+    assert_does_not_vouch(
+        &holding(Tagged::Read { tags: Vec::new() }),
+        &holding(Tagged::Lost { tags: Vec::new() }),
+    );
+    #[derive(Serialize, Deserialize)]
+    enum Colour {
+        Red,
+        #[serde(rename(serialize = "Azure"))]
+        Blue,
+    }
+    assert_does_not_vouch(&holding(Colour::Red), &holding(Colour::Blue));
+}
+
+#[test]
+fn a_key_that_is_a_text_of_a_type_of_its_own_may_be_that_of_a_field() {
+    #[derive(Serialize, Deserialize)]
+    struct Paid {
+        id: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+        #[serde(flatten)]
+        extra: BTreeMap<Name, i64>,
+    }
+    let paid = |key: &str| Paid { id: 1, note: None, extra: BTreeMap::from([(Name(key.to_owned()), 5)]) };
+    assert_does_not_vouch(&paid("color"), &paid("note"));
+}
+
+#[test]
+fn a_type_vouches_for_no_other_of_its_name() {
+    fn encode_good() {
+        #[derive(Serialize, Deserialize)]
+        struct Tags {
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            tags: Vec<String>,
+        }
+        encode(&Tags { tags: Vec::new() }).unwrap();
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Tags {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
+    }
+    encode_good();
+    let bad = encode(&Tags { tags: Vec::new() });
+    assert!(matches!(bad, Err(PayloadError::NotReadBack { .. })), "{bad:?}");
+}
