@@ -97,3 +97,15 @@ impl fmt::Debug for AppendPosition {
         write!(f, "AppendPosition({})", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Position;
+
+    #[test]
+    fn beyond_the_last_position_there_is_none_nor_before_the_least() {
+        for end in [i64::MIN, i64::MAX].map(Position::from_i64) {
+            assert!(end.previous() <= end && end <= end.next());
+        }
+    }
+}

@@ -73,3 +73,41 @@ impl Due {
         is_over.then(|| std::mem::replace(self, Self::new()).goes_on)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::stream_id::{StreamId, TenantId};
+
+    fn blocked(position: i64) -> BlockedStream {
+        let (position, since) = (Position::from_i64(position), Timestamp::UNIX_EPOCH);
+        let (tenant, stream) = (TenantId::DEFAULT, StreamId::random());
+        let (error, retry_at) = (String::new(), Some(since));
+        BlockedStream {
+            tenant,
+            stream,
+            segment: 0,
+            after: position,
+            position,
+            attempts: 1,
+            error,
+            retry_at,
+            since,
+        }
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_and_on_gives_way_to_the_next_and_goes_on_in_the_next_round() {
+        let mut due = Due::new();
+        due.list(vec![blocked(1), blocked(2)]);
+        for behind in 0..RETRIED as i64 {
+            assert!(due.first().is_some_and(|first| first.position <= Position::from_i64(10 + behind)));
+            due.tried(Some(blocked(10 + behind)));
+        }
+        assert_eq!(due.first().map(|next| next.position), Some(Position::from_i64(2)));
+        due.tried(None);
+        assert_eq!(due.end_round(), Some(true));
+    }
+}
