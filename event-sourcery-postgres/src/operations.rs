@@ -1,6 +1,7 @@
 //! What the store's calls do to the tables, on one connection.
 
 mod append;
+mod batch;
 mod cursors;
 mod damage;
 mod delete;

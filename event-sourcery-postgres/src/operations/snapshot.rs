@@ -9,14 +9,17 @@ use event_sourcery::{Error, Result};
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
     pub(crate) async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
+        let tables = self.sql.tables();
         match self.insert_snapshot(request).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.snapshot_refused(request).await),
-            Err(failure) if failure.is_unique_violation() => {
+            Err(failure) if failure.is_unique_violation(tables) => {
                 let stream = request.stream.clone();
                 Err(Error::DuplicateEvent { event_id: request.record.id, stream })
             }
-            Err(failure) if failure.is_foreign_key_violation() => Err(self.snapshot_refused(request).await),
+            Err(failure) if failure.is_foreign_key_violation(tables) => {
+                Err(self.snapshot_refused(request).await)
+            }
             Err(failure) if failure.is_about_a_value() => match self.not_storable(&[&request.record]).await {
                 Some(error) => Err(error),
                 None => Err(self.failed(failure)),

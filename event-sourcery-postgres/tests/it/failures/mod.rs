@@ -10,3 +10,4 @@ mod opening;
 mod pool;
 mod read_only;
 mod relations;
+mod triggers;
