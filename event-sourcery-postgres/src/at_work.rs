@@ -3,7 +3,8 @@
 //! A way to the server can die in silence: a cable, a virtual machine or a load balancer that has forgotten the connection. Then
 //! there is neither an answer nor an error, for a quarter of an hour or for ever; sqlx 0.9.0 sets no keepalive. A limit on the
 //! time would be no answer: an append may wait for a standby for as long as it takes. So whoever has waited for a while asks
-//! the server, on another connection, what it is doing on this one.
+//! the server, on another connection, what it is doing on this one. It does nothing while a statement is on its way to it, so what
+//! is large has its time to arrive first.
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -26,6 +27,9 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// So often in a row the server could not be reached.
 const SILENT: u32 = 2;
 
+/// How many bytes a second a slow way carries.
+const A_SLOW_WAY: usize = 100_000;
+
 /// The server's process behind a connection of the store's own.
 #[derive(Debug, Clone)]
 pub(crate) struct AtWork {
@@ -33,6 +37,8 @@ pub(crate) struct AtWork {
     process: i32,
     /// Whether the connection is of no more use.
     spent: Arc<AtomicBool>,
+    /// How long what is sent may take to arrive.
+    sending: Duration,
 }
 
 /// What the server is doing.
@@ -46,7 +52,12 @@ enum Doing {
 
 impl AtWork {
     pub(crate) const fn new(home: Arc<Connections>, process: i32, spent: Arc<AtomicBool>) -> Self {
-        Self { home, process, spent }
+        Self { home, process, spent, sending: Duration::ZERO }
+    }
+
+    /// What is sent may take so long to arrive.
+    pub(crate) fn sending(self, sending: Duration) -> Self {
+        Self { sending, ..self }
     }
 
     async fn doing(&self) -> Doing {
@@ -72,6 +83,11 @@ impl AtWork {
     }
 }
 
+/// How long so many bytes may take to arrive.
+pub(crate) const fn time_to_send(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / A_SLOW_WAY) as u64)
+}
+
 /// Whether the server says so itself, and so can be reached.
 fn is_refusal(source: &(dyn std::error::Error + 'static)) -> bool {
     source.downcast_ref::<sqlx::Error>().is_some_and(|error| error.as_database_error().is_some())
@@ -85,10 +101,12 @@ pub(crate) async fn answer<T, E: From<sqlx::Error>>(
 ) -> Result<T, E> {
     let Some(at_work) = at_work else { return answer.await };
     let (mut answer, mut silent) = (pin!(answer), 0);
+    let mut patience = A_WHILE.saturating_add(at_work.sending);
     loop {
-        if let Ok(answered) = timeout(A_WHILE, &mut answer).await {
+        if let Ok(answered) = timeout(patience, &mut answer).await {
             return answered;
         }
+        patience = A_WHILE;
         tokio::select! {
             answered = &mut answer => return answered,
             doing = at_work.doing() => match doing {

@@ -30,11 +30,11 @@ pub(crate) use self::damage::DamageSql;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
 pub(crate) use self::scan::ScanSql;
-use crate::at_work::{AtWork, answer};
+use crate::at_work::{AtWork, answer, time_to_send};
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::rows::value;
-use crate::session::BEGIN;
+use crate::session::{BEGIN, begin_sending};
 use crate::sql::{Sql, Statement};
 
 /// A connection with the statements to run on it.
@@ -104,6 +104,16 @@ impl<'c> Operations<'c> {
     ) -> Self {
         let (at_work, spent) = of;
         Self { joined: false, is_open: true, at_work, spent, ..Self::joined(connection, sql) }
+    }
+
+    /// The call sends so many bytes. While they are on their way, it is neither given up nor ended.
+    fn send(&mut self, bytes: usize) {
+        let sending = time_to_send(bytes);
+        if sending.is_zero() {
+            return;
+        }
+        self.at_work = self.at_work.take().map(|at_work| at_work.sending(sending));
+        self.begin = begin_sending(&self.begin, sending).into();
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.

@@ -38,6 +38,7 @@ impl Operations<'_> {
     /// An append to one stream is one statement. If that finds nothing to append to, a second one finds out why; if by
     /// then everything is as expected, the append is tried again.
     pub(crate) async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
+        self.send(request.weight());
         let (mut at_once, tables) = (is_simple(request), self.sql.tables());
         let mut refused = None;
         for attempt in 1..=ATTEMPTS {

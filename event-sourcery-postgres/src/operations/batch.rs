@@ -18,6 +18,7 @@ impl Operations<'_> {
         &mut self,
         requests: &[&AppendRequest],
     ) -> Result<Vec<Option<Written>>, Failure> {
+        self.send(requests.iter().map(|request| request.weight()).sum());
         let members: Vec<_> =
             requests.iter().filter_map(|request| Some((&request.tenant, request.streams.first()?))).collect();
         let (mut uuids, mut categories, mut tenants, mut names) =

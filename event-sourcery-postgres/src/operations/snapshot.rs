@@ -9,6 +9,7 @@ use event_sourcery::{Error, Result};
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
     pub(crate) async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
+        self.send(request.record.data.len());
         let tables = self.sql.tables();
         match self.insert_snapshot(request).await {
             Ok(true) => Ok(()),
@@ -31,6 +32,7 @@ impl Operations<'_> {
     /// Keeps the state of an aggregate, if the event is there that it was taken behind.
     pub(crate) async fn save_state(&mut self, request: &StateRequest) -> Result<()> {
         let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at } = request;
+        self.send(data.len());
         let query = Self::about(&self.sql.save_state, tenant, stream).bind(*name).bind(i32::from(*format));
         let query = query.bind(stored_version(behind.version)).bind(behind.id);
         let query = query.bind(made_of.map(|event| stored_version(event.version)));

@@ -11,6 +11,12 @@ use super::proxy::{Lost, Proxy};
 use super::survived::Survived;
 use crate::scene::{Scene, Store, event, length, until};
 
+/// Where the server is that the tests share.
+pub(super) fn server_port() -> u16 {
+    let url = Server::shared().url("postgres");
+    url.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap()
+}
+
 /// A store whose connections go through a proxy.
 pub(super) struct Cut {
     pub(super) scene: Scene,
@@ -22,9 +28,7 @@ impl Cut {
     pub(super) async fn new(lost: Lost, connections: u32) -> Self {
         let scene = Scene::new().await;
         scene.run(OWN_TABLE).await;
-        let url = Server::shared().url("postgres");
-        let port = url.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
-        let proxy = Proxy::to(port, lost).await;
+        let proxy = Proxy::to(server_port(), lost).await;
         let options = PostgresBackend::options(proxy.url(scene.database.name())).max_connections(connections);
         // Announcements of commits would count too.
         let options = options.notifications(false);

@@ -6,4 +6,5 @@ mod kill;
 pub(crate) mod proxy;
 mod server;
 mod silence;
+mod slow;
 mod survived;
