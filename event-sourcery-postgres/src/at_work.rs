@@ -30,6 +30,15 @@ const SILENT: u32 = 2;
 /// How many bytes a second a slow way carries.
 const A_SLOW_WAY: usize = 100_000;
 
+/// Whether a process of the server's is at work. Its state is hidden from a role that is no member of the login's, and unknown
+/// without `track_activities`; then its lock on its own transaction tells. Who is idle in a transaction has that too, but not for
+/// longer than the limit on it.
+const IS_AT_WORK: &str = "
+    SELECT CASE WHEN coalesce(a.state, 'disabled') = 'disabled'
+                THEN EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'virtualxid')
+                ELSE a.state NOT LIKE 'idle%' END
+    FROM pg_stat_activity a WHERE a.pid = ";
+
 /// The server's process behind a connection of the store's own.
 #[derive(Debug, Clone)]
 pub(crate) struct AtWork {
@@ -72,12 +81,9 @@ impl AtWork {
 
     async fn ask(&self) -> Result<bool> {
         let mut connection = self.home.connect(Instant::now()).await?;
-        let state = format!(
-            "SELECT coalesce(state, '') NOT LIKE 'idle%' FROM pg_stat_activity WHERE pid = {}",
-            self.process
-        );
-        let state = sqlx::raw_sql(AssertSqlSafe(state)).fetch_optional(&mut connection);
-        let row = answer_in_time(self.home.acquire_timeout, state).await;
+        let is_at_work = format!("{IS_AT_WORK}{}", self.process);
+        let is_at_work = sqlx::raw_sql(AssertSqlSafe(is_at_work)).fetch_optional(&mut connection);
+        let row = answer_in_time(self.home.acquire_timeout, is_at_work).await;
         close(connection);
         Ok(row?.is_some_and(|row| row.try_get(0).unwrap_or(true)))
     }

@@ -26,10 +26,15 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) async fn new(lost: Lost, connections: u32) -> Self {
-        let scene = Scene::new().await;
+        Self::on(Scene::new().await, "postgres", lost, connections).await
+    }
+
+    /// A store of this login's.
+    pub(super) async fn on(scene: Scene, login: &str, lost: Lost, connections: u32) -> Self {
         scene.run(OWN_TABLE).await;
         let proxy = Proxy::to(server_port(), lost).await;
-        let options = PostgresBackend::options(proxy.url(scene.database.name())).max_connections(connections);
+        let url = proxy.url(scene.database.name()).replace("//postgres@", &format!("//{login}@"));
+        let options = PostgresBackend::options(url).max_connections(connections);
         // Announcements of commits would count too.
         let options = options.notifications(false);
         let store = EventStore::new(options.open().await.unwrap());
