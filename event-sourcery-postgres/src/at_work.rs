@@ -6,6 +6,7 @@
 //! the server, on another connection, what it is doing on this one. It does nothing while a statement is on its way to it, so what
 //! is large has its time to arrive first.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::connections::{Connections, answer_in_time, close};
 
@@ -39,11 +41,24 @@ const IS_AT_WORK: &str = "
                 ELSE a.state NOT LIKE 'idle%' END
     FROM pg_stat_activity a WHERE a.pid = ";
 
-/// The server's process behind a connection of the store's own.
+/// A process of the server's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Process {
+    Number(i32),
+    /// The one that has this mark.
+    With(Mark),
+}
+
+/// Marks a process as long as its transaction is open: an advisory lock that nobody else has. So the process can be found by whoever
+/// has chosen the mark, without an answer that tells its number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(i64);
+
+/// The server's process behind a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct AtWork {
     home: Arc<Connections>,
-    process: i32,
+    process: Process,
     /// Whether the connection is of no more use.
     spent: Arc<AtomicBool>,
     /// How long what is sent may take to arrive.
@@ -59,14 +74,44 @@ enum Doing {
     Unknown,
 }
 
+impl Mark {
+    pub(crate) fn new() -> Self {
+        Self(Uuid::new_v4().as_u64_pair().0.cast_signed())
+    }
+
+    /// The statement that sets it.
+    pub(crate) fn set(self) -> String {
+        format!("SELECT pg_try_advisory_xact_lock_shared({})", self.0)
+    }
+}
+
+/// Its number, or how SQL finds it.
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(process) => process.fmt(f),
+            Self::With(Mark(lock)) => write!(
+                f,
+                "(SELECT m.pid FROM pg_locks m WHERE m.locktype = 'advisory' AND m.objsubid = 1
+                    AND m.classid::bigint << 32 | m.objid::bigint = {lock} LIMIT 1)"
+            ),
+        }
+    }
+}
+
 impl AtWork {
-    pub(crate) const fn new(home: Arc<Connections>, process: i32, spent: Arc<AtomicBool>) -> Self {
+    pub(crate) const fn new(home: Arc<Connections>, process: Process, spent: Arc<AtomicBool>) -> Self {
         Self { home, process, spent, sending: Duration::ZERO }
     }
 
     /// What is sent may take so long to arrive.
     pub(crate) fn sending(self, sending: Duration) -> Self {
         Self { sending, ..self }
+    }
+
+    /// Where it is noted that the connection is of no more use.
+    pub(crate) fn spent(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.spent)
     }
 
     async fn doing(&self) -> Doing {

@@ -96,6 +96,12 @@ impl<'c> Operations<'c> {
         }
     }
 
+    /// Calls inside a handler's transaction, where this is given: no answer is waited for that does not come.
+    pub(crate) fn handling(connection: &'c mut PgConnection, sql: &'c Sql, at_work: Option<AtWork>) -> Self {
+        let spent = at_work.as_ref().map(AtWork::spent).unwrap_or_default();
+        Self { at_work, spent, ..Self::joined(connection, sql) }
+    }
+
     /// Reads that share a transaction of ours, of which nothing is kept, on a connection of these.
     pub(crate) fn within_snapshot(
         connection: &'c mut PgConnection,
