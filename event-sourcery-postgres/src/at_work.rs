@@ -3,8 +3,10 @@
 //! A way to the server can die in silence: a cable, a virtual machine or a load balancer that has forgotten the connection. Then
 //! there is neither an answer nor an error, for a quarter of an hour or for ever; sqlx 0.9.0 sets no keepalive. A limit on the
 //! time would be no answer: an append may wait for a standby for as long as it takes. So whoever has waited for a while asks
-//! the server, on another connection, what it is doing on this one.
+//! the server, on another connection, what it is doing on this one. It does nothing while a statement is on its way to it, so what
+//! is large has its time to arrive first.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use event_sourcery::{Error, Result};
 use futures_util::future::{Either, select};
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::connections::{Connections, answer_in_time, close};
 
@@ -27,13 +30,40 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// So often in a row the server could not be reached.
 const SILENT: u32 = 2;
 
-/// The server's process behind a connection of the store's own.
+/// How many bytes a second a slow way carries.
+const A_SLOW_WAY: usize = 100_000;
+
+/// Whether a process of the server's is at work. Its state is hidden from a role that is no member of the login's, and unknown
+/// without `track_activities`; then its lock on its own transaction tells. Who is idle in a transaction has that too, but not for
+/// longer than the limit on it.
+const IS_AT_WORK: &str = "
+    SELECT CASE WHEN coalesce(a.state, 'disabled') = 'disabled'
+                THEN EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'virtualxid')
+                ELSE a.state NOT LIKE 'idle%' END
+    FROM pg_stat_activity a WHERE a.pid = ";
+
+/// A process of the server's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Process {
+    Number(i32),
+    /// The one that has this mark.
+    With(Mark),
+}
+
+/// Marks a process as long as its transaction is open: an advisory lock that nobody else has. So the process can be found by whoever
+/// has chosen the mark, without an answer that tells its number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(i64);
+
+/// The server's process behind a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct AtWork {
     home: Arc<Connections>,
-    process: i32,
+    process: Process,
     /// Whether the connection is of no more use.
     spent: Arc<AtomicBool>,
+    /// How long what is sent may take to arrive.
+    sending: Duration,
 }
 
 /// What the server is doing.
@@ -45,9 +75,44 @@ enum Doing {
     Unknown,
 }
 
+impl Mark {
+    pub(crate) fn new() -> Self {
+        Self(Uuid::new_v4().as_u64_pair().0.cast_signed())
+    }
+
+    /// The statement that sets it.
+    pub(crate) fn set(self) -> String {
+        format!("SELECT pg_try_advisory_xact_lock_shared({})", self.0)
+    }
+}
+
+/// Its number, or how SQL finds it.
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(process) => process.fmt(f),
+            Self::With(Mark(lock)) => write!(
+                f,
+                "(SELECT m.pid FROM pg_locks m WHERE m.locktype = 'advisory' AND m.objsubid = 1
+                    AND m.classid::bigint << 32 | m.objid::bigint = {lock} LIMIT 1)"
+            ),
+        }
+    }
+}
+
 impl AtWork {
-    pub(crate) const fn new(home: Arc<Connections>, process: i32, spent: Arc<AtomicBool>) -> Self {
-        Self { home, process, spent }
+    pub(crate) const fn new(home: Arc<Connections>, process: Process, spent: Arc<AtomicBool>) -> Self {
+        Self { home, process, spent, sending: Duration::ZERO }
+    }
+
+    /// What is sent may take so long to arrive.
+    pub(crate) fn sending(self, sending: Duration) -> Self {
+        Self { sending, ..self }
+    }
+
+    /// Where it is noted that the connection is of no more use.
+    pub(crate) fn spent(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.spent)
     }
 
     async fn doing(&self) -> Doing {
@@ -62,15 +127,17 @@ impl AtWork {
 
     async fn ask(&self) -> Result<bool> {
         let mut connection = self.home.connect(Instant::now()).await?;
-        let state = format!(
-            "SELECT coalesce(state, '') NOT LIKE 'idle%' FROM pg_stat_activity WHERE pid = {}",
-            self.process
-        );
-        let state = sqlx::raw_sql(AssertSqlSafe(state)).fetch_optional(&mut connection);
-        let row = answer_in_time(self.home.acquire_timeout, state).await;
+        let is_at_work = format!("{IS_AT_WORK}{}", self.process);
+        let is_at_work = sqlx::raw_sql(AssertSqlSafe(is_at_work)).fetch_optional(&mut connection);
+        let row = answer_in_time(self.home.acquire_timeout, is_at_work).await;
         close(connection);
         Ok(row?.is_some_and(|row| row.try_get(0).unwrap_or(true)))
     }
+}
+
+/// How long so many bytes may take to arrive.
+pub(crate) const fn time_to_send(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / A_SLOW_WAY) as u64)
 }
 
 /// Whether the server says so itself, and so can be reached.
@@ -86,10 +153,12 @@ pub(crate) async fn answer<T, E: From<sqlx::Error>>(
 ) -> Result<T, E> {
     let Some(at_work) = at_work else { return answer.await };
     let (mut answer, mut silent) = (pin!(answer), 0);
+    let mut patience = A_WHILE.saturating_add(at_work.sending);
     loop {
-        if let Ok(answered) = timeout(A_WHILE, &mut answer).await {
+        if let Ok(answered) = timeout(patience, &mut answer).await {
             return answered;
         }
+        patience = A_WHILE;
         match select(&mut answer, pin!(at_work.doing())).await {
             Either::Left((answered, _)) => return answered,
             Either::Right((Doing::Work, _)) => silent = 0,

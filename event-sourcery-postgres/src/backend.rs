@@ -14,13 +14,14 @@ use event_sourcery::backend::{
 use event_sourcery::{Error, Position, Result};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 
+use crate::at_work::Mark;
 use crate::database::{Database, call};
 use crate::holders::Holder;
 use crate::layout;
 use crate::options::PostgresOptions;
 use crate::places::Purpose;
 use crate::rights::Rights;
-use crate::transaction::{self, OnConnection, PostgresTransaction};
+use crate::transaction::{OnConnection, PostgresTransaction};
 
 /// How often a reader that waits looks for what it is not told of: commits of transactions that were not begun through the
 /// store, and those of other processes where a notification is lost.
@@ -126,7 +127,7 @@ impl PostgresBackend {
     /// As for [`begin`](Self::begin).
     pub async fn begin_with(&self, statement: impl SqlSafeStr) -> Result<PostgresTransaction<'static>> {
         let transaction = self.database.begin_with(statement).await?;
-        Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.wakeups)))
+        Ok(PostgresTransaction::new(transaction, Arc::clone(&self.database.wakeups), None))
     }
 
     /// The open transactions that hold up the settled position: readers do not come beyond it before they have ended. None
@@ -273,27 +274,38 @@ impl SubscriptionBackend for PostgresBackend {
 impl JoinableBackend for PostgresBackend {
     type Transaction<'t> = Transaction<'t, Postgres>;
 
+    type Handling = PostgresTransaction<'static>;
+
     type Connection = PgConnection;
 
-    /// On a connection that only handlers get. Both statements go to the server together. Zero would mean for ever there.
+    /// On a connection that only handlers get. All statements go to the server together. Zero would mean for ever there.
     async fn begin_handling(
         &self,
         idle: Duration,
         statement: Option<Duration>,
-    ) -> Result<Transaction<'static, Postgres>> {
+    ) -> Result<PostgresTransaction<'static>> {
         let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
-        let idle = milliseconds(idle);
+        let (idle, mark) = (milliseconds(idle), Mark::new());
         let mut begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}"
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}; {}",
+            mark.set()
         );
         if let Some(statement) = statement.map(milliseconds) {
             begin.push_str(&format!("; SET LOCAL statement_timeout = {statement}"));
         }
-        self.database.begin_handling(AssertSqlSafe(begin)).await
+        self.database.begin_handling(AssertSqlSafe(begin), mark).await
     }
 
-    async fn commit(&self, transaction: Transaction<'static, Postgres>) -> Result<()> {
-        transaction::commit(transaction, &self.database.wakeups).await
+    async fn commit(&self, handling: PostgresTransaction<'static>) -> Result<()> {
+        handling.commit().await
+    }
+
+    fn join_handling<'a>(
+        &'a self,
+        handling: &'a mut PostgresTransaction<'static>,
+    ) -> Box<dyn JoinedTransaction + 'a> {
+        let at_work = handling.at_work();
+        Box::new(OnConnection { connection: handling, sql: &self.database.sql, at_work })
     }
 
     fn connection<'a>(transaction: &'a mut Transaction<'_, Postgres>) -> &'a mut PgConnection {
@@ -301,6 +313,6 @@ impl JoinableBackend for PostgresBackend {
     }
 
     fn join<'a>(&'a self, transaction: &'a mut Transaction<'_, Postgres>) -> Box<dyn JoinedTransaction + 'a> {
-        Box::new(OnConnection { connection: &mut *transaction, sql: &self.database.sql })
+        Box::new(OnConnection { connection: &mut *transaction, sql: &self.database.sql, at_work: None })
     }
 }

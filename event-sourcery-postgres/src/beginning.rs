@@ -2,26 +2,33 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use event_sourcery::Result;
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, SqlSafeStr, Transaction};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
+use crate::at_work::{AtWork, answer};
 use crate::failure::{During, Failure};
 use crate::pools::acquire;
 
 type Begun = Result<Transaction<'static, Postgres>, sqlx::Error>;
 
+/// How long it is waited for what was given up half-way: the way to the server may have died in silence.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
 /// Begins a transaction with this statement, on a connection of this pool.
 pub(crate) async fn begin_on(
     pool: &PgPool,
     statement: impl SqlSafeStr,
+    at_work: Option<&AtWork>,
 ) -> Result<Transaction<'static, Postgres>> {
     let connection = acquire(pool).await?;
-    let since = std::time::Instant::now();
-    Beginning::of(connection, statement)
+    let since = Instant::now();
+    answer(at_work, Beginning::of(connection, statement))
         .await
         .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
 }
@@ -54,7 +61,7 @@ impl Future for Beginning {
 impl Drop for Beginning {
     fn drop(&mut self) {
         if let Some(begun) = self.begun.take() {
-            self.runtime.spawn(async move { drop(begun.await) });
+            self.runtime.spawn(async move { drop(timeout(AFTERWARDS, begun).await) });
         }
     }
 }

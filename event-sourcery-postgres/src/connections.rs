@@ -7,13 +7,13 @@
 //! was given up half-way closes its connection.
 //!
 //! Each call has its place among at most so many ([`Places`]); a connection that is not in use is trusted for a second, then tried
-//! before it is used, and closed after a minute.
+//! before it is used, by what server process is behind it, and closed after a minute.
 //!
 //! A connection lives on the runtime that opened it: once that has ended, or nobody drives it, nothing comes of it any more, though
 //! it may seem to live at first. So a call takes one of its own runtime, or opens one, for which one of another runtime is
 //! closed where there would be too many.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::patience::{A_MOMENT, Patience};
 use crate::places::{Place, Places, Purpose};
+use crate::pooler::{self, server_process};
 use crate::pools::{Pools, not_connected};
 use crate::session::{IS_STANDBY, PROCESS, Session};
 use crate::settled::refused_on_standby;
@@ -63,6 +64,8 @@ pub(crate) struct Connections {
     /// Half of the places are for those that wait for locks: see [`Patience`].
     pub(crate) patient: Arc<Semaphore>,
     idle: Mutex<Idle>,
+    /// Whether a pooler hands out server connections by the transaction, which the store was not told of.
+    are_shared: AtomicBool,
 }
 
 /// What a store's connections are like.
@@ -118,6 +121,7 @@ impl Connections {
             places: Places::new(max_connections),
             patient: Arc::new(Semaphore::new(patient)),
             idle: Mutex::default(),
+            are_shared: AtomicBool::default(),
         })
     }
 
@@ -162,7 +166,7 @@ impl Connections {
                 self.close_foreign();
                 break self.open(since, lock_timeout).await?;
             };
-            if let Some(opened) = waiting.tried().await {
+            if let Some(opened) = self.tried(waiting).await? {
                 break opened;
             }
             if since.elapsed() > self.acquire_timeout {
@@ -179,6 +183,9 @@ impl Connections {
     async fn place(&self, purpose: Purpose, since: Instant) -> Result<Place> {
         if self.pool().is_closed() {
             return Err(Error::Closed);
+        }
+        if self.are_shared.load(Ordering::Relaxed) {
+            return Err(pooler::refused(pooler::ANOTHER_PROCESS));
         }
         match timeout(self.acquire_timeout, self.places.take(purpose)).await {
             Ok(place) => place.ok_or(Error::Closed),
@@ -266,6 +273,23 @@ impl Connections {
         Ok(())
     }
 
+    /// An idle connection, if it is still there. With another process of the server behind it, it is shared with others, and so
+    /// may be all of them: from now on none is used.
+    async fn tried(&self, waiting: Waiting) -> Result<Option<Opened>> {
+        let Waiting { mut opened, since, trusted } = waiting;
+        if trusted && since.elapsed() <= TRUSTED_FOR {
+            return Ok(Some(opened));
+        }
+        let asked = timeout(A_TRY, server_process(&mut opened.connection)).await;
+        let Ok(Ok(process)) = asked else { return Ok(None) };
+        if opened.process.is_none_or(|own| own == process) {
+            return Ok(Some(opened));
+        }
+        self.are_shared.store(true, Ordering::Relaxed);
+        close(opened.connection);
+        Err(pooler::refused(pooler::ANOTHER_PROCESS))
+    }
+
     /// Keeps a connection for the next call.
     pub(crate) fn keep(self: &Arc<Self>, opened: Opened, trusted: bool) {
         let is_old = self.max_lifetime.is_some_and(|lifetime| opened.at.elapsed() > lifetime);
@@ -327,17 +351,6 @@ impl Opened {
     fn here(connection: PgConnection, lock_timeout: Duration, process: Option<i32>) -> Self {
         let (runtime, spent) = (Handle::current().id(), Arc::default());
         Self { connection, runtime, at: Instant::now(), lock_timeout, process, spent }
-    }
-}
-
-impl Waiting {
-    /// The connection, if it is still there.
-    async fn tried(self) -> Option<Opened> {
-        let Self { mut opened, since, trusted } = self;
-        if trusted && since.elapsed() <= TRUSTED_FOR {
-            return Some(opened);
-        }
-        matches!(timeout(A_TRY, opened.connection.ping()).await, Ok(Ok(()))).then_some(opened)
     }
 }
 

@@ -9,7 +9,7 @@ use event_sourcery::{Error, Position, Result};
 use sqlx::{AssertSqlSafe, Connection as _, Postgres, SqlSafeStr, Transaction};
 
 use crate::append::Appends;
-use crate::at_work::answer;
+use crate::at_work::{AtWork, Mark, Process, answer};
 use crate::beginning::begin_on;
 use crate::connections::Connections;
 use crate::failure::{During, Failure, met_damage};
@@ -21,6 +21,7 @@ use crate::places::Purpose;
 use crate::pooler;
 use crate::settled::{Run, Settled};
 use crate::sql::Sql;
+use crate::transaction::PostgresTransaction;
 use crate::wakeups::Wakeups;
 
 /// How often it is looked how far the store is settled, while a lock is in the way.
@@ -87,14 +88,18 @@ impl Database {
         &self,
         statement: impl SqlSafeStr,
     ) -> Result<Transaction<'static, Postgres>> {
-        begin_on(self.connections.pool(), statement).await
+        begin_on(self.connections.pool(), statement, None).await
     }
 
+    /// For a handler. The statement sets the mark.
     pub(crate) async fn begin_handling(
         &self,
         statement: impl SqlSafeStr,
-    ) -> Result<Transaction<'static, Postgres>> {
-        begin_on(self.connections.pools.handling(), statement).await
+        mark: Mark,
+    ) -> Result<PostgresTransaction<'static>> {
+        let at_work = AtWork::new(Arc::clone(&self.connections), Process::With(mark), Arc::default());
+        let transaction = begin_on(self.connections.pools.handling(), statement, Some(&at_work)).await?;
+        Ok(PostgresTransaction::new(transaction, Arc::clone(&self.wakeups), Some(at_work)))
     }
 
     pub(crate) async fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use event_sourcery::Error;
+use sqlx::postgres::PgDatabaseError;
 
 use crate::pooler;
 use crate::rights;
+use crate::tables::Tables;
 
 /// A failure of the database or of the way to it.
 #[derive(Debug)]
@@ -77,9 +79,25 @@ impl Failure {
         self.code().is_some_and(|found| codes.contains(&found.as_str()))
     }
 
+    fn of_postgres(&self) -> Option<&PgDatabaseError> {
+        self.0.as_database_error().and_then(|error| error.try_downcast_ref())
+    }
+
+    /// A constraint of one of these tables does not hold. A trigger of the user's may meet others.
+    fn is_violation(&self, code: &str, tables: &Tables) -> bool {
+        let error = self.of_postgres().filter(|error| error.code() == code);
+        let table = error.and_then(|error| Some((error.schema()?, error.table()?)));
+        table.is_some_and(|(schema, table)| tables.include(schema, table))
+    }
+
+    /// It was raised within a function, such as a trigger of the user's, or the server's own that checks a foreign key.
+    pub(crate) fn is_within_a_function(&self) -> bool {
+        self.of_postgres().is_some_and(|error| error.r#where().is_some())
+    }
+
     /// A name, an id or a version is taken.
-    pub(crate) fn is_unique_violation(&self) -> bool {
-        self.has_code(&["23505"])
+    pub(crate) fn is_unique_violation(&self, tables: &Tables) -> bool {
+        self.is_violation("23505", tables)
     }
 
     /// A sequence has no number left.
@@ -88,8 +106,8 @@ impl Failure {
     }
 
     /// The stream was deleted before its events arrived.
-    pub(crate) fn is_foreign_key_violation(&self) -> bool {
-        self.has_code(&["23503"])
+    pub(crate) fn is_foreign_key_violation(&self, tables: &Tables) -> bool {
+        self.is_violation("23503", tables)
     }
 
     /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
@@ -104,9 +122,7 @@ impl Failure {
 
     /// A policy for rows is in the way, and not a right that is missing.
     pub(crate) fn is_about_row_security(&self) -> bool {
-        let error =
-            self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>());
-        let routine = error.and_then(|error| error.routine());
+        let routine = self.of_postgres().and_then(PgDatabaseError::routine);
         routine.is_some_and(|routine| ["ExecWithCheckOptions", "check_enable_rls"].contains(&routine))
     }
 
@@ -132,8 +148,7 @@ impl Failure {
 
     /// The database's own words. Details of a constraint that does not hold are left out: they are the row.
     pub(crate) fn message(&self) -> String {
-        match self.0.as_database_error().map(|error| error.downcast_ref::<sqlx::postgres::PgDatabaseError>())
-        {
+        match self.of_postgres() {
             Some(error) => match error.detail().filter(|_| !error.code().starts_with("23")) {
                 Some(detail) => format!("{}: {detail}", error.message()),
                 None => error.message().to_owned(),
@@ -195,6 +210,8 @@ impl Failure {
                 During::Commit => Error::OutcomeUnknown { source },
             };
         }
+        // What a trigger of the user's lacks has nothing to do with our tables.
+        let is_the_users = self.is_within_a_function();
         match self.code().as_deref() {
             Some("40001" | "40P01") => Error::SerializationFailure { source: self.0.into() },
             Some("55P03" | "57014") => Error::Busy { waited: took },
@@ -205,10 +222,10 @@ impl Failure {
             }
             Some("25006") => Error::ReadOnly { problem: self.message() },
             // What is missing can be told where the tables are known: see `rights::MissingRights`.
-            Some("42501") => {
+            Some("42501") if !is_the_users => {
                 Error::MissingGrant { problem: self.message(), grant: rights::EVERYTHING.to_owned() }
             }
-            Some("42P01") => Error::MigrationNeeded { problem: self.message() },
+            Some("42P01") if !is_the_users => Error::MigrationNeeded { problem: self.message() },
             _ => match self.0 {
                 sqlx::Error::PoolTimedOut => Error::Busy { waited: took },
                 sqlx::Error::PoolClosed => Error::Closed,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::at_work::AtWork;
+use crate::at_work::{AtWork, Process};
 use crate::connections::{Connections, Opened, answer_in_time, close};
 use crate::failure::may_be_of_the_connection;
 use crate::places::Place;
@@ -79,7 +79,7 @@ impl Lease {
     /// To find out whether the server is still at work on a statement.
     pub(crate) fn at_work(&self) -> Option<AtWork> {
         let Opened { process, spent, .. } = self.opened.as_ref()?;
-        Some(AtWork::new(Arc::clone(&self.home), (*process)?, Arc::clone(spent)))
+        Some(AtWork::new(Arc::clone(&self.home), Process::Number((*process)?), Arc::clone(spent)))
     }
 
     /// Where it is noted that the connection is of no more use.

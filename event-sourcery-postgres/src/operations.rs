@@ -1,6 +1,7 @@
 //! What the store's calls do to the tables, on one connection.
 
 mod append;
+mod batch;
 mod cursors;
 mod damage;
 mod delete;
@@ -29,11 +30,11 @@ pub(crate) use self::damage::DamageSql;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
 pub(crate) use self::scan::ScanSql;
-use crate::at_work::{AtWork, answer};
+use crate::at_work::{AtWork, answer, time_to_send};
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::rows::value;
-use crate::session::BEGIN;
+use crate::session::{BEGIN, begin_sending};
 use crate::sql::{Sql, Statement};
 
 /// A connection with the statements to run on it.
@@ -95,6 +96,12 @@ impl<'c> Operations<'c> {
         }
     }
 
+    /// Calls inside a handler's transaction, where this is given: no answer is waited for that does not come.
+    pub(crate) fn handling(connection: &'c mut PgConnection, sql: &'c Sql, at_work: Option<AtWork>) -> Self {
+        let spent = at_work.as_ref().map(AtWork::spent).unwrap_or_default();
+        Self { at_work, spent, ..Self::joined(connection, sql) }
+    }
+
     /// Reads that share a transaction of ours, of which nothing is kept, on a connection of these.
     pub(crate) fn within_snapshot(
         connection: &'c mut PgConnection,
@@ -103,6 +110,16 @@ impl<'c> Operations<'c> {
     ) -> Self {
         let (at_work, spent) = of;
         Self { joined: false, is_open: true, at_work, spent, ..Self::joined(connection, sql) }
+    }
+
+    /// The call sends so many bytes. While they are on their way, it is neither given up nor ended.
+    fn send(&mut self, bytes: usize) {
+        let sending = time_to_send(bytes);
+        if sending.is_zero() {
+            return;
+        }
+        self.at_work = self.at_work.take().map(|at_work| at_work.sending(sending));
+        self.begin = begin_sending(&self.begin, sending).into();
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.

@@ -13,6 +13,9 @@ use crate::connections::{Connections, answer_in_time};
 /// between two statements of ours.
 const LOOKS: usize = 3;
 
+/// What tells of a pooler while the store is in use.
+pub(crate) const ANOTHER_PROCESS: &str = "a connection was given another server process";
+
 /// Whatever the role allows to transactions that idle.
 const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
 
@@ -44,10 +47,14 @@ async fn one_of_two(connections: &Connections) -> Result<PgConnection> {
         Ok(false)
     };
     if answer_in_time(connections.acquire_timeout, looks).await? {
-        let problem = shared("two connections were given the same server process");
-        return Err(Error::InvalidOption { option: "transaction_pooler", problem });
+        return Err(refused("two connections were given the same server process"));
     }
     Ok(one)
+}
+
+/// The error for a pooler that the store was not told of.
+pub(crate) fn refused(seen: &str) -> Error {
+    Error::InvalidOption { option: "transaction_pooler", problem: shared(seen) }
 }
 
 /// What to do about it.
@@ -67,8 +74,8 @@ async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> Result<b
     Ok(before == meanwhile || before != after)
 }
 
-/// As text, and not prepared: that is understood by every pooler.
-async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+/// The server's process behind a connection. As text, and not prepared: that is understood by every pooler.
+pub(crate) async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SELECT pg_backend_pid()")).await?;
     row.try_get(0)
 }

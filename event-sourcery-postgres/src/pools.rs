@@ -8,6 +8,7 @@ use event_sourcery::{Error, Result};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
+use tokio::time::timeout;
 
 use crate::failure::{During, Failure};
 
@@ -16,6 +17,10 @@ const A_TRY: Duration = Duration::from_millis(500);
 
 /// How long a connection for handlers is kept when none of them needs it.
 const IDLE_FOR: Duration = Duration::from_secs(60);
+
+/// How long a connection that comes back has for an answer, whatever statement is still under way on it. Then it is closed: where the
+/// way to the server has died in silence, its place would be lost.
+const COMING_BACK: Duration = Duration::from_secs(15);
 
 /// Pools of one database.
 #[derive(Debug)]
@@ -102,7 +107,9 @@ pub(crate) fn closing_open_transactions(options: PgPoolOptions) -> PgPoolOptions
     options.after_release(|connection, _| {
         Box::pin(async move {
             let is_useless = "SELECT now() <> statement_timestamp() OR pg_is_in_recovery()";
-            let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(is_useless)).await?;
+            let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(is_useless));
+            let late = |_| std::io::Error::new(ErrorKind::TimedOut, "the server does not answer");
+            let row = timeout(COMING_BACK, row).await.map_err(late)??;
             sqlx::Row::try_get::<bool, _>(&row, 0).map(|is_useless| !is_useless)
         })
     })
@@ -122,7 +129,7 @@ pub(crate) async fn not_connected(pool: &PgPool, error: sqlx::Error, since: Inst
     let mut failure = error;
     if matches!(failure, sqlx::Error::PoolTimedOut) {
         let options = pool.connect_options();
-        match tokio::time::timeout(A_TRY, PgConnection::connect_with(&options)).await {
+        match timeout(A_TRY, PgConnection::connect_with(&options)).await {
             // It is dropped as it is: a server that is slow would have to be waited for.
             Ok(Ok(_)) => {}
             Ok(Err(error)) => failure = error,

@@ -63,7 +63,11 @@ impl MissingRights {
         Self { tables: tables.clone() }
     }
 
-    /// The error for a right that this role lacks; `None` for other failures.
+    pub(crate) const fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// The error for a right that this role lacks; `None` for other failures, and for what a trigger of the user's may not do.
     pub(crate) fn error(&self, failure: &Failure) -> Option<Error> {
         if !failure.is_about_rights() {
             return None;
@@ -72,7 +76,11 @@ impl MissingRights {
         let grant = if failure.is_about_row_security() {
             format!("ALTER ROLE {role} BYPASSRLS, or a policy that lets it")
         } else {
-            self.grant_for(&problem).unwrap_or_else(|| EVERYTHING.to_owned())
+            let grant = self.grant_for(&problem);
+            if grant.is_none() && failure.is_within_a_function() {
+                return None;
+            }
+            grant.unwrap_or_else(|| EVERYTHING.to_owned())
         };
         Some(Error::MissingGrant { problem, grant })
     }

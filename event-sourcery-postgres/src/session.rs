@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
-const IDLE_IN_TRANSACTION: &str = "10s";
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
 /// In which columns the settings tell the server's process, and whether the server only follows another one.
 pub(crate) const PROCESS: &str = "process";
@@ -47,7 +47,7 @@ impl Session {
     /// switched off, it is an error instead. What is stronger than `synchronous_commit = on`, or `local`, is somebody's
     /// decision.
     fn settings(self, lock_timeout: Duration, local: bool) -> String {
-        let lock_timeout = milliseconds(lock_timeout);
+        let (lock_timeout, idle) = (milliseconds(lock_timeout), milliseconds(IDLE_IN_TRANSACTION));
         let unset = |name, value| {
             format!(
                 "CASE WHEN current_setting('{name}', true) <> '{value}' THEN set_config('{name}', '{value}', {local}) END"
@@ -73,7 +73,7 @@ impl Session {
                     set_config('row_security', 'off', {local}),
                     set_config('lock_timeout', '{lock_timeout}', {local}),
                     set_config('statement_timeout', '0', {local}),
-                    set_config('idle_in_transaction_session_timeout', '{IDLE_IN_TRANSACTION}', {local}),
+                    set_config('idle_in_transaction_session_timeout', '{idle}', {local}),
                     {durable}, {replication}, {transaction}, {session}"
         )
     }
@@ -84,7 +84,13 @@ pub(crate) fn wait_for_locks(time: Duration) -> String {
     format!("SET lock_timeout = {}", milliseconds(time))
 }
 
-/// As `lock_timeout` takes it, where zero means for ever.
+/// How a transaction begins whose statements may take so long to arrive: for the server it is idle meanwhile.
+pub(crate) fn begin_sending(begin: &str, sending: Duration) -> String {
+    let idle = milliseconds(IDLE_IN_TRANSACTION.saturating_add(sending));
+    format!("{begin}; SET LOCAL idle_in_transaction_session_timeout = {idle}")
+}
+
+/// As the server's limits take it, where zero means for ever.
 fn milliseconds(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
 }

@@ -286,3 +286,10 @@ statements! {
     announce: "
         SELECT pg_notify('event_sourcery', {events as text})";
 }
+
+impl Sql {
+    /// The tables that the statements are about.
+    pub(crate) const fn tables(&self) -> &Tables {
+        self.rights.tables()
+    }
+}

@@ -146,6 +146,12 @@ impl Tables {
         format!("{}.{}", self.schema, self.own("*", name))
     }
 
+    /// Whether it is a table of these, told by its schema's name and its own, as they are.
+    pub(crate) fn include(&self, schema: &str, table: &str) -> bool {
+        let own = table.strip_prefix(&self.prefix).filter(|_| self.schema == quoted(schema));
+        own.is_some_and(|own| TABLES.iter().any(|table| table.name == own))
+    }
+
     /// The name of an index, or of something else beside the tables, with its schema.
     pub(crate) fn beside(&self, pattern: &str) -> String {
         format!("{}.{}", self.schema, self.own(pattern, ""))

@@ -12,6 +12,7 @@ use event_sourcery::backend::{
 use event_sourcery::{Position, Result};
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use crate::at_work::{AtWork, answer};
 use crate::failure::{During, Failure};
 use crate::operations::Operations;
 use crate::sql::Sql;
@@ -25,11 +26,21 @@ use crate::wakeups::Wakeups;
 pub struct PostgresTransaction<'t> {
     transaction: Transaction<'t, Postgres>,
     wakeups: Arc<Wakeups>,
+    /// To find out whether the server is still at work on it, where it is a handler's.
+    at_work: Option<AtWork>,
 }
 
 impl<'t> PostgresTransaction<'t> {
-    pub(crate) const fn new(transaction: Transaction<'t, Postgres>, wakeups: Arc<Wakeups>) -> Self {
-        Self { transaction, wakeups }
+    pub(crate) const fn new(
+        transaction: Transaction<'t, Postgres>,
+        wakeups: Arc<Wakeups>,
+        at_work: Option<AtWork>,
+    ) -> Self {
+        Self { transaction, wakeups, at_work }
+    }
+
+    pub(crate) fn at_work(&self) -> Option<AtWork> {
+        self.at_work.clone()
     }
 
     /// Commits, and wakes the readers.
@@ -42,7 +53,10 @@ impl<'t> PostgresTransaction<'t> {
     /// [`Error::SerializationFailure`](event_sourcery::Error::SerializationFailure), and the database's own, such as that
     /// of a deferred constraint.
     pub async fn commit(self) -> Result<()> {
-        commit(self.transaction, &self.wakeups).await
+        let Self { mut transaction, wakeups, at_work } = self;
+        let ended = answer(at_work.as_ref(), sqlx::raw_sql(COMMIT).execute(&mut *transaction)).await;
+        wakeups.committed();
+        ended.map(drop).map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
     }
 
     /// Takes everything back. Dropping the transaction does so too.
@@ -77,22 +91,17 @@ impl DerefMut for PostgresTransaction<'_> {
 /// connection returns: so nobody waits for another answer.
 const COMMIT: &str = "SHOW transaction_isolation; COMMIT AND CHAIN";
 
-/// Commits, and wakes those who wait.
-pub(crate) async fn commit(mut transaction: Transaction<'_, Postgres>, wakeups: &Arc<Wakeups>) -> Result<()> {
-    let ended = sqlx::raw_sql(COMMIT).execute(&mut *transaction).await;
-    wakeups.committed();
-    ended.map(drop).map_err(|error| Failure::from(error).into_error(During::Commit, Duration::ZERO))
-}
-
 /// The store's operations on the connection of the caller's transaction.
 pub(crate) struct OnConnection<'c> {
     pub(crate) connection: &'c mut PgConnection,
     pub(crate) sql: &'c Sql,
+    /// To find out whether the server is still at work on a statement, where the transaction is a handler's.
+    pub(crate) at_work: Option<AtWork>,
 }
 
 impl OnConnection<'_> {
     fn operations(&mut self) -> Operations<'_> {
-        Operations::joined(self.connection, self.sql)
+        Operations::handling(self.connection, self.sql, self.at_work.clone())
     }
 }
 

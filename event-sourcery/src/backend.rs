@@ -19,6 +19,7 @@ mod subscriptions;
 mod writes;
 
 use std::fmt::Debug;
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -239,27 +240,31 @@ pub trait JoinableBackend: Backend {
     /// The caller's open transaction.
     type Transaction<'t>: Send;
 
+    /// A transaction that was begun for a handler, with what the backend remembers of it. Dropping it rolls it back.
+    type Handling: DerefMut<Target = Self::Transaction<'static>> + Send;
+
     /// What the caller's own statements run on.
     type Connection: Send;
 
     /// Begins a transaction, which the database itself ends when nothing is asked of it for so long, and in which it ends
-    /// statements that take longer than the second time. Dropping it rolls it back.
+    /// statements that take longer than the second time.
     ///
     /// # Errors
     ///
     /// The backend's own.
-    async fn begin_handling(
-        &self,
-        idle: Duration,
-        statement: Option<Duration>,
-    ) -> Result<Self::Transaction<'static>>;
+    async fn begin_handling(&self, idle: Duration, statement: Option<Duration>) -> Result<Self::Handling>;
 
     /// Commits a transaction, and wakes those who wait for what it wrote.
     ///
     /// # Errors
     ///
     /// The backend's own.
-    async fn commit(&self, transaction: Self::Transaction<'static>) -> Result<()>;
+    async fn commit(&self, handling: Self::Handling) -> Result<()>;
+
+    /// The operations of this store inside a handler's transaction.
+    fn join_handling<'a>(&'a self, handling: &'a mut Self::Handling) -> Box<dyn JoinedTransaction + 'a> {
+        self.join(&mut **handling)
+    }
 
     /// The connection of an open transaction.
     fn connection<'a>(transaction: &'a mut Self::Transaction<'_>) -> &'a mut Self::Connection;

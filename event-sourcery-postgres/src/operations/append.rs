@@ -33,17 +33,16 @@ type Appended = Result<Option<Written>, Failure>;
 /// How often an append is tried whose expectation holds whenever it is looked at.
 const ATTEMPTS: usize = 8;
 
-/// How long a batch waits for another transaction that is creating one of its streams.
-const PATIENCE_OF_A_BATCH: &str = "50ms";
-
 impl Operations<'_> {
     /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
     /// An append to one stream is one statement. If that finds nothing to append to, a second one finds out why; if by
     /// then everything is as expected, the append is tried again.
     pub(crate) async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
-        let mut at_once = is_simple(request);
+        self.send(request.weight());
+        let (mut at_once, tables) = (is_simple(request), self.sql.tables());
+        let mut refused = None;
         for attempt in 1..=ATTEMPTS {
-            let mut is_taken = false;
+            refused = None;
             let written = if !request.streams.iter().all(StreamAppend::has_room) {
                 Ok(None)
             } else if at_once {
@@ -54,15 +53,15 @@ impl Operations<'_> {
             match written {
                 Ok(Some(written)) => return Ok(AppendOutcome::Written(written)),
                 Ok(None) => {}
-                Err(failure) if failure.is_unique_violation() => is_taken = true,
-                Err(failure) if failure.is_foreign_key_violation() => {}
+                Err(failure) if failure.is_unique_violation(tables) => refused = Some(failure),
+                Err(failure) if failure.is_foreign_key_violation(tables) => {}
                 Err(failure) if failure.is_lost_race() && !self.joined => {}
                 Err(failure) => return Err(self.append_failed(request, failure).await),
             }
             let verdict = self.explain(request).await?;
             // A number that is taken, and nothing else that is: it was drawn a second time. Of a stream's, the statement only
             // tells that it has created none.
-            if !matches!(verdict, Verdict::Present(_)) && (is_taken || attempt == 2) {
+            if !matches!(verdict, Verdict::Present(_)) && (refused.is_some() || attempt == 2) {
                 self.refuse_numbering().await?;
             }
             match verdict {
@@ -71,49 +70,12 @@ impl Operations<'_> {
                 Verdict::Mend => at_once = false,
             }
         }
+        // Nothing of ours is taken: a unique index that somebody has added to a table of ours.
+        if let Some(failure) = refused {
+            return Err(self.failed(failure));
+        }
         let source = "others created, changed or deleted the stream each time it was tried".into();
         Err(Error::SerializationFailure { source })
-    }
-
-    /// Appends several requests of one stream each, all different, in one statement: what each of them wrote, if it did.
-    /// If the statement fails, none of them did.
-    pub(crate) async fn append_batch(
-        &mut self,
-        requests: &[&AppendRequest],
-    ) -> Result<Vec<Option<Written>>, Failure> {
-        let members: Vec<_> =
-            requests.iter().filter_map(|request| Some((&request.tenant, request.streams.first()?))).collect();
-        let (mut uuids, mut categories, mut tenants, mut names) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut expected, mut versions) = (Vec::new(), Vec::new());
-        let (mut event_members, mut places) = (Vec::new(), Vec::new());
-        for (number, (tenant, part)) in (1_i64..).zip(&members) {
-            uuids.push(part.stream.uuid());
-            categories.push(part.stream.stored_category());
-            tenants.push(tenant.as_str());
-            names.push(part.stream.name());
-            expected.push(row_version(part.expectation));
-            versions.push(last_version(part).map(stored_version));
-            for place in 1..=part.events.len() as i64 {
-                event_members.push(number);
-                places.push(place);
-            }
-        }
-        let query = self.sql.append.append_batch.query();
-        let query =
-            query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
-        let query = query.bind(event_members).bind(places);
-        let events = EventColumns::of(members.iter().flat_map(|(_, part)| &part.events));
-        let rows = self.rows(events.bind(query).bind(PATIENCE_OF_A_BATCH)).await?;
-        let mut all = vec![None; requests.len()];
-        for row in &rows {
-            let (number, position): (i64, i64) = (value(row, 0)?, value(row, 1)?);
-            let number = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-            if let (Some(one), Some((_, part))) = (all.get_mut(number), members.get(number)) {
-                *one = Some(written(part, position));
-            }
-        }
-        Ok(all)
     }
 
     /// Appends to one stream in one statement. Nothing, and no position drawn, where the stream is not as expected.
@@ -373,7 +335,7 @@ fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
     Ok(())
 }
 
-fn written(part: &StreamAppend, last_position: i64) -> Written {
+pub(super) fn written(part: &StreamAppend, last_position: i64) -> Written {
     Written {
         first_version: first_version(part.expectation),
         last_position: AppendPosition::from_i64(last_position),
@@ -387,12 +349,12 @@ fn first_version(expectation: Expectation) -> Option<Version> {
     }
 }
 
-fn last_version(part: &StreamAppend) -> Option<Version> {
+pub(super) fn last_version(part: &StreamAppend) -> Option<Version> {
     first_version(part.expectation).map(|first| part.last_version(first))
 }
 
 /// The version that a stream's row has if it is as expected.
-fn row_version(expectation: Expectation) -> Option<i64> {
+pub(super) fn row_version(expectation: Expectation) -> Option<i64> {
     match expectation {
         Expectation::Version(version) => Some(stored_version(version)),
         Expectation::NoVersioning => None,

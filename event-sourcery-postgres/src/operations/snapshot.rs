@@ -9,14 +9,18 @@ use event_sourcery::{Error, Result};
 impl Operations<'_> {
     /// Stores a snapshot for a version that the stream has reached.
     pub(crate) async fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
+        self.send(request.record.data.len());
+        let tables = self.sql.tables();
         match self.insert_snapshot(request).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.snapshot_refused(request).await),
-            Err(failure) if failure.is_unique_violation() => {
+            Err(failure) if failure.is_unique_violation(tables) => {
                 let stream = request.stream.clone();
                 Err(Error::DuplicateEvent { event_id: request.record.id, stream })
             }
-            Err(failure) if failure.is_foreign_key_violation() => Err(self.snapshot_refused(request).await),
+            Err(failure) if failure.is_foreign_key_violation(tables) => {
+                Err(self.snapshot_refused(request).await)
+            }
             Err(failure) if failure.is_about_a_value() => match self.not_storable(&[&request.record]).await {
                 Some(error) => Err(error),
                 None => Err(self.failed(failure)),
@@ -28,6 +32,7 @@ impl Operations<'_> {
     /// Keeps the state of an aggregate, if the event is there that it was taken behind.
     pub(crate) async fn save_state(&mut self, request: &StateRequest) -> Result<()> {
         let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at } = request;
+        self.send(data.len());
         let query = Self::about(&self.sql.save_state, tenant, stream).bind(*name).bind(i32::from(*format));
         let query = query.bind(stored_version(behind.version)).bind(behind.id);
         let query = query.bind(made_of.map(|event| stored_version(event.version)));

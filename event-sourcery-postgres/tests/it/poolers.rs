@@ -5,7 +5,9 @@ mod conformance;
 use std::time::Duration;
 
 use event_sourcery::{Error, EventStore, RawEvent, StreamId};
-use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
+use event_sourcery_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use event_sourcery_postgres::sqlx::{self, Connection as _, PgConnection};
+use event_sourcery_postgres::{PostgresBackend, PostgresOptions};
 use futures_util::future::join_all;
 use postgres_cluster::{Database, Pooler, Pooling, Server};
 
@@ -53,6 +55,40 @@ async fn a_pooler_in_transaction_mode_that_the_store_was_not_told_of_is_named() 
             assert!(named && !refused.is_retryable(), "{connections}: {refused:?}");
         }
     }
+}
+
+/// One that takes the server's place under an open store, or that was not found out when the store was opened.
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_is_named_once_a_connection_is_given_another_server_process() {
+    let pooled = Pooled::new(Pooling::Transaction, 2).await;
+    let of_the_pooler: PgConnectOptions = pooled.pooler.url(&pooled.scene.database).parse().unwrap();
+    let of_the_server: PgConnectOptions = pooled.scene.database.url().parse().unwrap();
+    let pool = PgPoolOptions::new().connect_lazy_with(of_the_server.application_name("the store"));
+    let options = PostgresOptions::with_pool(pool.clone()).max_connections(1).notifications(false);
+    let store = EventStore::new(options.open().await.unwrap());
+    store.append(&StreamId::random(), event()).await.unwrap();
+    let of_the_pooler = of_the_pooler.extra_float_digits(None);
+    pool.set_connect_options(of_the_pooler.clone());
+    let left = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the store'
+                AND datname = current_database()";
+    pooled.scene.run(left).await;
+    until(async || store.append(&StreamId::random(), event()).await.is_ok()).await;
+
+    let mut other = PgConnection::connect_with(&of_the_pooler).await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut other).await.unwrap();
+    // As long as a connection is trusted.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let append = async || store.append(&StreamId::random(), event()).await.unwrap_err();
+    let is_named = |refused: &Error| {
+        matches!(refused, Error::InvalidOption { option: "transaction_pooler", problem }
+        if problem.contains("another server process") && problem.contains("transaction_pooler(true)"))
+    };
+    let refused = append().await;
+    assert!(is_named(&refused) && !refused.is_retryable(), "{refused:?}");
+    // Not used again, whatever a connection would be given.
+    other.close().await.unwrap();
+    let refused = append().await;
+    assert!(is_named(&refused), "{refused:?}");
 }
 
 #[tokio::test]
@@ -210,16 +246,8 @@ async fn nothing_stays_set_on_a_shared_server_connection() {
     let store = pooled.store().await;
     store.append(&StreamId::random(), event()).await.unwrap();
     store.position().await.unwrap();
-    let mut other = <sqlx::PgConnection as sqlx::Connection>::connect_with(
-        &pooled
-            .pooler
-            .url(&pooled.scene.database)
-            .parse::<sqlx::postgres::PgConnectOptions>()
-            .unwrap()
-            .extra_float_digits(None),
-    )
-    .await
-    .unwrap();
+    let connect: PgConnectOptions = pooled.pooler.url(&pooled.scene.database).parse().unwrap();
+    let mut other = PgConnection::connect_with(&connect.extra_float_digits(None)).await.unwrap();
     for (name, value) in
         [("row_security", "on"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]
     {

@@ -111,7 +111,7 @@ async fn a_page_with_lost_payloads_is_handed_over_but_for_the_events_that_lost_t
     scene.run("VACUUM event_sourcery_events").await;
     let found = scene.store.verify::<RawEvent>().await.unwrap();
     assert_eq!((found.read(), found.failed()), (40, 3));
-    let (handled, parked) = run(&scene.store, "run", 37, 3).await;
+    let (handled, parked) = run(&scene.store.erased(), "run", 37, 3).await;
     let whole = (0..40).filter(|number| ![12, 13, 31].contains(number)).map(|number| format!("E{number}"));
     assert_eq!(handled, whole.collect::<Vec<_>>());
     assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(13), at(14), at(32)]);
@@ -131,7 +131,7 @@ async fn an_event_of_a_lost_stream_beside_a_lost_payload_is_parked_and_not_hande
         .await;
     let found = scene.store.verify::<RawEvent>().await.unwrap();
     assert_eq!((found.read(), found.failed()), (6, 2));
-    let (handled, parked) = run(&scene.store, "run", 3, 2).await;
+    let (handled, parked) = run(&scene.store.erased(), "run", 3, 2).await;
     assert_eq!(handled, ["A1", "A2", "B1"]);
     assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(4), at(6)]);
 }

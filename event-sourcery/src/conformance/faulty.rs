@@ -266,18 +266,19 @@ impl<B: TransactionalBackend> TransactionalBackend for FaultyBackend<B> {
 #[async_trait]
 impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
     type Transaction<'t> = B::Transaction<'t>;
+    type Handling = B::Handling;
     type Connection = B::Connection;
 
-    async fn begin_handling(
-        &self,
-        idle: Duration,
-        statement: Option<Duration>,
-    ) -> Result<Self::Transaction<'static>> {
+    async fn begin_handling(&self, idle: Duration, statement: Option<Duration>) -> Result<Self::Handling> {
         self.call(self.inner.begin_handling(idle, statement)).await
     }
 
-    async fn commit(&self, transaction: Self::Transaction<'static>) -> Result<()> {
-        self.call(self.inner.commit(transaction)).await
+    async fn commit(&self, handling: Self::Handling) -> Result<()> {
+        self.call(self.inner.commit(handling)).await
+    }
+
+    fn join_handling<'a>(&'a self, handling: &'a mut Self::Handling) -> Box<dyn JoinedTransaction + 'a> {
+        self.inner.join_handling(handling)
     }
 
     fn connection<'a>(transaction: &'a mut Self::Transaction<'_>) -> &'a mut Self::Connection {

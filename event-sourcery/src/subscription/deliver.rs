@@ -128,7 +128,7 @@ where
 /// for as long as the [lease](super::Durable::lease) lasts, so that a handler that hangs holds up nobody.
 pub struct HandlerTransaction<B: JoinableBackend> {
     store: EventStore<B>,
-    transaction: B::Transaction<'static>,
+    transaction: B::Handling,
     unfinished: Unfinished,
 }
 
@@ -142,11 +142,11 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
     ///
     /// What is appended carries the event's correlation id, and its id as causation id.
     pub fn store(&mut self) -> Joined<'_> {
-        self.store.within(&mut self.transaction)
+        self.store.within_handling(&mut self.transaction)
     }
 
     pub(crate) fn join(&mut self) -> (Box<dyn JoinedTransaction + '_>, &mut Unfinished) {
-        (self.store.backend().join(&mut self.transaction), &mut self.unfinished)
+        (self.store.backend().join_handling(&mut self.transaction), &mut self.unfinished)
     }
 }
 
@@ -202,9 +202,9 @@ where
         if handled == 0 {
             return Ok(Delivered { kept: 0, failed: None });
         }
-        let mut transaction = transaction.transaction;
+        let (mut transaction, took) = (transaction.transaction, begun.elapsed());
         let kept = async {
-            store.backend().join(&mut transaction).progress(&progress(handled)).await?;
+            store.backend().join_handling(&mut transaction).progress(&progress(handled)).await?;
             store.backend().commit(transaction).await
         };
         let kept = kept.await;
@@ -212,7 +212,7 @@ where
         match kept {
             Ok(()) => Ok(Delivered { kept: handled, failed: None }),
             // It was not the handler's pause that the database has ended the connection for.
-            Err(error @ Error::Unavailable { .. }) if begun.elapsed() < self.idle => Err(error),
+            Err(error @ Error::Unavailable { .. }) if took < self.idle => Err(error),
             Err(error) => blamed(error, handled, begun.elapsed()),
         }
     }

@@ -11,6 +11,12 @@ use super::proxy::{Lost, Proxy};
 use super::survived::Survived;
 use crate::scene::{Scene, Store, event, length, until};
 
+/// Where the server is that the tests share.
+pub(super) fn server_port() -> u16 {
+    let url = Server::shared().url("postgres");
+    url.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap()
+}
+
 /// A store whose connections go through a proxy.
 pub(super) struct Cut {
     pub(super) scene: Scene,
@@ -20,12 +26,15 @@ pub(super) struct Cut {
 
 impl Cut {
     pub(super) async fn new(lost: Lost, connections: u32) -> Self {
-        let scene = Scene::new().await;
+        Self::on(Scene::new().await, "postgres", lost, connections).await
+    }
+
+    /// A store of this login's.
+    pub(super) async fn on(scene: Scene, login: &str, lost: Lost, connections: u32) -> Self {
         scene.run(OWN_TABLE).await;
-        let url = Server::shared().url("postgres");
-        let port = url.rsplit_once(':').unwrap().1.split('/').next().unwrap().parse().unwrap();
-        let proxy = Proxy::to(port, lost).await;
-        let options = PostgresBackend::options(proxy.url(scene.database.name())).max_connections(connections);
+        let proxy = Proxy::to(server_port(), lost).await;
+        let url = proxy.url(scene.database.name()).replace("//postgres@", &format!("//{login}@"));
+        let options = PostgresBackend::options(url).max_connections(connections);
         // Announcements of commits would count too.
         let options = options.notifications(false);
         let store = EventStore::new(options.open().await.unwrap());

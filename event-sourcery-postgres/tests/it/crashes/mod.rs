@@ -6,4 +6,6 @@ mod kill;
 pub(crate) mod proxy;
 mod server;
 mod silence;
+mod silence_in_transactions;
+mod slow;
 mod survived;

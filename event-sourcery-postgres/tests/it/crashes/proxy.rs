@@ -1,7 +1,7 @@
 //! A way to the server that can be cut at a chosen moment.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,27 +22,47 @@ pub(crate) enum Lost {
 /// Passes on what client and server say to each other, until it is to break a connection.
 pub(crate) struct Proxy {
     port: u16,
+    cuts: Cuts,
+}
+
+/// When a connection is to break.
+#[derive(Clone, Default)]
+struct Cuts {
     /// How many times clients may still speak before a connection breaks: 0 and below, none does.
-    until_cut: Arc<AtomicI64>,
-    is_closed: Arc<AtomicBool>,
+    until: Arc<AtomicI64>,
+    /// A connection on which the first words were said breaks when the second are.
+    at: Arc<Mutex<Option<(&'static str, &'static str)>>>,
+    /// Whether nobody comes to the server any more.
+    are_final: Arc<AtomicBool>,
+}
+
+impl Cuts {
+    /// Whether a connection breaks on which this is said.
+    fn is_at(&self, said: &[u8], was_heard: &mut bool) -> bool {
+        let is_said = |words: &str| said.windows(words.len()).any(|window| window == words.as_bytes());
+        let at = self.at.lock().unwrap().take_if(|(first, second)| {
+            *was_heard |= is_said(first);
+            *was_heard && is_said(second)
+        });
+        at.is_some() || self.until.fetch_sub(1, Ordering::SeqCst) == 1
+    }
 }
 
 impl Proxy {
     pub(crate) async fn to(server: u16, lost: Lost) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, until_cut) = (listener.local_addr().unwrap().port(), Arc::new(AtomicI64::new(0)));
-        let is_closed = Arc::new(AtomicBool::new(false));
-        let (counted, closed) = (Arc::clone(&until_cut), Arc::clone(&is_closed));
+        let (port, cuts) = (listener.local_addr().unwrap().port(), Cuts::default());
+        let known = cuts.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if closed.load(Ordering::SeqCst) {
+                if known.are_final.load(Ordering::SeqCst) {
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                tokio::spawn(pass_on(client, server, lost, Arc::clone(&counted), Arc::clone(&closed)));
+                tokio::spawn(pass_on(client, server, lost, known.clone()));
             }
         });
-        Self { port, until_cut, is_closed }
+        Self { port, cuts }
     }
 
     /// The address of a database on that server, through here.
@@ -52,35 +72,39 @@ impl Proxy {
 
     /// Breaks the connection on which a client speaks for the n-th time from now, counted over all of them.
     pub(crate) fn cut(&self, n: i64) {
-        self.until_cut.store(n, Ordering::SeqCst);
+        self.cuts.until.store(n, Ordering::SeqCst);
     }
 
     /// The way leads to the server again.
     pub(crate) fn mend(&self) {
-        self.is_closed.store(false, Ordering::SeqCst);
+        self.cuts.are_final.store(false, Ordering::SeqCst);
     }
 
     /// Whether it was broken.
     pub(crate) fn has_cut(&self) -> bool {
-        self.until_cut.load(Ordering::SeqCst) <= 0
+        self.cuts.until.load(Ordering::SeqCst) <= 0
+    }
+
+    /// Breaks the connection on which a client has said the first words, once he says the second.
+    pub(crate) fn cut_at(&self, first: &'static str, second: &'static str) {
+        *self.cuts.at.lock().unwrap() = Some((first, second));
+    }
+
+    /// Whether those words were lost.
+    pub(crate) fn has_cut_at(&self) -> bool {
+        self.cuts.at.lock().unwrap().is_none()
     }
 }
 
-async fn pass_on(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    lost: Lost,
-    until_cut: Arc<AtomicI64>,
-    is_closed: Arc<AtomicBool>,
-) {
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, lost: Lost, cuts: Cuts) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
-    let (mut said, mut answered) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let (mut said, mut answered, mut was_heard) = (vec![0; 1 << 20], vec![0; 1 << 20], false);
     loop {
         tokio::select! {
             read = client.read(&mut said) => {
                 let Ok(length @ 1..) = read else { return };
-                let is_cut = until_cut.fetch_sub(1, Ordering::SeqCst) == 1;
+                let is_cut = cuts.is_at(&said[..length], &mut was_heard);
                 if is_cut && lost == Lost::Question {
                     return;
                 }
@@ -88,7 +112,7 @@ async fn pass_on(
                     return;
                 }
                 if is_cut {
-                    is_closed.store(lost == Lost::AnswerAndWay, Ordering::SeqCst);
+                    cuts.are_final.store(lost == Lost::AnswerAndWay, Ordering::SeqCst);
                     // Once it answers, it is done.
                     let _ = server.read(&mut answered).await;
                     if lost == Lost::AnswerInSilence {

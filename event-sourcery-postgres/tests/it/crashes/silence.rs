@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::cut::Cut;
 use super::proxy::Lost;
-use crate::scene::{Scene, event, length};
+use crate::scene::{Scene, event, length, open};
 
 /// What the tests give a call until it has to have ended: generous, and less than a system takes to give a connection up.
 const IN_TIME: Duration = Duration::from_secs(120);
@@ -78,8 +78,11 @@ async fn appends_that_share_a_way_that_dies_in_silence_are_each_written_once() {
             let id = Uuid::from_u128(id.as_u128() + number);
             let append = || store.append(&StreamId::from_uuid(id), event().with_id(id)).into_future();
             match in_time(append()).await {
-                // Busy is who has waited for his turn. Nobody else may be told that nothing was written.
+                // Busy is who has waited for his turn.
                 Err(Error::OutcomeUnknown { .. } | Error::Busy { .. }) => in_time(append()).await.map(drop),
+                Err(Error::Unavailable { .. }) => {
+                    in_time(append()).await.map(|appended| assert!(!appended.repeated))
+                }
                 appended => appended.map(drop),
             }
         };
@@ -92,14 +95,92 @@ async fn appends_that_share_a_way_that_dies_in_silence_are_each_written_once() {
     }
 }
 
+/// How a store may be kept from seeing what the server does on its connections.
+#[derive(Debug, Clone, Copy)]
+enum Hidden {
+    Nothing,
+    /// The server keeps no record of it.
+    Unrecorded,
+    /// The store works as a role that is no member of its login.
+    FromItsRole,
+}
+
+impl Hidden {
+    /// A scene with it, and the login of a store.
+    async fn scene(self) -> (Scene, String) {
+        let scene = Scene::new().await;
+        let (name, login) = (scene.database.name(), format!("login_{}", scene.database.name()));
+        match self {
+            Self::Nothing => {}
+            Self::Unrecorded => scene.run(&format!("ALTER DATABASE {name} SET track_activities = off")).await,
+            Self::FromItsRole => {
+                let role = format!(
+                    "CREATE ROLE owner_{name} NOLOGIN; CREATE ROLE {login} LOGIN IN ROLE owner_{name};
+                     ALTER ROLE {login} SET ROLE TO 'owner_{name}';
+                     GRANT ALL ON ALL TABLES IN SCHEMA public TO owner_{name};
+                     GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO owner_{name}"
+                );
+                scene.run(&role).await;
+                return (scene, login);
+            }
+        }
+        (scene, "postgres".to_owned())
+    }
+
+    /// Roles are there for the whole server.
+    async fn drop(self, scene: &Scene) {
+        if let Self::FromItsRole = self {
+            let name = scene.database.name();
+            let roles = format!("DROP ROLE login_{name}; DROP OWNED BY owner_{name}; DROP ROLE owner_{name}");
+            scene.run(&roles).await;
+        }
+    }
+}
+
+/// An append that is lost half-way, where this is hidden.
+async fn append_with_a_loss(hidden: Hidden, streams: usize) {
+    let (scene, login) = hidden.scene().await;
+    let cut = Cut::on(scene, &login, Lost::AnswerInSilence, 1).await;
+    let append = async || {
+        let (one, other) = (StreamId::random(), StreamId::random());
+        let append = cut.store.append_all().and(&one, event());
+        let append = if streams == 1 { append } else { append.and(&other, event()) };
+        in_time(append.into_future()).await
+    };
+    cut.after(if streams == 1 { 1 } else { 3 }).await;
+    let lost = append().await.unwrap_err();
+    assert!(matches!(lost, Error::OutcomeUnknown { .. }), "{hidden:?}, {streams}: {lost:?}");
+    assert!(cut.proxy.has_cut());
+    append().await.unwrap();
+    let Cut { scene, store, .. } = cut;
+    drop(store);
+    hidden.drop(&scene).await;
+}
+
+/// The server is idle then, and where the append takes several statements, idle in a transaction until it ends that.
 #[tokio::test]
-async fn what_takes_long_is_waited_for_as_long_as_the_server_is_at_work() {
-    let scene = Scene::new().await;
+async fn a_way_that_dies_in_silence_is_given_up_also_where_nobody_may_see_what_the_server_does() {
+    let hidden = [Hidden::Unrecorded, Hidden::FromItsRole];
+    let appends =
+        hidden.into_iter().flat_map(|hidden| [1, 2].map(|streams| append_with_a_loss(hidden, streams)));
+    join_all(appends).await;
+}
+
+async fn append_that_takes_long(hidden: Hidden) {
+    let (scene, login) = hidden.scene().await;
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
                     'BEGIN PERFORM pg_sleep(12); RETURN NEW; END';
                 CREATE TRIGGER slow BEFORE INSERT ON event_sourcery_events FOR EACH ROW EXECUTE FUNCTION slow()";
+    let store = open(&scene.database.url().replace("//postgres@", &format!("//{login}@"))).await;
     scene.run(slow).await;
     let begun = Instant::now();
-    scene.store.append(&StreamId::random(), event()).await.unwrap();
-    assert!(begun.elapsed() >= Duration::from_secs(12));
+    store.append(&StreamId::random(), event()).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(12), "{hidden:?}");
+    drop(store);
+    hidden.drop(&scene).await;
+}
+
+#[tokio::test]
+async fn what_takes_long_is_waited_for_as_long_as_the_server_is_at_work() {
+    join_all([Hidden::Nothing, Hidden::Unrecorded, Hidden::FromItsRole].map(append_that_takes_long)).await;
 }

@@ -11,3 +11,4 @@ mod opening;
 mod pool;
 mod read_only;
 mod relations;
+mod triggers;

@@ -1,0 +1,56 @@
+//! Appending to several streams at once, for several callers.
+
+use event_sourcery::backend::{AppendRequest, Written};
+
+use super::Operations;
+use super::append::{last_version, row_version, written};
+use crate::failure::Failure;
+use crate::rows::value;
+use crate::values::{EventColumns, stored_version};
+
+/// How long a batch waits for another transaction that is creating one of its streams.
+const PATIENCE_OF_A_BATCH: &str = "50ms";
+
+impl Operations<'_> {
+    /// Appends several requests of one stream each, all different, in one statement: what each of them wrote, if it did.
+    /// If the statement fails, none of them did.
+    pub(crate) async fn append_batch(
+        &mut self,
+        requests: &[&AppendRequest],
+    ) -> Result<Vec<Option<Written>>, Failure> {
+        self.send(requests.iter().map(|request| request.weight()).sum());
+        let members: Vec<_> =
+            requests.iter().filter_map(|request| Some((&request.tenant, request.streams.first()?))).collect();
+        let (mut uuids, mut categories, mut tenants, mut names) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut expected, mut versions) = (Vec::new(), Vec::new());
+        let (mut event_members, mut places) = (Vec::new(), Vec::new());
+        for (number, (tenant, part)) in (1_i64..).zip(&members) {
+            uuids.push(part.stream.uuid());
+            categories.push(part.stream.stored_category());
+            tenants.push(tenant.as_str());
+            names.push(part.stream.name());
+            expected.push(row_version(part.expectation));
+            versions.push(last_version(part).map(stored_version));
+            for place in 1..=part.events.len() as i64 {
+                event_members.push(number);
+                places.push(place);
+            }
+        }
+        let query = self.sql.append.append_batch.query();
+        let query =
+            query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
+        let query = query.bind(event_members).bind(places);
+        let events = EventColumns::of(members.iter().flat_map(|(_, part)| &part.events));
+        let rows = self.rows(events.bind(query).bind(PATIENCE_OF_A_BATCH)).await?;
+        let mut all = vec![None; requests.len()];
+        for row in &rows {
+            let (number, position): (i64, i64) = (value(row, 0)?, value(row, 1)?);
+            let number = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+            if let (Some(one), Some((_, part))) = (all.get_mut(number), members.get(number)) {
+                *one = Some(written(part, position));
+            }
+        }
+        Ok(all)
+    }
+}
