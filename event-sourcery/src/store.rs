@@ -342,15 +342,13 @@ impl<B: Backend> EventStore<B> {
 }
 
 impl<B: JoinableBackend> EventStore<B> {
-    /// The store within a transaction that the caller holds: what the next call writes, and what the caller writes to
-    /// tables of its own, is committed together or not at all. A refused call leaves the transaction usable; dropping it
-    /// rolls it back.
+    /// The store within a transaction that the caller holds: what the next call writes, and what the caller writes to tables of its
+    /// own, is committed together or not at all. A refused call leaves the transaction usable; dropping it rolls it back.
     ///
     /// The commit is the caller's: where a statement of the caller's own has failed, and its error was not passed on, PostgreSQL
     /// keeps nothing of the transaction, events included, and sqlx's `commit` does not say so.
     ///
-    /// The backend's type must be known: a transaction of another database does not compile. See the backend's own
-    /// documentation for an example.
+    /// A transaction of another database does not compile. The backend's own documentation has an example.
     ///
     /// # Errors
     ///
