@@ -356,11 +356,6 @@ impl<B: JoinableBackend> EventStore<B> {
     pub fn within<'a>(&'a self, transaction: &'a mut B::Transaction<'_>) -> Joined<'a> {
         Joined { transaction: self.backend.join(transaction), scope: &self.scope }
     }
-
-    /// The store within a handler's transaction.
-    pub(crate) fn within_handling<'a>(&'a self, handling: &'a mut B::Handling) -> Joined<'a> {
-        Joined { transaction: self.backend.join_handling(handling), scope: &self.scope }
-    }
 }
 
 impl<B: TransactionalBackend> EventStore<B> {

@@ -134,7 +134,8 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
     ///
     /// What is appended carries the event's correlation id, and its id as causation id.
     pub fn store(&mut self) -> Joined<'_> {
-        self.store.within_handling(&mut self.transaction)
+        let transaction = self.store.backend().join_handling(&mut self.transaction);
+        Joined { transaction, scope: self.store.scope() }
     }
 
     pub(crate) fn join(&mut self) -> (Box<dyn JoinedTransaction + '_>, &mut Unfinished) {
