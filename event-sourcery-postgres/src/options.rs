@@ -146,7 +146,7 @@ impl PostgresOptions {
     }
 
     /// Whether the address is that of a pooler that hands out server connections by the transaction, such as PgBouncer in
-    /// transaction mode. Off by default; such a pooler is then refused when the store is opened.
+    /// transaction mode. Off by default; such a pooler is then refused when the store is opened, or once it shows.
     ///
     /// With it, the store counts on nothing that outlives a transaction: every statement runs in one, which brings its
     /// settings along; no statement is prepared under a name; nobody listens, so that other processes' commits are found by

@@ -1,5 +1,6 @@
 //! The caller's own rows and events, in one transaction.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,18 @@ use crate::wakeups::Wakeups;
 ///
 /// It is an sqlx transaction in every respect, and dereferences to one. In addition, readers that wait are woken when it
 /// commits; a transaction that was begun otherwise they find when they next look.
-#[derive(Debug)]
 pub struct PostgresTransaction<'t> {
     transaction: Transaction<'t, Postgres>,
     wakeups: Arc<Wakeups>,
     /// To find out whether the server is still at work on it, where it is a handler's.
     at_work: Option<AtWork>,
+}
+
+/// Nothing of how the store is reached.
+impl fmt::Debug for PostgresTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresTransaction")
+    }
 }
 
 impl<'t> PostgresTransaction<'t> {

@@ -24,10 +24,11 @@ impl Counter {
     }
 
     /// Every statement that was run in the database, whoever ran it, and what was run in transactions' brackets. Without
-    /// those by which a process tells others, now and then, of what it has committed.
+    /// those by which a process tells others, now and then, of what it has committed, and tries a connection that was idle.
     async fn statements(&self) -> Vec<(String, i64)> {
         let sql = "SELECT s.query, s.calls FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-                   WHERE d.datname = $1 AND s.query NOT LIKE '%pg_notify%'";
+                   WHERE d.datname = $1 AND s.query NOT LIKE '%pg_notify%'
+                     AND s.query <> 'SELECT pg_backend_pid()'";
         sqlx::query_as(sql).bind(&self.counted).fetch_all(&self.from).await.unwrap()
     }
 

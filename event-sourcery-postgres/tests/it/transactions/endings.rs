@@ -1,10 +1,13 @@
 //! The caller's rows and the events: both, or neither.
 
+use std::time::Duration;
+
+use event_sourcery::backend::JoinableBackend as _;
 use event_sourcery::{Error, RawEvent, StreamId};
 use event_sourcery_postgres::sqlx::{self, Connection as _};
 
 use super::LEVELS;
-use crate::scene::{Scene, Tx, event, events, insert_invoice, length, until};
+use crate::scene::{Scene, Tx, event, events, insert_invoice, length, open, until};
 
 /// A store with a stream of two events beside a table of the caller's own.
 async fn scene() -> (Scene, StreamId) {
@@ -148,4 +151,16 @@ async fn a_constraint_of_the_callers_that_fails_at_the_commit_takes_the_events_b
     let refused = tx.commit().await.unwrap_err();
     assert!(!refused.is_retryable(), "{refused:?}");
     assert_eq!(invoices_and_events(&scene).await, NOTHING);
+}
+
+/// A log line with a transaction in it tells nobody how to get in.
+#[tokio::test]
+async fn a_transaction_shows_no_password() {
+    let scene = Scene::new().await;
+    let store = open(&scene.database.url().replace("//postgres@", "//postgres:s3cret-pw@")).await;
+    let transaction = store.backend().begin().await.unwrap();
+    let handling = store.backend().begin_handling(Duration::from_secs(10), None).await.unwrap();
+    for shown in [format!("{transaction:?}"), format!("{handling:?}")] {
+        assert!(!shown.contains("s3cret-pw"), "{shown}");
+    }
 }
