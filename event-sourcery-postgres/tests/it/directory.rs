@@ -8,7 +8,7 @@ use event_sourcery::{Event, Position, RawEvent, StreamId};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::scene::{Scene, Store, events};
+use crate::scene::{Scene, Store, events, until};
 
 const WRITERS: usize = 8;
 const APPENDS: usize = 120;
@@ -95,18 +95,20 @@ async fn nothing_is_lost_while_some_append_and_several_list() {
 #[tokio::test]
 async fn names_that_were_changed_by_hand_are_found_once_the_directory_begins_anew() {
     let scene = Scene::new().await;
-    for _ in 0..40 {
+    // Far more than is read without the directory.
+    for _ in 0..60 {
         scene.store.append(&StreamId::random(), events(1_000)).await.unwrap();
     }
+    until(async || scene.store.position().await.unwrap().to_i64() == 60_000).await;
     scene
         .run(
             "INSERT INTO event_sourcery_event_blocks (name, block)
              SELECT DISTINCT name, id / 1024 FROM event_sourcery_events;
-             UPDATE event_sourcery_event_blocks_listed SET below = 39",
+             UPDATE event_sourcery_event_blocks_listed SET below = 58",
         )
         .await;
-    scene.run("UPDATE event_sourcery_events SET name = 'Rare' WHERE id IN (1, 7000)").await;
+    scene.run("UPDATE event_sourcery_events SET name = 'Rare' WHERE id IN (50000, 59000)").await;
     assert!(read(&scene.store, Position::START).await.is_empty());
     scene.run("UPDATE event_sourcery_event_blocks_listed SET below = 0").await;
-    assert_eq!(read(&scene.store, Position::START).await, [1, 7000]);
+    assert_eq!(read(&scene.store, Position::START).await, [50_000, 59_000]);
 }
