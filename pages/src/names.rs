@@ -21,7 +21,7 @@ const SOURCES: [&str; 11] = [
 ];
 
 /// What is named because it is another program's, or because it is not to be written.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
     "0077",
     "0644",
     "AnotherStreamWithThisNameButOtherIdExists",
@@ -34,6 +34,7 @@ const OTHERS: [&str; 14] = [
     "build_iter",
     "helpers",
     "manager",
+    "tcp_keepalives_idle",
     "utils",
     "with_reason",
 ];
