@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::failure::{During, Failure};
+use crate::failure::{During, Failure, in_time, no_answer};
 use crate::lease::Lease;
 use crate::patience::{A_MOMENT, Patience};
 use crate::places::{Place, Places, Purpose};
@@ -170,8 +170,7 @@ impl Connections {
                 break opened;
             }
             if since.elapsed() > self.acquire_timeout {
-                let away = std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer");
-                return Err(Error::Unavailable { source: away.into() });
+                return Err(Error::Unavailable { source: no_answer().into() });
             }
         };
         let mut lease = Lease::new(opened, Arc::clone(self), place);
@@ -360,7 +359,7 @@ pub(crate) async fn answer_in_time<T>(
     answer: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T> {
     let since = Instant::now();
-    let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer").into());
-    let answer = timeout(patience, answer).await.unwrap_or_else(|_| late());
-    answer.map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
+    in_time(patience, answer)
+        .await
+        .map_err(|error| Failure::from(error).into_error(During::NothingKept, since.elapsed()))
 }

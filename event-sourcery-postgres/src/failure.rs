@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use event_sourcery::Error;
 use sqlx::postgres::PgDatabaseError;
+use tokio::time::timeout;
 
 use crate::pooler;
 use crate::rights;
@@ -27,6 +28,19 @@ impl From<sqlx::Error> for Failure {
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
     Failure(error).into_error(During::NothingKept, Duration::ZERO)
+}
+
+/// What the server answers, if it does so within this time.
+pub(crate) async fn in_time<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    timeout(patience, answer).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+/// The failure where it does not.
+pub(crate) fn no_answer() -> sqlx::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer").into()
 }
 
 /// What PgBouncer says, under a code that it uses for outages too, of what will not be there when it is asked again.

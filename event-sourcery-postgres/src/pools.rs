@@ -1,6 +1,5 @@
 //! The pools of sqlx's that a store has: the caller's, and what is made in its image.
 
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 use tokio::time::timeout;
 
-use crate::failure::{During, Failure};
+use crate::failure::{During, Failure, in_time, no_answer};
 
 /// How long it takes at most to find out whether the server can be reached.
 const A_TRY: Duration = Duration::from_millis(500);
@@ -108,8 +107,7 @@ pub(crate) fn closing_open_transactions(options: PgPoolOptions) -> PgPoolOptions
         Box::pin(async move {
             let is_useless = "SELECT now() <> statement_timestamp() OR pg_is_in_recovery()";
             let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(is_useless));
-            let late = |_| std::io::Error::new(ErrorKind::TimedOut, "the server does not answer");
-            let row = timeout(COMING_BACK, row).await.map_err(late)??;
+            let row = in_time(COMING_BACK, row).await?;
             sqlx::Row::try_get::<bool, _>(&row, 0).map(|is_useless| !is_useless)
         })
     })
@@ -135,7 +133,7 @@ pub(crate) async fn not_connected(pool: &PgPool, error: sqlx::Error, since: Inst
             Ok(Err(error)) => failure = error,
             // A pool that is full has reached it: it is only slow.
             Err(_) if pool.size() >= pool.options().get_max_connections() => {}
-            Err(_) => failure = std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into(),
+            Err(_) => failure = no_answer(),
         }
     }
     Failure::from(failure).into_error(During::NothingKept, since.elapsed())

@@ -5,7 +5,6 @@
 //! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again. So both tasks
 //! may be on any runtime of the process, also on one that nobody drives for a while.
 
-use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use crate::at_work::answer;
 use crate::connections::{Connections, spawn};
+use crate::failure::in_time;
 use crate::places::Purpose;
 use crate::sql::Sql;
 
@@ -168,12 +168,6 @@ fn has_ended(task: Option<&AbortHandle>) -> bool {
     task.is_none_or(AbortHandle::is_finished)
 }
 
-/// The server's answer to a listener, which comes within this or never.
-async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let late = || Err(std::io::Error::new(ErrorKind::TimedOut, "the server does not answer").into());
-    tokio::time::timeout(LOOKS_AROUND, answer).await.unwrap_or_else(|_| late())
-}
-
 /// One that waits.
 pub(crate) struct Waiting<'w>(&'w AtomicUsize);
 
@@ -215,7 +209,7 @@ impl Listener {
         let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
-        in_time(listener.listen(CHANNEL)).await?;
+        in_time(LOOKS_AROUND, listener.listen(CHANNEL)).await?;
         self.wake(None);
         while !self.is_let_go(idle_since) {
             // Nothing is lost when it is given up: it is asked again.
@@ -225,7 +219,9 @@ impl Listener {
                 Ok(Ok(None)) => self.wake(None),
                 Ok(Err(problem)) => return Err(problem),
                 // Nobody has said anything, or the way to the server is broken.
-                Err(_) => in_time(sqlx::raw_sql("SELECT 1").execute(&mut listener)).await.map(|_| ())?,
+                Err(_) => {
+                    in_time(LOOKS_AROUND, sqlx::raw_sql("SELECT 1").execute(&mut listener)).await?;
+                }
             }
         }
         Ok(())
