@@ -85,6 +85,14 @@ impl Bench {
     }
 }
 
+/// Drives it in a task, as a server drives what it does for a request: who calls from the main thread wakes another one for whatever
+/// is driven in a task.
+pub async fn in_a_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(work).await?
+}
+
 pub async fn open(path: &Path) -> Result<EventStore<SqliteBackend>> {
     Ok(EventStore::new(SqliteBackend::open(path).await?))
 }

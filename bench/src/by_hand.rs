@@ -59,6 +59,10 @@ impl ByHand {
         Ok(Self { connection })
     }
 
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Runs `work` in one transaction.
     pub fn transaction(&self, work: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;

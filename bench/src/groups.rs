@@ -6,19 +6,21 @@ pub mod concurrent;
 pub mod held;
 pub mod in_memory;
 pub mod large;
+pub mod listening;
 pub mod load;
 pub mod postgres;
 pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 19] = [
+pub const GROUPS: [(&str, &str); 21] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("batch", "100 events in one append"),
     ("load", "Loading a stream into a typed enum"),
     ("memory", "The memory backend, on one core"),
     ("large", "Appending to a store of 10 million events"),
+    ("listening", "Appends with a listener that does nothing, and with one that listens to something else"),
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
     ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
@@ -27,6 +29,10 @@ pub const GROUPS: [(&str, &str); 19] = [
     ("postgres/batch", "PostgreSQL: 100 events in one append"),
     ("postgres/load", "PostgreSQL: loading a stream into a typed enum"),
     ("postgres/lone", "PostgreSQL: while a caller's transaction sits on another stream"),
+    (
+        "postgres/listening",
+        "PostgreSQL: appends with a listener that does nothing, and with one that listens to something else",
+    ),
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),
     ("postgres/aggregate", "PostgreSQL: aggregates"),

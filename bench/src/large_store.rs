@@ -25,7 +25,10 @@ pub struct LargeStore {
 impl LargeStore {
     pub async fn find_or_build(bench: &Bench, streams: u64) -> Result<Self> {
         let share = bench.shortened as u64;
-        let (events, streams) = (EVENTS / share, (streams / share).max(10));
+        Self::find_or_build_of(bench, EVENTS / share, (streams / share).max(10)).await
+    }
+
+    pub async fn find_or_build_of(bench: &Bench, events: u64, streams: u64) -> Result<Self> {
         let path = bench.folder.join(format!("{events}-events-in-{streams}-streams.db"));
         let store = Self { path, events, streams };
         if !store.path.exists() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,21 @@ impl Machine {
 /// The bytes of memory that this process holds.
 pub fn resident() -> Result<f64> {
     Ok(kilobytes("/proc/self/status", "VmRSS")? * 1e3)
+}
+
+/// For how long processors have been at work for this process, threads that have ended included.
+pub fn processor_time() -> Result<Duration> {
+    /// What Linux tells times in, whatever its own clock.
+    const TICKS_A_SECOND: u64 = 100;
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name before it may have blanks in it.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/self/stat")?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || {
+        Ok::<u64, Box<dyn std::error::Error + Send + Sync>>(fields.next().ok_or("too few fields")?.parse()?)
+    };
+    let (own, of_kernel) = (ticks()?, ticks()?);
+    Ok(Duration::from_millis((own + of_kernel) * 1_000 / TICKS_A_SECOND))
 }
 
 /// The most bytes of memory that this process has held.

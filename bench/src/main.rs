@@ -23,7 +23,9 @@ mod results;
 use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
-use crate::groups::{aggregate, batch, concurrent, held, in_memory, large, load, sequential, subscribe};
+use crate::groups::{
+    aggregate, batch, concurrent, held, in_memory, large, listening, load, sequential, subscribe,
+};
 use crate::machine::Machine;
 use crate::postgres::Server;
 use crate::results::Results;
@@ -71,6 +73,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     runtime.block_on(load::measure(&mut bench))?;
     in_memory::measure(&mut bench)?;
     runtime.block_on(large::measure(&mut bench))?;
+    runtime.block_on(listening::measure(&mut bench))?;
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
     runtime.block_on(held::measure(&mut bench))?;

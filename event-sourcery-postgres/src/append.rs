@@ -9,28 +9,28 @@
 //! over rows that are locked. Whoever has waited for his turn as long as a call waits for locks is told so, and so is whoever comes
 //! while those that wait fill the room that they have. Who is gone before his turn waits no longer, and nothing of his is written.
 //!
+//! What somebody listens to shares nothing: it is made in a transaction, by itself.
+//!
 //! All this is of one runtime: another one may be driven no more, and never give back what it has taken. Where a runtime ends in
 //! the middle of a batch, nobody knows what became of that, and who is still there appends by himself: the ids of the events tell
 //! whether they were written.
 
-use std::collections::{HashSet, VecDeque};
+mod queue;
+
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_sourcery::backend::{AppendOutcome, AppendRequest, Seat, WaitingRoom, Written};
+use event_sourcery::backend::{AppendOutcome, AppendRequest, WaitingRoom};
 use event_sourcery::{Error, Result};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use self::queue::{Member, Queue, Waits};
 use crate::database::{Database, call};
-use crate::operations::{Operations, is_simple};
+use crate::operations::{InBatch, Operations, is_simple};
 use crate::places::{Purpose, writing};
 use crate::runtimes::PerRuntime;
-
-/// How many statements are under way when there are more appends than [`FEW`].
-const LANES: usize = 3;
 
 /// So many appends at a time run alone: sharing a statement would save them less than waiting for it costs. Fewer, where
 /// the store has fewer connections.
@@ -38,12 +38,6 @@ const FEW: u32 = 10;
 
 /// A statement that takes longer than this no longer counts: it is waiting for somebody.
 const LANE_TIME: Duration = Duration::from_millis(20);
-
-/// The most appends in a batch.
-const MOST_MEMBERS: usize = 64;
-
-/// The most bytes in a batch, unless its first append has more.
-const MOST_BYTES: usize = 256 * 1_024;
 
 /// The appends of a process that are under way or wait.
 #[derive(Debug)]
@@ -55,48 +49,17 @@ pub(crate) struct Appends {
     hasher: RandomState,
 }
 
-/// The appends of a runtime.
-#[derive(Debug)]
-struct Queue {
-    state: Mutex<State>,
-    runtime: Handle,
-}
-
-#[derive(Debug)]
-struct State {
-    few: usize,
-    /// The statements that are under way and count.
-    lanes: usize,
-    /// The appends in them.
-    members: usize,
-    waiting: VecDeque<Member>,
-    /// The streams that an append of ours is under way to, by the hash of their key.
-    busy: HashSet<u64>,
-    /// Whether somebody starts batches, and will look once more for what waits.
-    is_starting: bool,
-}
-
-/// An append that waits for its turn.
-#[derive(Debug)]
-struct Member {
-    request: Arc<AppendRequest>,
-    stream: u64,
-    since: Instant,
-    _seat: Seat,
-    answer: oneshot::Sender<Result<AppendOutcome>>,
-}
-
 /// What came of a batch.
 struct Batched {
-    /// What each of its members wrote.
-    written: Vec<Option<Written>>,
+    /// What became of each of its members.
+    members: Vec<InBatch>,
     /// Whether it may have been written, and the answer was lost.
     was_lost: bool,
 }
 
 impl Batched {
     fn nothing(members: usize) -> Self {
-        Self { written: vec![None; members], was_lost: false }
+        Self { members: vec![InBatch::Open; members], was_lost: false }
     }
 }
 
@@ -109,7 +72,7 @@ impl Appends {
 
     /// The queue of this runtime.
     fn here(&self) -> Arc<Queue> {
-        self.queues.here(|| Queue { state: Mutex::new(State::new(self.few)), runtime: Handle::current() })
+        self.queues.here(|| Queue::here(self.few))
     }
 
     /// Two streams with one hash wait for each other, and lose nothing else.
@@ -118,34 +81,31 @@ impl Appends {
     }
 }
 
-impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Database {
     /// Appends: at once, or together with others.
     pub(crate) async fn append(self: &Arc<Self>, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
         let since = Instant::now();
+        if self.listeners.wanting(&request, 0)?.is_some() {
+            return self.append_heard(&request, since).await;
+        }
         if !is_simple(&request) {
-            return self.append_alone(&request, since).await;
+            return self.append_alone(&request, since, false).await;
         }
         let (queue, stream) = (self.appends.here(), self.appends.stream(&request));
         if let Some(mut turn) = self.turn(&queue, stream) {
-            return turn.run(self.append_alone(&request, since)).await;
+            return turn.run(self.append_alone(&request, since, false)).await;
         }
         let (answer, mut answered) = oneshot::channel();
-        let seat = self.appends.room.enter(request.weight())?;
-        let member = Member { request: Arc::clone(&request), stream, since, _seat: seat, answer };
+        let seat = self.appends.room.enter(Some(request.tenant.clone()), request.weight())?;
+        let member =
+            Member { request: Arc::clone(&request), stream, since, _seat: seat, is_held: false, answer };
         queue.state().waiting.push_back(member);
         let mut waits = Waits { queue: &queue, request: &request, is_over: false };
         self.start_batches(&queue);
         let in_time = tokio::time::timeout(self.connections.lock_timeout, &mut answered).await;
         waits.is_over = in_time.is_ok();
         if !waits.is_over && queue.state().withdraw(&request) {
-            return Err(Error::Busy { waited: since.elapsed() });
+            return Err(Error::busy(since.elapsed()));
         }
         let answer = if let Ok(answer) = in_time { answer } else { answered.await };
         if let Ok(answer) = answer { answer } else { self.append_once_more(&request, since).await }
@@ -153,24 +113,26 @@ impl Database {
 
     /// Appends what was in a batch that has come to its end unseen. The server may still be at work on it.
     async fn append_once_more(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
-        match self.append_alone(request, since).await {
+        match self.append_alone(request, since, false).await {
             Err(
                 problem @ (Error::Busy { .. }
                 | Error::Unavailable { .. }
                 | Error::Closed
                 | Error::ReadOnly { .. }
+                | Error::NumberingWentBack { .. }
                 | Error::StoreNotFound { .. }),
-            ) => Err(Error::OutcomeUnknown { source: problem.into() }),
+            ) => Err(Error::outcome_unknown(problem)),
             outcome => outcome,
         }
     }
 
-    /// Appends what a batch has not written. Where its answer was lost, it may have.
+    /// Appends what a batch has not written. Where its answer was lost, it may have. What waits for somebody takes no connection
+    /// from others to find that out once more.
     async fn append_rest(&self, member: &Member, was_lost: bool) -> Result<AppendOutcome> {
         if was_lost {
             self.append_once_more(&member.request, member.since).await
         } else {
-            self.append_alone(&member.request, member.since).await
+            self.append_alone(&member.request, member.since, member.is_held).await
         }
     }
 
@@ -190,8 +152,22 @@ impl Database {
         Turn { database: Arc::clone(self), queue: Arc::clone(queue), streams, members }
     }
 
-    async fn append_alone(&self, request: &AppendRequest, since: Instant) -> Result<AppendOutcome> {
-        call!(*self, Purpose::Write, since, operations => operations.append(request))
+    /// Appends on a connection of its own; `is_held`: its first try was in vain already.
+    async fn append_alone(
+        &self,
+        request: &AppendRequest,
+        since: Instant,
+        is_held: bool,
+    ) -> Result<AppendOutcome> {
+        loop {
+            let given = self.settled.given()?;
+            let patience = self.connections.patience(Purpose::Write, since);
+            let patience = if is_held { patience.after_a_first_try() } else { patience };
+            let appended = call!(*self, with patience, operations => operations.append(request, given));
+            if !self.was_given_elsewhere(&appended, given).await {
+                return appended;
+            }
+        }
     }
 
     /// Starts batches of what waits, as many as there is room for. Whoever does so does it for all: on a runtime that has ended, a
@@ -217,20 +193,20 @@ impl Database {
     }
 
     async fn run_batch(self: Arc<Self>, batch: Vec<Member>, mut turn: Turn) {
-        let Batched { written, was_lost } = match batch.as_slice() {
+        let Batched { members, was_lost } = match batch.as_slice() {
             [_] => Batched::nothing(1),
             _ => turn.run(self.append_batch(&batch)).await,
         };
         let (mut rest, mut done_with) = (Vec::new(), Vec::new());
-        for (member, written) in batch.into_iter().zip(written) {
-            match written {
-                Some(written) => {
+        for (member, became) in batch.into_iter().zip(members) {
+            match became {
+                InBatch::Written(written) => {
                     done_with.push(member.stream);
                     // A caller that is gone does not want to know.
                     let _ = member.answer.send(Ok(AppendOutcome::Written(vec![written])));
                 }
-                None if member.answer.is_closed() => done_with.push(member.stream),
-                None => rest.push(member),
+                _ if member.answer.is_closed() => done_with.push(member.stream),
+                became => rest.push(Member { is_held: matches!(became, InBatch::Held), ..member }),
             }
         }
         turn.streams = rest.iter().map(|member| member.stream).collect();
@@ -254,21 +230,24 @@ impl Database {
         }
     }
 
-    /// What each of them wrote, of those whose callers are still there once there is a connection. Where all failed together, each
+    /// What became of each of them, of those whose callers are still there once there is a connection. Where all failed together, each
     /// will fail, or not, by itself.
     async fn append_batch(&self, batch: &[Member]) -> Batched {
         let nothing = || Batched::nothing(batch.len());
+        let Ok(given) = self.settled.given() else { return nothing() };
         let Ok(mut connection) = self.connections.acquire(Purpose::Write).await else { return nothing() };
         let is_there: Vec<_> = batch.iter().map(|member| !member.answer.is_closed()).collect();
         let those = batch.iter().zip(&is_there).filter(|(_, is_there)| **is_there);
         let requests: Vec<_> = those.map(|(member, _)| &*member.request).collect();
-        match Operations::alone(&mut connection, &self.sql).append_batch(&requests).await {
-            Ok(written) => {
+        match Operations::alone(&mut connection, &self.sql).append_batch(&requests, given).await {
+            Ok(became) => {
                 connection.keep();
-                let mut written = written.into_iter();
-                let written =
-                    is_there.into_iter().map(|is_there| if is_there { written.next()? } else { None });
-                Batched { written: written.collect(), was_lost: false }
+                let mut became = became.into_iter();
+                let members = is_there.into_iter().map(|is_there| {
+                    let became = if is_there { became.next() } else { None };
+                    became.unwrap_or(InBatch::Open)
+                });
+                Batched { members: members.collect(), was_lost: false }
             }
             Err(failure) => {
                 tracing::debug!(
@@ -279,69 +258,6 @@ impl Database {
                 connection.give_back();
                 Batched { was_lost: failure.is_lost_connection(), ..nothing() }
             }
-        }
-    }
-}
-
-impl State {
-    fn new(few: usize) -> Self {
-        let (waiting, busy) = (VecDeque::new(), HashSet::new());
-        Self { few, lanes: 0, members: 0, waiting, busy, is_starting: false }
-    }
-
-    /// Whether a statement may start, when so many more appends want to.
-    fn has_room_for(&self, more: usize) -> bool {
-        self.lanes < LANES || self.members + self.waiting.len() + more <= self.few
-    }
-
-    /// Takes an append back that still waits for its turn. Whether it did.
-    fn withdraw(&mut self, request: &Arc<AppendRequest>) -> bool {
-        let place = self.waiting.iter().position(|member| Arc::ptr_eq(&member.request, request));
-        place.and_then(|place| self.waiting.remove(place)).is_some()
-    }
-
-    /// Takes from those that wait, in their order, at most one for each stream, and none for a stream that is busy. They
-    /// count as under way.
-    fn next_batch(&mut self) -> Vec<Member> {
-        if self.waiting.is_empty() || !self.has_room_for(0) {
-            return Vec::new();
-        }
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let mut passed_over = VecDeque::new();
-        while let Some(member) = self.waiting.pop_front() {
-            let more = member.request.weight();
-            if batch.len() == MOST_MEMBERS || (!batch.is_empty() && bytes + more > MOST_BYTES) {
-                self.waiting.push_front(member);
-                break;
-            }
-            if self.busy.insert(member.stream) {
-                bytes += more;
-                batch.push(member);
-            } else {
-                passed_over.push_back(member);
-            }
-        }
-        passed_over.append(&mut self.waiting);
-        self.waiting = passed_over;
-        self.lanes += usize::from(!batch.is_empty());
-        self.members += batch.len();
-        batch
-    }
-}
-
-/// An append that waits for its turn, as long as its caller is there.
-struct Waits<'a> {
-    queue: &'a Queue,
-    request: &'a Arc<AppendRequest>,
-    /// Whether it was answered.
-    is_over: bool,
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.queue.state().withdraw(self.request);
         }
     }
 }

@@ -3,11 +3,42 @@
 use crate::sql::{Statement, event, key_is, statements};
 use crate::tables::Tables;
 
+/// What the server says of a position that a new event would have got.
+macro_rules! given_before {
+    () => {
+        "was given before"
+    };
+}
+pub(crate) const GIVEN_BEFORE: &str = given_before!();
+
+/// The position of a new event. Where it is not above this one, and above what is on record as settled, it is no number: an error,
+/// so that nothing is written.
+macro_rules! position_above {
+    ($given:literal) => {
+        concat!(
+            "CASE WHEN id > ",
+            highest_given!($given),
+            " THEN id ELSE (id || ' ",
+            given_before!(),
+            ": ' || ",
+            highest_given!($given),
+            ")::bigint END AS id"
+        )
+    };
+}
+
+macro_rules! highest_given {
+    ($given:literal) => {
+        concat!("greatest(", $given, ", (SELECT settled.position FROM {settled} settled))")
+    };
+}
+
 /// The rest of an append to one stream, `stream`, whose first version is $6 or null: the events, in their order. Positions
-/// are drawn after the stream is locked, and only if there is a stream.
+/// are drawn after the stream is locked, and only if there is a stream. They are above $13.
 macro_rules! insert_events {
     () => {
-        ", event AS (
+        concat!(
+            ", event AS (
             INSERT INTO {events}
                 (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
             SELECT $6::bigint + e.number - 1, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
@@ -15,18 +46,24 @@ macro_rules! insert_events {
             CROSS JOIN unnest($7::uuid[], $8::text[], $9::jsonb[], $10::jsonb[], $11::timestamp[], $12::int[])
                 WITH ORDINALITY AS e (uuid, name, data, context, created_at, schema_version, number)
             ORDER BY e.number
-            RETURNING id
+            RETURNING ",
+            position_above!("$13"),
+            "
         )
         SELECT max(id) FROM event"
+        )
     };
 }
 
 /// The rest of an append of one event: without arrays, which cost a tenth of a short append.
 macro_rules! insert_event {
     () => {
-        "INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        concat!(
+            "INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
          SELECT stream.version, $7, $8, $9, $10, $11, stream.id, $12 FROM stream
-         RETURNING id"
+         RETURNING ",
+            position_above!("$13")
+        )
     };
 }
 
@@ -82,7 +119,8 @@ statements! {
     /// The statements of appends.
     AppendSql;
     /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
-    /// first event; $7 to $12: the events' values. Nothing where the stream or the name exists.
+    /// first event; $7 to $12: the events' values; $13: what their positions are above. Nothing where the stream or the name
+    /// exists.
     create: concat!(created!(), insert_events!());
     /// [`create`](Self::create) with one event.
     create_one: concat!(created!(), insert_event!());
@@ -98,8 +136,9 @@ statements! {
     /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
     /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
     /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another
-    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. Answers with
-    /// the members that were written, by their number.
+    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. The positions
+    /// are above $16. Answers with the members that were written, by their number, and without a position with those that somebody
+    /// else holds. Those are looked up one by one: no plan for many of them is any good for the usual few.
     append_batch: concat!("
         WITH patience AS MATERIALIZED (
             SELECT set_config('lock_timeout', $15::text, true)
@@ -107,17 +146,19 @@ statements! {
             SELECT m.* FROM patience, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
                 WITH ORDINALITY AS m (uuid, category, tenant_id, name, expected, version, number)
         ), locked AS MATERIALIZED (
-            SELECT m.number, m.name, m.version, s.id
+            SELECT m.number, m.name, m.version, s.id,
+                   s.version IS NOT DISTINCT FROM m.expected
+                   AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id)
+                       IS NOT DISTINCT FROM m.expected AS is_as_expected
             FROM member m CROSS JOIN LATERAL (
                 SELECT s.id, s.version FROM {streams} s
                 WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), "
                 FOR NO KEY UPDATE SKIP LOCKED
             ) s
-            WHERE m.expected IS DISTINCT FROM 0 AND s.version IS NOT DISTINCT FROM m.expected
-              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NOT DISTINCT FROM m.expected
+            WHERE m.expected IS DISTINCT FROM 0
         ), extended AS (
             UPDATE {streams} s SET version = l.version, name = coalesce(s.name, l.name)
-            FROM locked l WHERE s.id = l.id
+            FROM locked l WHERE s.id = l.id AND l.is_as_expected
             RETURNING l.number, s.id
         ), created AS (
             INSERT INTO {streams} (uuid, category, tenant_id, name, version)
@@ -138,10 +179,14 @@ statements! {
             JOIN stream ON stream.number = e.member
             JOIN member m ON m.number = e.member
             ORDER BY e.number
-            RETURNING id, db_stream_id
+            RETURNING ", position_above!("$16"), ", db_stream_id
         )
         SELECT stream.number, max(event.id) FROM stream JOIN event ON event.db_stream_id = stream.id
-        GROUP BY stream.number");
+        GROUP BY stream.number
+        UNION ALL
+        SELECT m.number, NULL FROM member m
+        WHERE m.expected IS DISTINCT FROM 0 AND m.number <> ALL (ARRAY(SELECT l.number FROM locked l))
+          AND (SELECT s.id FROM {streams} s WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), ") IS NOT NULL");
     /// What streams are, in the order asked: number of the row, its version, whether it has a name; the last version and
     /// whether there are events; who else has the name that the stream is to have: its number, UUID, and whether it has
     /// events; and whether any of the events of $5 is there, in whatever stream.
@@ -170,8 +215,8 @@ statements! {
             ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
         ORDER BY s.uuid, s.category FOR NO KEY UPDATE OF s");
     /// Gives streams ($1: numbers) their versions and names, which also mends rows that disagree with their events, and
-    /// stores events: $4 to $11 are an event's stream, version and values.
-    write: "
+    /// stores events: $4 to $11 are an event's stream, version and values, and their positions are above $12.
+    write: concat!("
         WITH stream AS (
             UPDATE {streams} s SET version = m.version, name = coalesce(s.name, m.name)
             FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m (id, version, name) WHERE s.id = m.id
@@ -182,7 +227,7 @@ statements! {
                     $11::int[])
             WITH ORDINALITY AS e (stream, version, uuid, name, data, context, created_at, schema_version, number)
         ORDER BY e.number
-        RETURNING id, db_stream_id";
+        RETURNING ", position_above!("$12"), ", db_stream_id");
     /// The events of these ids, each with its stream and the id of the event before it in its stream.
     present: concat!("
         SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id, coalesce(
@@ -191,4 +236,9 @@ statements! {
             (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version IS NULL AND p.id < e.id
              ORDER BY p.id DESC LIMIT 1))
         FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = ANY ($1)");
+    /// Where the events of these ids stand.
+    positions: "SELECT e.uuid, e.id FROM {events} e WHERE e.uuid = ANY ($1)";
+    /// Writes to the log, so that the commit waits for the disk and for standbys; both have got all that was committed before by then.
+    /// Answers with a type that the driver knows: it would look another one up, which takes the place of a statement without a name.
+    confirm: "SELECT pg_logical_emit_message(true, 'event_sourcery', '') IS NOT NULL";
 }

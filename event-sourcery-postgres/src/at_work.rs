@@ -42,12 +42,23 @@ const IS_AT_WORK: &str = "
                 ELSE a.state NOT LIKE 'idle%' END
     FROM pg_stat_activity a WHERE a.pid = ";
 
+/// When the server was started, in microseconds. Only compared for equality: it tells one server from another.
+pub(crate) const SERVER_STARTED: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
+
 /// A process of the server's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Process {
-    Number(i32),
+    Numbered(Numbered),
     /// The one that has this mark.
     With(Mark),
+}
+
+/// A process by its number, which says something on the server that was started then only: the address may lead to another one by
+/// now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Numbered {
+    pub(crate) number: i32,
+    pub(crate) started: i64,
 }
 
 /// Marks a process as long as its transaction is open: an advisory lock that nobody else has. So the process can be found by whoever
@@ -86,11 +97,13 @@ impl Mark {
     }
 }
 
-/// Its number, or how SQL finds it.
+/// How SQL finds it.
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(process) => process.fmt(f),
+            Self::Numbered(Numbered { number, started }) => {
+                write!(f, "{number} AND {SERVER_STARTED} = {started}")
+            }
             Self::With(Mark(lock)) => write!(
                 f,
                 "(SELECT m.pid FROM pg_locks m WHERE m.locktype = 'advisory' AND m.objsubid = 1
@@ -115,11 +128,16 @@ impl AtWork {
         Arc::clone(&self.spent)
     }
 
+    /// Whether the connection is of no more use.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
+    }
+
     async fn doing(&self) -> Doing {
         match self.ask().await {
             Ok(true) => Doing::Work,
             Ok(false) => Doing::Nothing,
-            Err(Error::Unavailable { source }) if !is_refusal(&*source) => Doing::Unknown,
+            Err(Error::Unavailable { source, .. }) if !is_refusal(&*source) => Doing::Unknown,
             // It has no connection left to ask on, say.
             Err(_) => Doing::Work,
         }
@@ -175,4 +193,34 @@ pub(crate) async fn answer<T, E: From<sqlx::Error>>(
 fn silence() -> std::io::Error {
     let problem = "the server is not at work on what it was asked, and its answer has not come: the way to it is broken";
     std::io::Error::new(ErrorKind::TimedOut, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use postgres_cluster::Server;
+    use sqlx::{Connection as _, PgConnection};
+
+    use super::*;
+    use crate::options::PostgresOptions;
+
+    /// As after a failover, where a process of the new server's has the number by chance.
+    #[tokio::test]
+    async fn a_process_that_has_the_number_on_another_server_is_not_at_work_for_us() {
+        let database = Server::shared().create_database();
+        let home = PostgresOptions::new(database.url()).connections().unwrap();
+        let mut busy = PgConnection::connect(&database.url()).await.unwrap();
+        let who = format!("SELECT pg_backend_pid(), {SERVER_STARTED}");
+        let who = sqlx::raw_sql(AssertSqlSafe(who)).fetch_one(&mut busy).await.unwrap();
+        let (number, started): (i32, i64) = (who.get(0), who.get(1));
+        let sleeps = tokio::spawn(async move {
+            let _ = sqlx::raw_sql("SELECT pg_sleep(600)").execute(&mut busy).await;
+        });
+        let is_at_work = async |started| {
+            let process = Process::Numbered(Numbered { number, started });
+            AtWork::new(Arc::clone(&home), process, Arc::default()).ask().await.unwrap()
+        };
+        timeout(Duration::from_secs(60), async { while !is_at_work(started).await {} }).await.unwrap();
+        assert!(!is_at_work(started + 1).await);
+        sleeps.abort();
+    }
 }

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
-    DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
+    BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction,
+    Listening, LoadRequest, LoadSink, LoadedStream, Present, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, in_a_task,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
 
 use crate::at_work::Mark;
 use crate::database::{Database, call};
+use crate::hand_over::load_apart;
 use crate::holders::Holder;
 use crate::layout;
 use crate::options::PostgresOptions;
 use crate::places::Purpose;
 use crate::rights::Rights;
+use crate::subscription_sql::MARK_HANDLING;
 use crate::transaction::{OnConnection, PostgresTransaction};
 
 /// How often a reader that waits looks for what it is not told of: commits of transactions that were not begun through the
@@ -34,8 +37,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// [`transaction_pooler`](PostgresOptions::transaction_pooler). It is acknowledged after the commit, when it is on the server's disk
 /// at least: `synchronous_commit = off` is raised to `on`, unless [`accept_lost_commits`](PostgresOptions::accept_lost_commits) was
 /// said; what is stronger stays. Appends that arrive while others are under way share a statement; each is refused alone. Those that
-/// wait have 64 MiB of events at most; one that finds no room is [`Error::Busy`], and one whose future is dropped before its turn is
-/// not written.
+/// wait have 128 MiB of events at most, and those of one tenant 64 MiB; beside these one may wait that has more, where nothing else of
+/// its tenant does. One that finds no room is [`Error::Busy`], and one whose future is dropped before its turn is not written.
 ///
 /// # Your own transaction
 ///
@@ -56,6 +59,40 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// # assert_eq!(store.version(&stream).await?, Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
+///
+/// # Listeners
+///
+/// A listener ([`EventStore::listen`](event_sourcery::EventStore::listen)) is called in the transaction of the append, whether that is
+/// yours or of its own:
+///
+/// ```
+/// # use event_sourcery::{Event, EventStore, StreamId};
+/// # use event_sourcery_postgres::{PostgresBackend, sqlx};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize)]
+/// # struct Paid { cents: i64 }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let database = postgres_cluster::Server::shared().create_database();
+/// let store = EventStore::new(PostgresBackend::connect(database.url()).await?);
+/// # let pool = store.backend().pool();
+/// # sqlx::raw_sql("CREATE TABLE revenue (stream UUID, cents BIGINT)").execute(pool).await?;
+/// store.listen::<Paid>().within(|heard, tx| {
+///     Box::pin(async move {
+///         let insert = sqlx::query("INSERT INTO revenue VALUES ($1, $2)");
+///         let insert = insert.bind(heard.stream_id.uuid()).bind(heard.event().cents);
+///         insert.execute(tx.connection()).await?;
+///         Ok(())
+///     })
+/// })?;
+///
+/// store.append(&StreamId::random(), [Paid { cents: 500 }, Paid { cents: 70 }]).await?;
+/// # let sum = sqlx::query_scalar("SELECT sum(cents)::bigint FROM revenue").fetch_one(pool);
+/// # let sum: i64 = sum.await?;
+/// # assert_eq!(sum, 570);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+///
+/// # Transactions of others
 ///
 /// A transaction of another database does not compile:
 ///
@@ -160,6 +197,16 @@ impl PostgresBackend {
         settled.held_up_by(connections, sql).await
     }
 
+    /// Drives a call in a task: whoever waits for it may be polled no more, and keeps neither a connection from others for that long,
+    /// nor their place in a queue.
+    async fn apart<T, F>(&self, call: impl FnOnce(Arc<Database>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        in_a_task(call(Arc::clone(&self.database))).await
+    }
+
     pub(crate) async fn with_options(options: PostgresOptions) -> Result<Self> {
         Ok(Self { database: Arc::new(Database::open(&options).await?) })
     }
@@ -180,40 +227,59 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::all()
+        Capabilities::none().several_streams().transactions().durable().shared().listeners()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        let outcome = self.database.append(request).await;
-        // Where the answer was lost, it may have been committed.
-        if matches!(outcome, Ok(AppendOutcome::Written(_)) | Err(Error::OutcomeUnknown { .. })) {
-            self.database.wakeups.committed();
-        }
-        outcome
+        self.apart(async move |database| {
+            let outcome = database.append(request).await;
+            // Where the answer was lost, it may have been committed.
+            if matches!(outcome, Ok(AppendOutcome::Written(_)) | Err(Error::OutcomeUnknown { .. })) {
+                database.wakeups.committed();
+            }
+            outcome
+        })
+        .await
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
-        self.database.load(&request).await
+        self.apart(async move |database| database.load(&request).await).await
+    }
+
+    async fn load_in_parts(&self, request: LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        load_apart(Arc::clone(&self.database), request, sink).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        call!(self.database, Purpose::Write, operations => operations.delete(&request))
+        self.apart(
+            async move |database| call!(database, Purpose::Write, operations => operations.delete(&request)),
+        )
+        .await
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        call!(self.database, Purpose::Write, operations => operations.save_snapshot(&request))
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.save_snapshot(&request))
+        })
+        .await
     }
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
-        call!(self.database, Purpose::Write, operations => operations.save_state(&request))
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.save_state(&request))
+        })
+        .await
     }
 
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        call!(self.database, Purpose::Write, operations => operations.forget_projector(&request))
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.forget_projector(&request))
+        })
+        .await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        self.database.scan(&request).await
+        self.apart(async move |database| database.scan(&request).await).await
     }
 
     async fn position(&self) -> Result<Position> {
@@ -221,9 +287,12 @@ impl Backend for PostgresBackend {
     }
 
     async fn present(&self) -> Result<Present> {
-        let position = self.database.advance().await?;
-        let above = call!(self.database, operations => operations.stretches_above(position))?;
-        Ok(Present { position, above })
+        self.apart(async move |database| {
+            let position = database.advance().await?;
+            let above = call!(database, operations => operations.stretches_above(position))?;
+            Ok(Present::new(position, above))
+        })
+        .await
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
@@ -245,7 +314,7 @@ impl Backend for PostgresBackend {
 #[async_trait]
 impl SubscriptionBackend for PostgresBackend {
     async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        call!(self.database, operations => operations.subscription(&id))
+        self.apart(async move |database| call!(database, operations => operations.subscription(&id))).await
     }
 
     async fn change_subscription(
@@ -253,20 +322,24 @@ impl SubscriptionBackend for PostgresBackend {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
-        call!(self.database, Purpose::Write, operations => operations.change_subscription(&id, &change))
+        self.apart(async move |database| database.change_subscription(&id, &change).await).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        call!(self.database, Purpose::Write, operations => operations.progress(&request))
+        self.apart(async move |database| database.progress(&request).await).await
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        call!(self.database, operations => operations.blocked_streams(&request))
+        self.apart(async move |database| call!(database, operations => operations.blocked_streams(&request)))
+            .await
     }
 
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        let settled = self.database.advance().await?;
-        call!(self.database, operations => operations.backlog(after, settled, &filter))
+    async fn backlog(&self, request: BacklogRequest) -> Result<Backlog> {
+        self.apart(async move |database| {
+            let settled = database.advance().await?;
+            call!(database, operations => operations.backlog(&request, settled))
+        })
+        .await
     }
 }
 
@@ -287,7 +360,7 @@ impl JoinableBackend for PostgresBackend {
         let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
         let (idle, mark) = (milliseconds(idle), Mark::new());
         let mut begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}; {}",
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}; {MARK_HANDLING}; {}",
             mark.set()
         );
         if let Some(statement) = statement.map(milliseconds) {
@@ -305,7 +378,7 @@ impl JoinableBackend for PostgresBackend {
         handling: &'a mut PostgresTransaction<'static>,
     ) -> Box<dyn JoinedTransaction + 'a> {
         let at_work = handling.at_work();
-        Box::new(OnConnection { connection: handling, sql: &self.database.sql, at_work })
+        Box::new(OnConnection { connection: handling, database: &self.database, at_work, depth: 0 })
     }
 
     fn connection<'a>(transaction: &'a mut Transaction<'_, Postgres>) -> &'a mut PgConnection {
@@ -313,6 +386,15 @@ impl JoinableBackend for PostgresBackend {
     }
 
     fn join<'a>(&'a self, transaction: &'a mut Transaction<'_, Postgres>) -> Box<dyn JoinedTransaction + 'a> {
-        Box::new(OnConnection { connection: &mut *transaction, sql: &self.database.sql, at_work: None })
+        let connection = &mut *transaction;
+        Box::new(OnConnection { connection, database: &self.database, at_work: None, depth: 0 })
+    }
+
+    fn listen(
+        &self,
+        interest: Vec<Filter>,
+        listener: Arc<dyn AsyncListener<PgConnection>>,
+    ) -> Result<Listening> {
+        Ok(self.database.listeners.add(interest, listener))
     }
 }

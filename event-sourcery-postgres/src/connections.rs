@@ -25,13 +25,14 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::at_work::Numbered;
 use crate::failure::{During, Failure, in_time, no_answer};
 use crate::lease::Lease;
 use crate::patience::{A_MOMENT, Patience};
-use crate::places::{Place, Places, Purpose};
+use crate::places::{Place, Places, Purpose, Turn};
 use crate::pooler::{self, server_process};
 use crate::pools::{Pools, not_connected};
-use crate::session::{IS_STANDBY, PROCESS, Session};
+use crate::session::{IS_STANDBY, PROCESS, STARTED, Session};
 use crate::settled::refused_on_standby;
 
 /// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
@@ -103,7 +104,7 @@ pub(crate) struct Opened {
     /// How long its statements wait for locks.
     pub(crate) lock_timeout: Duration,
     /// The server's process behind it; none behind a pooler that hands out server connections by the transaction.
-    pub(crate) process: Option<i32>,
+    pub(crate) process: Option<Numbered>,
     /// Whether it is of no more use: an answer has not come, or was not read to its end.
     pub(crate) spent: Arc<AtomicBool>,
 }
@@ -149,7 +150,7 @@ impl Connections {
         self.acquire_to_wait(purpose, self.moment()).await
     }
 
-    fn moment(&self) -> Duration {
+    pub(crate) fn moment(&self) -> Duration {
         A_MOMENT.min(self.lock_timeout)
     }
 
@@ -170,12 +171,20 @@ impl Connections {
                 break opened;
             }
             if since.elapsed() > self.acquire_timeout {
-                return Err(Error::Unavailable { source: no_answer().into() });
+                return Err(Error::unavailable(no_answer()));
             }
         };
         let mut lease = Lease::new(opened, Arc::clone(self), place);
         lease.wait_for_locks(lock_timeout).await?;
         Ok(lease)
+    }
+
+    /// The turn of a long load.
+    pub(crate) async fn turn(&self) -> Result<Turn> {
+        match timeout(self.acquire_timeout, self.places.turn()).await {
+            Ok(turn) => turn.ok_or(Error::Closed),
+            Err(_) => Err(Error::busy(self.acquire_timeout)),
+        }
     }
 
     /// A place among those that have a connection.
@@ -188,7 +197,7 @@ impl Connections {
         }
         match timeout(self.acquire_timeout, self.places.take(purpose)).await {
             Ok(place) => place.ok_or(Error::Closed),
-            Err(_) => Err(Error::Busy { waited: since.elapsed() }),
+            Err(_) => Err(Error::busy(since.elapsed())),
         }
     }
 
@@ -248,7 +257,7 @@ impl Connections {
     }
 
     /// Makes the settings. Tells the server's process. A standby is refused here already: what is loaded there may be old.
-    async fn set(&self, connection: &mut PgConnection, lock_timeout: Duration) -> Result<Option<i32>> {
+    async fn set(&self, connection: &mut PgConnection, lock_timeout: Duration) -> Result<Option<Numbered>> {
         if self.session.behind_pooler {
             return Ok(None);
         }
@@ -259,7 +268,9 @@ impl Connections {
             if !self.was_cut_short(&set, since) {
                 let set = set?;
                 let is_standby = set.try_get(IS_STANDBY).unwrap_or(false);
-                return if is_standby { Err(refused_on_standby()) } else { Ok(set.try_get(PROCESS).ok()) };
+                let told = set.try_get(PROCESS).ok().zip(set.try_get(STARTED).ok());
+                let process = told.map(|(number, started)| Numbered { number, started });
+                return if is_standby { Err(refused_on_standby()) } else { Ok(process) };
             }
         }
     }
@@ -281,7 +292,7 @@ impl Connections {
         }
         let asked = timeout(A_TRY, server_process(&mut opened.connection)).await;
         let Ok(Ok(process)) = asked else { return Ok(None) };
-        if opened.process.is_none_or(|own| own == process) {
+        if opened.process.is_none_or(|own| own.number == process) {
             return Ok(Some(opened));
         }
         self.are_shared.store(true, Ordering::Relaxed);
@@ -347,7 +358,7 @@ pub(crate) fn close(connection: PgConnection) {
 }
 
 impl Opened {
-    fn here(connection: PgConnection, lock_timeout: Duration, process: Option<i32>) -> Self {
+    fn here(connection: PgConnection, lock_timeout: Duration, process: Option<Numbered>) -> Self {
         let (runtime, spent) = (Handle::current().id(), Arc::default());
         Self { connection, runtime, at: Instant::now(), lock_timeout, process, spent }
     }

@@ -1,25 +1,28 @@
 //! What the clones of a backend share, and how its calls get a connection.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use event_sourcery::backend::{LoadRequest, LoadedStream, ScanPage, ScanRequest};
+use event_sourcery::backend::{
+    LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord,
+};
 use event_sourcery::{Error, Position, Result};
-use sqlx::{AssertSqlSafe, Connection as _, Postgres, SqlSafeStr, Transaction};
+use sqlx::{Postgres, SqlSafeStr, Transaction};
 
 use crate::append::Appends;
-use crate::at_work::{AtWork, Mark, Process, answer};
+use crate::at_work::{AtWork, Mark, Process};
 use crate::beginning::begin_on;
 use crate::connections::Connections;
-use crate::failure::{During, Failure, met_damage};
-use crate::layout;
-use crate::lease::Lease;
+use crate::failure::met_damage;
+use crate::hand_over::Taker;
+use crate::layout::{self, Prepared};
+use crate::listening::Listeners;
 use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
 use crate::places::Purpose;
 use crate::pooler;
-use crate::settled::{Run, Settled};
+use crate::settled::{Run, Settled, mark, reached_by};
 use crate::sql::Sql;
 use crate::transaction::PostgresTransaction;
 use crate::wakeups::Wakeups;
@@ -27,14 +30,11 @@ use crate::wakeups::Wakeups;
 /// How often it is looked how far the store is settled, while a lock is in the way.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How often a page is read anew because the server runs anew each time.
-const RUNS: usize = 8;
+/// How often a page is read anew, or progress made again, because the server runs anew each time.
+pub(crate) const RUNS: usize = 8;
 
 /// The most events of a page that is read again because a payload in it is lost: their size is not known before.
 const FEW: usize = 8;
-
-/// How a transaction begins in which several statements read as of one moment.
-const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// What the clones of a backend share.
 pub(crate) struct Database {
@@ -43,20 +43,15 @@ pub(crate) struct Database {
     pub(crate) appends: Appends,
     pub(crate) settled: Arc<Settled>,
     pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 /// A call on a connection of the store's own, made again while it waits for somebody's lock in vain: see
-/// [`Patience`](crate::patience::Patience). It is counted from now, or from when it began.
+/// [`Patience`](crate::patience::Patience). It is counted from now, or from when it began; or its patience is
+/// given.
 macro_rules! call {
-    ($database:expr, $operations:ident => $work:expr) => {
-        $crate::database::call!($database, $crate::places::Purpose::Read, $operations => $work)
-    };
-    ($database:expr, $purpose:expr, $operations:ident => $work:expr) => {
-        $crate::database::call!($database, $purpose, std::time::Instant::now(), $operations => $work)
-    };
-    ($database:expr, $purpose:expr, $since:expr, $operations:ident => $work:expr) => {{
-        let database = &$database;
-        let mut patience = database.connections.patience($purpose, $since);
+    ($database:expr, with $patience:expr, $operations:ident => $work:expr) => {{
+        let (database, mut patience) = (&$database, $patience);
         loop {
             let mut lease = patience.acquire().await?;
             let mut $operations = $crate::operations::Operations::alone(&mut lease, &database.sql);
@@ -67,8 +62,39 @@ macro_rules! call {
             }
         }
     }};
+    ($database:expr, $operations:ident => $work:expr) => {
+        $crate::database::call!($database, $crate::places::Purpose::Read, $operations => $work)
+    };
+    ($database:expr, $purpose:expr, $operations:ident => $work:expr) => {
+        $crate::database::call!($database, $purpose, std::time::Instant::now(), $operations => $work)
+    };
+    ($database:expr, $purpose:expr, $since:expr, $operations:ident => $work:expr) => {
+        $crate::database::call!($database, with $database.connections.patience($purpose, $since), $operations => $work)
+    };
 }
 pub(crate) use call;
+
+/// What puts down that a position was reached, made in the run of the server in which it may be: see
+/// [`Settled::run_to_reach`]. Where it is nothing, because the server runs anew, it is made again after a look.
+macro_rules! in_its_run {
+    ($database:expr, $reached:expr, $run:ident => $work:expr) => {{
+        let (database, reached) = (&$database, $reached);
+        let mut looks = 0..$crate::database::RUNS;
+        loop {
+            if let Some($run) = database.settled.run_to_reach(reached)?
+                && let Some(done) = $work?
+            {
+                break Ok(done);
+            }
+            if looks.next().is_none() {
+                let problem = "the server runs anew, and has not settled yet what was reached";
+                break Err(::event_sourcery::Error::unavailable(problem));
+            }
+            database.advance().await?;
+        }
+    }};
+}
+pub(crate) use in_its_run;
 
 impl Database {
     pub(crate) async fn open(options: &PostgresOptions) -> Result<Self> {
@@ -76,11 +102,12 @@ impl Database {
         if !options.transaction_pooler {
             pooler::refuse_shared_connections(&connections).await?;
         }
-        let tables = layout::prepare(&connections, options).await?;
+        let Prepared { tables, given, run } = layout::prepare(&connections, options).await?;
         let (sql, appends) = (Arc::new(Sql::new(&tables)), Appends::new(options.connection_count()));
         let notifies = options.notifications && !options.transaction_pooler;
         let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), notifies);
-        Ok(Self { connections, sql, appends, settled: Arc::default(), wakeups })
+        let settled = Arc::new(Settled::opened(&run, given));
+        Ok(Self { connections, sql, appends, settled, wakeups, listeners: Arc::default() })
     }
 
     /// On a connection of the caller's pool.
@@ -117,6 +144,36 @@ impl Database {
         }
     }
 
+    /// What the server cannot give, or what takes several statements, is handed over in one part. What turns out to be long gives
+    /// its connection back while it is not its turn.
+    pub(crate) async fn load_in_parts(&self, request: &LoadRequest, taker: &mut Taker<'_>) -> Result<()> {
+        if !takes_one_statement(request) {
+            return taker.take(self.load(request).await?).await;
+        }
+        let mut turn = None;
+        let loaded = loop {
+            let mut is_its_turn = || {
+                turn = turn.take().or_else(|| self.connections.places.turn_at_once());
+                turn.is_some()
+            };
+            let loaded = call!(*self, operations => {
+                taker.restart();
+                operations.load_in_parts(request, taker, &mut is_its_turn)
+            });
+            match loaded {
+                Ok(false) => turn = Some(self.connections.turn().await?),
+                loaded => break loaded.map(drop),
+            }
+        };
+        match loaded {
+            Err(error) if met_damage(&error) => {
+                taker.restart();
+                taker.take(self.load(request).await?).await
+            }
+            loaded => loaded,
+        }
+    }
+
     async fn load_all(&self, request: &LoadRequest, without_payloads: bool) -> Result<LoadedStream> {
         if takes_one_statement(request) {
             return call!(*self, operations => {
@@ -127,32 +184,18 @@ impl Database {
         let mut patience = self.connections.patience(Purpose::Read, Instant::now());
         loop {
             let mut connection = patience.acquire().await?;
-            let loaded = self.load_in_snapshot(&mut connection, request, without_payloads).await;
+            let mut operations = Operations::of_one_moment(&mut connection, &self.sql, request);
+            operations.spares_payloads = without_payloads;
+            let loaded = operations.load_of_one_moment(request).await;
             if let Some(loaded) = patience.last_word(connection.keep_after(loaded)) {
                 return loaded;
             }
         }
     }
 
-    /// What takes several statements, as of one moment.
-    async fn load_in_snapshot(
-        &self,
-        connection: &mut Lease,
-        request: &LoadRequest,
-        without_payloads: bool,
-    ) -> Result<LoadedStream> {
-        let failed = |error| Failure::from(error).into_error(During::NothingKept, Duration::ZERO);
-        let begin = AssertSqlSafe(connection.begin_text(SNAPSHOT).into_owned());
-        let (at_work, spent) = (connection.at_work(), connection.spent());
-        let mut snapshot = answer(at_work.as_ref(), connection.begin_with(begin)).await.map_err(failed)?;
-        let of = (at_work.clone(), Arc::clone(&spent));
-        let mut operations = Operations::within_snapshot(&mut snapshot, &self.sql, of);
-        operations.spares_payloads = without_payloads;
-        let loaded = operations.load(request).await;
-        if !spent.load(Ordering::Relaxed) && answer(at_work.as_ref(), snapshot.rollback()).await.is_err() {
-            spent.store(true, Ordering::Relaxed);
-        }
-        loaded
+    /// See [`Settled::was_given_elsewhere`].
+    pub(crate) async fn was_given_elsewhere<T>(&self, appended: &Result<T>, given: i64) -> bool {
+        self.settled.was_given_elsewhere(&self.connections, &self.sql, appended, given).await
     }
 
     pub(crate) async fn advance(&self) -> Result<Position> {
@@ -163,7 +206,7 @@ impl Database {
                 Err(Error::Busy { .. }) if since.elapsed() < self.connections.lock_timeout => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
-                Err(Error::Busy { .. }) => return Err(Error::Busy { waited: since.elapsed() }),
+                Err(Error::Busy { .. }) => return Err(Error::busy(since.elapsed())),
                 other => return other,
             }
         }
@@ -194,7 +237,7 @@ impl Database {
             Some(page) if settled == known => Ok(page),
             None if settled <= request.after => {
                 self.refuse_beyond_end(request.after)?;
-                Ok(ScanPage { records: Vec::new(), next: request.after, has_more: false })
+                Ok(ScanPage::new(Vec::new(), request.after, false))
             }
             _ => self.scan_up_to(request, settled).await,
         }
@@ -211,7 +254,7 @@ impl Database {
             }
             self.advance().await?;
         }
-        Err(Error::Unavailable { source: "the server was replaced each time it was read".into() })
+        Err(Error::unavailable("the server was replaced each time it was read"))
     }
 
     async fn page(&self, request: &ScanRequest, up_to: Position, run: &Run) -> Result<Option<ScanPage>> {
@@ -230,6 +273,30 @@ impl Database {
         let mut whole = call!(*self, operations => operations.whole(&positions))?;
         page.records.retain_mut(|record| whole.complete_record(record));
         Ok(Some(page))
+    }
+
+    pub(crate) async fn progress(&self, request: &ProgressRequest) -> Result<()> {
+        in_its_run!(*self, request.position, run =>
+            call!(*self, Purpose::Write, operations => operations.progress(request, &run)))
+    }
+
+    /// A change that puts down no position is made in any run.
+    pub(crate) async fn change_subscription(
+        &self,
+        id: &SubscriptionId,
+        change: &SubscriptionChange,
+    ) -> Result<Option<SubscriptionRecord>> {
+        // Leases count in the run in which they are given. One without a mark has another name as soon as somebody leaves one.
+        if matches!(change, SubscriptionChange::Renew(_)) && !self.settled.known().run.is_marked() {
+            let mut connection = self.connections.acquire(Purpose::Write).await?;
+            mark(&mut connection, &self.sql).await;
+            connection.give_back();
+        }
+        let reached = reached_by(change);
+        in_its_run!(*self, reached, run => {
+            let run = reached.map(|_| &run);
+            call!(*self, Purpose::Write, operations => operations.change_subscription(id, change, run))
+        })
     }
 
     /// Refuses to wait for what comes after a position that was never given.

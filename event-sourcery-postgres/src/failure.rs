@@ -6,7 +6,9 @@ use event_sourcery::Error;
 use sqlx::postgres::PgDatabaseError;
 use tokio::time::timeout;
 
+use crate::append_sql::GIVEN_BEFORE;
 use crate::pooler;
+use crate::reported::Reported;
 use crate::rights;
 use crate::tables::Tables;
 
@@ -16,7 +18,10 @@ pub(crate) struct Failure(sqlx::Error);
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Self(error)
+        Self(match error {
+            sqlx::Error::Database(error) => sqlx::Error::Database(Box::new(Reported(error))),
+            other => other,
+        })
     }
 }
 
@@ -27,7 +32,7 @@ impl From<sqlx::Error> for Failure {
 /// [`PostgresTransaction::commit`](crate::PostgresTransaction::commit) tells that.
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
-    Failure(error).into_error(During::NothingKept, Duration::ZERO)
+    Failure::from(error).into_error(During::NothingKept, Duration::ZERO)
 }
 
 /// What the server answers, if it does so within this time.
@@ -41,6 +46,14 @@ pub(crate) async fn in_time<T>(
 /// The failure where it does not.
 pub(crate) fn no_answer() -> sqlx::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "the server does not answer").into()
+}
+
+/// The error where a transaction was handed out, and is not there any more.
+pub(crate) fn ended_before_its_time() -> Error {
+    let problem = "the transaction has been ended by a statement that was run in it (COMMIT, ROLLBACK), so that what comes before \
+                   and after is not kept or undone as one: a handler, or a listener, leaves the end to the store, and passes on the \
+                   errors that it gets";
+    Error::backend("postgres", problem)
 }
 
 /// What PgBouncer says, under a code that it uses for outages too, of what will not be there when it is asked again.
@@ -119,6 +132,16 @@ impl Failure {
         self.has_code(&["2200H"])
     }
 
+    /// The position that a new event would have got, which was given before, and the highest that was.
+    pub(crate) fn position_given_before(&self) -> Option<(i64, i64)> {
+        let error = self.of_postgres().filter(|error| error.code() == "22P02")?;
+        let (drawn, highest) = error.message().split_once(GIVEN_BEFORE)?;
+        let number = |said: &str| {
+            said.split(|c: char| c != '-' && !c.is_ascii_digit()).find_map(|number| number.parse().ok())
+        };
+        Some((number(drawn)?, number(highest)?))
+    }
+
     /// The stream was deleted before its events arrived.
     pub(crate) fn is_foreign_key_violation(&self, tables: &Tables) -> bool {
         self.is_violation("23503", tables)
@@ -127,6 +150,11 @@ impl Failure {
     /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
     pub(crate) fn is_lost_race(&self) -> bool {
         self.has_code(&["40001", "40P01"])
+    }
+
+    /// There is no transaction, or no savepoint of ours in it.
+    pub(crate) fn is_an_ended_transaction(&self) -> bool {
+        self.has_code(&["25P01", "3B001"])
     }
 
     /// This role may not do it.
@@ -153,6 +181,12 @@ impl Failure {
     /// The server has no such function, or does not run it.
     pub(crate) fn is_unsupported(&self) -> bool {
         self.has_code(&["0A000", "42883", "55000"])
+    }
+
+    /// What is not logged cannot be read on a server that only follows another one.
+    fn is_about_a_standby(&self) -> bool {
+        let error = self.of_postgres().filter(|error| error.code() == "0A000");
+        error.and_then(PgDatabaseError::routine) == Some("get_relation_info")
     }
 
     /// A view or a rule of the user's is in the way of a change.
@@ -218,32 +252,34 @@ impl Failure {
             return error;
         }
         if self.is_lost_connection() {
-            let source = self.0.into();
+            let source = self.0;
             return match during {
-                During::NothingKept => Error::Unavailable { source },
-                During::Commit => Error::OutcomeUnknown { source },
+                During::NothingKept => Error::unavailable(source),
+                During::Commit => Error::outcome_unknown(source),
             };
         }
         // What a trigger of the user's lacks has nothing to do with our tables.
         let is_the_users = self.is_within_a_function();
         match self.code().as_deref() {
-            Some("40001" | "40P01") => Error::SerializationFailure { source: self.0.into() },
-            Some("55P03" | "57014") => Error::Busy { waited: took },
-            Some("25P02") => Error::RolledBack { source: self.0.into() },
-            Some("53100") => Error::StorageFull { source: self.0.into() },
+            Some("40001" | "40P01") => Error::serialization_failure(self.0),
+            Some("55P03" | "57014") => Error::busy(took),
+            Some("25P01") => ended_before_its_time(),
+            Some("25P02") => Error::rolled_back(self.0),
+            Some("53100") => Error::storage_full(self.0),
             Some("3D000") => {
                 Error::StoreNotFound { place: "that address".to_owned(), problem: self.message() }
             }
-            Some("25006") => Error::ReadOnly { problem: self.message() },
+            Some("25006") => Error::read_only(self.message()),
+            Some("0A000") if self.is_about_a_standby() => Error::read_only(self.message()),
             // What is missing can be told where the tables are known: see `rights::MissingRights`.
             Some("42501") if !is_the_users => {
                 Error::MissingGrant { problem: self.message(), grant: rights::EVERYTHING.to_owned() }
             }
             Some("42P01") if !is_the_users => Error::MigrationNeeded { problem: self.message() },
             _ => match self.0 {
-                sqlx::Error::PoolTimedOut => Error::Busy { waited: took },
+                sqlx::Error::PoolTimedOut => Error::busy(took),
                 sqlx::Error::PoolClosed => Error::Closed,
-                other => Error::Backend { backend: "postgres", source: other.into() },
+                other => Error::backend("postgres", other),
             },
         }
     }

@@ -15,6 +15,7 @@ use event_sourcery::{Error, Result};
 use self::schema::Schema;
 use crate::connections::Connections;
 use crate::failure::{During, Failure};
+use crate::lease::Lease;
 use crate::options::PostgresOptions;
 use crate::places::Purpose;
 use crate::rights::Rights;
@@ -23,8 +24,12 @@ use crate::tables::Tables;
 /// The layout that this version of the library makes and knows.
 const LAYOUT: i32 = 4;
 
-/// The index by which events without versions are read in order.
-const UNVERSIONED: &str = include_str!("layout/unversioned.sql");
+/// Indexes of ours on the tables of the reference: by which the streams of a category, or of a tenant, are found, and events without
+/// versions are read in order.
+const INDEXES: [(&str, &str, &str); 2] = [
+    ("streams", "ix_*streams_of_category", include_str!("layout/of_category.sql")),
+    ("events", "ix_*events_unversioned", include_str!("layout/unversioned.sql")),
+];
 
 /// The table that has to be unlogged: what it holds means nothing after a crash.
 const UNLOGGED: &str = "evidence";
@@ -32,22 +37,31 @@ const UNLOGGED: &str = "evidence";
 /// How often it is looked what is there, while somebody's lock is in the way.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// The tables, as they were found or made.
+pub(crate) struct Prepared {
+    pub(crate) tables: Tables,
+    /// The highest position that was given.
+    pub(crate) given: i64,
+    /// The run of the server in which all this was found: see [`Run`](crate::settled::Run).
+    pub(crate) run: String,
+}
+
 /// Makes the tables what this version needs, or checks that they are; refuses a server that they cannot be used on. What somebody
 /// else has locked is waited for as long as by any other call, and without a connection.
-pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
+pub(crate) async fn prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Prepared> {
     let since = Instant::now();
     loop {
         match try_to_prepare(connections, options).await {
             Err(Error::Busy { .. }) if since.elapsed() < connections.lock_timeout => {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
-            Err(Error::Busy { .. }) => return Err(Error::Busy { waited: since.elapsed() }),
+            Err(Error::Busy { .. }) => return Err(Error::busy(since.elapsed())),
             prepared => return prepared,
         }
     }
 }
 
-async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Tables> {
+async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOptions) -> Result<Prepared> {
     let (place, mut connection) =
         (connections.place_of_the_store(), connections.acquire(Purpose::Read).await?);
     entered(connection.enter().await)?;
@@ -63,11 +77,22 @@ async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOption
     }
     schema.refuse_duplicates().await?;
     schema.refuse_sequence().await?;
-    schema.refuse_numbering().await?;
+    let (given, run) = (schema.refuse_numbering().await?, schema.run_of_the_server().await?);
     let tables = schema.tables;
     entered(connection.leave().await)?;
     connection.keep();
-    Ok(tables)
+    Ok(Prepared { tables, given, run })
+}
+
+/// Refuses what a store that is open cannot be used on: another server, or the same one with other libraries, may have taken the
+/// place of the one that it was opened on.
+pub(crate) async fn refuse_another(connection: &mut Lease, tables: &Tables) -> Result<()> {
+    entered(connection.enter().await)?;
+    let mut schema = Schema::known(connection, tables);
+    schema.refuse_server().await?;
+    schema.refuse_relations().await?;
+    schema.refuse_sequence().await?;
+    entered(connection.leave().await)
 }
 
 fn entered(result: Result<(), sqlx::Error>) -> Result<()> {

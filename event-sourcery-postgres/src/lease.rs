@@ -72,14 +72,22 @@ impl Lease {
 
     /// How a transaction of ours begins on this connection: see [`Session::begin`].
     pub(crate) fn begin_text(&self, begin: &'static str) -> Cow<'static, str> {
-        let lock_timeout = self.opened.as_ref().map_or(self.home.lock_timeout, |opened| opened.lock_timeout);
-        self.home.session.begin(begin, lock_timeout)
+        self.home.session.begin(begin, self.lock_timeout())
+    }
+
+    /// How a transaction of ours begins that reads these tables as of one moment: see [`Session::begin_snapshot`].
+    pub(crate) fn begin_snapshot_text(&self, tables: &str) -> String {
+        self.home.session.begin_snapshot(tables, self.lock_timeout())
+    }
+
+    fn lock_timeout(&self) -> Duration {
+        self.opened.as_ref().map_or(self.home.lock_timeout, |opened| opened.lock_timeout)
     }
 
     /// To find out whether the server is still at work on a statement.
     pub(crate) fn at_work(&self) -> Option<AtWork> {
         let Opened { process, spent, .. } = self.opened.as_ref()?;
-        Some(AtWork::new(Arc::clone(&self.home), Process::Number((*process)?), Arc::clone(spent)))
+        Some(AtWork::new(Arc::clone(&self.home), Process::Numbered((*process)?), Arc::clone(spent)))
     }
 
     /// Where it is noted that the connection is of no more use.
@@ -91,6 +99,11 @@ impl Lease {
     /// server connection.
     pub(crate) fn is_behind_pooler(&self) -> bool {
         self.home.session.behind_pooler
+    }
+
+    /// Where the database is, for messages; no password.
+    pub(crate) fn place_of_the_store(&self) -> String {
+        self.home.place_of_the_store()
     }
 
     /// Before a statement that stands alone: begins a transaction where there has to be one around it. [`leave`](Self::leave)

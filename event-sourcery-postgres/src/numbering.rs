@@ -6,9 +6,15 @@
 //! is known from the events that are there, and from what is kept about positions: what was settled, checkpoints, the
 //! directory of names. A sequence of the streams' numbers that went back refuses new streams, one by one.
 //!
+//! Once appends have caught up, nothing shows any more that it went back. So each append is refused whose position is not above
+//! what was known to be given before it began, with nothing written; and where an append or a look has seen it, that is kept
+//! until the store is opened again.
+//!
 //! The evidence is read before the sequences are: a position that is kept anywhere was drawn before that, and a sequence
 //! only rises, whoever rolls back. A crash takes no evidence and leaves the sequence behind: what a sequence has drawn is in
 //! the log before what was made of it, and the log is kept from its beginning.
+
+use std::sync::OnceLock;
 
 use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -44,6 +50,7 @@ statements! {
 pub(crate) const EVENT: &str = "an event";
 pub(crate) const SETTLED: &str = "the settled position";
 pub(crate) const CHECKPOINT: &str = "a checkpoint";
+pub(crate) const PASSED: &str = "a position that readers may have passed";
 
 /// What a sequence numbers.
 #[derive(Debug, Clone, Copy)]
@@ -76,18 +83,45 @@ impl Given {
     }
 }
 
-/// The error for a store whose next numbers were given before; `None` for one that goes on above them.
-pub(crate) async fn went_back(
-    connection: &mut PgConnection,
-    sql: &NumberingSql,
-) -> Result<Option<Error>, Failure> {
+/// That positions went back, once it was seen.
+#[derive(Debug, Default)]
+pub(crate) struct WentBack(OnceLock<Seen>);
+
+/// What the error said.
+#[derive(Debug)]
+struct Seen {
+    drawn: i64,
+    highest: i64,
+    evidence: &'static str,
+    repair: String,
+}
+
+impl WentBack {
+    /// Keeps what this error says.
+    pub(crate) fn note(&self, error: &Error) {
+        if let Error::NumberingWentBack { drawn, highest, evidence, repair } = error {
+            let (drawn, highest, evidence, repair) = (*drawn, *highest, *evidence, repair.clone());
+            let _ = self.0.set(Seen { drawn, highest, evidence, repair });
+        }
+    }
+
+    /// The error again.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        let Some(Seen { drawn, highest, evidence, repair }) = self.0.get() else { return Ok(()) };
+        let (drawn, highest, evidence, repair) = (*drawn, *highest, *evidence, repair.clone());
+        Err(Error::NumberingWentBack { drawn, highest, evidence, repair })
+    }
+}
+
+/// The highest position that was given. The inner error is for a store whose next numbers were given before.
+pub(crate) async fn check(connection: &mut PgConnection, sql: &NumberingSql) -> Result<Result<i64>, Failure> {
     let given = evidence(connection, sql).await?;
     let mut behind = sequences(connection, sql).await?;
     behind.retain(|sequence| sequence.drawn < given.of(sequence.of).0);
-    let Some(Sequence { of, drawn, .. }) = behind.first() else { return Ok(None) };
+    let Some(Sequence { of, drawn, .. }) = behind.first() else { return Ok(Ok(given.positions.0)) };
     let (highest, evidence) = given.of(*of);
     let repair: Vec<_> = behind.iter().map(|sequence| sequence.raise_to(given.of(sequence.of).0)).collect();
-    Ok(Some(Error::NumberingWentBack { drawn: *drawn, highest, evidence, repair: repair.join("; ") }))
+    Ok(Err(Error::NumberingWentBack { drawn: *drawn, highest, evidence, repair: repair.join("; ") }))
 }
 
 /// The error for a sequence that has no number left; `None` where each has.

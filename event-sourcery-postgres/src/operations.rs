@@ -6,6 +6,7 @@ mod cursors;
 mod damage;
 mod delete;
 mod directory;
+mod hear;
 mod load;
 mod progress;
 mod reading;
@@ -26,9 +27,11 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
 pub(crate) use self::append::is_simple;
+pub(crate) use self::batch::InBatch;
 pub(crate) use self::damage::DamageSql;
 pub(crate) use self::directory::{BLOCK, DirectorySql};
 pub(crate) use self::load::takes_one_statement;
+use self::scan::FEW;
 pub(crate) use self::scan::ScanSql;
 use crate::at_work::{AtWork, answer, time_to_send};
 use crate::failure::{During, Failure};
@@ -36,6 +39,10 @@ use crate::lease::Lease;
 use crate::rows::value;
 use crate::session::{BEGIN, begin_sending};
 use crate::sql::{Sql, Statement};
+
+/// How a savepoint of ours ends.
+const KEEP: &str = "RELEASE SAVEPOINT event_sourcery";
+const TAKE_BACK: &str = "ROLLBACK TO SAVEPOINT event_sourcery; RELEASE SAVEPOINT event_sourcery";
 
 /// A connection with the statements to run on it.
 pub(crate) struct Operations<'c> {
@@ -50,8 +57,14 @@ pub(crate) struct Operations<'c> {
     is_bracketed: bool,
     /// Whether a transaction of our own is open.
     is_open: bool,
+    /// Whether the savepoint of what was written is left open: see [`close`](Self::close).
+    leaves_open: bool,
     /// Whether events are read without their payloads, which the server cannot give: see [`damage`].
     pub(crate) spares_payloads: bool,
+    /// What new events' positions have to be above: see [`Settled::given`](crate::settled::Settled::given).
+    given: i64,
+    /// How many events streams have that are found by their streams.
+    pub(crate) few: i64,
     /// Whether the connection is of no more use: rows were left unread, or an answer has not come.
     spent: Arc<AtomicBool>,
     /// To find out whether the server is still at work on a statement.
@@ -72,7 +85,10 @@ impl<'c> Operations<'c> {
             begin,
             is_bracketed,
             is_open: false,
+            leaves_open: false,
             spares_payloads: false,
+            given: 0,
+            few: FEW,
             spent,
             at_work,
             since: Instant::now(),
@@ -89,7 +105,10 @@ impl<'c> Operations<'c> {
             begin,
             is_bracketed: false,
             is_open: false,
+            leaves_open: false,
             spares_payloads: false,
+            given: 0,
+            few: FEW,
             spent: Arc::default(),
             at_work: None,
             since,
@@ -102,14 +121,9 @@ impl<'c> Operations<'c> {
         Self { at_work, spent, ..Self::joined(connection, sql) }
     }
 
-    /// Reads that share a transaction of ours, of which nothing is kept, on a connection of these.
-    pub(crate) fn within_snapshot(
-        connection: &'c mut PgConnection,
-        sql: &'c Sql,
-        of: (Option<AtWork>, Arc<AtomicBool>),
-    ) -> Self {
-        let (at_work, spent) = of;
-        Self { joined: false, is_open: true, at_work, spent, ..Self::joined(connection, sql) }
+    /// Whether the transaction was begun for a handler: its way is watched.
+    const fn is_handling(&self) -> bool {
+        self.joined && self.at_work.is_some()
     }
 
     /// The call sends so many bytes. While they are on their way, it is neither given up nor ended.
@@ -188,10 +202,13 @@ impl<'c> Operations<'c> {
     /// Ends what was begun: keeps what was done, or undoes it where nothing came of it.
     async fn end<T>(&mut self, result: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
         self.is_open = false;
+        if self.joined && self.leaves_open && matches!(result, Ok(Some(_))) {
+            return result;
+        }
         let end = match (&result, self.joined) {
-            (Ok(Some(_)), true) => "RELEASE SAVEPOINT event_sourcery",
+            (Ok(Some(_)), true) => KEEP,
             (Ok(Some(_)), false) => "COMMIT",
-            (_, true) => "ROLLBACK TO SAVEPOINT event_sourcery; RELEASE SAVEPOINT event_sourcery",
+            (_, true) => TAKE_BACK,
             (_, false) => "ROLLBACK",
         };
         if !self.is_spent() {
@@ -288,7 +305,7 @@ impl Known {
         let Some(name) = stream.name().filter(|_| !self.named) else { return Ok(()) };
         match self.holder {
             Some(Holder { uuid, has_events: true, .. }) => {
-                Err(Error::StreamNameTaken { stream: stream.clone(), name: name.to_owned(), holder: uuid })
+                Err(Error::stream_name_taken(stream.clone(), name, uuid))
             }
             _ => Ok(()),
         }

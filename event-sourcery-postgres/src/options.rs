@@ -122,8 +122,9 @@ impl PostgresOptions {
     /// have, if those are fewer. Nobody else gets hold of them; each is opened when it is needed, and closed after a minute
     /// without use. Those that write have three quarters of them at most, so that readers go on while appends wait for a standby.
     ///
-    /// In all, a store opens up to so many for its calls, as many again for handlers that run within transactions, as many
-    /// again for [`begin`](PostgresBackend::begin) and [`pool`](PostgresBackend::pool), and one to listen on while somebody
+    /// In all, a store opens up to so many for its calls, as many again for handlers that run within transactions and for
+    /// appends that somebody [listens](event_sourcery::EventStore::listen) to, as many again for
+    /// [`begin`](PostgresBackend::begin) and [`pool`](PostgresBackend::pool), and one to listen on while somebody
     /// waits. A store with a pool of the caller's takes the third kind from that pool; one with an address takes the second and
     /// the third from one pool. What is not used is not opened. While the store is opened, it takes two.
     pub fn max_connections(self, connections: u32) -> Self {
@@ -150,8 +151,8 @@ impl PostgresOptions {
     ///
     /// With it, the store counts on nothing that outlives a transaction: every statement runs in one, which brings its
     /// settings along; no statement is prepared under a name; nobody listens, so that other processes' commits are found by
-    /// looking every 100 ms. A call takes three round trips more. What you run in transactions of your own has to do
-    /// without names too: see [`persistent`](sqlx::query::Query::persistent).
+    /// looking every 100 ms. A call takes three round trips more. What you run in transactions of your own, in handlers and in
+    /// listeners, has to do without names too: see [`persistent`](sqlx::query::Query::persistent).
     pub fn transaction_pooler(self, transaction_pooler: bool) -> Self {
         Self { transaction_pooler, ..self }
     }
@@ -161,6 +162,9 @@ impl PostgresOptions {
     /// readers were handed them. Off by default: an append of the store's own, a snapshot, a deletion, and a checkpoint of `run`
     /// wait for the disk. In a transaction of your own, and in those that `run_within` hands to handlers, the setting of the
     /// connection counts.
+    ///
+    /// Unless it is accepted, a connection keeps the setting that it was opened with: what is changed on the server counts once
+    /// connections are opened anew, at the latest after the pool's `max_lifetime`.
     pub fn accept_lost_commits(self, accept: bool) -> Self {
         Self { accept_lost_commits: accept, ..self }
     }

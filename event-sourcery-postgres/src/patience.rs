@@ -39,21 +39,32 @@ impl<'c> Patience<'c> {
         Self { connections, purpose, since, place: None, is_first: true }
     }
 
+    /// Of a call that is known to wait for somebody: its first try was in vain already.
+    pub(crate) fn after_a_first_try(self) -> Self {
+        Self { is_first: false, ..self }
+    }
+
     fn left(&self) -> Duration {
         self.connections.lock_timeout.saturating_sub(self.since.elapsed())
     }
 
     /// A connection for the next try.
     pub(crate) async fn acquire(&mut self) -> Result<Lease> {
+        let lock_timeout = self.next_try(A_TURN).await?;
+        self.connections.acquire_to_wait(self.purpose, lock_timeout).await
+    }
+
+    /// How long the next try waits for locks, when it may begin: a moment at first, and then for a turn of those that wait longer.
+    pub(crate) async fn next_try(&mut self, turn: Duration) -> Result<Duration> {
         if std::mem::take(&mut self.is_first) {
-            return self.connections.acquire(self.purpose).await;
+            return Ok(self.connections.moment());
         }
         let place = Arc::clone(&self.connections.patient).acquire_owned();
         self.place = match timeout(self.left(), place).await {
             Ok(place) => place.ok(),
             Err(_) => return Err(self.busy()),
         };
-        self.connections.acquire_to_wait(self.purpose, A_TURN.min(self.left())).await
+        Ok(turn.min(self.left()))
     }
 
     /// The result of a call; none where it is to be tried again, because it waited for a lock, and may wait longer.
@@ -69,6 +80,6 @@ impl<'c> Patience<'c> {
     }
 
     fn busy(&self) -> Error {
-        Error::Busy { waited: self.since.elapsed() }
+        Error::busy(self.since.elapsed())
     }
 }

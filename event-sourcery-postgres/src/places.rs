@@ -1,10 +1,10 @@
 //! How many calls have a connection at once, and what for.
 //!
 //! Those that write never have all of them: an append that waits for a standby keeps its connection for as long as that is away, and
-//! readers are to go on meanwhile.
+//! readers are to go on meanwhile. Nor have loads of long streams: what is short goes by.
 //!
-//! A place counts wherever it is. Where nobody drives its call any more, or polls it, it is out of use, and others are told that the
-//! store is busy: the connection is open all the same.
+//! A place counts wherever it is. Calls are driven in tasks, so whoever polls his no more keeps none. Where a runtime stands still, nobody
+//! drives its tasks: their places are out of use, for the connections are open all the same.
 
 use std::sync::Arc;
 
@@ -23,7 +23,13 @@ pub(crate) enum Purpose {
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     writing: Arc<Semaphore>,
+    /// Half of them are for loads of long streams.
+    long: Arc<Semaphore>,
 }
+
+/// A load's turn among those that are long.
+#[derive(Debug)]
+pub(crate) struct Turn(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
 
 /// A call's place.
 #[derive(Debug)]
@@ -35,7 +41,8 @@ pub(crate) struct Place {
 impl Places {
     pub(crate) fn new(connections: u32) -> Self {
         let places = |count: u32| Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(1)));
-        Self { all: places(connections), writing: places(writing(connections)) }
+        let (writing, long) = (places(writing(connections)), places((connections / 2).max(1)));
+        Self { all: places(connections), writing, long }
     }
 
     /// A place, once there is one.
@@ -45,6 +52,16 @@ impl Places {
             Purpose::Write => Some(Arc::clone(&self.writing).acquire_owned().await.ok()?),
         };
         Some(Place { _one_of_all: Arc::clone(&self.all).acquire_owned().await.ok()?, to_write })
+    }
+
+    /// The turn of a load that turns out to be long, if nobody has to be waited for.
+    pub(crate) fn turn_at_once(&self) -> Option<Turn> {
+        Arc::clone(&self.long).try_acquire_owned().ok().map(Turn)
+    }
+
+    /// The turn of a load that is known to be long. It has no place meanwhile.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        Arc::clone(&self.long).acquire_owned().await.ok().map(Turn)
     }
 
     /// How many nobody has.

@@ -23,7 +23,8 @@ const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
 ///
 /// While one client has a transaction open, another one's statement runs in the same server process as before: so it is with
 /// sessions of their own. Shared, either the first transaction has got the process that the other client had before, or that
-/// client is given another one.
+/// client is given another one. A pooler that gives its processes out in turn gives the other client another one before that:
+/// meanwhile there may be one left to give.
 pub(crate) async fn refuse_shared_connections(connections: &Arc<Connections>) -> Result<()> {
     let since = Instant::now();
     loop {
@@ -66,12 +67,12 @@ pub(crate) fn shared(message: &str) -> String {
 }
 
 async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let before = server_process(one).await?;
+    let (first, before) = (server_process(one).await?, server_process(one).await?);
     sqlx::raw_sql(BEGIN).execute(&mut *other).await?;
     let meanwhile = server_process(other).await?;
     let after = server_process(one).await?;
     sqlx::raw_sql("ROLLBACK").execute(&mut *other).await?;
-    Ok(before == meanwhile || before != after)
+    Ok(first != before || before == meanwhile || before != after)
 }
 
 /// The server's process behind a connection. As text, and not prepared: that is understood by every pooler.

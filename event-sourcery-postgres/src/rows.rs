@@ -23,16 +23,17 @@ impl EventReader {
     /// The event, or snapshot, in the first eight columns: position (none: a snapshot), version, UUID, name, payload,
     /// context, time, schema version. Where some of it cannot be read, the rest is told.
     pub(crate) fn event(&mut self, row: &PgRow) -> StoredEvent {
-        self.read(row).unwrap_or_else(|problem| StoredEvent {
-            position: position(row).unwrap_or(Position::START),
-            version: version(row, 1).unwrap_or(None),
-            id: fixed::<16>(row, 2).unwrap_or(None).map(Uuid::from_bytes).unwrap_or_default(),
-            name: self.names.copy_of(text(row, 3).unwrap_or_default()),
-            data: Box::default(),
-            context: Cow::Borrowed("{}"),
-            created_at: time(row).unwrap_or_default(),
-            schema_version: schema_version(row).unwrap_or(1),
-            unreadable: Some(problem.into()),
+        self.read(row).unwrap_or_else(|problem| {
+            StoredEvent::new(
+                position(row).unwrap_or(Position::START),
+                version(row, 1).unwrap_or(None),
+                fixed::<16>(row, 2).unwrap_or(None).map(Uuid::from_bytes).unwrap_or_default(),
+                self.names.copy_of(text(row, 3).unwrap_or_default()),
+                Box::default(),
+                time(row).unwrap_or_default(),
+            )
+            .with_schema_version(schema_version(row).unwrap_or(1))
+            .with_unreadable(problem)
         })
     }
 
@@ -44,23 +45,22 @@ impl EventReader {
             event.unreadable = Some(format!("the row of its stream: {problem}").into());
             (lost_stream_id(event.position), stored_tenant_id(""))
         });
-        StoredRecord { stream, tenant, event }
+        StoredRecord::new(stream, tenant, event)
     }
 
     fn read(&mut self, row: &PgRow) -> Result<StoredEvent, String> {
         let context = json(row, 5)?;
         let id = fixed::<16>(row, 2)?.ok_or("it has no id")?;
-        Ok(StoredEvent {
-            position: position(row)?,
-            version: version(row, 1)?,
-            id: Uuid::from_bytes(id),
-            name: self.names.copy_of(text(row, 3)?),
-            data: json(row, 4)?.into(),
-            context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
-            created_at: time(row)?,
-            schema_version: schema_version(row)?,
-            unreadable: None,
-        })
+        let context = if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) };
+        let event = StoredEvent::new(
+            position(row)?,
+            version(row, 1)?,
+            Uuid::from_bytes(id),
+            self.names.copy_of(text(row, 3)?),
+            json(row, 4)?.into(),
+            time(row)?,
+        );
+        Ok(event.with_context(context).with_schema_version(schema_version(row)?))
     }
 }
 

@@ -28,8 +28,8 @@ const READ_IN: &str = concat!(
 const COLUMNS: &str = concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id");
 
 /// Statements with what a filter asks bound to them: $1 and $2 are the positions that the events are above, and at or
-/// below; $3 a tenant, $4 a category, $5 names, $6 a count of segments and $7 which of them; $8 blocks of the directory; $9 a
-/// limit.
+/// below; $3 a tenant, $4 a category, $5 names, $6 a count of segments and $7 which of them; $8 blocks of the directory, or
+/// positions; $9 a limit.
 #[derive(Debug)]
 pub(crate) struct Scans {
     unnamed: bool,
@@ -48,9 +48,9 @@ impl Scans {
         }
     }
 
-    /// Where it is read, and events by position, of certain blocks or of all.
-    pub(crate) fn page(&self, filter: &Filter, in_blocks: bool) -> Statement {
-        let (events, of_stream) = (self.events(filter, in_blocks), self.of_stream(filter));
+    /// Where it is read, and events by position.
+    pub(crate) fn page(&self, filter: &Filter, only: &Only) -> Statement {
+        let (events, of_stream) = (self.events(filter, only), self.of_stream(filter));
         let read_in = &self.read_in;
         Statement::made(
             format!(
@@ -60,33 +60,90 @@ impl Scans {
         )
     }
 
-    /// How many events there are, and the time of the first.
-    pub(crate) fn backlog(&self, filter: &Filter, in_blocks: bool) -> Statement {
-        let (all, events) = (&self.events, self.events(filter, in_blocks));
+    /// How many events there are, at most so many, the time of the first, and where the last stands.
+    pub(crate) fn backlog(&self, filter: &Filter, only: &Only) -> Statement {
+        let (all, events) = (&self.events, self.events(filter, only));
         let is_for_all = conditions(filter) == (String::new(), "");
         let of_stream = if is_for_all { String::new() } else { self.of_stream(filter) };
         let text = format!(
-            "WITH waiting AS MATERIALIZED (SELECT count(*) AS events, min(e.id) AS first FROM {events} {of_stream})
-             SELECT w.events, (SELECT e.created_at FROM {all} e WHERE e.id = w.first) FROM waiting w"
+            "WITH waiting AS MATERIALIZED (
+                SELECT count(*) AS events, min(e.id) AS first, max(e.id) AS last
+                FROM (SELECT e.id FROM {events} {of_stream} ORDER BY e.id LIMIT $9) e
+             )
+             SELECT w.events, (SELECT e.created_at FROM {all} e WHERE e.id = w.first), w.last FROM waiting w"
         );
         Statement::made(text, self.unnamed)
     }
 
-    /// Events between the positions, of certain blocks or of all.
-    fn events(&self, filter: &Filter, in_blocks: bool) -> String {
+    /// Events between the positions.
+    fn events(&self, filter: &Filter, only: &Only) -> String {
         let Self { events, .. } = self;
         let named = if filter.names.is_some() { " AND e.name = ANY ($5)" } else { "" };
-        if in_blocks {
-            format!(
+        match only {
+            Only::Everything => format!("(SELECT e.* FROM {events} e WHERE e.id > $1 AND e.id <= $2{named}) e"),
+            Only::Blocks(_) => format!(
                 "unnest($8::bigint[]) AS b (block) CROSS JOIN LATERAL (
                     SELECT e.* FROM {events} e
                     WHERE e.id > greatest($1, b.block * {BLOCK} - 1) AND e.id <= least($2, b.block * {BLOCK} + {BLOCK} - 1){named}
                     OFFSET 0
                  ) e"
-            )
-        } else {
-            format!("(SELECT e.* FROM {events} e WHERE e.id > $1 AND e.id <= $2{named}) e")
+            ),
+            Only::At(_) => format!(
+                "unnest($8::bigint[]) AS p (id) CROSS JOIN LATERAL (
+                    SELECT e.* FROM {events} e WHERE e.id = p.id AND e.id > $1 AND e.id <= $2{named} OFFSET 0
+                 ) e"
+            ),
         }
+    }
+
+    /// Where the events of a tenant's streams ($3), of a category's ($4), or of both stand, between the positions; null where the
+    /// streams have as many as $9, or more, counted together with streams that have none, or where a tenant may have streams in more
+    /// categories than are gone through.
+    ///
+    /// Whatever the planner thinks of how many there are, it has to go by the indexes: nothing else has the order that is asked for, and
+    /// an equality would make the order one of what is left.
+    pub(crate) fn few(&self, filter: &Filter) -> Option<Statement> {
+        let Self { events, streams, .. } = self;
+        let (categories, of_one) = match (&filter.tenant, &filter.category) {
+            (None, None) => return None,
+            (None, Some(_)) => {
+                (String::new(), "s.category >= $4 AND s.category <= $4 ORDER BY s.category, s.tenant_id".to_owned())
+            }
+            (Some(_), Some(_)) => (String::new(), of_category("$4")),
+            (Some(_), None) => (
+                format!(
+                    "WITH RECURSIVE next (category) AS (
+                        (SELECT s.category FROM {streams} s ORDER BY s.category LIMIT 1)
+                        UNION ALL
+                        SELECT (SELECT s.category FROM {streams} s WHERE s.category > n.category ORDER BY s.category LIMIT 1)
+                        FROM next n WHERE n.category IS NOT NULL
+                     ), category AS MATERIALIZED (
+                        SELECT n.category FROM next n WHERE n.category IS NOT NULL LIMIT {CATEGORIES} + 1
+                     )"
+                ),
+                of_category("c.category"),
+            ),
+        };
+        let (from, are_many) = match &filter.category {
+            None => ("category c CROSS JOIN", format!("(SELECT count(*) > {CATEGORIES} FROM category)")),
+            Some(_) => ("(SELECT) c CROSS JOIN", "FALSE".to_owned()),
+        };
+        Some(Statement::made(
+            format!(
+                "{categories}
+                 SELECT CASE WHEN count(*) < $9 AND NOT {are_many} THEN
+                     coalesce(array_agg(f.id ORDER BY f.id) FILTER (WHERE f.id > $1 AND f.id <= $2), '{{}}') END
+                 FROM (
+                    SELECT e.id FROM {from} LATERAL (SELECT s.id FROM {streams} s WHERE {of_one} LIMIT $9) s
+                    LEFT JOIN LATERAL (
+                        SELECT e.id FROM {events} e WHERE e.db_stream_id = s.id
+                        ORDER BY e.db_stream_id, e.version LIMIT $9
+                    ) e ON TRUE
+                    LIMIT $9
+                 ) f"
+            ),
+            self.unnamed,
+        ))
     }
 
     /// The stream of an event, if it is one of those wanted. An event whose stream is lost comes along where neither a tenant
@@ -103,6 +160,25 @@ impl Scans {
     }
 }
 
+/// Which events of a stretch are looked at.
+#[derive(Debug)]
+pub(crate) enum Only {
+    Everything,
+    /// What these blocks of the directory hold.
+    Blocks(Vec<i64>),
+    /// Those at these positions.
+    At(Vec<i64>),
+}
+
+impl Only {
+    fn numbers(&self) -> Option<&[i64]> {
+        match self {
+            Self::Everything => None,
+            Self::Blocks(numbers) | Self::At(numbers) => Some(numbers),
+        }
+    }
+}
+
 /// The names that a filter asks for, each once.
 pub(crate) fn names(filter: &Filter) -> Option<Vec<&str>> {
     let mut names: Vec<_> = filter.names.as_ref()?.iter().map(|name| &**name).collect();
@@ -111,13 +187,24 @@ pub(crate) fn names(filter: &Filter) -> Option<Vec<&str>> {
     Some(names)
 }
 
+/// The streams of the tenant in a category.
+fn of_category(category: &str) -> String {
+    format!(
+        "(s.category, s.tenant_id) >= ({category}, $3) AND (s.category, s.tenant_id) <= ({category}, $3)
+         ORDER BY s.category, s.tenant_id"
+    )
+}
+
+/// How many categories are gone through for one tenant.
+const CATEGORIES: usize = 256;
+
 /// Binds $1 to $8.
 pub(crate) fn bind<'q>(
     statement: &Statement,
     above: i64,
     up_to: i64,
     filter: &'q Filter,
-    blocks: Option<&'q [i64]>,
+    only: &'q Only,
 ) -> Query<'q, Postgres, PgArguments> {
     let numbers: Option<Vec<i32>> =
         filter.segments.map(|segments| segments.numbers().map(i32::from).collect());
@@ -130,7 +217,7 @@ pub(crate) fn bind<'q>(
         .bind(names(filter))
         .bind(filter.segments.map(|segments| i32::from(segments.of())))
         .bind(numbers)
-        .bind(blocks)
+        .bind(only.numbers())
 }
 
 /// What is asked of a stream's row; and what is asked of a stream that may be lost, which is in the first segment. A segment is what

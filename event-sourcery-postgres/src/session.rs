@@ -7,15 +7,21 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::at_work::SERVER_STARTED;
+
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
-/// In which columns the settings tell the server's process, and whether the server only follows another one.
+/// In which columns the settings tell the server's process, when the server was started, and whether it only follows another one.
 pub(crate) const PROCESS: &str = "process";
+pub(crate) const STARTED: &str = "started";
 pub(crate) const IS_STANDBY: &str = "is_standby";
 
 /// How a transaction of ours begins that is not of one moment.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// How a transaction begins in which several statements read as of one moment.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// What sessions of a store have in common.
 #[derive(Debug, Clone, Copy)]
@@ -42,32 +48,39 @@ impl Session {
         }
     }
 
+    /// How a transaction begins whose statements all read these tables as of one moment, in one message.
+    ///
+    /// The tables are locked before that moment: neither `LOCK` nor `SET` takes a snapshot, and any other statement does. One
+    /// that had to wait for somebody who rewrites a table would then see the table without its rows, which are of his
+    /// transaction.
+    pub(crate) fn begin_snapshot(self, tables: &str, lock_timeout: Duration) -> String {
+        let lock = format!("LOCK TABLE {tables} IN ACCESS SHARE MODE");
+        if !self.behind_pooler {
+            return format!("{SNAPSHOT}; {lock}");
+        }
+        let (patience, settings) = (milliseconds(lock_timeout), self.settings(lock_timeout, true));
+        format!(
+            "{SNAPSHOT}; SET LOCAL lock_timeout = {patience}; SET LOCAL statement_timeout = 0; {lock}; {settings}"
+        )
+    }
+
     /// Parameters that an older server does not know are passed over. One that is as it should be already is left alone:
     /// not every role may set `session_replication_role`. Row-level security would hide events from us in silence;
     /// switched off, it is an error instead. What is stronger than `synchronous_commit = on`, or `local`, is somebody's
-    /// decision.
+    /// decision. What may be set is set to what it is, too: a setting of the session's outlasts a reload of the server's.
     fn settings(self, lock_timeout: Duration, local: bool) -> String {
         let (lock_timeout, idle) = (milliseconds(lock_timeout), milliseconds(IDLE_IN_TRANSACTION));
-        let unset = |name, value| {
+        let set_where = |holds: &str, name, value| {
             format!(
-                "CASE WHEN current_setting('{name}', true) <> '{value}' THEN set_config('{name}', '{value}', {local}) END"
+                "CASE WHEN current_setting('{name}', true) {holds} THEN set_config('{name}', '{value}', {local}) END"
             )
         };
-        let durable = if self.may_lose_commits {
-            "NULL".to_owned()
-        } else {
-            format!(
-                "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', {local}) END"
-            )
-        };
-        let [replication, transaction, session] = [
-            ("session_replication_role", "origin"),
-            ("transaction_timeout", "0"),
-            ("idle_session_timeout", "0"),
-        ]
-        .map(|(name, value)| unset(name, value));
+        let durable = self.durable(local);
+        let replication = set_where("<> 'origin'", "session_replication_role", "origin");
+        let [transaction, session] =
+            ["transaction_timeout", "idle_session_timeout"].map(|name| set_where("IS NOT NULL", name, "0"));
         format!(
-            "SELECT pg_backend_pid() AS {PROCESS}, pg_is_in_recovery() AS {IS_STANDBY},
+            "SELECT pg_backend_pid() AS {PROCESS}, {SERVER_STARTED} AS {STARTED}, pg_is_in_recovery() AS {IS_STANDBY},
                     set_config('default_transaction_isolation', 'read committed', {local}),
                     set_config('standard_conforming_strings', 'on', {local}),
                     set_config('row_security', 'off', {local}),
@@ -75,6 +88,28 @@ impl Session {
                     set_config('statement_timeout', '0', {local}),
                     set_config('idle_in_transaction_session_timeout', '{idle}', {local}),
                     {durable}, {replication}, {transaction}, {session}"
+        )
+    }
+
+    /// How a transaction of ours begins on a connection that callers get, too, in whose statements what they have set counts: it is
+    /// acknowledged as any append is, waits so long for locks, and idles no longer than others of ours.
+    pub(crate) fn begin_heard(self, lock_timeout: Duration, sending: Duration) -> String {
+        let idle = milliseconds(IDLE_IN_TRANSACTION.saturating_add(sending));
+        format!(
+            "{BEGIN}; SELECT set_config('lock_timeout', '{}', true),
+                             set_config('idle_in_transaction_session_timeout', '{idle}', true), {}",
+            milliseconds(lock_timeout),
+            self.durable(true)
+        )
+    }
+
+    /// What raises `synchronous_commit` to where a commit is on disk.
+    fn durable(self, local: bool) -> String {
+        if self.may_lose_commits {
+            return "NULL".to_owned();
+        }
+        format!(
+            "set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), {local})"
         )
     }
 }

@@ -25,6 +25,7 @@
 mod evidence;
 mod history;
 mod look;
+mod reaching;
 mod recording;
 mod telling;
 mod tracker;
@@ -36,12 +37,15 @@ use std::time::Instant;
 use event_sourcery::{Error, Position, Result};
 
 pub(crate) use self::look::{Run, refused_on_standby};
+pub(crate) use self::reaching::reached_by;
 use self::recording::Recording;
 use self::telling::Telling;
+pub(crate) use self::tracker::mark;
 use self::tracker::{Found, Tracker};
 use crate::connections::Connections;
 use crate::failure::During;
 use crate::holders::Holder;
+use crate::numbering::{PASSED, WentBack};
 use crate::places::Purpose;
 use crate::runtimes::PerRuntime;
 use crate::sql::Sql;
@@ -57,6 +61,9 @@ pub(crate) struct Settled {
     begun: AtomicU64,
     /// Once the server was found to be of another history: up to where readers had come.
     replaced: OnceLock<Position>,
+    /// The highest position that was given when the store was opened.
+    given_before: i64,
+    went_back: WentBack,
 }
 
 /// What the looks that counted have left.
@@ -75,7 +82,7 @@ struct State {
 pub(crate) struct Known {
     /// What is settled. Never goes back.
     pub(crate) position: Position,
-    /// The run of the server that was looked at. What is settled has to be read in the same.
+    /// The run of the server that was looked at. What is settled has to be read in the same, and to be put down as handled.
     pub(crate) run: Run,
     /// How far it is settled in that run: less than the position, while a new run has not come so far again.
     pub(crate) readable: Position,
@@ -91,12 +98,32 @@ impl Default for Known {
 }
 
 impl Settled {
+    /// Of a store that was opened in this run of the server, when positions up to this one had been given.
+    pub(crate) fn opened(run: &str, given_before: i64) -> Self {
+        let state = State { tracker: Tracker::opened_in(run), ..State::default() };
+        Self { state: Mutex::new(state), given_before, ..Self::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn known(&self) -> Known {
         self.state().known.clone()
+    }
+
+    /// What the positions of an append have to be above that begins after this.
+    ///
+    /// What is settled is never above what was drawn by then, and a sequence only rises: so whoever asks, and then sends his
+    /// append, draws higher, whoever draws, ends or looks meanwhile, and whenever his transaction has begun. What becomes known
+    /// after he has asked may be above his position, and does not count. Nor does what was drawn and is not settled: a crash may
+    /// have it drawn again. In another history nothing counts.
+    pub(crate) fn given(&self) -> Result<i64> {
+        if self.replaced.get().is_some() {
+            return Ok(0);
+        }
+        self.went_back.refuse()?;
+        Ok(self.given_before.max(self.state().known.position.to_i64()))
     }
 
     /// Looks how far it has come. Whoever calls while another one looks shares the look after that one.
@@ -109,8 +136,36 @@ impl Settled {
     ) -> Result<Position> {
         let asked = self.begun.load(Ordering::Acquire);
         let (settled, connections, sql) = (Arc::clone(self), Arc::clone(connections), Arc::clone(sql));
-        let looking = tokio::spawn(async move { settled.look(asked, &connections, &sql).await });
-        looking.await.unwrap_or_else(|ended| Err(Error::Unavailable { source: ended.into() }))
+        let looking = tokio::spawn(async move {
+            let looked = settled.look(asked, &connections, &sql).await;
+            looked.and_then(|position| settled.went_back.refuse().map(|()| position))
+        });
+        looking.await.unwrap_or_else(|ended| Err(Error::unavailable(ended)))
+    }
+
+    /// Whether an append was refused for a position that was given in another history only, so that it is to be tried again. If
+    /// not, the numbering went back, and that is kept: once appends have caught up, nothing shows it.
+    pub(crate) async fn was_given_elsewhere<T>(
+        self: &Arc<Self>,
+        connections: &Arc<Connections>,
+        sql: &Arc<Sql>,
+        appended: &Result<T>,
+        given: i64,
+    ) -> bool {
+        let Err(refused @ Error::NumberingWentBack { evidence: PASSED, highest: 1.., .. }) = appended else {
+            return false;
+        };
+        // It was not above what is on record in this very history.
+        if given == 0 && self.replaced.get().is_some() {
+            return false;
+        }
+        match self.advance(connections, sql).await {
+            Err(Error::HistoryReplaced { .. }) => return true,
+            Ok(_) => self.went_back.note(refused),
+            // A look that sees it has kept it.
+            Err(_) => {}
+        }
+        false
     }
 
     async fn look(&self, asked: u64, connections: &Arc<Connections>, sql: &Arc<Sql>) -> Result<Position> {
@@ -126,7 +181,7 @@ impl Settled {
             let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
             let (mut tracker, known) = (before.tracker, before.known.position.to_i64());
             let mut connection = connections.acquire(Purpose::Read).await?;
-            let found = match tracker.look(&mut connection, sql, known).await {
+            let found = match tracker.look(&mut connection, sql, known, &self.went_back).await {
                 Err(error @ Error::ReadOnly { .. }) => return connection.keep_after(Err(error)),
                 Err(error @ Error::HistoryReplaced { position }) => {
                     let _ = self.replaced.set(position);

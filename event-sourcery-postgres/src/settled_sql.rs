@@ -68,9 +68,10 @@ statements! {
     /// hole, and the first; the newest of all, and what tells it from any other. Where there is a hole, or where positions up
     /// to $3 were drawn and are not visible: who may still fill a hole. The locks are read while the statement runs: after its
     /// snapshot was taken, and after $3 was drawn. The sequence is read then, too: it is at or above whatever the snapshot
-    /// shows. Besides: what is on record, and the highest checkpoint; the timeline, and whether the server only follows
-    /// another one; the name of its run, whether it has a mark, and the evidence left with it, which is older than the
-    /// snapshot. And how the sequence draws, where that is not one position after the other.
+    /// shows. Besides: what is on record, and the highest checkpoint; whether the server only follows another one; where it
+    /// does not, the timeline, and how far the log was flushed; the name of its run, whether it has a mark, and the evidence
+    /// left with it, which is older than the snapshot. And how the sequence draws, where that is not one position after the
+    /// other.
     look: concat!("
         WITH newest AS MATERIALIZED (
             SELECT e.id, ", tells!(), " AS tells FROM {events} e ORDER BY e.id DESC LIMIT 1
@@ -92,12 +93,16 @@ statements! {
                (SELECT max(c.position) FROM {subscription_segments} c),
                pg_is_in_recovery(),
                CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+               CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END,
                ", run!(), ", mark.run IS NOT NULL, mark.ceiling, mark.holders,
                (SELECT format('CACHE %s, INCREMENT %s%s', q.seqcache, q.seqincrement, CASE WHEN q.seqcycle THEN ', CYCLE' END)
                 FROM pg_sequence q
                 WHERE q.seqrelid = {sequence as text}::regclass
                   AND (q.seqcache <> 1 OR q.seqincrement < 1 OR q.seqcycle))
         FROM above CROSS JOIN hole LEFT JOIN newest ON TRUE LEFT JOIN mark ON TRUE");
+    /// The name of this run of the server.
+    run: concat!("
+        SELECT ", run!());
     /// What tells the event at a position ($1) from any other.
     tells: concat!("
         SELECT ", tells!(), " FROM {events} e WHERE e.id = $1");
@@ -115,10 +120,10 @@ statements! {
         ) p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
         WHERE ", holds_the_lock!(), " AND l.virtualtransaction = ANY ($1)");
     /// Marks this run of the server, unless somebody has. $1: how long it waits for somebody who does, as `lock_timeout`
-    /// takes it.
+    /// takes it. It writes what is not logged; but planning it may tidy up what is, and its commit then waits for a standby.
     mark: concat!("
         WITH patience AS MATERIALIZED (
-            SELECT set_config('lock_timeout', $1::text, true)
+            SELECT set_config('lock_timeout', $1::text, true), set_config('synchronous_commit', 'off', true)
         )
         INSERT INTO {evidence} AS m (run, started, events)
         SELECT (", mark_begins!(), " || substr(gen_random_uuid()::text, 9))::uuid, pg_postmaster_start_time(),
@@ -128,10 +133,13 @@ statements! {
         SET run = excluded.run, started = excluded.started, events = excluded.events, ceiling = 0, holders = '{}'
         WHERE NOT (", mark_of_this_run!(), ")");
     /// Leaves a hole's ceiling ($1) and holders ($2) for others, if this is still the run ($3) in which they were found. Whoever
-    /// does the same at this moment is not waited for.
+    /// does the same at this moment is not waited for, nor is a standby: see [`mark`](Self::mark).
     leave: concat!("
+        WITH setting AS MATERIALIZED (
+            SELECT set_config('synchronous_commit', 'off', true)
+        )
         UPDATE {evidence} m SET ceiling = $1, holders = $2
-        FROM (SELECT o.only_row FROM {evidence} o FOR NO KEY UPDATE SKIP LOCKED) o
+        FROM (SELECT o.only_row FROM {evidence} o FOR NO KEY UPDATE SKIP LOCKED) o CROSS JOIN setting
         WHERE m.run::text = $3 AND ", mark_of_this_run!());
     /// Puts the settled position ($1) on record, unless somebody else does so at this moment. $2 is the commit's
     /// synchronous_commit; what is stronger than `on` stays.

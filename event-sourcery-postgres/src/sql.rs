@@ -282,9 +282,13 @@ statements! {
         DELETE FROM {projector_cursors}
         WHERE stream_id = $1 AND coalesce(category, '') = $2
           AND NOT EXISTS (SELECT FROM {streams} WHERE uuid = $1 AND category = $2)";
-    /// Tells other processes that something was committed.
+    /// Tells other processes that something was committed. Nothing of it is to wait for a standby: it holds a lock that all
+    /// announcements take.
     announce: "
-        SELECT pg_notify('event_sourcery', {events as text})";
+        WITH setting AS MATERIALIZED (
+            SELECT set_config('synchronous_commit', 'off', true)
+        )
+        SELECT pg_notify('event_sourcery', {events as text}) FROM setting";
 }
 
 impl Sql {

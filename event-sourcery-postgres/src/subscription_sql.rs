@@ -1,5 +1,6 @@
 //! The statements about durable subscriptions. $1 and $2 are a subscription's tenant and name, unless told otherwise.
 
+use crate::settled_sql::run;
 use crate::sql::{Statement, key_is, statements};
 use crate::tables::Tables;
 
@@ -47,28 +48,78 @@ macro_rules! block {
     };
 }
 
-/// Blocked streams above $3, in the segments $4 or in all.
+/// A column of the event that a blocked stream waits for, if $6 says so. Behind one that was left out, another stream's may stand.
+macro_rules! of_its_event {
+    ($column:literal) => {
+        concat!(
+            "CASE WHEN $6 THEN (
+                   SELECT e.",
+            $column,
+            " FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
+                   WHERE e.id = b.position AND ",
+            key_is!("s", "b.stream_uuid", "b.category", "b.tenant_id"),
+            ") END"
+        )
+    };
+}
+
+/// Blocked streams above $3, in the segments $4 or in all; with their errors, and which events failed, if $6 says so.
 macro_rules! blocked_where {
     () => {
-        "
+        concat!(
+            "
         SELECT b.stream_uuid, b.stream_name, b.category, b.tenant_id, b.segment, b.after_position, b.position, b.attempts,
-               b.error, b.retry_at, b.since
+               CASE WHEN $6 THEN b.error ELSE '' END, b.retry_at, b.since,
+               ",
+            of_its_event!("uuid"),
+            ",
+               ",
+            of_its_event!("name"),
+            "
         FROM {blocked_streams} b
         WHERE b.subscription_tenant_id = $1 AND b.subscription_name = $2 AND b.position > $3
           AND ($4::int[] IS NULL OR b.segment = ANY ($4))"
+        )
+    };
+}
+
+/// Marks a handler's transaction, as long as it is open: it goes with the transaction, whatever ends that.
+pub(crate) const MARK_HANDLING: &str = "SET LOCAL event_sourcery.handling = 'open'";
+
+/// Whether the transaction that was begun for a handler is still open, where it is one ($6).
+macro_rules! is_open {
+    () => {
+        "(NOT $6 OR coalesce(current_setting('event_sourcery.handling', true), '') = 'open')"
+    };
+}
+
+/// Whether the server is in the run of this name, where one is given.
+macro_rules! is_in_run {
+    ($name:literal) => {
+        concat!($name, "::text IS NULL OR ", $name, " = ", run!())
+    };
+}
+
+/// Turns a token of the table into the one that is told, and that one back. It is another in each run of the server, so that a lease
+/// counts only in the run in which it was given: `settled/reaching.rs` has the argument.
+macro_rules! mask {
+    () => {
+        concat!("(hashtextextended(", run!(), ", 0) & 9223372036854775807)")
     };
 }
 
 statements! {
     /// The statements about durable subscriptions.
     SubscriptionSql;
-    /// One change of a subscription at a time. The subscription need not exist.
-    lock_subscription: "
-        SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), {subscription_segments as text}, $1, $2), 0))";
+    /// One change of a subscription at a time. The subscription need not exist. Beside: whether the server is in the run $3, or
+    /// none is given.
+    lock_subscription: concat!("
+        SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), {subscription_segments as text}, $1, $2), 0)),
+               ", is_in_run!("$3"));
     /// Segments: number, position, token, member, leased until. Members that count: how long their leases last, and the next two.
     /// What is kept beside: the last.
     subscription: concat!("
-        SELECT s.segment, s.position, s.token, s.member, s.leased_until, NULL::text
+        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text
         FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
         UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'
         UNION ALL ", kept!());
@@ -79,7 +130,7 @@ statements! {
             FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
             ORDER BY s.segment FOR UPDATE
         )
-        SELECT s.segment, s.position, s.token, s.member, s.leased_until, NULL::text FROM segment s
+        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text FROM segment s
         UNION ALL ", members!(), "
         UNION ALL ", kept!(), "
         UNION ALL
@@ -88,11 +139,13 @@ statements! {
     write_kept: "
         INSERT INTO {subscriptions} AS k (tenant_id, name, kept) VALUES ($1, $2, $3)
         ON CONFLICT (tenant_id, name) DO UPDATE SET kept = excluded.kept";
-    /// $3 to $7: segments to write; $8: members that are gone; $9 to $11: members to write.
-    write_subscription: "
+    /// $3 to $7: segments to write, their tokens as they are told; $8: members that are gone; $9 to $11: members to write.
+    write_subscription: concat!("
         WITH segment AS (
             INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
-            SELECT $1, $2, n.* FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::uuid[], $7::timestamp[]) AS n
+            SELECT $1, $2, n.segment, n.position, n.token # ", mask!(), ", n.member, n.leased_until
+            FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::uuid[], $7::timestamp[])
+                AS n (segment, position, token, member, leased_until)
             ON CONFLICT (tenant_id, name, segment) DO UPDATE SET position = excluded.position, token = excluded.token,
                 member = excluded.member, leased_until = excluded.leased_until
         ), gone AS (
@@ -101,7 +154,7 @@ statements! {
         INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms)
         SELECT $1, $2, n.* FROM unnest($9::uuid[], $10::timestamp[], $11::bigint[]) AS n
         ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until,
-            lasting_ms = excluded.lasting_ms";
+            lasting_ms = excluded.lasting_ms");
     forget_subscription: "
         WITH segment AS (
             DELETE FROM {subscription_segments} WHERE tenant_id = $1 AND name = $2
@@ -111,19 +164,27 @@ statements! {
         DELETE FROM {subscription_members} WHERE tenant_id = $1 AND name = $2";
     free_all_streams: "
         DELETE FROM {blocked_streams} WHERE subscription_tenant_id = $1 AND subscription_name = $2";
-    /// Whether all leases hold ($3 and $4: segments and their tokens). If they do, no checkpoint of theirs stays below $5.
-    reach: "
-        WITH held AS MATERIALIZED (
-            SELECT s.segment FROM {subscription_segments} s
-            JOIN unnest($3::int[], $4::bigint[]) AS l (segment, token) ON s.segment = l.segment AND s.token = l.token
-            WHERE s.tenant_id = $1 AND s.name = $2
+    /// Whether all leases hold ($3 and $4: segments and their tokens, as they were told), and the transaction is open that was begun for a handler, where
+    /// this is one ($6). If so, and if the server is in the run $7, or none is given, no checkpoint of theirs stays below $5;
+    /// whether that came true is told next, and about the run last.
+    reach: concat!("
+        WITH run AS MATERIALIZED (
+            SELECT ", is_in_run!("$7"), " AS is_it, ", mask!(), " AS mask
+        ), held AS MATERIALIZED (
+            SELECT s.segment, s.position FROM {subscription_segments} s
+            JOIN unnest($3::int[], $4::bigint[]) AS l (segment, token) ON s.segment = l.segment
+                AND s.token = l.token # (SELECT mask FROM run)
+            WHERE s.tenant_id = $1 AND s.name = $2 AND (SELECT is_it FROM run) AND ", is_open!(), "
             ORDER BY s.segment FOR NO KEY UPDATE OF s
         ), moved AS (
             UPDATE {subscription_segments} s SET position = $5
             WHERE s.tenant_id = $1 AND s.name = $2 AND s.segment = ANY ($3) AND s.position < $5
               AND (SELECT count(*) FROM held) = cardinality($3)
+            RETURNING 1
         )
-        SELECT count(*) = cardinality($3) FROM held";
+        SELECT count(*) = cardinality($3), ", is_open!(), ",
+               count(*) FILTER (WHERE position < $5) = (SELECT count(*) FROM moved), (SELECT is_it FROM run)
+        FROM held");
     /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know. A row, unless the
     /// stream was blocked already; one whose event at $9 is gone, or goes before the row is there, is not blocked.
     block: block!(concat!("
@@ -149,6 +210,11 @@ statements! {
     due_streams: concat!(blocked_where!(), "
           AND b.retry_at <= now() AT TIME ZONE 'UTC'
         ORDER BY b.position LIMIT $5");
+    /// One stream, $7 to $9, if it is among those; where $10 says so, if it is due.
+    blocked_stream: concat!(blocked_where!(), "
+          AND b.stream_uuid = $7 AND b.category = $8 AND b.tenant_id = $9
+          AND (NOT $10 OR b.retry_at <= now() AT TIME ZONE 'UTC')
+        LIMIT $5");
     /// A stream that is deleted is blocked for no subscription: by none of its events, which are gone. One that was made anew
     /// since, where there was none to delete, may be blocked already; also while this waits for the row: a row that was changed
     /// meanwhile stands at another position than the one that this statement began with. $1 to $3: its UUID, category, tenant.
@@ -158,4 +224,8 @@ statements! {
                              WHERE o.stream_uuid = $1 AND o.category = $2 AND o.tenant_id = $3)
           AND NOT EXISTS (SELECT FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
                           WHERE e.id = b.position AND ", key_is!("s", "$1", "$2", "$3"), ")");
+    /// The same where this transaction has held the row of the stream: nobody can have made that anew. A row that was changed while
+    /// this waited for it goes too.
+    free_held: "
+        DELETE FROM {blocked_streams} WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3";
 }

@@ -2,6 +2,7 @@
 
 use event_sourcery::Error;
 
+use crate::numbering::repair;
 use crate::rights::quoted;
 
 /// A table of the layout, whatever it is called in front.
@@ -70,6 +71,7 @@ tables! {
 /// What errors about positions name.
 #[derive(Debug)]
 pub(crate) struct Sequence {
+    /// Its full name, as PostgreSQL writes it.
     name: String,
     evidence: String,
 }
@@ -79,9 +81,9 @@ impl Sequence {
         Self { name: tables.sequence.clone(), evidence: tables.table("evidence") }
     }
 
-    /// The sequence's full name, as PostgreSQL writes it.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// The error where this position was drawn last, and the highest that was given, with what tells so, is not below it.
+    pub(crate) fn went_back(&self, drawn: i64, (highest, evidence): (i64, &'static str)) -> Error {
+        Error::NumberingWentBack { drawn, highest, evidence, repair: repair(&self.name, highest) }
     }
 
     /// The error where positions are not drawn one after the other: how they are.
@@ -91,14 +93,12 @@ impl Sequence {
 
     /// The error where nobody has marked this run of the server, and this connection may not write.
     pub(crate) fn no_mark(&self) -> Error {
-        Error::ReadOnly {
-            problem: format!(
-                "it may not leave evidence of what it reads in {}, and nobody else has since the server was started, so that it cannot \
+        Error::read_only(format!(
+            "it may not leave evidence of what it reads in {}, and nobody else has since the server was started, so that it cannot \
                  tell whether transactions that are open will commit events below others: let it write there, or open the store \
                  once from a process that may",
-                self.evidence
-            ),
-        }
+            self.evidence
+        ))
     }
 }
 

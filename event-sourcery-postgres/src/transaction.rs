@@ -8,15 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Cursor, CursorId, DeleteRequest, HeldCursor, JoinedTransaction,
-    LoadRequest, LoadedStream, ProgressRequest, SnapshotRequest,
+    LoadRequest, LoadSink, LoadedStream, ProgressRequest, SnapshotRequest,
 };
 use event_sourcery::{Position, Result};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::at_work::{AtWork, answer};
+use crate::database::{Database, in_its_run};
 use crate::failure::{During, Failure};
+use crate::hand_over::Taker;
 use crate::operations::Operations;
-use crate::sql::Sql;
 use crate::wakeups::Wakeups;
 
 /// A transaction that was begun through the store; see [`PostgresBackend::begin`](crate::PostgresBackend::begin).
@@ -101,25 +102,41 @@ const COMMIT: &str = "SHOW transaction_isolation; COMMIT AND CHAIN";
 /// The store's operations on the connection of the caller's transaction.
 pub(crate) struct OnConnection<'c> {
     pub(crate) connection: &'c mut PgConnection,
-    pub(crate) sql: &'c Sql,
+    pub(crate) database: &'c Database,
     /// To find out whether the server is still at work on a statement, where the transaction is a handler's.
     pub(crate) at_work: Option<AtWork>,
+    /// How many listeners are at work in it within one another.
+    pub(crate) depth: usize,
 }
 
 impl OnConnection<'_> {
-    fn operations(&mut self) -> Operations<'_> {
-        Operations::handling(self.connection, self.sql, self.at_work.clone())
+    pub(crate) fn operations(&mut self) -> Operations<'_> {
+        Operations::handling(self.connection, &self.database.sql, self.at_work.clone())
     }
 }
 
 #[async_trait]
 impl JoinedTransaction for OnConnection<'_> {
     async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
-        self.operations().append(request).await
+        let database = self.database;
+        if let Some(hearing) = database.listeners.wanting(request, self.depth)? {
+            return self.append_heard(request, &hearing).await;
+        }
+        loop {
+            let given = database.settled.given()?;
+            let appended = self.operations().append(request, given).await;
+            if !database.was_given_elsewhere(&appended, given).await {
+                return appended;
+            }
+        }
     }
 
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         self.operations().load(request).await
+    }
+
+    async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        self.operations().load_in_parts(request, &mut Taker::Here(sink), &mut || true).await.map(drop)
     }
 
     async fn delete(&mut self, request: &DeleteRequest) -> Result<()> {
@@ -131,7 +148,8 @@ impl JoinedTransaction for OnConnection<'_> {
     }
 
     async fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
-        self.operations().progress(request).await
+        let database = self.database;
+        in_its_run!(*database, request.position, run => self.operations().progress(request, &run).await)
     }
 
     async fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {

@@ -113,7 +113,10 @@ impl Wakeups {
         let Some(notifications) = &self.notifications else { return };
         while notifications.is_something_to_announce() {
             if let Err(problem) = notifications.announce().await {
-                tracing::debug!(%problem, "other processes were not told of a commit, and find it by looking");
+                tracing::debug!(
+                    problem = problem.in_full(),
+                    "other processes were not told of a commit, and find it by looking"
+                );
             }
             tokio::time::sleep(ANNOUNCE_EVERY).await;
         }

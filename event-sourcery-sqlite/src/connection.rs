@@ -135,7 +135,7 @@ fn use_wal(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     }
     let problem =
         format!("the file cannot be put in WAL mode (it stays in {answers:?}): is it on a network drive?");
-    Err(Error::Backend { backend: "sqlite", source: problem.into() })
+    Err(Error::backend("sqlite", problem))
 }
 
 /// SQLite answers "wal" before the change is committed: only stepping on past the answer tells whether it was. Until

@@ -22,21 +22,28 @@ impl From<rusqlite::Error> for Failure {
 }
 
 impl Failure {
-    /// The failure of all that shared a transaction which SQLite rolled back at this member's error.
-    pub(crate) fn of_group(error: Option<&Error>) -> Self {
+    /// The failure of a call at whose error SQLite rolled back the transaction that it shared.
+    pub(crate) fn of_ended(error: Option<&Error>) -> Self {
         let code = matches!(error, Some(Error::StorageFull { .. })).then_some(ErrorCode::DiskFull);
-        let message = error.map_or_else(|| "the transaction was rolled back".to_owned(), ToString::to_string);
-        Self { code, message }
+        // What is said around its source will be said around the message.
+        let source = error.and_then(std::error::Error::source).map(|source| source.to_string());
+        let said = || error.map_or_else(|| "the transaction was rolled back".to_owned(), Error::in_full);
+        Self { code, message: source.unwrap_or_else(said) }
+    }
+
+    /// Whether there was no room on the disk.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        self.code == Some(ErrorCode::DiskFull)
     }
 
     /// The error for a call that may have waited for a lock as long as this.
     pub(crate) fn into_error(self, busy_timeout: Duration) -> Error {
         let Self { code, message } = self;
         match code {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { waited: busy_timeout },
-            Some(ErrorCode::DiskFull) => Error::StorageFull { source: message.into() },
-            Some(ErrorCode::ReadOnly) => Error::ReadOnly { problem: message },
-            _ => Error::Backend { backend: "sqlite", source: message.into() },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::busy(busy_timeout),
+            Some(ErrorCode::DiskFull) => Error::storage_full(message),
+            Some(ErrorCode::ReadOnly) => Error::read_only(message),
+            _ => Error::backend("sqlite", message),
         }
     }
 
@@ -62,12 +69,10 @@ impl Failure {
                     _ => self.into_error(*busy_timeout),
                 }
             }
-            (Some(ErrorCode::ReadOnly), _) => Error::ReadOnly {
-                problem: format!(
-                    "SQLite writes to its folder even to read it, and may not ({})",
-                    self.message
-                ),
-            },
+            (Some(ErrorCode::ReadOnly), _) => Error::read_only(format!(
+                "SQLite writes to its folder even to read it, and may not ({})",
+                self.message
+            )),
             _ => self.into_error(*busy_timeout),
         }
     }

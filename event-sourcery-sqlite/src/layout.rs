@@ -63,7 +63,7 @@ pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Resul
         return Ok(());
     }
     if connection.is_readonly("main").map_err(|error| options.failed(error))? {
-        return Err(Error::ReadOnly { problem: "its tables need a migration".to_owned() });
+        return Err(Error::read_only("its tables need a migration"));
     }
     if !options.migrate {
         return Err(Error::MigrationNeeded { problem: summary(&pending) });
@@ -111,6 +111,7 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
         let missing = !schema.has_table(table)?;
         match table {
             _ if missing => statements.extend(split(&with_tables(sql, &options.prefix))),
+            "streams" => statements.extend(adopt::streams(&schema)?),
             "events" => statements.extend(adopt::events(&schema)?),
             "snapshots" => statements.extend(adopt::snapshots(&schema)?),
             "subscription_members" => statements.extend(adopt::members(&schema)?),

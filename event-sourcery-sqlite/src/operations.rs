@@ -5,6 +5,8 @@ mod backlog;
 mod cursors;
 mod delete;
 mod directory;
+mod few;
+mod hear;
 mod load;
 mod progress;
 mod scan;
@@ -14,17 +16,21 @@ mod subscription;
 
 use std::time::Duration;
 
-use event_sourcery::backend::StreamState;
+use event_sourcery::backend::{StreamState, SubscriptionId};
 use event_sourcery::{Error, Result, StreamId, TenantId, Version};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
+use crate::backend::Listeners;
 use crate::failure::Failure;
 use crate::numbering::Look;
 use crate::rows::hex;
 use crate::sql::Sql;
+use crate::writer::Guard;
 
 pub(crate) use self::directory::BLOCK;
 pub(crate) use self::load::LoadProgress;
+#[cfg(test)]
+pub(crate) use self::load::PART;
 pub(crate) use self::search::{Found, Search, Stretch};
 
 /// A connection with the statements to run on it.
@@ -38,6 +44,12 @@ pub(crate) struct Operations<'c> {
     pub(crate) savepoints: bool,
     /// What was seen of the positions before.
     pub(crate) look: Look<'c>,
+    /// Those who listen to what is appended; nobody does where nothing is.
+    pub(crate) listeners: Option<&'c Listeners>,
+    /// How many of them are at work within one another.
+    pub(crate) depth: usize,
+    /// What keeps a listener from ending the transaction; none where a closure is kept from it already.
+    pub(crate) guard: Option<&'c Guard>,
 }
 
 /// A row of the streams table.
@@ -133,9 +145,15 @@ impl<'c> Operations<'c> {
     }
 }
 
+/// Tells that a row of a subscription is left out: it stops nothing but what it is about.
+fn left_out(subscription: &SubscriptionId, table: &str, problem: &str) {
+    let subscription = &*subscription.name;
+    tracing::warn!(subscription, table, problem, "a row cannot be read, and is left out");
+}
+
 /// The error for a row that is not as we write it.
 fn unreadable(problem: String) -> Error {
-    Error::Backend { backend: "sqlite", source: format!("a row cannot be read: {problem}").into() }
+    Error::backend("sqlite", format!("a row cannot be read: {problem}"))
 }
 
 /// Values as the JSON array that `json_each` takes.

@@ -4,11 +4,12 @@
 mod fuzz;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord, lost_stream_id, quoted,
-    stored_stream_id, stored_tenant_id,
+    BlockedAt, BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord,
+    lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Position, StreamId, TenantId, Version};
 use jiff::Timestamp;
@@ -28,16 +29,17 @@ impl EventReader {
     /// The event, or snapshot, in the first eight columns: position, version, id, name, payload, context, time, schema
     /// version. Where some of it cannot be read, the rest is told.
     pub(crate) fn event(&mut self, row: &Row<'_>) -> StoredEvent {
-        self.read(row).unwrap_or_else(|problem| StoredEvent {
-            position: Position::from_i64(column(row, 0).unwrap_or(0)),
-            version: column(row, 1).unwrap_or(None),
-            id: text(row, 2).and_then(uuid).unwrap_or_default(),
-            name: self.names.copy_of(text(row, 3).unwrap_or_default()),
-            data: Box::default(),
-            context: Cow::Borrowed("{}"),
-            created_at: text(row, 6).and_then(timestamp).unwrap_or_default(),
-            schema_version: column(row, 7).unwrap_or(1),
-            unreadable: Some(problem.into()),
+        self.read(row).unwrap_or_else(|problem| {
+            StoredEvent::new(
+                Position::from_i64(column(row, 0).unwrap_or(0)),
+                column(row, 1).unwrap_or(None),
+                text(row, 2).and_then(uuid).unwrap_or_default(),
+                self.names.copy_of(text(row, 3).unwrap_or_default()),
+                Box::default(),
+                text(row, 6).and_then(timestamp).unwrap_or_default(),
+            )
+            .with_schema_version(column(row, 7).unwrap_or(1))
+            .with_unreadable(problem)
         })
     }
 
@@ -49,22 +51,21 @@ impl EventReader {
             event.unreadable = Some(format!("the row of its stream: {problem}").into());
             (lost_stream_id(event.position), stored_tenant_id(""))
         });
-        StoredRecord { stream, tenant, event }
+        StoredRecord::new(stream, tenant, event)
     }
 
     fn read(&mut self, row: &Row<'_>) -> Result<StoredEvent, String> {
         let context = text(row, 5)?;
-        Ok(StoredEvent {
-            position: Position::from_i64(column(row, 0)?),
-            version: column::<Option<Version>>(row, 1)?,
-            id: uuid(text(row, 2)?)?,
-            name: self.names.copy_of(text(row, 3)?),
-            data: text(row, 4)?.into(),
-            context: if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) },
-            created_at: timestamp(text(row, 6)?)?,
-            schema_version: column(row, 7)?,
-            unreadable: None,
-        })
+        let context = if context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(context.to_owned()) };
+        let event = StoredEvent::new(
+            Position::from_i64(column(row, 0)?),
+            column::<Option<Version>>(row, 1)?,
+            uuid(text(row, 2)?)?,
+            self.names.copy_of(text(row, 3)?),
+            text(row, 4)?.into(),
+            timestamp(text(row, 6)?)?,
+        );
+        Ok(event.with_context(context).with_schema_version(column(row, 7)?))
     }
 }
 
@@ -97,37 +98,43 @@ pub(crate) fn is_outside(row: &Row<'_>, index: usize, segments: Option<Segments>
     segments.is_some_and(outside)
 }
 
-/// A segment: position, token, member, end of the lease.
+/// A segment: position, token, member, end of the lease. A lease of which one of the last two cannot be read has ended.
 pub(crate) fn segment(row: &Row<'_>) -> Result<SegmentRecord, String> {
-    Ok(SegmentRecord {
-        position: Position::from_i64(column(row, 0)?),
-        token: column(row, 1)?,
-        member: nullable(row, 2)?.map(uuid).transpose()?,
-        leased_until: timestamp(text(row, 3)?)?,
-    })
+    let member = nullable(row, 2).and_then(|member| member.map(uuid).transpose());
+    let leased_until = text(row, 3).and_then(timestamp).unwrap_or_default();
+    let segment = SegmentRecord::new(Position::from_i64(column(row, 0)?), column(row, 1)?);
+    Ok(segment.with_member(member.unwrap_or_default(), leased_until))
 }
 
 /// A member: its id, until when it counts, how long its leases last.
 pub(crate) fn member(row: &Row<'_>) -> Result<Member, String> {
     let lasting = Duration::from_millis(u64::try_from(column::<i64>(row, 2)?).unwrap_or(0));
-    Ok(Member { id: uuid(text(row, 0)?)?, until: timestamp(text(row, 1)?)?, lasting })
+    Ok(Member::new(uuid(text(row, 0)?)?, timestamp(text(row, 1)?)?, lasting))
 }
 
-/// A blocked stream: the stream's four columns, then its own in their order. What can be done without is left out where it cannot
-/// be read: the other streams are not to wait for it. Without a time to be tried again, it is parked.
-pub(crate) fn blocked_stream(row: &Row<'_>) -> Result<BlockedStream, String> {
-    let (stream, tenant) = stream_and_tenant(row, 0)?;
-    Ok(BlockedStream {
-        tenant,
-        stream,
-        segment: column(row, 4)?,
-        after: Position::from_i64(column(row, 5)?),
-        position: Position::from_i64(column(row, 6)?),
-        attempts: column(row, 7).unwrap_or(0),
-        error: column(row, 8).unwrap_or_default(),
-        retry_at: text(row, 9).and_then(timestamp).ok(),
-        since: text(row, 10).and_then(timestamp).unwrap_or_default(),
-    })
+/// A blocked stream of a subscription of so many segments: the stream's four columns, its own in their order, and the id and name of
+/// the event. What can be done
+/// without is left out where it cannot be read: the other streams are not to wait for it. Without a time to be tried again, it is
+/// parked.
+pub(crate) fn blocked_stream(row: &Row<'_>, of: u16) -> Result<BlockedStream, String> {
+    let uuid = stream_uuid(row, 0)?;
+    let stream = stored_stream_id(uuid, nullable(row, 1).unwrap_or_default(), text(row, 2)?);
+    let segment = column(row, 4).unwrap_or_else(|_| Segments::number_of(uuid, of));
+    let since = text(row, 10).and_then(timestamp).unwrap_or_default();
+    let blocked =
+        BlockedStream::new(stored_tenant_id(text(row, 3)?), stream, segment, blocked_at(row, 5)?, since);
+    Ok(blocked
+        .with_attempts(column(row, 7).unwrap_or(0))
+        .with_error(column::<String>(row, 8).unwrap_or_default())
+        .with_retry_at(text(row, 9).and_then(timestamp).ok())
+        .with_event(text(row, 11).and_then(self::uuid).ok(), text(row, 12).map(Arc::from).ok()))
+}
+
+/// What a stream is blocked by, in two columns from this one on.
+pub(crate) fn blocked_at(row: &Row<'_>, first: usize) -> Result<BlockedAt, String> {
+    let position: i64 = column(row, first + 1)?;
+    let after = column(row, first).unwrap_or_else(|_| position.saturating_sub(1));
+    Ok(BlockedAt::new(Position::from_i64(after), Position::from_i64(position)))
 }
 
 /// A time, in the one form or another.

@@ -4,7 +4,7 @@ use crate::layout;
 
 /// Makes a struct of statements; `{table}` stands for the table's full name.
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident: $sql:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident: $sql:expr;)+) => {
         /// Every statement that the operations run.
         #[derive(Debug)]
         pub(crate) struct Sql {
@@ -27,6 +27,38 @@ pub(crate) fn with_tables(sql: &str, prefix: &str) -> String {
         sql = sql.replace(&format!("{{{table}}}"), &format!("{prefix}{table}"));
     }
     sql
+}
+
+/// A column of the event that a blocked stream waits for, if ?6 says so. Behind one that was left out, another stream's may stand.
+macro_rules! of_its_event {
+    ($column:literal) => {
+        concat!(
+            "CASE WHEN ?6 THEN (
+                   SELECT e.",
+            $column,
+            " FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
+                   WHERE e.id = b.position
+                     AND s.uuid = b.stream_uuid AND s.category = b.category AND s.tenant_id = b.tenant_id) END"
+        )
+    };
+}
+
+/// The beginning: blocked streams, with their errors and which events failed, if ?6 says so.
+macro_rules! blocked {
+    () => {
+        concat!(
+            "
+        SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts,
+               CASE WHEN ?6 THEN error ELSE '' END, retry_at, since,
+               ",
+            of_its_event!("uuid"),
+            ",
+               ",
+            of_its_event!("name"),
+            "
+        FROM {blocked_streams} b"
+        )
+    };
 }
 
 statements! {
@@ -199,6 +231,23 @@ statements! {
         SELECT e.id, s.uuid
         FROM {events} e LEFT JOIN {streams} s ON s.id = e.db_stream_id
         WHERE e.id > ? AND e.id <= ?";
+    /// Where the events of a tenant's category stand, in no order, at most so many; a row without a number for a stream that has none.
+    few_of_both: "
+        SELECT e.id FROM {streams} s LEFT JOIN {events} e ON e.db_stream_id = s.id
+        WHERE s.category = ?1 AND s.tenant_id = ?2 LIMIT ?3";
+    /// Those of a category, whoever's.
+    few_of_category: "
+        SELECT e.id FROM {streams} s LEFT JOIN {events} e ON e.db_stream_id = s.id
+        WHERE s.category = ?1 LIMIT ?2";
+    /// The categories, as many as asked for.
+    categories: "
+        WITH RECURSIVE category (name) AS (
+            SELECT min(category) FROM {streams}
+            UNION ALL
+            SELECT (SELECT min(s.category) FROM {streams} s WHERE s.category > c.name)
+            FROM category c WHERE c.name IS NOT NULL
+        )
+        SELECT name FROM category WHERE name IS NOT NULL LIMIT ?1";
     time_of_event: "
         SELECT created_at FROM {events} WHERE id = ?1";
     names: "
@@ -265,22 +314,26 @@ statements! {
         DELETE FROM {blocked_streams}
         WHERE subscription_tenant_id = ?1 AND subscription_name = ?2
           AND stream_uuid = ?3 AND category = ?4 AND tenant_id = ?5";
+    count_segments: "
+        SELECT count(*) FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2";
     free_all: "
         DELETE FROM {blocked_streams} WHERE subscription_tenant_id = ?1 AND subscription_name = ?2";
-    blocked: "
-        SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts, error,
-               retry_at, since
-        FROM {blocked_streams}
+    /// Also those whose segment cannot be read, whichever it is.
+    blocked: concat!(blocked!(), "
         WHERE subscription_tenant_id = ?1 AND subscription_name = ?2 AND position > ?3
-          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)))
-        ORDER BY position LIMIT ?5";
-    /// Those that are to be tried again by ?6. The plus signs keep it from looking through all by their position.
-    due: "
-        SELECT stream_uuid, stream_name, category, tenant_id, segment, after_position, position, attempts, error,
-               retry_at, since
-        FROM {blocked_streams}
+          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)) OR typeof(segment) <> 'integer')
+        ORDER BY position LIMIT ?5");
+    /// Those that are to be tried again by ?7. The plus signs keep it from looking through all by their position.
+    due: concat!(blocked!(), "
         WHERE subscription_tenant_id = ?1 AND subscription_name = ?2 AND +position > ?3
-          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)))
-          AND retry_at <= ?6
-        ORDER BY +position LIMIT ?5";
+          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)) OR typeof(segment) <> 'integer')
+          AND retry_at <= ?7
+        ORDER BY +position LIMIT ?5");
+    /// One stream, by its key, if it is among those. With ?10: if it is to be tried again by then.
+    blocked_stream: concat!(blocked!(), "
+        WHERE subscription_tenant_id = ?1 AND subscription_name = ?2 AND +position > ?3
+          AND (?4 IS NULL OR segment IN (SELECT value FROM json_each(?4)) OR typeof(segment) <> 'integer')
+          AND stream_uuid = ?7 AND category = ?8 AND tenant_id = ?9
+          AND (?10 IS NULL OR +retry_at <= ?10)
+        LIMIT ?5");
 }

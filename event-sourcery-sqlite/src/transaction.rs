@@ -1,16 +1,15 @@
 //! The caller's own rows and events, in one transaction.
 
+use std::fmt;
+
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
-    LoadRequest, LoadedStream, ProgressRequest, SnapshotRequest,
+    LoadRequest, LoadSink, LoadedStream, ProgressRequest, SnapshotRequest,
 };
 use event_sourcery::{Position, Result};
 use rusqlite::Connection;
 
-use crate::numbering::Look;
 use crate::operations::Operations;
-use crate::options::SqliteOptions;
-use crate::sql::Sql;
 
 /// An open transaction on the writing connection, in which the caller's own tables are written beside the events.
 ///
@@ -37,67 +36,92 @@ use crate::sql::Sql;
 ///     .await?;
 /// # Ok::<(), Failure>(()) }).unwrap();
 /// ```
-#[derive(Debug)]
+///
+/// A listener ([`EventStore::listen`](event_sourcery::EventStore::listen)) is given one as well: that of the append which it listens to,
+/// and which may share it with others. So a table is never behind the events:
+///
+/// ```
+/// # use event_sourcery::{Event, EventStore, StreamId};
+/// # use event_sourcery_sqlite::SqliteBackend;
+/// # use serde::{Deserialize, Serialize};
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("invoices.db");
+/// # type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct Paid {
+///     cents: i64,
+/// }
+///
+/// let store = EventStore::new(SqliteBackend::open(path).await?);
+/// # let table = "CREATE TABLE revenue (id INTEGER PRIMARY KEY, cents INTEGER); INSERT INTO revenue VALUES (1, 0)";
+/// # store.transaction::<_, Failure, _>(move |tx| Ok(tx.connection().execute_batch(table)?)).await?;
+/// store.listen::<Paid>().in_transaction(|heard, tx| {
+///     tx.connection().execute("UPDATE revenue SET cents = cents + ?1", [heard.event().cents])?;
+///     Ok(())
+/// })?;
+///
+/// store.append(&StreamId::random(), [Paid { cents: 500 }, Paid { cents: 70 }]).await?;
+/// # let sum = "SELECT cents FROM revenue";
+/// # let sum = store
+/// #     .transaction::<i64, Failure, _>(move |tx| Ok(tx.connection().query_row(sum, [], |row| row.get(0))?))
+/// #     .await?;
+/// # assert_eq!(sum, 570);
+/// # Ok::<(), Failure>(()) }).unwrap();
+/// ```
 pub struct SqliteTransaction<'t> {
-    connection: &'t Connection,
-    sql: &'t Sql,
-    options: &'t SqliteOptions,
-    look: Look<'t>,
+    operations: Operations<'t>,
+}
+
+impl fmt::Debug for SqliteTransaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SqliteTransaction")
+    }
 }
 
 impl<'t> SqliteTransaction<'t> {
-    pub(crate) const fn new(
-        connection: &'t Connection,
-        sql: &'t Sql,
-        options: &'t SqliteOptions,
-        look: Look<'t>,
-    ) -> Self {
-        Self { connection, sql, options, look }
+    /// What is refused in it takes back alone what it has written.
+    pub(crate) const fn of(operations: Operations<'t>) -> Self {
+        Self { operations: Operations { savepoints: true, ..operations } }
     }
 
     /// The connection, for the caller's own statements.
     #[must_use]
     pub const fn connection(&self) -> &Connection {
-        self.connection
-    }
-
-    fn operations(&self) -> Operations<'_> {
-        Operations {
-            connection: self.connection,
-            sql: self.sql,
-            busy_timeout: self.options.busy_timeout,
-            savepoints: true,
-            look: self.look,
-        }
+        self.operations.connection
     }
 }
 
 impl BackendTransaction for SqliteTransaction<'_> {
     fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
-        self.operations().append(request)
+        self.operations.append(request)
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
-        self.operations().load(request)
+        self.operations.load(request)
+    }
+
+    fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        self.operations.load_in_parts(request, sink)
     }
 
     fn delete(&mut self, request: &DeleteRequest) -> Result<()> {
-        self.operations().delete(request)
+        self.operations.delete(request)
     }
 
     fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
-        self.operations().save_snapshot(request)
+        self.operations.save_snapshot(request)
     }
 
     fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
-        self.operations().progress(request)
+        self.operations.progress(request)
     }
 
     fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {
-        self.operations().hold_cursor(id, position)
+        self.operations.hold_cursor(id, position)
     }
 
     fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
-        self.operations().move_cursor(id, to)
+        self.operations.move_cursor(id, to)
     }
 }

@@ -1,31 +1,33 @@
 //! The writer: one thread that owns the writing connection and commits what has queued up together.
 //!
 //! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
-//! sync. Each is refused, or panics, alone. Nothing is answered before the commit.
+//! sync. Each is refused, or panics, alone. Nothing is answered before the commit. Tenants are served in turn.
 
 mod checkpointer;
 mod group;
 mod guard;
+mod lines;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event_sourcery::backend::WaitingRoom;
-use event_sourcery::{Error, Result};
+use event_sourcery::{Error, Result, TenantId};
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
 use self::checkpointer::Checkpointer;
 use self::group::{Group, Member, Write};
-use self::guard::Guard;
+pub(crate) use self::guard::Guard;
+use self::lines::{Receiver, Sender, lines};
 use self::waiting::waiting;
+use crate::backend::Listeners;
 use crate::connection;
 use crate::layout;
 use crate::numbering::{self, Seen};
@@ -34,12 +36,8 @@ use crate::options::SqliteOptions;
 use crate::sql::Sql;
 use crate::transaction::SqliteTransaction;
 
-/// The most calls that share a transaction: bounds how long the first of them waits for the last.
-const LARGEST_GROUP: usize = 256;
-
-/// How long the writer looks for the next call before it sleeps. A caller that appends one after the other is back
-/// sooner than a sleeping thread wakes up.
-const LOOK_OUT: Duration = Duration::from_micros(100);
+/// What a closure takes of the room for closures, in bytes: nobody knows what it holds. So 16,384 of one tenant's may wait.
+const CLOSURE: usize = 4_096;
 
 /// What the thread is asked to do.
 enum Job {
@@ -49,26 +47,33 @@ enum Job {
     Alone(Box<dyn FnOnce(&WriterThread) + Send>),
 }
 
+/// What the writer shares with those who read and those who listen.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Is told of each commit.
+    pub(crate) committed: Arc<Notify>,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) listeners: Arc<Listeners>,
+}
+
 /// The handle to the writer thread. Dropping it waits until what was queued is committed and the file is closed.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    jobs: Option<Sender<(Instant, Job)>>,
+    jobs: Option<Sender>,
     waiting: WaitingRoom,
+    /// Of its own: who can append no more may still run closures, such as those of subscriptions.
+    closures: WaitingRoom,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     /// Opens and migrates the file on a thread of its own, and leaves the thread waiting for work. Each commit is told.
-    pub(crate) async fn start(
-        options: SqliteOptions,
-        committed: Arc<Notify>,
-        seen: Arc<Seen>,
-    ) -> Result<Self> {
-        let (jobs, queue) = channel();
+    pub(crate) async fn start(options: SqliteOptions, shared: Shared) -> Result<Self> {
+        let (jobs, queue) = lines();
         let (opened, ready) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("event-sourcery-writer".to_owned())
-            .spawn(move || match WriterThread::open(options, committed, seen) {
+            .spawn(move || match WriterThread::open(options, shared) {
                 Ok(writer) => {
                     if opened.send(Ok(())).is_ok() {
                         writer.run(&queue);
@@ -76,35 +81,40 @@ impl Writer {
                 }
                 Err(error) => drop(opened.send(Err(error))),
             })
-            .map_err(|error| Error::Backend { backend: "sqlite", source: error.into() })?;
+            .map_err(|error| Error::backend("sqlite", error))?;
         ready.await.map_err(|_| Error::Closed)??;
-        Ok(Self { jobs: Some(jobs), waiting: WaitingRoom::default(), thread: Mutex::new(Some(thread)) })
+        let (waiting, closures) = (WaitingRoom::default(), WaitingRoom::default());
+        Ok(Self { jobs: Some(jobs), waiting, closures, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs `work` in the next group's transaction, again if need be; the answer comes after the commit. A panic goes on in the
-    /// caller. Given up before it has begun, it is not begun.
+    /// Runs `work` in a group's transaction when it is this tenant's turn, again if need be; the answer comes after the commit. A
+    /// panic goes on in the caller. Given up before it has begun, it is not begun.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
+        whose: Option<TenantId>,
         work: impl Fn(Operations<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.write_bytes(0, work).await
+        self.write_bytes(whose, 0, work).await
     }
 
-    /// [`write`](Self::write) of so many bytes, if there is room for them among what waits.
+    /// [`write`](Self::write) of so many bytes of a tenant, if there is room for them among what waits.
     pub(crate) async fn write_bytes<T: Send + 'static>(
         &self,
+        whose: Option<TenantId>,
         bytes: usize,
         work: impl Fn(Operations<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let (_waiting, slot) = waiting(work, self.waiting.enter(bytes)?);
-        self.send(Job::Grouped(Box::new(Write::new(slot, reply))))?;
+        let (_waiting, slot) = waiting(work, self.waiting.enter(whose.clone(), bytes)?);
+        self.send(whose, Job::Grouped(Box::new(Write::new(slot, reply))))?;
         answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Runs `work` in a transaction of its own, and commits if it succeeds. A panic goes on in the caller.
+    /// Runs `work` in a transaction of its own when it is this tenant's turn, and commits if it succeeds. A panic goes on in the
+    /// caller. Given up before it has begun, it is not begun.
     pub(crate) async fn transaction<T, E>(
         &self,
+        whose: TenantId,
         work: impl for<'t> FnOnce(&mut SqliteTransaction<'t>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -112,17 +122,19 @@ impl Writer {
         E: From<Error> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let whose = Some(whose);
+        let (_waiting, slot) = waiting(work, self.closures.enter(whose.clone(), CLOSURE)?);
         let job = Job::Alone(Box::new(move |writer| {
-            // The caller may have gone away; the transaction counts all the same.
+            let Some(work) = slot.take() else { return };
+            // The caller may go away meanwhile; the transaction counts all the same.
             let _ = reply.send(writer.alone(work));
         }));
-        self.send(job)?;
+        self.send(whose, job)?;
         answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn send(&self, job: Job) -> Result<()> {
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.send((Instant::now(), job)).map_err(|_| Error::Closed)
+    fn send(&self, whose: Option<TenantId>, job: Job) -> Result<()> {
+        self.jobs.as_ref().ok_or(Error::Closed)?.send(whose, Instant::now(), job)
     }
 }
 
@@ -144,13 +156,12 @@ struct WriterThread {
     options: SqliteOptions,
     guard: Guard,
     checkpointer: Checkpointer,
-    committed: Arc<Notify>,
-    seen: Arc<Seen>,
+    shared: Shared,
     _pool_limit: Connection,
 }
 
 impl WriterThread {
-    fn open(options: SqliteOptions, committed: Arc<Notify>, seen: Arc<Seen>) -> Result<Self> {
+    fn open(options: SqliteOptions, shared: Shared) -> Result<Self> {
         options.check()?;
         let connection = connection::writer(&options)?;
         layout::prepare(&connection, &options)?;
@@ -163,23 +174,19 @@ impl WriterThread {
         let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;
         let pool_limit = connection::pool_limit(&options)?;
-        Ok(Self { connection, sql, options, guard, checkpointer, committed, seen, _pool_limit: pool_limit })
+        Ok(Self { connection, sql, options, guard, checkpointer, shared, _pool_limit: pool_limit })
     }
 
     /// Works until every handle is gone and the queue is empty.
-    fn run(&self, queue: &Receiver<(Instant, Job)>) {
-        let mut next = queue.recv().ok();
-        while let Some((queued, job)) = next.take() {
+    fn run(&self, queue: &Receiver) {
+        while let Some((queued, job)) = queue.receive() {
             self.wait_no_longer_than_asked(queued);
             match job {
                 Job::Alone(work) => self.run_alone(work),
-                Job::Grouped(first) => next = self.commit_group(first, queue),
+                Job::Grouped(first) => self.commit_group(first, queue),
             }
-            self.committed.notify_waiters();
+            self.shared.committed.notify_waiters();
             self.checkpointer.after_commit(&self.connection);
-            if next.is_none() {
-                next = wait(queue);
-            }
         }
     }
 
@@ -200,27 +207,15 @@ impl WriterThread {
         }
     }
 
-    /// Commits a group of whatever is in the queue; gives back the job that ended it, if one did.
-    fn commit_group(
-        &self,
-        first: Box<dyn Member>,
-        queue: &Receiver<(Instant, Job)>,
-    ) -> Option<(Instant, Job)> {
-        let mut group = Group::begin(&self.connection, self.operations());
-        group.add(first);
-        let mut ended_by = None;
-        while group.len() < LARGEST_GROUP {
-            match queue.try_recv() {
-                Ok((_, Job::Grouped(member))) => group.add(member),
-                Ok(alone) => {
-                    ended_by = Some(alone);
-                    break;
-                }
-                Err(_) => break,
-            }
+    /// Commits a group of whatever is in the queue.
+    fn commit_group(&self, first: Box<dyn Member>, queue: &Receiver) {
+        let Some(mut group) = Group::begin(&self.connection, self.operations(), first) else { return };
+        while group.has_room()
+            && let Some(member) = queue.receive_member()
+        {
+            group.add(member);
         }
         group.commit();
-        ended_by
     }
 
     /// One transaction for one closure. `Err` is the closure's panic.
@@ -232,8 +227,7 @@ impl WriterThread {
         if let Err(error) = operations.run("BEGIN IMMEDIATE") {
             return Ok(Err(error.into()));
         }
-        let mut transaction =
-            SqliteTransaction::new(&self.connection, &self.sql, &self.options, operations.look);
+        let mut transaction = SqliteTransaction::of(Operations { guard: None, ..operations });
         let (result, ended) = self.guard.watch(|| catch_unwind(AssertUnwindSafe(|| work(&mut transaction))));
         let result = match result {
             Ok(Ok(_)) if ended || self.connection.is_autocommit() => Ok(Err(ended_by_closure().into())),
@@ -258,7 +252,10 @@ impl WriterThread {
             sql: &self.sql,
             busy_timeout: self.options.busy_timeout,
             savepoints: false,
-            look: self.seen.before_writing(),
+            look: self.shared.seen.before_writing(),
+            listeners: Some(&self.shared.listeners),
+            depth: 0,
+            guard: Some(&self.guard),
         }
     }
 }
@@ -274,18 +271,5 @@ fn roll_back(connection: &Connection) {
 fn ended_by_closure() -> Error {
     let problem = "the transaction ended inside the closure, and nothing of it is kept: leave its end to the store, and \
                    pass on the errors that you get";
-    Error::Backend { backend: "sqlite", source: problem.into() }
-}
-
-/// The next job: looked out for, then slept for. `None` once every handle is gone.
-fn wait(queue: &Receiver<(Instant, Job)>) -> Option<(Instant, Job)> {
-    let began = Instant::now();
-    while began.elapsed() < LOOK_OUT {
-        match queue.try_recv() {
-            Ok(job) => return Some(job),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => std::hint::spin_loop(),
-        }
-    }
-    queue.recv().ok()
+    Error::backend("sqlite", problem)
 }

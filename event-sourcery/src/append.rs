@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::backend::{
@@ -23,7 +24,7 @@ use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 
 /// What an append wrote to a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Appended {
     /// The version of the first event; `None` in a stream without versions.
@@ -138,7 +139,7 @@ impl<Out: FromAppended> Append<'_, InTransaction<'_>, Out> {
     }
 }
 
-async fn append<Out: FromAppended>(mut on: impl Reach, prepared: Result<Prepared>) -> Result<Out> {
+async fn append<Out: FromAppended>(mut on: impl Reach, prepared: Result<Prepared<'_>>) -> Result<Out> {
     prepared?.append(&mut on).await
 }
 
@@ -211,15 +212,20 @@ mod sealed {
 type Repeats = fn(&StoredEvent, &NewRecord) -> bool;
 
 /// A request, and how to recognise each of its events.
-struct Prepared {
+struct Prepared<'a> {
+    scope: &'a Scope,
     request: Arc<AppendRequest>,
     repeats: Vec<Repeats>,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     async fn append<Out: FromAppended>(self, on: &mut impl Reach) -> Result<Out> {
-        let outcome = on.append(&self.request).await?;
-        conclude(&self.request, &self.repeats, outcome)
+        let outcome = on.append(&self.request).await;
+        // Where it failed, what its listeners have deleted may be gone all the same.
+        if let Some(deleted) = self.request.deleted.get() {
+            self.scope.deletions.note_all(deleted);
+        }
+        conclude(&self.request, &self.repeats, outcome?)
     }
 }
 
@@ -229,7 +235,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Enriches the events, and refuses what no backend has to see.
-    fn prepare(self) -> Result<Prepared> {
+    fn prepare(self) -> Result<Prepared<'a>> {
         let Self { scope, parts, requirements, said_too_early } = self;
         if said_too_early {
             let problem = "say it after `.and(..)`, about the stream that was given events".to_owned();
@@ -244,10 +250,8 @@ impl<'a> Plan<'a> {
             }
             let mut events = Vec::with_capacity(pending.len());
             for mut event in pending {
-                if let Some(cause) = &scope.cause {
-                    event.context.inherit(cause);
-                }
-                scope.enrichers.enrich(&mut event.context, &event.record.name, &stream, &scope.tenant)?;
+                event.context.inherit(&scope.handed_down);
+                scope.enrichers.enrich(&mut event.context, &event.record, &stream, &scope.tenant)?;
                 event.record.context = event.context.encode()?;
                 events.push(event.record);
                 repeats.push(event.repeats);
@@ -261,7 +265,7 @@ impl<'a> Plan<'a> {
         request.requirements = requirements;
         refuse_doubles(&request)?;
         size::refuse_too_much(&request, size::MOST_BYTES)?;
-        Ok(Prepared { request: Arc::new(request), repeats })
+        Ok(Prepared { scope, request: Arc::new(request), repeats })
     }
 }
 
@@ -300,10 +304,7 @@ fn conclude<Out: FromAppended>(
     };
     let answered = appended.len() == request.streams.len();
     let appended = Out::from_appended(appended).filter(|_| answered);
-    appended.ok_or_else(|| Error::Backend {
-        backend: "store's",
-        source: "it did not answer for every stream of an append".into(),
-    })
+    appended.ok_or(Error::bug("the backend did not answer for every stream of an append"))
 }
 
 fn written_now(streams: &[StreamAppend], written: &[Written]) -> Vec<Appended> {
@@ -373,8 +374,6 @@ fn duplicate(request: &AppendRequest, differs: Option<Uuid>, present: &HashMap<U
         request.streams.iter().flat_map(|part| part.events.iter().map(move |event| (part, event.id)));
     match events.into_iter().find(|(_, id)| is_meant(id)) {
         Some((part, event_id)) => Error::DuplicateEvent { event_id, stream: part.stream.clone() },
-        None => {
-            Error::Backend { backend: "store's", source: "it found events that were not asked for".into() }
-        }
+        None => Error::bug("the backend found events that were not asked for"),
     }
 }

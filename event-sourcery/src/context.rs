@@ -1,5 +1,7 @@
 //! What is known about an event besides its payload: correlation, causation, and named typed components.
 
+mod handed_down;
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -7,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub(crate) use self::handed_down::HandedDown;
 use crate::error::{Error, PayloadError, Result, without_values};
 use crate::payload;
-use crate::wrapped_event::WrappedEvent;
 
 /// A named part of a context, as a type of the caller's.
 ///
@@ -116,12 +118,6 @@ impl Context {
         self.components.contains_key(name)
     }
 
-    /// Takes over what the event that caused this one hands down, where nothing was set.
-    pub(crate) fn inherit(&mut self, cause: &Cause) {
-        self.correlation_id = self.correlation_id.or(cause.correlation_id);
-        self.causation_id = self.causation_id.or(Some(cause.event_id));
-    }
-
     pub(crate) fn insert_component(&mut self, name: &str, value: Value) {
         self.components.insert(name.to_owned(), value);
     }
@@ -142,19 +138,6 @@ impl Context {
             return Ok(Self::default());
         }
         serde_json::from_str(text)
-    }
-}
-
-/// What an event hands down to those that it causes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cause {
-    event_id: Uuid,
-    correlation_id: Option<Uuid>,
-}
-
-impl Cause {
-    pub(crate) const fn of<E>(event: &WrappedEvent<E>) -> Self {
-        Self { event_id: event.uuid, correlation_id: event.context.correlation_id }
     }
 }
 

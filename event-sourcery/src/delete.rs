@@ -42,10 +42,10 @@ impl<'a> IntoFuture for DeleteStream<OnStore<'a>> {
     fn into_future(self) -> Self::IntoFuture {
         let Self { on, request, deletions } = self;
         Box::pin(async move {
-            let stream = request.stream.clone();
+            let (tenant, stream) = (request.tenant.clone(), request.stream.clone());
             let deleted = on.backend.delete(request).await;
             // Where it failed, it may be gone all the same.
-            deletions.note(&stream);
+            deletions.note(&tenant, &stream);
             deleted
         })
     }
@@ -59,7 +59,7 @@ impl<'a> IntoFuture for DeleteStream<Joined<'a>> {
         let Self { mut on, request, deletions } = self;
         Box::pin(async move {
             let deleted = on.transaction.delete(&request).await;
-            deletions.note(&request.stream);
+            deletions.note_within(&request.tenant, &request.stream, deleted.is_ok());
             deleted
         })
     }
@@ -73,7 +73,7 @@ impl DeleteStream<InTransaction<'_>> {
     /// As [`EventStore::delete_stream`](crate::EventStore::delete_stream).
     pub fn run(self) -> Result<()> {
         let deleted = self.on.transaction.delete(&self.request);
-        self.deletions.note(&self.request.stream);
+        self.deletions.note_within(&self.request.tenant, &self.request.stream, deleted.is_ok());
         deleted
     }
 }

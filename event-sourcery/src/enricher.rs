@@ -3,10 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 
+use crate::backend::NewRecord;
 use crate::context::{Context, ContextComponent, component_value};
 use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::panics::caught;
 use crate::stream_id::{StreamId, TenantId};
 
 /// The event that an enricher is asked about.
@@ -21,6 +26,64 @@ pub struct Enriching<'a> {
     pub tenant_id: &'a TenantId,
     /// The context so far: what the caller set, and what enrichers before this one added.
     pub context: &'a Context,
+    /// As it is to be stored, but for its context.
+    pub(crate) record: &'a NewRecord,
+}
+
+impl Enriching<'_> {
+    /// The event, as a type that decodes it: its own, or one that gathers it. `None` where the type does not.
+    ///
+    /// It is decoded when it is asked for, from what is to be stored; who does not ask pays nothing.
+    ///
+    /// ```
+    /// # use event_sourcery::{ContextComponent, Event, EventStore, MemoryBackend, StreamId};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// struct Paid { cents: i64 }
+    ///
+    /// #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    /// struct Review { reason: String }
+    ///
+    /// impl ContextComponent for Review {
+    ///     const NAME: &'static str = "review";
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let store = EventStore::new(MemoryBackend::new()).with_enricher(|event| {
+    ///     let paid = event.event::<Paid>()?;
+    ///     (paid.cents > 100_000).then(|| Review { reason: "a large sum".into() })
+    /// })?;
+    /// let stream = StreamId::random();
+    /// store.append(&stream, [Paid { cents: 250_000 }, Paid { cents: 3 }]).await?;
+    ///
+    /// let events = store.load_stream::<Paid>(&stream).await?;
+    /// assert!(events[0].context.component::<Review>()?.is_some());
+    /// assert!(events[1].context.component::<Review>()?.is_none());
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn event<E: Event>(&self) -> Option<E> {
+        let NewRecord { name, schema_version, data, .. } = self.record;
+        caught(|| E::decode_stored(name, *schema_version, data)).ok()?.ok()
+    }
+
+    /// Its payload, as it is to be stored: the text of a JSON object.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        &self.record.data
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn event_id(&self) -> Uuid {
+        self.record.id
+    }
+
+    /// When it happened, in UTC, to the microsecond.
+    #[must_use]
+    pub const fn created_at(&self) -> Timestamp {
+        self.record.created_at
+    }
 }
 
 type Enrich = dyn Fn(&Enriching<'_>) -> Result<Option<Value>> + Send + Sync;
@@ -68,7 +131,7 @@ impl Enrichers {
     pub(crate) fn enrich(
         &self,
         context: &mut Context,
-        event_name: &str,
+        record: &NewRecord,
         stream_id: &StreamId,
         tenant_id: &TenantId,
     ) -> Result<()> {
@@ -76,8 +139,9 @@ impl Enrichers {
             if context.has_component(enricher.name) {
                 continue;
             }
-            if let Some(value) = (enricher.enrich)(&Enriching { event_name, stream_id, tenant_id, context })?
-            {
+            let event_name = &*record.name;
+            let event = Enriching { event_name, stream_id, tenant_id, context, record };
+            if let Some(value) = (enricher.enrich)(&event)? {
                 context.insert_component(enricher.name, value);
             }
         }

@@ -1,8 +1,13 @@
 //! The one error type: a variant for each thing a caller may want to handle, with its facts as fields.
+//!
+//! What caused an error is told once. A field `source` is what `source()` returns, and the error does not print it; a field `problem`
+//! is printed, and not returned.
 
+mod making;
 mod name;
 mod payload;
 mod quoting;
+mod whole;
 
 use std::time::Duration;
 
@@ -11,6 +16,7 @@ use uuid::Uuid;
 pub use self::name::{NameKind, NameProblem};
 pub use self::payload::{DecodeError, PayloadError};
 pub(crate) use self::quoting::{QUOTED, said, shortened, without_values};
+pub(crate) use self::whole::{KEPT, whole};
 use crate::position::{AppendPosition, Position};
 use crate::stream_id::StreamId;
 use crate::version::Version;
@@ -27,6 +33,9 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// ([`OutcomeUnknown`](Error::OutcomeUnknown)), the append may have taken effect; and when the disk fails to sync and the
 /// process ends before the next write, it may be there afterwards, whole.
 /// Repeat such an append with the same event ids ([`Event::with_id`](crate::Event::with_id)); a repeat is recognised.
+///
+/// Its text does not repeat what [`source`](std::error::Error::source) returns, such as a driver's error:
+/// [`in_full`](Self::in_full) has both.
 ///
 /// ```
 /// use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};
@@ -74,6 +83,7 @@ pub enum Error {
     #[error(
         "the name {name:?} is taken by the stream {holder}: open that one, or choose another name for {stream}"
     )]
+    #[non_exhaustive]
     StreamNameTaken {
         /// The stream that was to have the name.
         stream: StreamId,
@@ -148,6 +158,7 @@ pub enum Error {
         "the id {event_id} is in use already, in the store or in this call, and this is not the append that wrote it (same \
          ids, same order, same stream, same payloads): give what is new for {stream} new ids"
     )]
+    #[non_exhaustive]
     DuplicateEvent {
         /// The id.
         event_id: Uuid,
@@ -182,12 +193,12 @@ pub enum Error {
     },
 
     /// A payload that cannot be stored so that it reads back equal.
-    #[error("the payload of {name:?} cannot be stored: {source}")]
+    #[error("the payload of {name:?} cannot be stored: {problem}")]
     InvalidPayload {
         /// The event's name.
         name: String,
         /// Why.
-        source: PayloadError,
+        problem: PayloadError,
     },
 
     /// A context component that cannot be stored or read as the type asked for.
@@ -290,6 +301,7 @@ pub enum Error {
 
     /// The backend cannot do this.
     #[error("the {backend} backend does not support {operation}")]
+    #[non_exhaustive]
     Unsupported {
         /// The backend's name.
         backend: &'static str,
@@ -299,22 +311,27 @@ pub enum Error {
 
     /// The database ended this transaction in favour of another one. Run the whole transaction again.
     #[error("the database ended this transaction in favour of another one: run it again")]
+    #[non_exhaustive]
     SerializationFailure {
         /// The database's own error.
         source: Source,
     },
 
-    /// The store is locked by somebody else, or has no connection free, and stayed so for as long as we may wait.
+    /// The store is locked by somebody else, or has no connection free, and stayed so for as long as we may wait. Or so much waits
+    /// to be written, of this tenant or of all, that there is no room for more: then nothing was waited for.
     #[error(
-        "the store was locked by another connection, or had none free, for {waited:?}: try again, or allow a longer wait"
+        "the store was locked by another connection, had none free, or had too much that waits to be written, for {waited:?}: \
+         try again, or allow a longer wait"
     )]
+    #[non_exhaustive]
     Busy {
-        /// How long the call waited.
+        /// How long the call waited; zero where there was no room.
         waited: Duration,
     },
 
     /// The store's server cannot be reached, or is starting or shutting down. Nothing was written.
-    #[error("the store's server cannot be reached: {source}: try again when it is back")]
+    #[error("the store's server cannot be reached: try again when it is back")]
+    #[non_exhaustive]
     Unavailable {
         /// The driver's or the database's own error.
         source: Source,
@@ -323,8 +340,9 @@ pub enum Error {
     /// The connection broke before the answer came: the call may have taken effect, whole, or not at all.
     #[error(
         "the connection broke before the store answered, so the call may have taken effect: repeat it with the same \
-         event ids ({source})"
+         event ids"
     )]
+    #[non_exhaustive]
     OutcomeUnknown {
         /// The driver's own error.
         source: Source,
@@ -350,6 +368,7 @@ pub enum Error {
         "somebody else has taken over this part of the subscription {subscription:?}, or has changed it: read it again, and \
          go on from what it says"
     )]
+    #[non_exhaustive]
     LeaseLost {
         /// The subscription's name.
         subscription: String,
@@ -456,12 +475,46 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// A listener failed that was called for an event of an append: nothing of the append was kept. Its own error is the source.
+    #[error(
+        "a listener that was called for the event {name:?}{} of the stream {stream} has failed, so that nothing of the append was kept: \
+         see what it failed with",
+        at(*version)
+    )]
+    #[non_exhaustive]
+    ListenerFailed {
+        /// The event's stored name.
+        name: String,
+        /// Its stream.
+        stream: StreamId,
+        /// The version that it was given, if its stream has versions.
+        version: Option<Version>,
+        /// What the listener failed with, or the words of its panic.
+        source: Source,
+    },
+
+    /// What a listener appends is listened to in its turn, and that went too deep. Nothing of the append was kept.
+    #[error(
+        "{depth} listeners were at work, each on what the one before it had appended, when the event {name:?} was appended to the \
+         stream {stream}: let a listener leave alone what it has set off itself"
+    )]
+    #[non_exhaustive]
+    ListenersTooDeep {
+        /// The stored name of the event that would have been one too deep.
+        name: String,
+        /// Its stream.
+        stream: StreamId,
+        /// How many listeners were at work within one another.
+        depth: usize,
+    },
+
     /// The transaction was not committed but rolled back, as the database does once a statement in it has failed. Nothing of it
     /// was kept.
     #[error(
         "a statement of the transaction has failed before, so that nothing of it was kept: pass its error on, or run it under a \
          savepoint, and begin the transaction anew"
     )]
+    #[non_exhaustive]
     RolledBack {
         /// The database's own error.
         source: Source,
@@ -469,6 +522,7 @@ pub enum Error {
 
     /// The disk, or the size that the database may have, is used up.
     #[error("there is no space left to write to: make room, and append again")]
+    #[non_exhaustive]
     StorageFull {
         /// The database's own error.
         source: Source,
@@ -476,6 +530,7 @@ pub enum Error {
 
     /// The store can be read but not written.
     #[error("the store is read-only: {problem}")]
+    #[non_exhaustive]
     ReadOnly {
         /// What forbids writing.
         problem: String,
@@ -521,10 +576,11 @@ pub enum Error {
 
     /// The store would hand out positions again that it has handed out before: it was moved without its sequence, or
     /// restored beside newer checkpoints. Readers have passed those positions, and would never get the events. The message
-    /// has the statement that repairs it.
+    /// has the statement that repairs it; a store that was open is to be opened again. An append that is refused so has written
+    /// nothing.
     #[error(
         "the numbering of the store went back: the last number drawn is {drawn}, and {highest} was given before ({evidence}), so \
-         that the next appends would be refused, or readers would never get their events. While nobody writes, run: {repair}"
+         that the next appends would be refused, or readers would never get their events. While nobody writes, run the following, and open the store again: {repair}"
     )]
     NumberingWentBack {
         /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams.
@@ -592,8 +648,17 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
+    /// What cannot happen has happened: a defect of this library, or of the backend. Please report it.
+    #[error("this is a defect of the store or its backend, please report it: {what}")]
+    #[non_exhaustive]
+    Bug {
+        /// What has happened.
+        what: &'static str,
+    },
+
     /// Anything else that the database reported.
-    #[error("the {backend} backend failed: {source}")]
+    #[error("the {backend} backend failed")]
+    #[non_exhaustive]
     Backend {
         /// The backend's name.
         backend: &'static str,
@@ -606,18 +671,22 @@ impl Error {
     /// Whether trying the same call again can help.
     ///
     /// A [`Conflict`](Error::Conflict) is not retryable in this sense: the caller has to load and decide again. Neither is
-    /// [`OutcomeUnknown`](Error::OutcomeUnknown): only an append with event ids of the caller's can be repeated safely.
+    /// [`OutcomeUnknown`](Error::OutcomeUnknown): only an append with event ids of the caller's can be repeated safely. A
+    /// [listener's failure](Error::ListenerFailed) is where it is an error of this library that is.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::SerializationFailure { .. }
-                | Self::Busy { .. }
-                | Self::Unavailable { .. }
-                | Self::StorageFull { .. }
-                | Self::StreamChangedWhileReading { .. }
-                | Self::NotHandledInTime { .. }
-        )
+            | Self::Busy { .. }
+            | Self::Unavailable { .. }
+            | Self::StorageFull { .. }
+            | Self::StreamChangedWhileReading { .. }
+            | Self::NotHandledInTime { .. } => true,
+            Self::ListenerFailed { source, .. } => {
+                source.downcast_ref::<Self>().is_some_and(Self::is_retryable)
+            }
+            _ => false,
+        }
     }
 }
 

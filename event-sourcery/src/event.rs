@@ -153,7 +153,7 @@ impl RawEvent {
         limits::check_name(NameKind::EventName, &name)?;
         let raw = payload::check(data.into())
             .and_then(|data| RawValue::from_string(data).map_err(PayloadError::from))
-            .map_err(|source| Error::InvalidPayload { name: name.to_string(), source })?;
+            .map_err(|problem| Error::InvalidPayload { name: name.to_string(), problem })?;
         Ok(Self { name, schema_version: 1, data: raw })
     }
 

@@ -46,5 +46,8 @@ pub mod react_to_events {}
 #[doc = include_str!("../guide/read-models.md")]
 pub mod read_models {}
 
+#[doc = include_str!("../guide/listen-inside-the-transaction.md")]
+pub mod listen_inside_the_transaction {}
+
 #[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

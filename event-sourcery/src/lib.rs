@@ -34,6 +34,8 @@
 //!   [durable](Subscribe::durable) handler that resumes where it was. See [*react to events*](guide::react_to_events).
 //! - [`Projector`] keeps a read model complete, stream by stream, and [`Durable::wait_for`] waits until one shows what was just
 //!   written. See [*read models*](guide::read_models).
+//! - [`EventStore::listen`] calls your code inside the transactions that append. See
+//!   [*listen inside the transaction*](guide::listen_inside_the_transaction).
 //! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
 //!   [*evolving events*](guide::evolving_events).
 //! - The [`guide`] has a page for each task.
@@ -60,6 +62,7 @@ mod event;
 mod events;
 mod hidden;
 mod limits;
+mod listener;
 mod load;
 mod memory;
 mod new_event;
@@ -88,13 +91,14 @@ pub use aggregate::{
     SnapshotState, WrappedAggregate, deciding,
 };
 pub use append::{Append, Appended, FromAppended};
-pub use backend::BlockedStream;
+pub use backend::{BlockedStream, Listening};
 pub use context::{Context, ContextComponent};
 pub use delete::DeleteStream;
 pub use enricher::Enriching;
 pub use error::{DecodeError, Error, NameKind, NameProblem, PayloadError, Result, Source};
 pub use event::{Event, RawEvent};
 pub use events::Events;
+pub use listener::{Heard, Listen, ListenerTransaction};
 pub use load::LoadStream;
 pub use memory::{MemoryBackend, MemoryTransaction};
 pub use new_event::{IntoEvent, IntoEvents, NewEvent};

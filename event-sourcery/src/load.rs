@@ -1,5 +1,6 @@
 //! Loading a stream: whole, from its newest snapshot, a range of versions, or page by page.
 
+use std::borrow::Borrow;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
@@ -7,7 +8,7 @@ use std::pin::Pin;
 
 use futures_util::stream;
 
-use crate::backend::{LoadRequest, LoadedStream, Span, StoredEvent};
+use crate::backend::{LoadRequest, LoadSink, LoadedStream, Span, StoredEvent};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::events::Events;
@@ -69,7 +70,7 @@ impl<On, E: Event> LoadStream<On, E> {
 impl<'a, E: Event> LoadStream<OnStore<'a>, E> {
     /// The events one by one, in bounded memory, however long the stream is.
     ///
-    /// The events come in pages of at most 512, and 2 MiB unless one event has more, each read as of one moment; what is appended
+    /// The events come in pages of at most 512, and 512 KiB unless one event has more, each read as of one moment; what is appended
     /// meanwhile is read too.
     ///
     /// # Errors
@@ -113,17 +114,44 @@ impl<E: Event> LoadStream<InTransaction<'_>, E> {
 }
 
 async fn whole<E: Event>(mut on: impl Reach, mut request: LoadRequest) -> Result<Vec<WrappedEvent<E>>> {
-    load(&mut on, &mut request).await?.whole(&request.stream)
+    loop {
+        let mut whole = Whole { stream: request.stream.clone(), events: Vec::new(), without: None };
+        on.load_in_parts(&request, &mut whole).await?;
+        match whole.without {
+            Some(without) => request.span = without,
+            None => return Ok(whole.events),
+        }
+    }
 }
 
-/// Loads once, or again with an older snapshot for each snapshot that does not decode.
-pub(crate) async fn load<E: Event>(on: &mut impl Reach, request: &mut LoadRequest) -> Result<Page<E>> {
-    loop {
-        let loaded = on.load(request).await?;
-        match Page::new(&request.stream, loaded) {
-            Ok(page) => return Ok(page),
-            Err(without) => request.span = without,
+/// All events of a stream, decoded as they come.
+struct Whole<E> {
+    stream: StreamId,
+    events: Vec<WrappedEvent<E>>,
+    /// What to load instead, because the snapshot does not decode.
+    without: Option<Span>,
+}
+
+impl<E: Event> LoadSink for Whole<E> {
+    fn take(&mut self, part: LoadedStream) -> Result<()> {
+        if self.without.is_some() {
+            return Ok(());
         }
+        match Page::new(&self.stream, part) {
+            Ok(page) => {
+                self.events.reserve(page.events.len() + usize::from(page.snapshot.is_some()));
+                for event in page.each(&self.stream) {
+                    self.events.push(event?);
+                }
+            }
+            Err(without) => self.without = Some(without),
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.events.clear();
+        self.without = None;
     }
 }
 
@@ -136,8 +164,8 @@ pub(crate) fn from_snapshot<E: Event>(up_to: Version) -> Span {
 pub(crate) struct Page<E> {
     pub(crate) snapshot: Option<WrappedEvent<E>>,
     events: Vec<StoredEvent>,
-    /// The last event, if the page was cut off behind it.
-    last: Option<(Position, Option<Version>)>,
+    /// Whether there is more.
+    has_more: bool,
     /// The position of the stream's first event.
     first: Option<Position>,
 }
@@ -159,23 +187,12 @@ impl<E: Event> Page<E> {
     /// What was loaded, whatever stands in for the events before it.
     pub(crate) fn of_events(loaded: LoadedStream) -> Self {
         let LoadedStream { events, has_more, first_position: first, .. } = loaded;
-        let last = events.last().filter(|_| has_more).map(|event| (event.position, event.version));
-        Self { snapshot: None, events, last, first }
-    }
-
-    /// All of it, or the first error.
-    fn whole(self, stream: &StreamId) -> Result<Vec<WrappedEvent<E>>> {
-        let mut events = Vec::with_capacity(self.events.len() + usize::from(self.snapshot.is_some()));
-        events.extend(self.snapshot);
-        for event in self.events {
-            events.push(WrappedEvent::decode(stream, &event)?);
-        }
-        Ok(events)
+        Self { snapshot: None, events, has_more, first }
     }
 
     /// One after the other.
-    pub(crate) fn each(self, stream: StreamId) -> impl Iterator<Item = Result<WrappedEvent<E>>> {
-        let events = self.events.into_iter().map(move |event| WrappedEvent::decode(&stream, &event));
+    pub(crate) fn each(self, stream: impl Borrow<StreamId>) -> impl Iterator<Item = Result<WrappedEvent<E>>> {
+        let events = self.events.into_iter().map(move |event| WrappedEvent::decode(stream.borrow(), &event));
         self.snapshot.map(Ok).into_iter().chain(events)
     }
 }
@@ -196,21 +213,20 @@ impl Pages<'_> {
         if self.done {
             return Ok(None);
         }
-        let page = load::<E>(&mut self.backend, &mut self.request).await?;
+        let page = loop {
+            match Page::new(&self.request.stream, self.backend.load(&self.request).await?) {
+                Ok(page) => break page,
+                Err(without) => self.request.span = without,
+            }
+        };
         if self.first.is_some() && page.first != self.first {
             return Err(Error::StreamChangedWhileReading { stream: self.request.stream });
         }
         self.first = page.first;
-        self.request.span = match (page.last, self.request.span) {
-            (Some((_, Some(version))), Span::Versions { stop, .. }) => {
-                Span::Versions { start: version.saturating_add(1), stop }
-            }
-            (Some((position, _)), _) => Span::After(position),
-            (None, span) => {
-                self.done = true;
-                span
-            }
-        };
+        match page.events.last().filter(|_| page.has_more) {
+            Some(last) => self.request.span = self.request.span.behind(last.position, last.version),
+            None => self.done = true,
+        }
         Ok(Some((page.each(self.request.stream.clone()), self)))
     }
 }

@@ -124,7 +124,7 @@ impl PendingEvent {
         limits::check_name(NameKind::EventName, &name)?;
         let (data, schema_version) = match encode(event) {
             Ok(encoded) => encoded,
-            Err(source) => return Err(Error::InvalidPayload { name: name.into_owned(), source }),
+            Err(problem) => return Err(Error::InvalidPayload { name: name.into_owned(), problem }),
         };
         Ok(Self {
             context,

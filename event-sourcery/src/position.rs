@@ -1,6 +1,8 @@
 //! Positions: where an event stands in the whole store.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +54,15 @@ impl fmt::Display for Position {
     }
 }
 
+/// From the number that [`Display`](fmt::Display) writes.
+impl FromStr for Position {
+    type Err = ParseIntError;
+
+    fn from_str(number: &str) -> Result<Self, ParseIntError> {
+        number.parse().map(Self)
+    }
+}
+
 impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Position({})", self.0)
@@ -89,6 +100,15 @@ impl AppendPosition {
 impl fmt::Display for AppendPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// From the number that [`Display`](fmt::Display) writes.
+impl FromStr for AppendPosition {
+    type Err = ParseIntError;
+
+    fn from_str(number: &str) -> Result<Self, ParseIntError> {
+        number.parse().map(Self)
     }
 }
 

@@ -70,7 +70,7 @@ use crate::wrapped_event::Recorded;
 ///             match projected {
 ///                 Projected::Anew { stream_id, .. } => drop(rows.lock().unwrap().remove(&stream_id)),
 ///                 Projected::Event(paid) => {
-///                     *rows.lock().unwrap().entry(paid.stream_id).or_insert(0) += paid.wrapped_event.event.cents;
+///                     *rows.lock().unwrap().entry(paid.stream_id.clone()).or_insert(0) += paid.event().cents;
 ///                 }
 ///             }
 ///         }

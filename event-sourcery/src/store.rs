@@ -1,5 +1,6 @@
 //! The handle that an application holds.
 
+mod handles;
 mod scope;
 
 use std::sync::Arc;
@@ -8,9 +9,9 @@ pub(crate) use self::scope::{Scope, last_event};
 use crate::aggregate::Turns;
 use crate::append::{Append, Appended};
 use crate::backend::{Backend, JoinableBackend, TransactionalBackend};
-use crate::context::{Cause, ContextComponent};
+use crate::context::HandedDown;
 use crate::delete::DeleteStream;
-use crate::enricher::{Enricher, Enrichers, Enriching};
+use crate::enricher::Enrichers;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
@@ -22,7 +23,6 @@ use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::{Deletions, Subscribe, Tail};
 use crate::version::Version;
 use crate::within::{Joined, OnStore, Within};
-use crate::wrapped_event::{Recorded, WrappedEvent};
 
 /// A store of events, over a backend: the handle that an application holds, clones and passes on.
 ///
@@ -76,8 +76,8 @@ impl<B: Backend> EventStore<B> {
     pub fn new(backend: B) -> Self {
         let tail: Arc<Tail> = Arc::default();
         let deletions = Arc::clone(tail.deletions());
-        let scope =
-            Scope { tenant: TenantId::DEFAULT, enrichers: Enrichers::default(), cause: None, deletions };
+        let (enrichers, handed_down) = (Enrichers::default(), HandedDown::default());
+        let scope = Scope { tenant: TenantId::DEFAULT, enrichers, handed_down, deletions };
         Self { backend: Arc::new(backend), scope, tail, turns: Arc::default() }
     }
 
@@ -92,90 +92,6 @@ impl<B: Backend> EventStore<B> {
     #[must_use]
     pub fn backend(&self) -> &B {
         &self.backend
-    }
-
-    /// A handle that sees this tenant's streams only. Every operation obeys it.
-    ///
-    /// ```
-    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId, TenantId};
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let store = EventStore::new(MemoryBackend::new());
-    /// let acme = store.for_tenant(TenantId::new("acme")?);
-    /// let stream = StreamId::from_name("invoices/1003")?;
-    ///
-    /// acme.append(&stream, RawEvent::new("Paid", "{}")?).await?;
-    /// assert!(store.load_stream::<RawEvent>(&stream).await?.is_empty());
-    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
-    /// ```
-    #[must_use]
-    pub fn for_tenant(&self, tenant: TenantId) -> Self {
-        let mut store = self.clone();
-        store.scope.tenant = tenant;
-        store
-    }
-
-    /// A handle whose appends carry this event's correlation id, and its id as causation id, unless an event brings its
-    /// own. Handlers of durable subscriptions are handed one.
-    ///
-    /// ```
-    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// # let store = EventStore::new(MemoryBackend::new());
-    /// # let (order, invoice) = (StreamId::random(), StreamId::random());
-    /// # store.append(&order, RawEvent::new("Ordered", "{}")?).await?;
-    /// let ordered = &store.load_stream::<RawEvent>(&order).await?[0];
-    /// store.caused_by(ordered).append(&invoice, RawEvent::new("Issued", "{}")?).await?;
-    ///
-    /// let issued = &store.load_stream::<RawEvent>(&invoice).await?[0];
-    /// assert_eq!(issued.context.causation_id(), Some(ordered.uuid));
-    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
-    /// ```
-    #[must_use]
-    pub fn caused_by<E>(&self, event: &WrappedEvent<E>) -> Self {
-        let mut store = self.clone();
-        store.scope.cause = Some(Cause::of(event));
-        store
-    }
-
-    /// The tenant that this handle works for.
-    #[must_use]
-    pub fn tenant_id(&self) -> &TenantId {
-        &self.scope.tenant
-    }
-
-    /// This store with an enricher: it runs on every event that this handle and its clones append, after those given
-    /// before, and adds a component to the event's context. A component that the caller set is kept.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::DuplicateEnricher`] when there is one for this component already.
-    ///
-    /// ```
-    /// # use event_sourcery::{ContextComponent, EventStore, MemoryBackend, RawEvent, StreamId};
-    /// # use serde::{Deserialize, Serialize};
-    /// #[derive(Serialize, Deserialize, Debug, PartialEq)]
-    /// struct Host { name: String }
-    ///
-    /// impl ContextComponent for Host {
-    ///     const NAME: &'static str = "host";
-    /// }
-    ///
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-    /// let store = EventStore::new(MemoryBackend::new()).with_enricher(|_| Some(Host { name: "web-3".into() }))?;
-    /// let stream = StreamId::random();
-    /// store.append(&stream, RawEvent::new("Paid", "{}")?).await?;
-    ///
-    /// let events = store.load_stream::<RawEvent>(&stream).await?;
-    /// assert_eq!(events[0].context.component::<Host>()?, Some(Host { name: "web-3".into() }));
-    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
-    /// ```
-    pub fn with_enricher<C, F>(mut self, enricher: F) -> Result<Self>
-    where
-        C: ContextComponent,
-        F: Fn(&Enriching<'_>) -> Option<C> + Send + Sync + 'static,
-    {
-        self.scope.enrichers.add(Enricher::new(enricher))?;
-        Ok(self)
     }
 
     /// Appends events to a stream: one, a list, or a tuple of several types. Awaited, it writes all or nothing, and
@@ -304,11 +220,6 @@ impl<B: Backend> EventStore<B> {
         self.backend.position().await
     }
 
-    /// The handle that a handler of this event gets: for the event's tenant, and with its context.
-    pub(crate) fn reacting_to<E>(&self, event: &Recorded<E>) -> Self {
-        self.for_tenant(event.tenant_id.clone()).caused_by(&event.wrapped_event)
-    }
-
     /// This handle in a transaction: what it deletes is [noted](Deletions::note_all) once that is over.
     pub(crate) fn noting_in(&self, deletions: &Arc<Deletions>) -> Self {
         let mut store = self.clone();
@@ -393,7 +304,7 @@ impl<B: TransactionalBackend> EventStore<B> {
     {
         let deletions = Arc::default();
         let scope = self.noting_in(&deletions).scope;
-        let done = self.backend.transaction(move |transaction| Within::run(transaction, &scope, work)).await;
+        let done = self.backend.transaction(self.tenant_id(), move |tx| Within::run(tx, &scope, work)).await;
         self.scope.deletions.note_all(&deletions);
         done
     }

@@ -1,5 +1,8 @@
 //! Which stream: a UUID, perhaps with a name that stands for it, perhaps in a category; and whose: a tenant.
 
+mod text;
+
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -147,6 +150,19 @@ impl PartialEq for StreamId {
 
 impl Eq for StreamId {}
 
+/// By category, and by UUID within it: an order to sort by, which means nothing else.
+impl Ord for StreamId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (&self.category, self.uuid).cmp(&(&other.category, other.uuid))
+    }
+}
+
+impl PartialOrd for StreamId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Hash for StreamId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.uuid.hash(state);
@@ -154,7 +170,8 @@ impl Hash for StreamId {
     }
 }
 
-/// `category:name`, or the UUID where there is no name.
+/// `category:name`, or the UUID where there is no name: for people. It cannot be read back, because a category or a name may have
+/// colons in it.
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(category) = &self.category {

@@ -6,6 +6,8 @@ mod deletions;
 mod deliver;
 mod durable;
 mod feed;
+mod guarded;
+mod handler_transaction;
 mod live;
 mod run;
 mod stopping;
@@ -20,9 +22,9 @@ use tokio::time::Instant;
 
 pub use self::batches::{Batch, Batches};
 pub(crate) use self::deletions::Deletions;
-pub use self::deliver::HandlerTransaction;
 pub use self::durable::{Durable, Passed, Start, Status};
 use self::feed::Feed;
+pub use self::handler_transaction::HandlerTransaction;
 pub use self::live::{Next, Subscription};
 pub(crate) use self::tail::Tail;
 use crate::backend::{Backend, Filter};
@@ -122,7 +124,7 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
     /// let mut names = Vec::new();
     /// while let Some(next) = events.try_next().await? {
     ///     match next {
-    ///         Next::Event(recorded) => names.push(recorded.wrapped_event.event.name().to_owned()),
+    ///         Next::Event(recorded) => names.push(recorded.event().name().to_owned()),
     ///         Next::CaughtUp(_) => break,
     ///     }
     /// }

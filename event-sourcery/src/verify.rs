@@ -137,8 +137,8 @@ fn problem_of<E: Event>(record: &StoredRecord) -> Option<Error> {
         Ok(recorded) => recorded.wrapped_event.event,
         Err(problem) => return Some(problem),
     };
-    let source = caught(|| new_event::encode(&event)).ok()?.err()?;
-    Some(Error::InvalidPayload { name: record.event.name.to_string(), source })
+    let problem = caught(|| new_event::encode(&event)).ok()?.err()?;
+    Some(Error::InvalidPayload { name: record.event.name.to_string(), problem })
 }
 
 /// What a dry run has found. Its text lists the forms and the failures.

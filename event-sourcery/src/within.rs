@@ -7,7 +7,8 @@ use futures_util::FutureExt as _;
 
 use crate::append::{Append, Appended};
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend, BackendTransaction, JoinedTransaction, LoadRequest, LoadedStream,
+    AppendOutcome, AppendRequest, Backend, BackendTransaction, JoinedTransaction, LoadRequest, LoadSink,
+    LoadedStream,
 };
 use crate::delete::DeleteStream;
 use crate::error::{Error, Result};
@@ -19,11 +20,13 @@ use crate::snapshot::SaveSnapshot;
 use crate::store::{Scope, last_event};
 use crate::stream_id::StreamId;
 use crate::version::Version;
+use crate::wrapped_event::Recorded;
 
 /// What a call is made of, wherever it runs.
 pub(crate) trait Reach {
     async fn append(&mut self, request: &Arc<AppendRequest>) -> Result<AppendOutcome>;
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream>;
+    async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()>;
 }
 
 impl Reach for OnStore<'_> {
@@ -33,6 +36,10 @@ impl Reach for OnStore<'_> {
 
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         self.backend.load(request.clone()).await
+    }
+
+    async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        self.backend.load_in_parts(request.clone(), sink).await
     }
 }
 
@@ -44,6 +51,10 @@ impl Reach for Joined<'_> {
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         self.transaction.load(request).await
     }
+
+    async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        self.transaction.load_in_parts(request, sink).await
+    }
 }
 
 impl Reach for InTransaction<'_> {
@@ -54,11 +65,15 @@ impl Reach for InTransaction<'_> {
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         self.transaction.load(request)
     }
+
+    async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        self.transaction.load_in_parts(request, sink)
+    }
 }
 
 /// What comes of a call in an [`InTransaction`], where nothing waits.
 pub(crate) fn at_once<T, E: From<Error>>(call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    call.now_or_never().unwrap_or_else(|| Err(Error::Closed.into()))
+    call.now_or_never().unwrap_or_else(|| Err(Error::bug("a call in a closure has waited").into()))
 }
 
 /// A call on the store itself: it runs when it is awaited.
@@ -146,24 +161,33 @@ impl<'a> Joined<'a> {
 pub struct Within<'w, T> {
     transaction: &'w mut T,
     scope: &'w Scope,
-    pub(crate) unfinished: Unfinished,
+    /// That of the event which something was a reaction to last.
+    reacting: Option<Scope>,
+    pub(crate) unfinished: &'w mut Unfinished,
 }
 
-impl<'w, T: BackendTransaction> Within<'w, T> {
-    pub(crate) fn new(transaction: &'w mut T, scope: &'w Scope) -> Self {
-        Self { transaction, scope, unfinished: Unfinished::default() }
-    }
-
+impl<T: BackendTransaction> Within<'_, T> {
     /// Runs the caller's work, which has to read each projection that it begins to its end.
     pub(crate) fn run<R, E: From<Error>>(
         transaction: &mut T,
         scope: &Scope,
         work: impl FnOnce(&mut Within<'_, T>) -> Result<R, E>,
     ) -> Result<R, E> {
-        let mut tx = Within::new(transaction, scope);
-        let done = work(&mut tx)?;
-        tx.unfinished.check()?;
+        let mut unfinished = Unfinished::default();
+        let done = work(&mut Within { transaction, scope, reacting: None, unfinished: &mut unfinished })?;
+        unfinished.check()?;
         Ok(done)
+    }
+
+    /// The same transaction for the tenant of this event, where what is appended is caused by it; see
+    /// [`EventStore::reacting_to`](crate::EventStore::reacting_to).
+    pub fn reacting_to<E>(&mut self, event: &Recorded<E>) -> Within<'_, T> {
+        Within {
+            transaction: &mut *self.transaction,
+            scope: self.reacting.insert(self.scope.reacting_to(event)),
+            reacting: None,
+            unfinished: &mut *self.unfinished,
+        }
     }
 
     pub(crate) fn parts(&mut self) -> (&mut dyn BackendTransaction, &Scope) {

@@ -42,6 +42,91 @@ pub struct Recorded<E> {
     pub position: Position,
 }
 
+impl<E> WrappedEvent<E> {
+    /// An event as a test of yours needs it: with a new id, that happened now, with an empty context, and without a version. What
+    /// a store hands over has all that the store knows.
+    ///
+    /// ```
+    /// use event_sourcery::{RawEvent, WrappedEvent};
+    ///
+    /// let paid = WrappedEvent::new(RawEvent::new("Paid", "{}")?).with_version(3);
+    /// assert_eq!(paid.version, Some(3));
+    /// # Ok::<(), event_sourcery::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new(event: E) -> Self {
+        let now = Timestamp::now();
+        // As it would be read: in whole microseconds.
+        let created_at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        Self { event, version: None, uuid: Uuid::now_v7(), created_at, context: Context::new() }
+    }
+
+    /// The same with its number in the stream, from 1; `None`, as in a stream without versions.
+    #[must_use]
+    pub fn with_version(self, version: impl Into<Option<Version>>) -> Self {
+        Self { version: version.into(), ..self }
+    }
+
+    /// The same with this id.
+    #[must_use]
+    pub fn with_id(self, id: Uuid) -> Self {
+        Self { uuid: id, ..self }
+    }
+
+    /// The same, having happened then.
+    #[must_use]
+    pub fn with_created_at(self, created_at: Timestamp) -> Self {
+        Self { created_at, ..self }
+    }
+
+    /// The same with this context.
+    #[must_use]
+    pub fn with_context(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+}
+
+impl<E> Recorded<E> {
+    /// A record as a test of yours needs it: an event of the default tenant, at its place in a stream and in the store. So a
+    /// handler or a projection can be called without a store.
+    ///
+    /// ```
+    /// use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
+    ///
+    /// fn on(names: &mut Vec<String>, recorded: &Recorded<RawEvent>) {
+    ///     names.push(recorded.event().name().to_owned());
+    /// }
+    ///
+    /// let paid = WrappedEvent::new(RawEvent::new("Paid", "{}")?).with_version(1);
+    /// let mut names = Vec::new();
+    /// on(&mut names, &Recorded::new(paid, StreamId::random(), Position::from_i64(7)));
+    /// assert_eq!(names, ["Paid"]);
+    /// # Ok::<(), event_sourcery::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn new(wrapped_event: WrappedEvent<E>, stream_id: StreamId, position: Position) -> Self {
+        Self { wrapped_event, stream_id, tenant_id: TenantId::DEFAULT, position }
+    }
+
+    /// The same, of this tenant.
+    #[must_use]
+    pub fn with_tenant_id(self, tenant_id: TenantId) -> Self {
+        Self { tenant_id, ..self }
+    }
+
+    /// The event itself.
+    #[must_use]
+    pub const fn event(&self) -> &E {
+        &self.wrapped_event.event
+    }
+
+    /// The event itself, without what the store knows about it.
+    #[must_use]
+    pub fn into_event(self) -> E {
+        self.wrapped_event.event
+    }
+}
+
 impl<E: Event> WrappedEvent<E> {
     pub(crate) fn decode(stream: &StreamId, stored: &StoredEvent) -> Result<Self> {
         stored.check(stream)?;

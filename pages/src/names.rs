@@ -21,7 +21,7 @@ const SOURCES: [&str; 11] = [
 ];
 
 /// What is named because it is another program's, or because it is not to be written.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 17] = [
     "0077",
     "0644",
     "AnotherStreamWithThisNameButOtherIdExists",
@@ -32,8 +32,10 @@ const OTHERS: [&str; 15] = [
     "TIMING",
     "VersioningMismatch",
     "build_iter",
+    "deadlock_timeout",
     "helpers",
     "manager",
+    "pg_cancel_backend",
     "tcp_keepalives_idle",
     "utils",
     "with_reason",

@@ -1,6 +1,8 @@
 //! Subscriptions: catching up, the way from a commit to a handler, and what they cost those who write.
 
 mod by_hand;
+mod few;
+mod handlers;
 
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -59,13 +61,23 @@ pub async fn sqlite(bench: &mut Bench) -> Result<()> {
         let store = open(&bench.fresh("subscribed")?).await?;
         writers(bench, "subscribe", &store.erased()).await?;
     }
+    if bench.wants("subscribe/few") {
+        let many = LargeStore::find_or_build(bench, 10).await?;
+        let fewer = LargeStore::find_or_build_of(bench, few::FEWER as u64, 10).await?;
+        let (in_many, in_fewer) = (open(many.path()).await?.erased(), open(fewer.path()).await?.erased());
+        let measured = few::measure(bench, "subscribe", &in_many, &in_fewer).await;
+        drop((in_many, in_fewer));
+        many.restore()?;
+        fewer.restore()?;
+        measured?;
+    }
     if bench.wants("subscribe/rare") {
         let large = LargeStore::find_or_build(bench, 10).await?;
         let measured = rare(bench, "subscribe/rare", &open(large.path()).await?.erased()).await;
         large.restore()?;
         measured?;
     }
-    Ok(())
+    handlers::sqlite(bench).await
 }
 
 pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -90,12 +102,24 @@ pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
         database.psql(&many_invoices(bench.count(MANY)));
         rare(bench, "postgres/subscribe/rare", &store).await?;
     }
+    if bench.wants("postgres/subscribe/few") {
+        let databases = [bench.count(MANY), few::FEWER].map(|events| (server.database(), events));
+        let mut stores = Vec::new();
+        for (database, events) in &databases {
+            let store = EventStore::new(postgres::open(database).await?).erased();
+            database.psql(&many_invoices(*events));
+            stores.push(store);
+        }
+        if let [many, fewer] = stores.as_slice() {
+            few::measure(bench, PREFIX, many, fewer).await?;
+        }
+    }
     if bench.wants("postgres/subscribe/writers") {
         let database = server.database();
         let store = EventStore::new(postgres::open(&database).await?);
         writers(bench, PREFIX, &store.erased()).await?;
     }
-    Ok(())
+    handlers::postgres(bench, server).await
 }
 
 /// A million events.

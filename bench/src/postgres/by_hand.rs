@@ -70,6 +70,10 @@ impl ByHand {
         Self { pool }
     }
 
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Appends one event, to a stream that has to be at the version expected; 0: not there yet.
     pub async fn append(&self, stream: &StreamId, expected: u64, event: &InvoiceEvent) -> Result<()> {
         append_on(&self.pool, stream, expected, event).await

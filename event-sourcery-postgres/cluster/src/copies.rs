@@ -1,6 +1,7 @@
-//! Copies of a server: standbys that follow it, and backups that are restored.
+//! Copies of a server: standbys that follow it, backups that are restored, and snapshots of its files.
 
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 use crate::cluster::Cluster;
@@ -54,6 +55,24 @@ impl Cluster {
     /// When it fails, with what it says.
     pub fn backup(&self) -> Backup {
         Backup { copy: self.copied(&[]), archive: self.path.join("archive").display().to_string() }
+    }
+
+    /// Another server on the files as they are at this moment, as a snapshot of the volume has them. It recovers as after a crash,
+    /// and stays on the timeline.
+    ///
+    /// # Panics
+    ///
+    /// When this one does not run, when the copy fails, or when the copy does not start, with its log.
+    pub fn set_back_to_now(&self) -> Self {
+        let copy = Self::in_new_folder();
+        let mut cp = Command::new("cp");
+        cp.arg("-a").arg(self.data()).arg(copy.data());
+        self.freeze();
+        let copied = programs::run(cp);
+        self.thaw();
+        copied.unwrap_or_else(|failure| panic!("{failure}"));
+        fs::remove_file(copy.data().join("postmaster.pid")).expect("a server that runs has one");
+        copy.launched_on_a_free_port()
     }
 
     fn copied(&self, options: &[&str]) -> Self {

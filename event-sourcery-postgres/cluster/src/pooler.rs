@@ -47,11 +47,25 @@ impl Pooler {
     ///
     /// When it does not start, with its log; `scripts/test` installs it.
     pub fn start(server: &Server, pooling: Pooling, connections: u16) -> Self {
+        Self::start_with(server, pooling, connections, &[])
+    }
+
+    /// The same, with more settings of `pgbouncer.ini`.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        server: &Server,
+        pooling: Pooling,
+        connections: u16,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let folder = TempDir::with_prefix("pgbouncer-").expect("a temporary folder");
         let mut pooler = Self { folder, process: None, port: 0 };
         for _ in 0..PORTS {
             pooler.port = random_port();
-            pooler.configure(server.port(), pooling, connections);
+            pooler.configure(server.port(), pooling, connections, settings);
             if pooler.launch() {
                 return pooler;
             }
@@ -78,13 +92,14 @@ impl Pooler {
         self.folder.path().join(name)
     }
 
-    fn configure(&self, server: u16, pooling: Pooling, connections: u16) {
+    fn configure(&self, server: u16, pooling: Pooling, connections: u16, more: &[(&str, &str)]) {
         let (users, mode) = (self.file("users"), format!("{pooling:?}").to_lowercase());
         fs::write(&users, "\"postgres\" \"\"\n").expect("a folder just created");
+        let more: String = more.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
-             default_pool_size = {connections}\nmax_client_conn = 500\n",
+             default_pool_size = {connections}\nmax_client_conn = 500\n{more}",
             self.port,
             users.display()
         );

@@ -66,7 +66,7 @@ fn store_failed(error: &Error) -> Response {
             answer(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
         }
         Error::OutcomeUnknown { .. } => {
-            eprintln!("invoicing: {error}");
+            eprintln!("invoicing: {}", error.in_full());
             let problem =
                 "it may have been done: look at the invoice, or send a payment again with the same id";
             answer(StatusCode::GATEWAY_TIMEOUT, problem)
@@ -76,15 +76,15 @@ fn store_failed(error: &Error) -> Response {
     }
 }
 
-fn try_again(error: &dyn std::error::Error) -> Response {
-    eprintln!("invoicing: {error}");
+fn try_again(error: &Error) -> Response {
+    eprintln!("invoicing: {}", error.in_full());
     let answer = answer(StatusCode::SERVICE_UNAVAILABLE, "the database is busy or away: try again");
     ([(RETRY_AFTER, "1")], answer).into_response()
 }
 
 /// The client learns that it is not to blame, and the log what it was.
-fn internal(error: &dyn std::error::Error) -> Response {
-    eprintln!("invoicing: {error}");
+fn internal(error: &Error) -> Response {
+    eprintln!("invoicing: {}", error.in_full());
     answer(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }
 

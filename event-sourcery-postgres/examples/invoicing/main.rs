@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use event_sourcery::EventStore;
+use event_sourcery::{Error, EventStore};
 use event_sourcery_postgres::{PostgresBackend, PostgresOptions};
 use sqlx::postgres::PgPool;
 use tokio::net::TcpListener;
@@ -49,7 +49,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("invoicing: {error}");
+            let store_error = error.downcast_ref().map(Error::in_full);
+            eprintln!("invoicing: {}", store_error.unwrap_or_else(|| error.to_string()));
             ExitCode::FAILURE
         }
     }

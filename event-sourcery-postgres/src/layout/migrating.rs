@@ -34,7 +34,7 @@ impl Schema<'_> {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(Error::SerializationFailure { .. }) => {
-                    return Err(Error::Busy { waited: self.since.elapsed() });
+                    return Err(Error::busy(self.since.elapsed()));
                 }
                 other => return other,
             }

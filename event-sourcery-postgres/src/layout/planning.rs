@@ -4,7 +4,7 @@ use event_sourcery::{Error, Result};
 use sqlx::AssertSqlSafe;
 
 use super::schema::Schema;
-use super::{LAYOUT, UNVERSIONED};
+use super::{INDEXES, LAYOUT};
 use crate::at_work::answer;
 use crate::tables::{TABLES, Table};
 
@@ -38,10 +38,12 @@ impl Schema<'_> {
             } else if table == "subscription_members" {
                 statements.extend(self.adopt_members(table).await?);
             }
-        }
-        let unversioned = self.tables.beside("ix_*events_unversioned");
-        if !self.exists("SELECT to_regclass($1) IS NOT NULL", &unversioned).await? {
-            statements.extend(self.script(UNVERSIONED));
+            // Streams are locked before events, as whoever appends does it: one would wait for the other's.
+            for (_, name, script) in INDEXES.iter().filter(|(of, ..)| *of == table) {
+                if !self.exists("SELECT to_regclass($1) IS NOT NULL", &self.tables.beside(name)).await? {
+                    statements.extend(self.script(script));
+                }
+            }
         }
         if found < LAYOUT {
             let layout = self.tables.table("layout");

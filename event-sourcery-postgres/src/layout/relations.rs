@@ -10,7 +10,8 @@ use crate::at_work::answer;
 use crate::tables::TABLES;
 
 /// What the catalogue says of our tables ($1: their names), as far as they are there. A trigger counts if it may put another row
-/// in the place of one that is inserted; rules and triggers count unless they are switched off.
+/// in the place of one that the store writes ($2: how it does, see [`writes`]), or none; rules and triggers count unless they are
+/// switched off.
 const RELATIONS: &str = "
     SELECT t.number, c.relkind::text, c.relpersistence = 'u', c.relispartition,
            (SELECT i.inhparent::regclass::text FROM pg_inherits i WHERE i.inhrelid = c.oid LIMIT 1),
@@ -21,10 +22,17 @@ const RELATIONS: &str = "
            (SELECT r.rulename::text FROM pg_rewrite r
             WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN' AND r.ev_enabled IN ('O', 'A') LIMIT 1),
            (SELECT g.tgname::text FROM pg_trigger g
-            WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7 LIMIT 1)
-    FROM unnest($1::text[]) WITH ORDINALITY AS t (name, number)
+            WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+              AND g.tgtype & 3 = 3 AND g.tgtype & t.writes <> 0 LIMIT 1)
+    FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS t (name, writes, number)
     JOIN pg_class c ON c.oid = to_regclass(t.name)
     ORDER BY t.number";
+
+/// By which statements the store writes to a table, as the catalogue has it of a trigger: INSERT, UPDATE. Events are never changed,
+/// and a trigger that sees to that is welcome.
+fn writes(table: &str) -> i32 {
+    if table == "events" { 4 } else { 4 | 16 }
+}
 
 /// Whether an index makes sure that the columns $2 are unique in the table $1.
 const IS_UNIQUE: &str = "
@@ -50,7 +58,8 @@ impl Schema<'_> {
     /// Tables that are no ordinary tables of this server alone.
     pub(super) async fn refuse_relations(&mut self) -> Result<()> {
         let names: Vec<_> = TABLES.iter().map(|table| self.tables.table(table.name)).collect();
-        let query = sqlx::query(RELATIONS).persistent(false).bind(&names);
+        let writes: Vec<_> = TABLES.iter().map(|table| writes(table.name)).collect();
+        let query = sqlx::query(RELATIONS).persistent(false).bind(&names).bind(writes);
         let rows = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
         let rows = rows.map_err(|error| self.failed(error))?;
         for row in rows {
@@ -165,10 +174,11 @@ impl Relation {
                 "its table {name} has a rule {rule}, and rules rewrite appends: DROP RULE {rule} ON {name}"
             ));
         }
-        trigger.as_ref().filter(|_| table == "events").map(|trigger| {
+        trigger.as_ref().map(|trigger| {
+            let row = if table == "events" { "an event, its position too" } else { "a row" };
             format!(
-                "its table {name} has a trigger {trigger} that may change an event before it is inserted, its position too: make \
-                 it an AFTER trigger"
+                "its table {name} has a trigger {trigger} that may change {row}, or leave it out, before it is written: make it an \
+                 AFTER trigger"
             )
         })
     }

@@ -45,6 +45,19 @@ impl<'c> Schema<'c> {
         Ok(Self { connection, at_work, name, tables, place, since, is_entered: options.transaction_pooler })
     }
 
+    /// What was found before, to be looked at again.
+    pub(super) fn known(connection: &'c mut Lease, tables: &Tables) -> Self {
+        Self {
+            at_work: connection.at_work(),
+            place: connection.place_of_the_store(),
+            is_entered: connection.is_behind_pooler(),
+            name: tables.schema.clone(),
+            tables: tables.clone(),
+            since: Instant::now(),
+            connection: &mut **connection,
+        }
+    }
+
     pub(super) fn failed(&self, error: sqlx::Error) -> Error {
         Failure::from(error).into_error(During::NothingKept, self.since.elapsed())
     }

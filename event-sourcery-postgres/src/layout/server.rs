@@ -9,6 +9,7 @@ use crate::at_work::answer;
 use crate::failure::{During, Failure};
 use crate::numbering::{self, NumberingSql};
 use crate::settled;
+use crate::settled_sql::SettledSql;
 use crate::tables::{as_text, drawn_out_of_order};
 
 /// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there.
@@ -29,6 +30,9 @@ const EVENT_IDS: &str = r"
 const SERVER: &str = "
     SELECT pg_is_in_recovery(), getdatabaseencoding()::text, d.datcollversion, pg_database_collation_actual_version(d.oid)
     FROM pg_database d WHERE d.datname = current_database()";
+
+/// The first version that tells with which version of its collation a database was built.
+const LEAST_VERSION: u32 = 15;
 
 /// As a look asks for it.
 const TIMELINE: &str = "SELECT pg_walfile_name(pg_current_wal_lsn())";
@@ -80,9 +84,40 @@ impl EventIds {
     }
 }
 
+/// Why a database is refused whose indexes may not fit how the server sorts. A C library that tells no version is another one.
+fn sorted_otherwise(built: Option<&str>, now: Option<&str>) -> String {
+    let refresh = match (built, now) {
+        (Some(_), Some(_)) => "ALTER DATABASE .. REFRESH COLLATION VERSION",
+        // Which the server refuses where one of them is unknown.
+        _ => {
+            "as a superuser UPDATE pg_database SET datcollversion = pg_database_collation_actual_version(oid) \
+              WHERE datname = current_database()"
+        }
+    };
+    let version = |version: Option<&str>| version.unwrap_or("unknown").to_owned();
+    format!(
+        "its indexes were built with version {} of its collation, and the server sorts by version {}, so that \
+         events and streams may not be found: REINDEX DATABASE, then {refresh}",
+        version(built),
+        version(now)
+    )
+}
+
+/// Why a server of this version is refused, as it tells its version by a number.
+fn too_old(number: u32) -> Option<String> {
+    let major = number / 10_000;
+    let minor = if major < 10 { number / 100 % 100 } else { number % 10_000 };
+    (major < LEAST_VERSION).then(|| {
+        format!("its server is PostgreSQL {major}.{minor}: the store needs {LEAST_VERSION} or newer, so upgrade the server")
+    })
+}
+
 impl Schema<'_> {
     /// A server on which the promises could not be kept.
     pub(super) async fn refuse_server(&mut self) -> Result<()> {
+        if let Some(problem) = self.connection.server_version_num().and_then(too_old) {
+            return Err(self.foreign(problem));
+        }
         let query = sqlx::query_as(SERVER).persistent(false);
         let asked = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
         let (is_standby, encoding, built, now): (bool, String, Option<String>, Option<String>) =
@@ -95,11 +130,8 @@ impl Schema<'_> {
                 self.foreign(format!("its encoding is {encoding}, in which not every text can be stored"))
             );
         }
-        if let Some((built, now)) = built.zip(now).filter(|(built, now)| built != now) {
-            return Err(self.foreign(format!(
-                "its indexes were built with version {built} of its collation, and the server sorts by version {now}, so that \
-                 events and streams may not be found: REINDEX DATABASE, then ALTER DATABASE .. REFRESH COLLATION VERSION"
-            )));
+        if built != now {
+            return Err(self.foreign(sorted_otherwise(built.as_deref(), now.as_deref())));
         }
         self.refuse_without_timeline().await
     }
@@ -138,12 +170,35 @@ impl Schema<'_> {
         Ok(())
     }
 
-    /// Numbers that were given before would be given again.
-    pub(super) async fn refuse_numbering(&mut self) -> Result<()> {
+    /// The run of the server, by its name: see [`Run`](crate::settled::Run).
+    pub(super) async fn run_of_the_server(&mut self) -> Result<String> {
+        let query = SettledSql::new(&self.tables).run.query().persistent(false);
+        let asked = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
+        asked.and_then(|row| row.try_get(0)).map_err(|error| self.failed(error))
+    }
+
+    /// Numbers that were given before would be given again. The highest position that was given.
+    pub(super) async fn refuse_numbering(&mut self) -> Result<i64> {
         let sql = NumberingSql::new(&self.tables);
-        match answer(self.at_work.as_ref(), numbering::went_back(self.connection, &sql)).await {
-            Ok(went_back) => went_back.map_or(Ok(()), Err),
-            Err(failure) => Err(failure.into_error(During::NothingKept, self.since.elapsed())),
+        let checked = answer(self.at_work.as_ref(), numbering::check(self.connection, &sql)).await;
+        checked.unwrap_or_else(|failure| Err(failure.into_error(During::NothingKept, self.since.elapsed())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_named_with_the_least_version_that_will_do() {
+        for (number, named) in
+            [(140_012, "PostgreSQL 14.12:"), (100_000, "PostgreSQL 10.0:"), (90_624, "PostgreSQL 9.6:")]
+        {
+            let problem = too_old(number).unwrap();
+            assert!(problem.contains(named) && problem.contains("15 or newer"), "{problem}");
+        }
+        for number in [150_000, 150_018, 180_000] {
+            assert_eq!(too_old(number), None);
         }
     }
 }

@@ -36,9 +36,10 @@ const ATTEMPTS: usize = 8;
 impl Operations<'_> {
     /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
     /// An append to one stream is one statement. If that finds nothing to append to, a second one finds out why; if by
-    /// then everything is as expected, the append is tried again.
-    pub(crate) async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
+    /// then everything is as expected, the append is tried again. Its positions are above `given`, or it is refused.
+    pub(crate) async fn append(&mut self, request: &AppendRequest, given: i64) -> Result<AppendOutcome> {
         self.send(request.weight());
+        self.given = given;
         let (mut at_once, tables) = (is_simple(request), self.sql.tables());
         let mut refused = None;
         for attempt in 1..=ATTEMPTS {
@@ -50,6 +51,11 @@ impl Operations<'_> {
             } else {
                 self.append_under_locks(request).await
             };
+            if let Err(failure) = &written
+                && let Some((drawn, highest)) = failure.position_given_before()
+            {
+                return Err(self.sql.sequence.went_back(drawn, (highest, numbering::PASSED)));
+            }
             match written {
                 Ok(Some(written)) => return Ok(AppendOutcome::Written(written)),
                 Ok(None) => {}
@@ -65,7 +71,10 @@ impl Operations<'_> {
                 self.refuse_numbering().await?;
             }
             match verdict {
-                Verdict::Present(present) => return Ok(AppendOutcome::Present(present)),
+                Verdict::Present(present) => {
+                    self.confirm().await?;
+                    return Ok(AppendOutcome::Present(present));
+                }
                 Verdict::Again => at_once = true,
                 Verdict::Mend => at_once = false,
             }
@@ -74,8 +83,8 @@ impl Operations<'_> {
         if let Some(failure) = refused {
             return Err(self.failed(failure));
         }
-        let source = "others created, changed or deleted the stream each time it was tried".into();
-        Err(Error::SerializationFailure { source })
+        let source = "others created, changed or deleted the stream each time it was tried";
+        Err(Error::serialization_failure(source))
     }
 
     /// Appends to one stream in one statement. Nothing, and no position drawn, where the stream is not as expected.
@@ -85,12 +94,12 @@ impl Operations<'_> {
         let Some(part) = request.streams.first() else { return Ok(None) };
         if !self.joined {
             self.enter().await?;
-            let written = append_at_once(self.connection, self.sql, &request.tenant, part);
+            let written = append_at_once(self.connection, self.sql, &request.tenant, part, self.given);
             let written = answer(self.at_work.as_ref(), written).await;
             return self.leave(written).await;
         }
         self.begin().await?;
-        let written = append_at_once(self.connection, self.sql, &request.tenant, part).await;
+        let written = append_at_once(self.connection, self.sql, &request.tenant, part, self.given).await;
         self.end(written.map_err(Failure::from)).await
     }
 
@@ -125,10 +134,17 @@ impl Operations<'_> {
         Ok(if agrees { Verdict::Again } else { Verdict::Mend })
     }
 
+    /// Makes sure that what is in the store stays there. Others see what was committed before it is confirmed where whoever waited
+    /// for a standby was cut off.
+    async fn confirm(&mut self) -> Result<()> {
+        let confirmed = self.execute(self.sql.append.confirm.query()).await;
+        confirmed.map(drop).map_err(|failure| self.failed_committing(failure))
+    }
+
     async fn refuse_numbering(&mut self) -> Result<()> {
-        let went_back = numbering::went_back(self.connection, &self.sql.numbering);
-        let went_back = answer(self.at_work.as_ref(), went_back).await;
-        went_back.map_err(|failure| self.failed(failure))?.map_or(Ok(()), Err)
+        let checked = numbering::check(self.connection, &self.sql.numbering);
+        let checked = answer(self.at_work.as_ref(), checked).await;
+        checked.map_err(|failure| self.failed(failure))?.map(drop)
     }
 
     /// The error for a failure of an append. One that is about a value names the event that holds it.
@@ -157,7 +173,7 @@ impl Operations<'_> {
         let mut reader = EventReader::default();
         let present = rows.iter().map(|row| {
             let previous = value(row, 12).map_err(|error| self.failed(error))?;
-            Ok(PresentEvent { record: reader.record(row), previous })
+            Ok(PresentEvent::new(reader.record(row), previous))
         });
         present.collect()
     }
@@ -241,7 +257,7 @@ impl Operations<'_> {
         }
         let events = EventColumns::of(request.streams.iter().flat_map(|part| &part.events));
         let query = self.sql.append.write.query().bind(rows).bind(versions).bind(names);
-        let query = events.bind(query.bind(event_rows).bind(event_versions));
+        let query = events.bind(query.bind(event_rows).bind(event_versions)).bind(self.given);
         let answer = self.rows(query).await?;
         let positions: Vec<(i64, i64)> = answer
             .iter()
@@ -268,8 +284,9 @@ async fn append_at_once(
     sql: &Sql,
     tenant: &TenantId,
     part: &StreamAppend,
+    given: i64,
 ) -> Result<Option<Written>, sqlx::Error> {
-    let StreamAppend { stream, expectation, events } = part;
+    let StreamAppend { stream, expectation, events, .. } = part;
     let (one, several) = match expectation {
         Expectation::Version(0) => (&sql.append.create_one, &sql.append.create),
         Expectation::Version(_) => (&sql.append.extend_one, &sql.append.extend),
@@ -283,7 +300,7 @@ async fn append_at_once(
         [event] => values::bind_event(query, event),
         events => EventColumns::of(events).bind(query),
     };
-    let row = query.fetch_optional(connection).await?;
+    let row = query.bind(given).fetch_optional(connection).await?;
     let position = row.map(|row| value::<Option<i64>>(&row, 0)).transpose()?.flatten();
     Ok(position.map(|position| written(part, position)))
 }
@@ -323,12 +340,12 @@ fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
         if let Some(name) = stream.name()
             && let Some(holder) = claimed.insert((stream.stored_category(), name), stream.uuid())
         {
-            return Err(Error::StreamNameTaken { stream: stream.clone(), name: name.to_owned(), holder });
+            return Err(Error::stream_name_taken(stream.clone(), name, holder));
         }
     }
     for requirement in &request.requirements {
         let Requirement::Stream(requirement) = requirement else {
-            return Err(Error::Unsupported { backend: "postgres", operation: "this requirement" });
+            return Err(Error::unsupported("postgres", "this requirement"));
         };
         requirement.check(known.next().map_or(StreamState::Missing, |known| known.state))?;
     }
@@ -336,10 +353,7 @@ fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
 }
 
 pub(super) fn written(part: &StreamAppend, last_position: i64) -> Written {
-    Written {
-        first_version: first_version(part.expectation),
-        last_position: AppendPosition::from_i64(last_position),
-    }
+    Written::new(first_version(part.expectation), AppendPosition::from_i64(last_position))
 }
 
 fn first_version(expectation: Expectation) -> Option<Version> {

@@ -11,13 +11,24 @@ use crate::values::{EventColumns, stored_version};
 /// How long a batch waits for another transaction that is creating one of its streams.
 const PATIENCE_OF_A_BATCH: &str = "50ms";
 
+/// What became of an append in a batch.
+#[derive(Debug, Clone)]
+pub(crate) enum InBatch {
+    Written(Written),
+    /// Somebody holds its stream.
+    Held,
+    /// It was passed over. Why, it finds out by itself.
+    Open,
+}
+
 impl Operations<'_> {
-    /// Appends several requests of one stream each, all different, in one statement: what each of them wrote, if it did.
-    /// If the statement fails, none of them did.
+    /// Appends several requests of one stream each, all different, in one statement: what became of each of them. If the
+    /// statement fails, none of them was written. Their positions are above this one.
     pub(crate) async fn append_batch(
         &mut self,
         requests: &[&AppendRequest],
-    ) -> Result<Vec<Option<Written>>, Failure> {
+        given: i64,
+    ) -> Result<Vec<InBatch>, Failure> {
         self.send(requests.iter().map(|request| request.weight()).sum());
         let members: Vec<_> =
             requests.iter().filter_map(|request| Some((&request.tenant, request.streams.first()?))).collect();
@@ -42,13 +53,14 @@ impl Operations<'_> {
             query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
         let query = query.bind(event_members).bind(places);
         let events = EventColumns::of(members.iter().flat_map(|(_, part)| &part.events));
-        let rows = self.rows(events.bind(query).bind(PATIENCE_OF_A_BATCH)).await?;
-        let mut all = vec![None; requests.len()];
+        let query = events.bind(query).bind(PATIENCE_OF_A_BATCH).bind(given);
+        let rows = self.rows(query).await?;
+        let mut all = vec![InBatch::Open; requests.len()];
         for row in &rows {
-            let (number, position): (i64, i64) = (value(row, 0)?, value(row, 1)?);
+            let (number, position): (i64, Option<i64>) = (value(row, 0)?, value(row, 1)?);
             let number = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
             if let (Some(one), Some((_, part))) = (all.get_mut(number), members.get(number)) {
-                *one = Some(written(part, position));
+                *one = position.map_or(InBatch::Held, |position| InBatch::Written(written(part, position)));
             }
         }
         Ok(all)

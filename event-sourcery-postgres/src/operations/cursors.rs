@@ -27,7 +27,7 @@ impl Operations<'_> {
         let mut found = self.find_cursor(id, position).await?;
         if found.isolation != "read committed" {
             let operation = "projecting in a transaction that is not READ COMMITTED";
-            return Err(Error::Unsupported { backend: "postgres", operation });
+            return Err(Error::unsupported("postgres", operation));
         }
         if found.has_stream && !found.has_row {
             let begin = about(&self.sql.cursors.begin, id);
@@ -79,11 +79,11 @@ impl Found {
         let (version, position): (Option<i64>, Option<i64>) = (value(row, 2)?, value(row, 3)?);
         let position = position.map_or(Position::START, Position::from_i64);
         let read_version = |version: Option<i64>| version.and_then(|version| Version::try_from(version).ok());
-        let held = HeldCursor {
-            cursor: read_version(version).map(|version| Cursor { version, position }),
-            at_cursor: value::<Option<i64>>(row, 4)?.map(Position::from_i64),
-            version: read_version(value(row, 5)?),
-        };
+        let held = HeldCursor::new(
+            read_version(version).map(|version| Cursor::new(version, position)),
+            value::<Option<i64>>(row, 4)?.map(Position::from_i64),
+            read_version(value(row, 5)?),
+        );
         Ok(Self {
             has_stream: value(row, 0)?,
             has_row: value::<Option<bool>>(row, 1)?.is_some(),

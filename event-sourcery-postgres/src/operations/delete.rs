@@ -22,14 +22,24 @@ impl Operations<'_> {
     async fn delete_under_lock(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
         let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
         let sql = self.sql;
-        if let Some(row) = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await? {
-            self.delete_rows(value(&row, 0)?, stream, *drop_outbox).await?;
+        let found = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await?;
+        if let Some(row) = &found {
+            self.delete_rows(value(row, 0)?, stream, *drop_outbox).await?;
+        } else {
+            // It may have been deleted by a call like this one, whose commit was not confirmed.
+            self.execute(sql.append.confirm.query()).await?;
         }
         // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
-        self.execute(Self::about(&sql.subscriptions.free_deleted, tenant, stream)).await?;
+        let subscriptions = &sql.subscriptions;
+        let free = if found.is_some() { &subscriptions.free_held } else { &subscriptions.free_deleted };
+        self.execute(Self::about(free, tenant, stream)).await?;
         self.execute(Self::about(&sql.cursors.forget, tenant, stream)).await?;
-        self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category())).await?;
-        self.execute(Self::about(&sql.cursors.outlive, &TenantId::DEFAULT, stream)).await?;
+        // The reference's know no tenant, and count for the default one. They may be about another's stream, if he has one.
+        if found.is_some() || tenant.is_default() {
+            self.execute(sql.delete_cursors.query().bind(stream.uuid()).bind(stream.stored_category()))
+                .await?;
+            self.execute(Self::about(&sql.cursors.outlive, &TenantId::DEFAULT, stream)).await?;
+        }
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use event_sourcery::backend::Filter;
 
 use super::Operations;
 use crate::rows::value;
-use crate::scans;
+use crate::scans::{self, Only};
 use crate::sql::{Statement, statements};
 use crate::tables::Tables;
 
@@ -75,17 +75,16 @@ statements! {
         UPDATE {event_blocks_listed} l SET below = c.below FROM chunk c WHERE l.only_row";
 }
 
-/// What is read next: everything up to a position, or what these blocks hold of it.
+/// What is read next, up to a position.
 #[derive(Debug)]
 pub(super) struct Stretch {
     pub(super) up_to: i64,
-    /// The blocks to look at; `None`: all.
-    pub(super) blocks: Option<Vec<i64>>,
+    pub(super) only: Only,
 }
 
 impl Stretch {
     pub(super) const fn of_all(up_to: i64) -> Self {
-        Self { up_to, blocks: None }
+        Self { up_to, only: Only::Everything }
     }
 }
 
@@ -112,7 +111,7 @@ impl Operations<'_> {
         }
         let are_all = i64::try_from(blocks.len()).is_ok_and(|found| found < at_most);
         let next = blocks.last().filter(|_| !are_all).map_or(below, |last| last.saturating_add(1));
-        Ok(Stretch { up_to: up_to.min(before(next)), blocks: Some(blocks) })
+        Ok(Stretch { up_to: up_to.min(before(next)), only: Only::Blocks(blocks) })
     }
 
     /// Below which block all are listed, and those to look at. A role that may not read the directory has none.

@@ -1,7 +1,10 @@
 //! Loading a stream.
 
+mod parts;
+
 use std::ops::ControlFlow::{Break, Continue};
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 
 use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
@@ -12,7 +15,9 @@ use sqlx::{PgConnection, Postgres};
 
 use super::Operations;
 use crate::at_work::answer;
+use crate::lease::Lease;
 use crate::rows::{self, EventReader, value};
+use crate::sql::Sql;
 use crate::values::stored_version;
 
 /// How many events are asked for first within a transaction of the caller's, where all rows have to be read.
@@ -50,7 +55,28 @@ struct Shape {
     is_misnumbered: bool,
 }
 
+impl<'c> Operations<'c> {
+    /// For a load that takes several statements, in a transaction of its own.
+    pub(crate) fn of_one_moment(lease: &'c mut Lease, sql: &'c Sql, request: &LoadRequest) -> Self {
+        let begin = lease.begin_snapshot_text(&sql.tables().put_into(tables_of(request)));
+        Self { begin: begin.into(), ..Self::alone(lease, sql) }
+    }
+}
+
 impl Operations<'_> {
+    /// Loads what the request asks for, all of it as of one moment. Nothing is kept of the transaction.
+    pub(crate) async fn load_of_one_moment(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
+        let loaded = match self.begin().await {
+            Ok(()) => self.load(request).await,
+            Err(failure) => Err(self.failed(failure)),
+        };
+        // Also where a lock was waited for in vain: the transaction is open, and has failed.
+        if self.end::<()>(Ok(None)).await.is_err() {
+            self.spent.store(true, Ordering::Relaxed);
+        }
+        loaded
+    }
+
     /// Loads what the request asks for. What takes several statements has to run in one snapshot: see
     /// [`takes_one_statement`].
     pub(crate) async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
@@ -60,16 +86,32 @@ impl Operations<'_> {
                 let query = self.about_stream(request, |sql| &sql.load_event).bind(id);
                 Ok(self.load_whole(query).await?.unwrap_or_default())
             }
-            Span::Full if request.limit.is_none() => self.load_full(request).await,
-            Span::FromSnapshot { names, up_to } if request.limit.is_none() => {
+            _ => match self.all_at_once(request) {
+                Some(query) => match self.load_whole(query).await? {
+                    Some(loaded) => Ok(loaded),
+                    None => self.load_full(request).await,
+                },
+                None => self.load_in_order(request).await,
+            },
+        }
+    }
+
+    /// The one statement that reads all that is asked for, if there is one.
+    fn all_at_once<'q>(&self, request: &'q LoadRequest) -> Option<Query<'q, Postgres, PgArguments>> {
+        if request.limit.is_some() {
+            return None;
+        }
+        match request.span {
+            Span::Full => Some(self.about_stream(request, |sql| &sql.load_all)),
+            Span::FromSnapshot { names, up_to } => {
                 let query = self.about_stream(request, |sql| &sql.load_from_snapshot);
-                self.load_from(request, query.bind(names).bind(snapshot_version(up_to))).await
+                Some(query.bind(names).bind(snapshot_version(up_to)))
             }
-            Span::FromState { name, format } if request.limit.is_none() => {
+            Span::FromState { name, format } => {
                 let query = self.about_stream(request, |sql| &sql.load_from_state);
-                self.load_from(request, query.bind(name).bind(i32::from(format))).await
+                Some(query.bind(name).bind(i32::from(format)))
             }
-            _ => self.load_in_order(request).await,
+            _ => None,
         }
     }
 
@@ -85,18 +127,7 @@ impl Operations<'_> {
         Self::about(statement, &request.tenant, &request.stream)
     }
 
-    /// What follows a snapshot; everything where the snapshot cannot be read.
-    async fn load_from(
-        &mut self,
-        request: &LoadRequest,
-        query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<LoadedStream> {
-        match self.load_whole(query).await? {
-            Some(loaded) => Ok(loaded),
-            None => self.load_full(request).await,
-        }
-    }
-
+    /// What there is, where the snapshot cannot be read.
     async fn load_full(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         let query = self.about_stream(request, |sql| &sql.load_all);
         Ok(self.load_whole(query).await?.unwrap_or_default())
@@ -296,6 +327,15 @@ pub(crate) fn takes_one_statement(request: &LoadRequest) -> bool {
         Span::Last | Span::Event(_) => true,
         Span::Full | Span::FromSnapshot { .. } | Span::FromState { .. } => request.limit.is_none(),
         Span::Versions { .. } | Span::After(_) => false,
+    }
+}
+
+/// The tables that a load in several statements reads, in the order in which others lock them.
+const fn tables_of(request: &LoadRequest) -> &'static str {
+    match request.span {
+        Span::FromSnapshot { .. } => "{streams}, {events}, {snapshots}",
+        Span::FromState { .. } => "{streams}, {events}, {aggregate_snapshots}",
+        _ => "{streams}, {events}",
     }
 }
 

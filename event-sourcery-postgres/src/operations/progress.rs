@@ -1,5 +1,7 @@
 //! The progress of durable subscriptions: checkpoints, and streams that wait for a failed event.
 
+use std::sync::Arc;
+
 use event_sourcery::backend::{
     BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, StreamProgress, SubscriptionId,
     lost_stream_id, stored_stream_id, stored_tenant_id,
@@ -11,39 +13,64 @@ use sqlx::query::Query;
 
 use super::Operations;
 use super::subscription::of_subscription;
-use crate::failure::Failure;
+use crate::failure::{Failure, ended_before_its_time};
 use crate::rows::value;
+use crate::settled::Run;
 use crate::sql::Statement;
 use crate::values::UtcTimestamp;
+
+/// What became of progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Kept,
+    /// A lease does not hold, or a stream was not as it had to be.
+    Lost,
+    /// The handler has ended its transaction: there is none to keep it in.
+    Ended,
+    /// The server left checkpoints as they were.
+    Unwritten,
+    /// The server runs anew, or is another one.
+    InAnotherRun,
+}
 
 /// A statement of ours with values bound.
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
 
 impl Operations<'_> {
-    /// Writes progress, all or nothing. Checkpoints alone are one statement. In the caller's transaction, a refusal leaves
-    /// the transaction as it was.
-    pub(crate) async fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
+    /// Writes progress, all or nothing; nothing in another run of the server than this. Checkpoints alone are one statement. In
+    /// the caller's transaction, a refusal leaves the transaction as it was.
+    pub(crate) async fn progress(&mut self, request: &ProgressRequest, run: &Run) -> Result<Option<()>> {
         let made = if request.streams.is_empty() {
-            self.reach(request).await
+            self.reach(request, run).await
         } else {
-            self.reach_with_streams(request).await
+            self.reach_with_streams(request, run).await
         };
         match made {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::LeaseLost { subscription: request.subscription.name.to_string() }),
+            Ok(Made::Kept) => Ok(Some(())),
+            Ok(Made::InAnotherRun) => Ok(None),
+            Ok(Made::Lost) => Err(Error::lease_lost(&*request.subscription.name)),
+            Ok(Made::Ended) => Err(ended_before_its_time()),
+            Ok(Made::Unwritten) => Err(self.unwritten()),
             Err(failure) => Err(self.failed_committing(failure)),
         }
     }
 
-    async fn reach_with_streams(&mut self, request: &ProgressRequest) -> Result<bool, Failure> {
+    async fn reach_with_streams(&mut self, request: &ProgressRequest, run: &Run) -> Result<Made, Failure> {
         self.begin().await?;
-        let made = self.reach_and_change_streams(request).await.map(|made| made.then_some(()));
-        Ok(self.end(made).await?.is_some())
+        let made = self.reach_and_change_streams(request, run).await;
+        let what = made.as_ref().map_or(Made::Lost, |made| *made);
+        self.end(made.map(|made| (made == Made::Kept).then_some(()))).await?;
+        Ok(what)
     }
 
-    async fn reach_and_change_streams(&mut self, request: &ProgressRequest) -> Result<bool, Failure> {
-        if !self.reach(request).await? {
-            return Ok(false);
+    async fn reach_and_change_streams(
+        &mut self,
+        request: &ProgressRequest,
+        run: &Run,
+    ) -> Result<Made, Failure> {
+        let reached = self.reach(request, run).await?;
+        if reached != Made::Kept {
+            return Ok(reached);
         }
         // In one order for all, so that two of them do not wait for each other.
         let mut streams: Vec<_> = request.streams.iter().collect();
@@ -53,24 +80,41 @@ impl Operations<'_> {
         });
         for progress in streams {
             if !self.change_stream(&request.subscription, progress).await? {
-                return Ok(false);
+                return Ok(Made::Lost);
             }
         }
-        Ok(true)
+        Ok(Made::Kept)
     }
 
-    /// Whether the leases hold. If they do, their checkpoints are where they are to be.
-    async fn reach(&mut self, request: &ProgressRequest) -> Result<bool, Failure> {
+    /// Where the leases hold, their checkpoints are where they are to be.
+    async fn reach(&mut self, request: &ProgressRequest, run: &Run) -> Result<Made, Failure> {
         let ProgressRequest { subscription, leases, position, .. } = request;
         if leases.is_empty() {
-            return Ok(true);
+            return Ok(Made::Kept);
         }
         let (segments, tokens): (Vec<i32>, Vec<i64>) =
-            leases.iter().map(|Lease { segment, token }| (i32::from(*segment), *token)).unzip();
+            leases.iter().map(|Lease { segment, token, .. }| (i32::from(*segment), *token)).unzip();
         let query = of_subscription(&self.sql.subscriptions.reach, subscription);
         let query = query.bind(segments).bind(tokens).bind(position.map(Position::to_i64));
-        let Some(row) = self.row(query).await? else { return Ok(false) };
-        Ok(value(&row, 0)?)
+        let query = query.bind(self.is_handling()).bind(run.looked_at());
+        let Some(row) = self.row(query).await? else { return Ok(Made::Lost) };
+        let (hold, is_open): (bool, bool) = (value(&row, 0)?, value(&row, 1)?);
+        let (are_written, is_in_run): (bool, bool) = (value(&row, 2)?, value(&row, 3)?);
+        Ok(match (is_open, is_in_run, hold, are_written) {
+            (false, ..) => Made::Ended,
+            (_, false, ..) => Made::InAnotherRun,
+            (_, _, false, _) => Made::Lost,
+            (.., false) => Made::Unwritten,
+            _ => Made::Kept,
+        })
+    }
+
+    fn unwritten(&self) -> Error {
+        let place = self.sql.tables().table("subscription_segments");
+        let problem = format!(
+            "checkpoints in the table {place} were not written, and no error told why: look for a trigger on it that leaves rows out"
+        );
+        Error::ForeignLayout { place, problem }
     }
 
     /// Whether the stream was as it had to be, and is changed.
@@ -98,13 +142,20 @@ impl Operations<'_> {
 
     /// Streams that wait for a failed event.
     pub(crate) async fn blocked_streams(&mut self, request: &BlockedRequest) -> Result<Vec<BlockedStream>> {
-        let BlockedRequest { subscription, segments, due, after, limit } = request;
+        let BlockedRequest { subscription, segments, stream, due, after, limit, errors, .. } = request;
         let segments: Option<Vec<i32>> = segments.map(|segments| segments.numbers().map(i32::from).collect());
         let sql = &self.sql.subscriptions;
-        let statement = if *due { &sql.due_streams } else { &sql.blocked_streams };
+        let statement = match stream {
+            Some(_) => &sql.blocked_stream,
+            None if *due => &sql.due_streams,
+            None => &sql.blocked_streams,
+        };
         let query = of_subscription(statement, subscription);
         let query = query.bind(after.to_i64()).bind(segments);
-        let query = query.bind(i64::try_from(*limit).unwrap_or(i64::MAX));
+        let mut query = query.bind(i64::try_from(*limit).unwrap_or(i64::MAX)).bind(*errors);
+        if let Some((tenant, stream)) = stream {
+            query = query.bind(stream.uuid()).bind(stream.stored_category()).bind(tenant.as_str()).bind(*due);
+        }
         let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
         rows.iter().map(blocked).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
@@ -143,15 +194,14 @@ fn bind_at(query: Bound<'_>, at: BlockedAt) -> Bound<'_> {
 fn blocked(row: &PgRow) -> Result<BlockedStream, sqlx::Error> {
     let (name, category): (Option<&str>, &str) = (value(row, 1)?, value(row, 2)?);
     let time = |index| value::<UtcTimestamp>(row, index).map(|time| time.0);
-    Ok(BlockedStream {
-        tenant: stored_tenant_id(value(row, 3)?),
-        stream: stored_stream_id(value(row, 0)?, name, category),
-        segment: u16::try_from(value::<i32>(row, 4)?).unwrap_or(u16::MAX),
-        after: Position::from_i64(value(row, 5)?),
-        position: Position::from_i64(value(row, 6)?),
-        attempts: u32::try_from(value::<i64>(row, 7)?).unwrap_or(u32::MAX),
-        error: value(row, 8)?,
-        retry_at: time(9).ok(),
-        since: time(10).unwrap_or_default(),
-    })
+    let stream = stored_stream_id(value(row, 0)?, name, category);
+    let segment = u16::try_from(value::<i32>(row, 4)?).unwrap_or(u16::MAX);
+    let at = BlockedAt::new(Position::from_i64(value(row, 5)?), Position::from_i64(value(row, 6)?));
+    let since = time(10).unwrap_or_default();
+    let blocked = BlockedStream::new(stored_tenant_id(value(row, 3)?), stream, segment, at, since);
+    Ok(blocked
+        .with_attempts(u32::try_from(value::<i64>(row, 7)?).unwrap_or(u32::MAX))
+        .with_error(value::<String>(row, 8)?)
+        .with_retry_at(time(9).ok())
+        .with_event(value(row, 11)?, value::<Option<&str>>(row, 12)?.map(Arc::from)))
 }

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
-use event_sourcery::backend::{Backlog, Filter, PageRoom, ScanPage, ScanRequest};
+use event_sourcery::backend::{Backlog, BacklogRequest, Filter, PageRoom, ScanPage, ScanRequest};
 use event_sourcery::{Position, Result};
 use sqlx::postgres::PgRow;
 
 use super::Operations;
 use super::directory::Stretch;
 use crate::rows::{self, EventReader, value};
-use crate::scans;
+use crate::scans::{self, Only};
 use crate::settled::Run;
 use crate::sql::{Statement, statements};
 use crate::tables::Tables;
@@ -28,6 +28,13 @@ const MOST_BLOCKS: i64 = 512;
 /// How many positions are looked at in one statement, where the directory does not help: some tenths of a second. With a quarter
 /// of them each statement looks the streams up anew, and to catch up with a category takes half as long again.
 const FAR: i64 = 524_288;
+
+/// How many events are few, together with the streams that have none: they are found by their streams. Of streams that have more,
+/// every event is looked at.
+pub(super) const FEW: i64 = 16_384;
+
+/// How many of them are read in one statement.
+const FEW_AT_ONCE: usize = 1_024;
 
 /// How long a page looks for events before it is handed over as it is.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -68,7 +75,7 @@ impl Operations<'_> {
         let ScanRequest { after, filter, limit, .. } = request;
         let (after, limit) = (*after, *limit);
         if after >= up_to {
-            return Ok(Some(ScanPage { records: Vec::new(), next: after, has_more: false }));
+            return Ok(Some(ScanPage::new(Vec::new(), after, false)));
         }
         let sizes = &self.sql.page_sizes;
         // One more, to see whether there are more.
@@ -88,7 +95,7 @@ impl Operations<'_> {
         if is_full {
             sizes.note(&next, limit, asked, records.iter().map(|record| &record.event));
         }
-        Ok(Some(ScanPage { records, next, has_more: is_full || reached < up_to }))
+        Ok(Some(ScanPage::new(records, next, is_full || reached < up_to)))
     }
 
     /// The events of a page, and one more if there is one. They may be the next ones, or far away, or too far away.
@@ -106,14 +113,14 @@ impl Operations<'_> {
         let one_more = stored_count(limit).saturating_add(1);
         let near = after.saturating_add(one_more.saturating_mul(NEAR).min(FAR));
         let (mut stretch, mut blocks) = (Stretch::of_all(up_to.min(near)), FEWEST_BLOCKS);
+        let (mut few, mut is_first) = (None, true);
         while after < up_to {
-            let mut text = self.sql.scans.page(filter, stretch.blocks.is_some());
+            let mut text = self.sql.scans.page(filter, &stretch.only);
             if self.spares_payloads {
                 text = text.without_payloads();
             }
             let missing = one_more - stored_count(rows.len());
-            let query =
-                scans::bind(&text, after, stretch.up_to, filter, stretch.blocks.as_deref()).bind(missing);
+            let query = scans::bind(&text, after, stretch.up_to, filter, &stretch.only).bind(missing);
             let mut run = None;
             let take = |row: PgRow| {
                 if run.is_none() {
@@ -138,8 +145,15 @@ impl Operations<'_> {
             if after >= up_to || stored_count(rows.len()) == one_more || begun.elapsed() >= patience {
                 break;
             }
+            if std::mem::take(&mut is_first) {
+                few = self.few(after, up_to, filter).await?;
+            }
+            if let Some(few) = &mut few {
+                stretch = next_of(few, up_to);
+                continue;
+            }
             stretch = self.next_stretch(after, up_to, filter, blocks).await?;
-            if stretch.blocks.is_none() {
+            if matches!(stretch.only, Only::Everything) {
                 // Whatever lies between: a store may begin at any position, and have holes of any length.
                 after = self.next_event(after).await?.map_or(up_to, |next| next - 1);
                 stretch.up_to = stretch.up_to.min(after.saturating_add(FAR)).max(after.min(up_to));
@@ -147,6 +161,16 @@ impl Operations<'_> {
             blocks = MOST_BLOCKS.min(blocks * 2);
         }
         Ok(Found { rows, is_cut: false, up_to: after.min(up_to), read_in: read_in.flatten() })
+    }
+
+    /// Where the events of the streams that a filter asks for stand, in their order, if they are few.
+    async fn few(&mut self, above: i64, up_to: i64, filter: &Filter) -> Result<Option<Vec<i64>>> {
+        let Some(text) = self.sql.scans.few(filter) else { return Ok(None) };
+        let query = scans::bind(&text, above, up_to, filter, &Only::Everything).bind(self.few + 1);
+        let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
+        let few =
+            row.map(|row| value(&row, 0)).transpose().map_err(|error: sqlx::Error| self.failed(error))?;
+        Ok(few.flatten())
     }
 
     /// Where the first event above a position stands.
@@ -166,35 +190,55 @@ impl Operations<'_> {
         rows.iter().map(stretch).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
 
-    /// What lies between two positions, both of them settled.
-    pub(crate) async fn backlog(
-        &mut self,
-        after: Position,
-        up_to: Position,
-        filter: &Filter,
-    ) -> Result<Backlog> {
-        let (mut after, up_to, mut backlog) = (after.to_i64(), up_to.to_i64(), Backlog::default());
-        while after < up_to {
-            let stretch = self.next_stretch(after, up_to, filter, MOST_BLOCKS).await?;
-            let text = self.sql.scans.backlog(filter, stretch.blocks.is_some());
-            let query = scans::bind(&text, after, stretch.up_to, filter, stretch.blocks.as_deref());
+    /// Counts what lies between two positions, both of them settled.
+    pub(crate) async fn backlog(&mut self, request: &BacklogRequest, settled: Position) -> Result<Backlog> {
+        let BacklogRequest { after, up_to, filter, most, .. } = request;
+        let end = up_to.map_or(settled, |up_to| up_to.min(settled)).to_i64();
+        let (begun, mut after, mut backlog) = (Instant::now(), after.to_i64(), Backlog::default());
+        let mut few = self.few(after, end, filter).await?;
+        // Mostly the first stretch holds as many as are counted.
+        let mut most_positions = most.map_or(i64::MAX, |most| stored_count(most).saturating_add(1));
+        while after < end {
+            let up_to = end.min(after.saturating_add(most_positions));
+            let stretch = match &mut few {
+                Some(few) => next_of(few, end),
+                None => self.next_stretch(after, up_to, filter, MOST_BLOCKS).await?,
+            };
+            let text = self.sql.scans.backlog(filter, &stretch.only);
+            let missing = most.map_or(i64::MAX, |most| stored_count(most - backlog.events));
+            let query = scans::bind(&text, after, stretch.up_to, filter, &stretch.only).bind(missing);
             let row = self.row(query).await.map_err(|failure| self.failed(failure))?;
             let Some(row) = row else { break };
-            let events: i64 = value(&row, 0).map_err(|error| self.failed(error))?;
+            let (events, last): (i64, Option<i64>) = (|| Ok((value(&row, 0)?, value(&row, 2)?)))()
+                .map_err(|error: sqlx::Error| self.failed(error))?;
             // A time that cannot be read is an error of whoever reads the event.
             let oldest: Option<UtcTimestamp> = value(&row, 1).unwrap_or_default();
             if backlog.events == 0 {
                 backlog.oldest = oldest.map(|oldest| oldest.0);
             }
             backlog.events += u64::try_from(events).unwrap_or(0);
-            after = stretch.up_to;
+            let is_full = events == missing;
+            after = if is_full { last.unwrap_or(stretch.up_to) } else { stretch.up_to };
+            if after < end && (is_full || most.is_some() && begun.elapsed() >= PATIENCE) {
+                backlog.cut_off = Some(Position::from_i64(after));
+                break;
+            }
+            most_positions = most_positions.saturating_mul(2);
         }
         Ok(backlog)
     }
 }
 
-fn stored_count(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// The next of few events.
+fn next_of(few: &mut Vec<i64>, up_to: i64) -> Stretch {
+    let rest = few.split_off(few.len().min(FEW_AT_ONCE));
+    let next = std::mem::replace(few, rest);
+    let up_to = next.last().copied().filter(|_| !few.is_empty()).unwrap_or(up_to);
+    Stretch { up_to, only: Only::At(next) }
+}
+
+fn stored_count(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ impl Operations<'_> {
             Ok(false) => Err(self.snapshot_refused(request).await),
             Err(failure) if failure.is_unique_violation(tables) => {
                 let stream = request.stream.clone();
-                Err(Error::DuplicateEvent { event_id: request.record.id, stream })
+                Err(Error::duplicate_event(request.record.id, stream))
             }
             Err(failure) if failure.is_foreign_key_violation(tables) => {
                 Err(self.snapshot_refused(request).await)
@@ -31,7 +31,7 @@ impl Operations<'_> {
 
     /// Keeps the state of an aggregate, if the event is there that it was taken behind.
     pub(crate) async fn save_state(&mut self, request: &StateRequest) -> Result<()> {
-        let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at } = request;
+        let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at, .. } = request;
         self.send(data.len());
         let query = Self::about(&self.sql.save_state, tenant, stream).bind(*name).bind(i32::from(*format));
         let query = query.bind(stored_version(behind.version)).bind(behind.id);
@@ -74,9 +74,7 @@ impl Operations<'_> {
             Ok(state) => match request.check(state) {
                 Err(mismatch) => mismatch,
                 // The stream has reached the version in the meantime, or was created anew.
-                Ok(()) => {
-                    Error::SerializationFailure { source: "the stream changed at the same time".into() }
-                }
+                Ok(()) => Error::serialization_failure("the stream changed at the same time"),
             },
             Err(error) => self.failed(error),
         }

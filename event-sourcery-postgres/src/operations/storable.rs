@@ -22,8 +22,8 @@ impl Operations<'_> {
             };
         }
         let [record] = suspects else { return None };
-        let source = PayloadError::NotStorable { problem };
-        Some(Error::InvalidPayload { name: record.name.to_string(), source })
+        let problem = PayloadError::NotStorable { problem };
+        Some(Error::InvalidPayload { name: record.name.to_string(), problem })
     }
 
     /// What the database says to these payloads and contexts.

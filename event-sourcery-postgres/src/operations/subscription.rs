@@ -15,8 +15,12 @@ use uuid::Uuid;
 use super::Operations;
 use crate::failure::Failure;
 use crate::rows::value;
+use crate::settled::Run;
 use crate::sql::Statement;
 use crate::values::UtcTimestamp;
+
+/// What a subscription is now.
+type Changed = Option<SubscriptionRecord>;
 
 impl Operations<'_> {
     /// A subscription as it stands.
@@ -27,33 +31,41 @@ impl Operations<'_> {
         Ok(read.record)
     }
 
-    /// Changes a subscription, in a transaction: what it is now. Changes wait for each other, even where there is no
-    /// subscription yet, and for those who write its checkpoints.
+    /// Changes a subscription, in a transaction: what it is now; nothing in another run of the server than this, where one is
+    /// given. Changes wait for each other, even where there is no subscription yet, and for those who write its checkpoints.
     pub(crate) async fn change_subscription(
         &mut self,
         id: &SubscriptionId,
         change: &SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>> {
-        self.try_change(id, change).await.map_err(|failure| self.failed_committing(failure))
+        run: Option<&Run>,
+    ) -> Result<Option<Changed>> {
+        self.try_change(id, change, run).await.map_err(|failure| self.failed_committing(failure))
     }
 
     async fn try_change(
         &mut self,
         id: &SubscriptionId,
         change: &SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>, Failure> {
+        run: Option<&Run>,
+    ) -> Result<Option<Changed>, Failure> {
         self.begin().await?;
-        let changed = self.change_under_lock(id, change).await.map(Some);
-        Ok(self.end(changed).await?.flatten())
+        let changed = self.change_under_lock(id, change, run).await;
+        self.end(changed).await
     }
 
     async fn change_under_lock(
         &mut self,
         id: &SubscriptionId,
         change: &SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>, Failure> {
+        run: Option<&Run>,
+    ) -> Result<Option<Changed>, Failure> {
         let sql = &self.sql.subscriptions;
-        self.execute(of_subscription(&sql.lock_subscription, id)).await?;
+        let lock = of_subscription(&sql.lock_subscription, id).bind(run.and_then(Run::looked_at));
+        let locked = self.row(lock).await?;
+        let is_in_run: Option<bool> = locked.map(|row| value(&row, 1)).transpose()?;
+        if is_in_run != Some(true) {
+            return Ok(None);
+        }
         // In a statement of its own: it has to see what those wrote whose lock had to be waited for.
         let rows = self.rows(of_subscription(&sql.subscription_to_change, id)).await?;
         let Read { record: before, now } = Read::from(&rows)?;
@@ -70,7 +82,7 @@ impl Operations<'_> {
         if change.frees_streams() {
             self.execute(of_subscription(&sql.free_all_streams, id)).await?;
         }
-        Ok(after)
+        Ok(Some(after))
     }
 
     /// Writes what is different now.
@@ -142,24 +154,26 @@ impl Read {
                 kept = Some(Kept::from_text(text).map_err(|error| sqlx::Error::Decode(error.into()))?);
                 continue;
             }
-            let UtcTimestamp(time) = value(row, 4)?;
+            // A lease, or a member, whose end cannot be told is gone.
+            let time = value::<UtcTimestamp>(row, 4).map(|time| time.0);
             match (value::<Option<i32>>(row, 0)?, value::<Option<Uuid>>(row, 3)?) {
                 (Some(number), member) => {
                     let position = Position::from_i64(value(row, 1)?);
-                    let token = value(row, 2)?;
-                    segments.push((number, SegmentRecord { position, token, member, leased_until: time }));
+                    let (token, leased_until) = (value(row, 2)?, time.unwrap_or_default());
+                    let segment = SegmentRecord::new(position, token).with_member(member, leased_until);
+                    segments.push((number, segment));
                 }
                 (None, Some(id)) => {
                     let lasting = Duration::from_millis(u64::try_from(value::<i64>(row, 2)?).unwrap_or(0));
-                    members.push(Member { id, until: time, lasting });
+                    members.push(Member::new(id, time.unwrap_or_default(), lasting));
                 }
-                (None, None) => now = time,
+                (None, None) => now = time?,
             }
         }
         segments.sort_by_key(|(number, _)| *number);
         members.sort_by_key(|member| member.id);
         let segments: Vec<_> = segments.into_iter().map(|(_, segment)| segment).collect();
-        let record = (!segments.is_empty()).then_some(SubscriptionRecord { segments, members, kept });
+        let record = (!segments.is_empty()).then_some(SubscriptionRecord::new(segments, members, kept));
         Ok(Self { record, now })
     }
 }

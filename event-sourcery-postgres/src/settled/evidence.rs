@@ -58,7 +58,9 @@ impl Evidence {
             // What is above the newest event is looked at once more before it is handed out.
             return (ceiling, drawn > ceiling || ceiling > look.newest.map_or(0, |(newest, _)| newest));
         }
-        let known = [self.hole.take(), look.left].into_iter().flatten().filter(|hole| hole.ceiling > reached);
+        // Nobody leaves a hole without holders, or one above what was drawn.
+        let left = look.left.filter(|left| !left.holders.is_empty() && left.ceiling <= drawn);
+        let known = [self.hole.take(), left].into_iter().flatten().filter(|hole| hole.ceiling > reached);
         let known: Vec<_> = known.map(|hole| hole.still(&holders)).collect();
         let ended = known.iter().filter(|hole| hole.holders.is_empty()).map(|hole| hole.ceiling).max();
         if let Some(ceiling) = ended {
@@ -152,6 +154,10 @@ mod tests {
         let mut evidence = evidence();
         assert_eq!(evidence.settle(with(left(&["5/1", "3/1"]))), (4, false));
         assert_eq!(evidence.hole, left(&["5/1"]), "it is the older evidence");
+        // What nobody of ours would have left.
+        assert_eq!(self::evidence().settle(with(left(&[]))), (4, false));
+        let beyond = Hole { ceiling: 21, ..left(&["3/1"]).unwrap() };
+        assert_eq!(self::evidence().settle(with(Some(beyond))), (4, false));
         // Below what is settled it says nothing.
         let mut evidence = Evidence::default();
         assert_eq!(evidence.settle(Look { reached: 7, ..with(left(&["3/1"])) }), (7, false));

@@ -5,8 +5,9 @@
 //! settled above that event (positions that were rolled back, or deleted) it may draw again. So that part is settled anew in
 //! the new run, and if an event turns up in it, it is one of another history.
 //!
-//! Where the newest event is missing, it was lost, unless it was deleted just before: on the same timeline, with a sequence that
-//! did not go back, nothing was.
+//! Where the newest event is missing, it was lost, unless it was deleted just before: on the same timeline, with a sequence and a
+//! log that did not go back, nothing was. A volume that is set back stays on its timeline, and its sequence may be ahead: a crash
+//! moves it up by as many as 32. What was flushed of the log no crash takes back, and a server that starts writes behind it.
 
 use sqlx::Row as _;
 
@@ -35,6 +36,19 @@ struct Seen {
     newest: Option<(i64, String)>,
     drawn: i64,
     timeline: Option<String>,
+    log: Option<i64>,
+}
+
+impl Seen {
+    fn of(look: &Look) -> Self {
+        let (newest, timeline) = (look.newest.clone(), look.timeline.clone());
+        Self { newest, drawn: look.drawn, timeline, log: look.log }
+    }
+
+    /// Whether the server of a look goes on where this one was: nothing was lost between.
+    fn goes_on_at(&self, look: &Look) -> bool {
+        look.timeline == self.timeline && look.drawn >= self.drawn && look.log >= self.log
+    }
 }
 
 /// What a look says of the history.
@@ -85,13 +99,7 @@ impl History {
         match &self.seen.newest {
             Some((position, told)) if tells == Some(told) => self.anew_from = Some(*position),
             None => self.anew_from = Some(0),
-            Some(_)
-                if tells.is_none()
-                    && look.timeline == self.seen.timeline
-                    && look.drawn >= self.seen.drawn =>
-            {
-                self.anew_from = None
-            }
+            Some(_) if tells.is_none() && self.seen.goes_on_at(look) => self.anew_from = None,
             Some(_) => return false,
         }
         self.run = Some(look.run.clone());
@@ -106,7 +114,7 @@ impl History {
     /// Notes what was seen.
     pub(super) fn note(&mut self, look: &Look) {
         self.run = Some(look.run.clone());
-        self.last = Seen { newest: look.newest.clone(), drawn: look.drawn, timeline: look.timeline.clone() };
+        self.last = Seen::of(look);
         if self.anew_from.is_none() {
             self.seen.clone_from(&self.last);
         }
@@ -174,10 +182,14 @@ mod tests {
 
     #[test]
     fn a_server_without_the_newest_event_is_another_unless_the_event_was_deleted() {
-        assert!(seen().begin_run(&in_another_run(), None), "same timeline, and no position was taken back");
+        assert!(seen().begin_run(&in_another_run(), None), "same timeline, and nothing was taken back");
         assert!(!seen().begin_run(&Look { drawn: 11, ..in_another_run() }, None));
         // Appends have gone on from where the sequence was set back to, and beyond where it was.
         assert!(!seen().begin_run(&Look { drawn: 30, ..in_another_run() }, Some("another event")));
+        // A volume that was set back, and has drawn as many since.
+        assert!(!seen().begin_run(&Look { drawn: 44, log: Some(999), ..in_another_run() }, None));
+        assert!(seen().begin_run(&Look { drawn: 44, log: Some(1_001), ..in_another_run() }, None));
+        assert!(seen().begin_run(&Look { log: Some(999), ..in_another_run() }, Some("an event")));
         let promoted = || Look { timeline: Some("00000002".to_owned()), ..in_another_run() };
         assert!(!seen().begin_run(&promoted(), None));
         assert!(!seen().begin_run(&promoted(), Some("another event")));

@@ -10,9 +10,10 @@ use sqlx::postgres::PgRow;
 use super::evidence::Hole;
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
-use crate::numbering;
+use crate::numbering::{self, WentBack};
 use crate::operations::Operations;
 use crate::sql::Sql;
+use crate::tables::Sequence;
 
 /// How many events are looked at in one statement.
 pub(super) const LOOK_AT: i64 = 10_000;
@@ -35,8 +36,13 @@ impl Run {
         &self.name
     }
 
+    /// Its name; none where nobody has looked.
+    pub(crate) fn looked_at(&self) -> Option<&str> {
+        (!self.name.is_empty()).then_some(&*self.name)
+    }
+
     /// Whether what was seen in it can be evidence later on.
-    pub(super) fn is_marked(&self) -> bool {
+    pub(crate) fn is_marked(&self) -> bool {
         self.is_marked
     }
 }
@@ -55,6 +61,8 @@ pub(super) struct Look {
     pub(super) recorded: i64,
     pub(super) checkpoint: Option<i64>,
     pub(super) timeline: Option<String>,
+    /// How far the server's log was flushed.
+    pub(super) log: Option<i64>,
     pub(super) run: Run,
     /// What was left for others in this run.
     pub(super) left: Option<Hole>,
@@ -75,7 +83,7 @@ impl Look {
         if row.try_get(9).map_err(failed)? {
             return Err(refused_on_standby());
         }
-        if let Some(how) = row.try_get::<Option<String>, _>(15).map_err(failed)? {
+        if let Some(how) = row.try_get::<Option<String>, _>(16).map_err(failed)? {
             return Err(sql.sequence.out_of_order(&how));
         }
         Self::read(&row, from).map_err(failed)
@@ -83,7 +91,7 @@ impl Look {
 
     fn read(row: &PgRow, from: i64) -> Result<Self, sqlx::Error> {
         let newest = row.try_get::<Option<i64>, _>(3)?.zip(row.try_get(4)?);
-        let left = row.try_get::<Option<i64>, _>(13)?.zip(row.try_get::<Option<Vec<String>>, _>(14)?);
+        let left = row.try_get::<Option<i64>, _>(14)?.zip(row.try_get::<Option<Vec<String>>, _>(15)?);
         Ok(Self {
             from,
             events: row.try_get(0)?,
@@ -95,7 +103,8 @@ impl Look {
             recorded: row.try_get(7)?,
             checkpoint: row.try_get(8)?,
             timeline: row.try_get(10)?,
-            run: Run { name: row.try_get::<String, _>(11)?.into(), is_marked: row.try_get(12)? },
+            log: row.try_get(11)?,
+            run: Run { name: row.try_get::<String, _>(12)?.into(), is_marked: row.try_get(13)? },
             left: left.map(|(ceiling, holders)| Hole { ceiling, holders: holders.into_iter().collect() }),
         })
     }
@@ -107,18 +116,28 @@ impl Look {
 
     /// Refuses a sequence that is behind what was given already: the next events would get positions that readers have
     /// passed. It is read after the look's snapshot was taken, and only grows, so whatever the snapshot shows is below it.
-    pub(super) fn refuse_numbering_that_went_back(&self, sequence: &str, known: i64) -> Result<()> {
-        let (highest, evidence) = numbering::highest(&[
+    ///
+    /// It is kept, unless only a checkpoint tells so, which can be reset.
+    pub(super) fn refuse_numbering_that_went_back(
+        &self,
+        sequence: &Sequence,
+        known: i64,
+        went_back: &WentBack,
+    ) -> Result<()> {
+        let passed = numbering::highest(&[
             (self.visible(), numbering::EVENT),
             (self.recorded, numbering::SETTLED),
-            (self.checkpoint.unwrap_or(0), numbering::CHECKPOINT),
-            (known, "a position that this process has handed out"),
+            (known, numbering::PASSED),
         ]);
-        if self.drawn >= highest {
+        let highest = numbering::highest(&[passed, (self.checkpoint.unwrap_or(0), numbering::CHECKPOINT)]);
+        if self.drawn >= highest.0 {
             return Ok(());
         }
-        let repair = numbering::repair(sequence, highest);
-        Err(Error::NumberingWentBack { drawn: self.drawn, highest, evidence, repair })
+        let error = sequence.went_back(self.drawn, highest);
+        if self.drawn < passed.0 {
+            went_back.note(&error);
+        }
+        Err(error)
     }
 }
 
@@ -132,16 +151,16 @@ async fn on_standby(connection: &mut Lease, sql: &Sql) -> Option<Error> {
 
 /// The error for a server that only follows another one.
 pub(crate) fn refused_on_standby() -> Error {
-    Error::ReadOnly {
-        problem: "this server is a standby, where the writers' locks cannot be seen, so that nothing is ever known to be \
-                  settled: connect to the primary"
-            .to_owned(),
-    }
+    Error::read_only(
+        "this server is a standby, where the writers' locks cannot be seen, so that nothing is ever known to be \
+                  settled: connect to the primary",
+    )
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::tables::Tables;
 
     /// A look of a run with a mark.
     pub(in crate::settled) fn look(reached: i64, visible: i64, holders: Option<&[&str]>) -> Look {
@@ -157,6 +176,7 @@ pub(super) mod tests {
             recorded: 0,
             checkpoint: None,
             timeline: Some("00000001".to_owned()),
+            log: Some(1_000),
             run: run("a run"),
             left: None,
         }
@@ -168,24 +188,28 @@ pub(super) mod tests {
 
     #[test]
     fn a_sequence_behind_anything_that_was_given_is_refused_with_the_statement_that_repairs_it() {
-        let refused =
-            |look: Look, known| look.refuse_numbering_that_went_back("public.\"s'q\"", known).unwrap_err();
+        let mut tables = Tables::new("public", "", "role");
+        tables.sequence = "public.\"s'q\"".to_owned();
+        let sequence = Sequence::new(&tables);
         let at = |drawn| Look { drawn, ..look(9, 9, None) };
-        for (look, known, expected) in [
-            (at(8), 0, 9),
-            (Look { recorded: 12, ..at(11) }, 0, 12),
-            (Look { checkpoint: Some(14), ..at(11) }, 0, 14),
-            (at(11), 15, 15),
-            (at(-3), 0, 9),
+        for (look, known, expected, is_kept) in [
+            (at(8), 0, 9, true),
+            (Look { recorded: 12, ..at(11) }, 0, 12, true),
+            (Look { checkpoint: Some(14), ..at(11) }, 0, 14, false),
+            (Look { checkpoint: Some(14), ..at(8) }, 0, 14, true),
+            (at(11), 15, 15, true),
+            (at(-3), 0, 9, true),
         ] {
-            let Error::NumberingWentBack { highest, repair, .. } = refused(look, known) else { panic!() };
-            assert_eq!(highest, expected);
+            let went_back = WentBack::default();
+            let refused = look.refuse_numbering_that_went_back(&sequence, known, &went_back).unwrap_err();
+            let Error::NumberingWentBack { highest, repair, .. } = refused else { panic!() };
+            assert_eq!((highest, went_back.refuse().is_err()), (expected, is_kept));
             assert!(
                 repair.contains(&format!("setval('public.\"s''q\"', greatest(last_value, {expected}))")),
                 "{repair}"
             );
         }
         let fits = Look { recorded: 12, checkpoint: Some(12), ..at(12) };
-        fits.refuse_numbering_that_went_back("s", 12).unwrap();
+        fits.refuse_numbering_that_went_back(&sequence, 12, &WentBack::default()).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! What follows for the settled position from what the database shows, look by look.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use event_sourcery::{Error, Position, Result};
@@ -8,7 +9,9 @@ use super::evidence::Evidence;
 use super::history::{History, Verdict};
 use super::look::{Look, Run};
 use crate::failure::During;
+use crate::layout;
 use crate::lease::Lease;
+use crate::numbering::WentBack;
 use crate::operations::Operations;
 use crate::sql::Sql;
 
@@ -23,6 +26,8 @@ const PATIENCE: &str = "100ms";
 pub(super) struct Tracker {
     pub(super) evidence: Evidence,
     pub(super) history: History,
+    /// The run of the server that was last found fit for a store.
+    checked: Arc<str>,
 }
 
 /// What some looks of one caller have come to.
@@ -39,8 +44,19 @@ pub(super) struct Found {
 }
 
 impl Tracker {
+    /// Of a store that was opened in this run of the server.
+    pub(super) fn opened_in(run: &str) -> Self {
+        Self { checked: run.into(), ..Self::default() }
+    }
+
     /// Looks, until looking on does not help at once.
-    pub(super) async fn look(&mut self, connection: &mut Lease, sql: &Sql, known: i64) -> Result<Found> {
+    pub(super) async fn look(
+        &mut self,
+        connection: &mut Lease,
+        sql: &Sql,
+        known: i64,
+        went_back: &WentBack,
+    ) -> Result<Found> {
         // What was seen on another connection, a crash may have taken back: only a mark would tell.
         if !self.history.is_in_marked_run() {
             self.evidence = Evidence::default();
@@ -52,17 +68,19 @@ impl Tracker {
             looks = looks.saturating_sub(1);
             if self.begins_another_run(connection, sql, &look, known).await? {
                 if looks == 0 {
-                    return Err(Error::Unavailable {
-                        source: "the server runs anew each time it is asked".into(),
-                    });
+                    return Err(Error::unavailable("the server runs anew each time it is asked"));
                 }
                 settled = self.history.look_from(known);
                 continue;
             }
-            look.refuse_numbering_that_went_back(sql.sequence.name(), known)?;
+            look.refuse_numbering_that_went_back(&sql.sequence, known, went_back)?;
             if !look.run.is_marked() && std::mem::take(&mut may_mark) {
                 mark(connection, sql).await;
                 continue;
+            }
+            if *self.checked != *look.run.name() {
+                layout::refuse_another(connection, sql.tables()).await?;
+                self.checked = look.run.name().into();
             }
             self.history.note(&look);
             let mut found = Found::of(&look);
@@ -113,9 +131,9 @@ impl Found {
     }
 }
 
-/// Marks the run of the server, so that what is seen in it can be evidence later on. A role that may only read leaves it to
-/// others.
-async fn mark(connection: &mut Lease, sql: &Sql) {
+/// Marks the run of the server, unless somebody has, so that what is seen in it can be evidence later on, and its name stays as it
+/// is. A role that may only read leaves it to others.
+pub(crate) async fn mark(connection: &mut Lease, sql: &Sql) {
     if let Err(problem) =
         Operations::alone(connection, sql).execute(sql.settled.mark.query().bind(PATIENCE)).await
     {

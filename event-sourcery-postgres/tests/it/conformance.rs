@@ -1,7 +1,7 @@
 //! The contract on PostgreSQL.
 
-use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
-use event_sourcery::{Durable, RawEvent, Result};
+use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, Event, Listening, RawEvent, Result};
 use event_sourcery_postgres::{PostgresBackend, Rights};
 use postgres_cluster::Server;
 use uuid::Uuid;
@@ -59,6 +59,10 @@ impl Fixture for PostgresFixture {
         reaction: Reaction,
     ) -> impl Future<Output = Result<()>> + Send {
         conformance::run_within(durable, reaction)
+    }
+
+    fn listen<E: Event>(backend: &PostgresBackend, ear: Ear<E>) -> Result<Listening> {
+        conformance::listen_within(backend, ear)
     }
 
     // Each sequence takes a store of its own, and each operation a round trip: `scripts/soak` runs more of them.

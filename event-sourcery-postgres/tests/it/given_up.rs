@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use event_sourcery::{Error, EventStore, RawEvent, StreamId};
 use event_sourcery_postgres::{PostgresBackend, sqlx};
+use futures_util::FutureExt as _;
+use tokio::task::yield_now;
 
 use crate::scene::{AT_THE_GATE, GATE, Scene, event, length, until};
 
@@ -105,12 +107,20 @@ async fn what_waits_for_its_turn_has_a_bound_and_those_who_give_up_make_room() {
     until(async || scene.number(AT_THE_GATE).await == 1).await;
     let streams: Vec<_> = (0..40).map(|_| StreamId::random()).collect();
     for _ in 0..2 {
+        // All together: who has waited for a moment does so for the connection.
+        let mut appends: Vec<_> =
+            streams.iter().map(|stream| store.append(stream, large()).into_future()).collect();
+        for append in &mut appends {
+            give_up(append, 1).await;
+        }
+        for _ in 0..10 {
+            yield_now().await;
+        }
         let (mut waiting, mut refused) = (Vec::new(), 0);
-        for stream in &streams {
-            let mut append = store.append(stream, large()).into_future();
-            match poll_fn(|context| Poll::Ready(append.as_mut().poll(context))).await {
-                Poll::Pending => waiting.push(append),
-                Poll::Ready(Err(Error::Busy { .. })) => refused += 1,
+        for mut append in appends {
+            match append.as_mut().now_or_never() {
+                None => waiting.push(append),
+                Some(Err(Error::Busy { .. })) => refused += 1,
                 other => panic!("{other:?}"),
             }
         }

@@ -20,6 +20,8 @@ mod failures;
 mod fuzz;
 mod given_up;
 mod hang_ups;
+mod listening;
+mod long;
 mod numbering;
 mod poolers;
 mod projecting;

@@ -12,7 +12,8 @@ use futures_util::future::join_all;
 use postgres_cluster::{Database, Pooler, Pooling, Server};
 
 use crate::process;
-use crate::scene::{Scene, Store, Tx, event, insert_invoice, length, until};
+use crate::scene::{Scene, Store, Tx, event, events, insert_invoice, length, until};
+use crate::settings::read_beside_a_rewrite;
 use crate::settled::{Reader, append};
 
 /// A database, reached directly and through a pooler.
@@ -24,6 +25,13 @@ struct Pooled {
 impl Pooled {
     async fn new(pooling: Pooling, connections: u16) -> Self {
         Self { scene: Scene::new().await, pooler: Pooler::start(&Server::shared(), pooling, connections) }
+    }
+
+    /// In transaction mode. The server connection that was given back first is the next one that is given out, not the last.
+    async fn in_turn(connections: u16) -> Self {
+        let in_turn = [("server_round_robin", "1")];
+        let pooler = Pooler::start_with(&Server::shared(), Pooling::Transaction, connections, &in_turn);
+        Self { scene: Scene::new().await, pooler }
     }
 
     fn options(&self) -> PostgresOptions {
@@ -38,8 +46,12 @@ impl Pooled {
 
 #[tokio::test]
 async fn a_pooler_in_transaction_mode_that_the_store_was_not_told_of_is_named() {
-    for connections in [1, 2, 10] {
-        let pooled = Pooled::new(Pooling::Transaction, connections).await;
+    for (connections, in_turn) in [(1, false), (2, false), (10, false), (2, true), (3, true), (10, true)] {
+        let pooled = if in_turn {
+            Pooled::in_turn(connections).await
+        } else {
+            Pooled::new(Pooling::Transaction, connections).await
+        };
         // Others use it too.
         let busy = pooled.store().await;
         let appends = (0..20).map(|_| busy.append(&StreamId::random(), event()).into_future());
@@ -52,7 +64,7 @@ async fn a_pooler_in_transaction_mode_that_the_store_was_not_told_of_is_named() 
             }
             let named = matches!(&refused, Error::InvalidOption { option: "transaction_pooler", problem }
                 if problem.contains("transaction_pooler(true)"));
-            assert!(named && !refused.is_retryable(), "{connections}: {refused:?}");
+            assert!(named && !refused.is_retryable(), "{connections}, in turn: {in_turn}: {refused:?}");
         }
     }
 }
@@ -237,6 +249,19 @@ async fn through_a_pooler_readers_wait_for_those_who_may_still_commit_below() {
     rolled_back.rollback().await.unwrap();
     late.commit().await.unwrap();
     reader.comes_to_see(&[above - 1, above, last]).await;
+}
+
+/// What sets a transaction is a statement as well, and must not fix the moment as of which the others read.
+#[tokio::test]
+async fn a_table_that_is_rewritten_while_it_is_read_through_a_pooler_loses_nothing() {
+    let pooled = Pooled::new(Pooling::Transaction, 20).await;
+    let (store, stream) = (pooled.store().await, StreamId::random());
+    store.append(&stream, events(300)).await.unwrap();
+    until(async || store.position().await.unwrap().to_i64() == 300).await;
+    for number in 0..5 {
+        let read = read_beside_a_rewrite(&pooled.scene, &store, &stream, &format!("r{number}")).await;
+        assert_eq!(read, [300; 4]);
+    }
 }
 
 /// What our transactions set must not stay on a server connection that the next client gets.

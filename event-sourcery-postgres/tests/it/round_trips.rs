@@ -1,12 +1,12 @@
 //! How many statements an append is, as the server counts them.
 
-use event_sourcery::{Append, Appended, Error, EventStore, OnStore, StreamId};
+use event_sourcery::{Append, Appended, Error, EventStore, OnStore, RawEvent, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::{self, PgPool};
 use futures_util::future::join_all;
 use postgres_cluster::{Database, Server};
 
-use crate::scene::{Scene, Store, Tx, event, events, pool};
+use crate::scene::{Scene, Store, Tx, event, events, pool, until};
 
 /// Looks from another database, so that its own statements are not counted.
 struct Counter {
@@ -162,6 +162,40 @@ async fn an_append_in_the_callers_transaction_is_one_statement_within_a_savepoin
     let append = async { store.within(&mut tx).append(&stream, events(100)).await.unwrap() };
     assert_eq!(counter.count(append).await.0, 3, "{:#?}", counter.statements().await);
     tx.commit().await.unwrap();
+}
+
+/// Who listens to something else is paid for by those who append that. A transaction of its own is begun, set and committed around the
+/// two savepoint statements; its connection is looked at when it comes back.
+#[tokio::test]
+async fn an_append_that_nobody_listens_to_is_one_statement_though_others_are_listened_to() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    let heard = |count| (0..count).map(|_| RawEvent::new("Heard", "{}").unwrap()).collect::<Vec<_>>();
+    let listen = store.listen::<RawEvent>().event_names(["Heard"]);
+    let listening = listen.within(|_, _| Box::pin(async { Ok(()) })).unwrap();
+    let is_released = async || until(async || store.backend().pool().num_idle() == 1).await;
+    store.append(&StreamId::random(), heard(2)).await.unwrap();
+    is_released().await;
+    for mode in Mode::ALL {
+        let stream = mode.stream(&store).await;
+        assert_eq!(counter.count(mode.append_to(&store, &stream, 1)).await.0, 1, "{mode:?}");
+    }
+    let append = async { store.append(&StreamId::random(), heard(1)).await.unwrap() };
+    let (statements, _) = counter.count(append).await;
+    assert!((5..=11).contains(&statements), "{statements}: {:#?}", counter.statements().await);
+    is_released().await;
+
+    let mut tx = scene.begin().await;
+    store.within(&mut tx).append(&StreamId::random(), heard(2)).await.unwrap();
+    for (count, expected) in [(1, 3), (2, 4)] {
+        let append = async { store.within(&mut tx).append(&StreamId::random(), heard(count)).await.unwrap() };
+        assert_eq!(counter.count(append).await.0, expected, "{:#?}", counter.statements().await);
+    }
+    tx.commit().await.unwrap();
+
+    listening.remove();
+    let append = async { store.append(&StreamId::random(), heard(1)).await.unwrap() };
+    assert_eq!(counter.count(append).await.0, 1);
 }
 
 /// Coalescing: those that arrive while others are under way share a statement.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use event_sourcery::{Error, EventStore, Position, RawEvent, StreamId};
 use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
 use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
+use postgres_cluster::Cluster;
 
 use crate::scene::{Scene, Store, event, events, length, open, until};
 
@@ -133,6 +134,33 @@ async fn a_weaker_commit_is_raised_unless_it_was_asked_for_and_a_stronger_one_is
     }
 }
 
+/// What the server is set to while connections are open would otherwise count from their next statement on.
+#[tokio::test]
+async fn a_reload_of_the_server_weakens_no_commit_of_an_open_store() {
+    const LOST: &str = "SELECT count(*) FROM witness WHERE durability = 'off'";
+    let cluster = Cluster::start(&[]);
+    let scene = Scene::on(cluster.create_database()).await;
+    scene.run(WITNESS).await;
+    scene.store.append(&StreamId::random(), event()).await.unwrap();
+    let options = PostgresBackend::options(scene.database.url()).accept_lost_commits(true);
+    let accepting = EventStore::new(options.open().await.unwrap());
+    accepting.append(&StreamId::random(), event()).await.unwrap();
+    assert_eq!(scene.number(LOST).await, 0);
+
+    cluster.psql("postgres", "ALTER SYSTEM SET synchronous_commit = off");
+    cluster.psql("postgres", "SELECT pg_reload_conf()");
+    until(async || {
+        accepting.append(&StreamId::random(), event()).await.unwrap();
+        scene.number(LOST).await > 0
+    })
+    .await;
+    scene.run("TRUNCATE witness").await;
+    for _ in 0..20 {
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+    }
+    assert_eq!(scene.number(LOST).await, 0);
+}
+
 #[tokio::test]
 async fn what_the_callers_pool_does_with_a_new_connection_is_done_with_ours() {
     let scene = Scene::new().await;
@@ -174,6 +202,43 @@ async fn row_level_security_is_an_error_and_hides_nothing() {
     scene.run(&format!("DROP OWNED BY {reader}; DROP ROLE {reader}")).await;
 }
 
+/// How many events are read in each way while the table is rewritten, which all of them have to wait for.
+pub(crate) async fn read_beside_a_rewrite(
+    scene: &Scene,
+    store: &Store,
+    stream: &StreamId,
+    column: &str,
+) -> [usize; 4] {
+    let mut rewriting = scene.begin().await;
+    let alter =
+        format!("ALTER TABLE event_sourcery_events ADD COLUMN {column} double precision DEFAULT random()");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut *rewriting).await.unwrap();
+    let across_streams = async {
+        let mut all = store.read_all::<RawEvent>().stream();
+        let mut read = 0;
+        while all.try_next().await.unwrap().is_some() {
+            read += 1;
+        }
+        read
+    };
+    let in_pages = async {
+        let mut events = store.load_stream::<RawEvent>(stream).stream();
+        let mut read = 0;
+        while events.try_next().await.unwrap().is_some() {
+            read += 1;
+        }
+        read
+    };
+    let versions = async { store.load_stream::<RawEvent>(stream).versions(1..).await.unwrap().len() };
+    let meanwhile = async {
+        scene.until_waiting(4).await;
+        rewriting.commit().await.unwrap();
+    };
+    let (across_streams, loaded, in_pages, versions, ()) =
+        tokio::join!(across_streams, length(store, stream), in_pages, versions, meanwhile);
+    [across_streams, loaded, in_pages, versions]
+}
+
 /// A statement that waits for the table until it has been rewritten would see none of its rows in a snapshot from before.
 #[tokio::test]
 async fn a_table_that_is_rewritten_while_it_is_read_loses_nothing() {
@@ -185,26 +250,9 @@ async fn a_table_that_is_rewritten_while_it_is_read_loses_nothing() {
         let store = open(&role.url()).await;
         assert_eq!((length(&store, &stream).await, store.position().await.unwrap().to_i64()), (300, 300));
         for number in 0..10 {
-            let mut rewriting = scene.begin().await;
             let column = format!("r{}_{number}", isolation.len());
-            let alter = format!(
-                "ALTER TABLE event_sourcery_events ADD COLUMN {column} double precision DEFAULT random()"
-            );
-            sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&mut *rewriting).await.unwrap();
-            let page = async {
-                let mut all = store.read_all::<RawEvent>().stream();
-                let mut read = 0;
-                while all.try_next().await.unwrap().is_some() {
-                    read += 1;
-                }
-                read
-            };
-            let meanwhile = async {
-                scene.until_waiting(2).await;
-                rewriting.commit().await.unwrap();
-            };
-            let (read, loaded, ()) = tokio::join!(page, length(&store, &stream), meanwhile);
-            assert_eq!((read, loaded), (300, 300), "{isolation}");
+            let read = read_beside_a_rewrite(&scene, &store, &stream, &column).await;
+            assert_eq!(read, [300; 4], "{isolation}");
         }
         drop(store);
         until(async || scene.database.psql("SELECT 1") == "1").await;

@@ -1,6 +1,6 @@
 //! One row stops one stream: what PostgreSQL holds of a row, or has lost of it, though nobody can read it.
 
-use event_sourcery::backend::{Filter, SubscriptionBackend as _};
+use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, run};
 use event_sourcery::{Position, RawEvent, StreamId, TenantId};
 
@@ -95,7 +95,7 @@ async fn an_event_whose_streams_row_is_lost_is_parked_alone_and_handled_once_the
 
 async fn is_alone(store: &Store, how: &str) {
     assert_stops_its_stream_alone(&store.erased(), how).await;
-    assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{how}");
+    assert!(store.backend().backlog(BacklogRequest::new(at(3), Filter::default())).await.is_ok(), "{how}");
 }
 
 /// The server fails a whole page for a payload that it has lost. What stands on both sides of it is handed over all the same.

@@ -42,7 +42,7 @@ pub(crate) async fn up_to_date(store: &EventStore<SqliteBackend>) -> Result<Vec<
             let name = recorded.stream_id.name().ok_or("an account has a name")?.to_owned();
             let upsert = "INSERT INTO balances VALUES (?1, ?2)
                           ON CONFLICT (account) DO UPDATE SET cents = cents + excluded.cents";
-            tx.connection().execute(upsert, (name, change(&recorded.wrapped_event.event)))?;
+            tx.connection().execute(upsert, (name, change(recorded.event())))?;
             Ok::<_, Source>(())
         })
         .await?;
@@ -70,7 +70,7 @@ mod tests {
     fn what_is_sent_goes_from_one_balance_to_the_other() {
         let [one, other] = ["Ada", "Grace"].map(|name| StreamId::from_name(name).unwrap());
         let by_account = |model: &mut BTreeMap<Uuid, i64>, recorded: &Recorded<AccountEvent>| {
-            *model.entry(recorded.stream_id.uuid()).or_default() += change(&recorded.wrapped_event.event);
+            *model.entry(recorded.stream_id.uuid()).or_default() += change(recorded.event());
         };
         history(&one, AccountEvent::Deposited { cents: 70 })
             .and(&one, AccountEvent::Sent { to: other.uuid(), cents: 50 })

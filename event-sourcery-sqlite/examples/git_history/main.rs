@@ -64,7 +64,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("git_history: {error}");
+            let store_error = error.downcast_ref().map(event_sourcery::Error::in_full);
+            eprintln!("git_history: {}", store_error.unwrap_or_else(|| error.to_string()));
             ExitCode::FAILURE
         }
     }

@@ -21,6 +21,15 @@ pub(super) fn events(schema: &Schema<'_>) -> Result<Vec<String>> {
     rebuild(schema, &table, &columns)
 }
 
+/// The streams table: it lacks the index by which the streams of a category, or of a tenant, are found.
+pub(super) fn streams(schema: &Schema<'_>) -> Result<Option<String>> {
+    let script = TABLES.iter().find(|(name, _)| *name == "streams").map_or("", |(_, sql)| *sql);
+    let index = split(&with_tables(script, &schema.options.prefix)).pop();
+    let name = format!("ix_{}_of_category", schema.table("streams"));
+    let found = schema.texts("SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1", &name)?;
+    Ok(index.filter(|_| found.is_empty()))
+}
+
 /// The snapshots table.
 pub(super) fn snapshots(schema: &Schema<'_>) -> Result<Vec<String>> {
     Ok(add_schema_version(&schema.table("snapshots"), &schema.columns("snapshots")?))

@@ -8,3 +8,6 @@ CREATE TABLE {streams} (
     UNIQUE (uuid, category, tenant_id),
     UNIQUE (name, category, tenant_id)
 );
+
+CREATE INDEX ix_{streams}_of_category
+ON {streams} (category, tenant_id);

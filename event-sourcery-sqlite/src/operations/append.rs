@@ -14,7 +14,7 @@ impl Operations<'_> {
     /// Appends all or nothing. With savepoints, a refusal leaves the transaction as it was.
     pub(crate) fn append(&self, request: &AppendRequest) -> Result<AppendOutcome> {
         let changes = self.connection.total_changes();
-        let refused = match self.atomically(|| self.write(request)) {
+        let refused = match self.atomically(|| self.write_and_tell(request)) {
             Ok(written) => return Ok(AppendOutcome::Written(written)),
             Err(refused) => refused,
         };
@@ -26,11 +26,23 @@ impl Operations<'_> {
         if present.is_empty() { Err(refused) } else { Ok(AppendOutcome::Present(present)) }
     }
 
+    fn write_and_tell(&self, request: &AppendRequest) -> Result<Vec<Written>> {
+        let hearing = match self.listeners {
+            Some(listeners) => listeners.wanting(request, self.depth)?,
+            None => None,
+        };
+        let written = self.write(request)?;
+        if let Some(hearing) = hearing {
+            self.tell(&hearing, &written)?;
+        }
+        Ok(written)
+    }
+
     fn write(&self, request: &AppendRequest) -> Result<Vec<Written>> {
         self.look.has_room()?;
         for requirement in &request.requirements {
             let Requirement::Stream(requirement) = requirement else {
-                return Err(Error::Unsupported { backend: "sqlite", operation: "this requirement" });
+                return Err(Error::unsupported("sqlite", "this requirement"));
             };
             let row = self.find_stream(&request.tenant, &requirement.stream)?;
             requirement.check(self.state_of(row)?)?;
@@ -56,7 +68,7 @@ impl Operations<'_> {
         let last_position = self.connection.last_insert_rowid();
         self.look.given(last_position, self.sql)?;
         let last_position = AppendPosition::from_i64(last_position);
-        Ok(Written { first_version, last_position })
+        Ok(Written::new(first_version, last_position))
     }
 
     fn insert_stream(&self, tenant: &TenantId, stream: &StreamId, version: Option<Version>) -> Result<i64> {
@@ -108,7 +120,7 @@ impl Operations<'_> {
             self.execute(&self.sql.delete_stream, [id])?;
             return Ok(());
         }
-        Err(Error::StreamNameTaken { stream: stream.clone(), name: name.to_owned(), holder })
+        Err(Error::stream_name_taken(stream.clone(), name, holder))
     }
 
     /// Those of the request's events that are in the store already.
@@ -125,7 +137,7 @@ impl Operations<'_> {
         let position = record.event.position.to_i64();
         let previous =
             self.first(&self.sql.event_before, [stream, position], |row| row.get::<_, String>(0))?;
-        Ok(Some(PresentEvent { record, previous: previous.and_then(|uuid| rows::uuid(&uuid).ok()) }))
+        Ok(Some(PresentEvent::new(record, previous.and_then(|uuid| rows::uuid(&uuid).ok()))))
     }
 }
 

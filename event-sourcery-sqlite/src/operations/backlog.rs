@@ -1,20 +1,22 @@
 //! What a reader has still before it.
 
-use std::ops::ControlFlow::{self, Continue};
+use std::ops::ControlFlow::{self, Break, Continue};
 
-use event_sourcery::backend::{Backlog, Filter, Segments};
+use event_sourcery::backend::{Backlog, BacklogRequest, Segments};
 use event_sourcery::{Position, Result};
 use rusqlite::Row;
 
 use super::Operations;
-use super::search::{Found, Search};
+use super::search::{Found, PATIENCE, Search};
 use crate::rows;
 use crate::sql::Sql;
 
 /// The count of what is found.
-#[derive(Default)]
 pub(crate) struct Count {
     segments: Option<Segments>,
+    most: Option<u64>,
+    /// Where the last of them stands.
+    last: Position,
     backlog: Backlog,
 }
 
@@ -27,6 +29,11 @@ impl Found for Count {
         if rows::is_outside(row, 1, self.segments) {
             return Ok(Continue(()));
         }
+        if self.most == Some(self.backlog.events) {
+            self.backlog.cut_off = Some(self.last);
+            return Ok(Break(()));
+        }
+        self.last = Position::from_i64(row.get(0).map_err(|error| operations.failed(error))?);
         if self.backlog.events == 0 {
             self.backlog.oldest = time_of(operations, row)?;
         }
@@ -45,13 +52,15 @@ fn time_of(operations: Operations<'_>, row: &Row<'_>) -> Result<Option<jiff::Tim
 
 impl Search<Count> {
     /// Counts what is above a position, up to what is settled.
-    pub(crate) fn for_backlog(after: Position, filter: Filter) -> Self {
-        let count = Count { segments: filter.segments, backlog: Backlog::default() };
-        Self::new(filter, (after, None), 0, None, count)
+    pub(crate) fn for_backlog(request: BacklogRequest) -> Self {
+        let BacklogRequest { after, up_to, filter, most, .. } = request;
+        let count = Count { segments: filter.segments, most, last: after, backlog: Backlog::default() };
+        Self::new(filter, (after, up_to), 0, most.map(|_| PATIENCE), count)
     }
 
     /// The backlog, once the search is at its end.
     pub(crate) fn backlog(self) -> Backlog {
-        self.found.backlog
+        let cut_off = self.is_cut.then(|| self.reached());
+        self.found.backlog.with_cut_off(self.found.backlog.cut_off.or(cut_off))
     }
 }

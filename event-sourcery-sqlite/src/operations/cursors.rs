@@ -23,7 +23,7 @@ impl Operations<'_> {
             Some(cursor) => self.position_of(row, cursor.version)?,
             None => None,
         };
-        Ok(HeldCursor { cursor, at_cursor, version: self.version_at(row, position)? })
+        Ok(HeldCursor::new(cursor, at_cursor, self.version_at(row, position)?))
     }
 
     pub(crate) fn move_cursor(&self, id: &CursorId, to: Cursor) -> Result<()> {
@@ -34,7 +34,7 @@ impl Operations<'_> {
     }
 
     pub(crate) fn forget_projector(&self, request: &ForgetRequest) -> Result<()> {
-        let ForgetRequest { projector, tenant } = request;
+        let ForgetRequest { projector, tenant, .. } = request;
         self.atomically(|| {
             let tenant = tenant.as_ref().map(TenantId::as_str);
             self.execute(&self.sql.forget_projector, (&**projector, tenant))?;
@@ -49,10 +49,9 @@ impl Operations<'_> {
     fn cursor(&self, id: &CursorId) -> Result<Option<Option<Cursor>>> {
         self.first(&self.sql.cursor, key(id), |row| {
             let (version, position): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-            Ok(version.and_then(|version| u64::try_from(version).ok()).map(|version| Cursor {
-                version,
-                position: position.map_or(Position::START, Position::from_i64),
-            }))
+            let position = position.map_or(Position::START, Position::from_i64);
+            let version = version.and_then(|version| u64::try_from(version).ok());
+            Ok(version.map(|version| Cursor::new(version, position)))
         })
     }
 

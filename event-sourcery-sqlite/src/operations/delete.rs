@@ -12,14 +12,19 @@ impl Operations<'_> {
         self.atomically(|| {
             let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
             let (uuid, category) = (hex(stream.uuid()), stream.stored_category());
-            if let Some(row) = self.find_stream(tenant, stream)? {
+            let found = self.find_stream(tenant, stream)?;
+            let may_have_cursors = found.is_some() || tenant.is_default();
+            if let Some(row) = found {
                 self.delete_rows(row, stream, *drop_outbox)?;
             }
             // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
             self.execute(&self.sql.free_deleted, (&uuid, category, tenant.as_str()))?;
             self.execute(&self.sql.forget_cursors, (&uuid, category, tenant.as_str()))?;
-            self.execute(&self.sql.delete_cursors, (&uuid, category))?;
-            self.execute(&self.sql.outlive_cursors, (&uuid, category))?;
+            // The reference's know no tenant, and count for the default one. They may be about another's stream, if he has one.
+            if may_have_cursors {
+                self.execute(&self.sql.delete_cursors, (&uuid, category))?;
+                self.execute(&self.sql.outlive_cursors, (&uuid, category))?;
+            }
             Ok(())
         })
     }

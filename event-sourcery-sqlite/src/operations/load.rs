@@ -1,6 +1,6 @@
 //! Loading a stream.
 
-use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom, Span, StoredEvent};
+use event_sourcery::backend::{LoadRequest, LoadSink, LoadedStream, PageRoom, Span, StoredEvent};
 use event_sourcery::{Error, Position, Result, Version};
 
 use rusqlite::Row;
@@ -9,8 +9,8 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use super::Operations;
 use crate::rows::{EventReader, hex};
 
-/// The most events that room is made for at once: their list takes some ten megabytes.
-const MOST_ROOM: usize = 65_536;
+/// How many events a part has, if they are small: at most about half a millisecond to read, less than it takes to decode them.
+pub(crate) const PART: usize = 1_024;
 
 /// How far a load has come: what was read, and which events are still wanted.
 pub(crate) struct LoadProgress {
@@ -38,9 +38,14 @@ enum From {
 }
 
 impl LoadProgress {
-    /// What was loaded, once nothing is left to be read.
-    pub(crate) fn finished(self) -> Result<LoadedStream, Box<Self>> {
-        if self.rest.is_none() { Ok(self.loaded) } else { Err(Box::new(self)) }
+    /// What was loaded since this was last asked.
+    pub(crate) fn part(&mut self) -> LoadedStream {
+        std::mem::take(&mut self.loaded)
+    }
+
+    /// Whether nothing is left to be read.
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.rest.is_none()
     }
 }
 
@@ -49,6 +54,22 @@ impl Operations<'_> {
     pub(crate) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
         let progress = self.start_load(request)?;
         Ok(self.load_on(progress, None)?.loaded)
+    }
+
+    /// The same, part by part.
+    pub(crate) fn load_in_parts(&self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        let mut progress = self.load_part(self.start_load(request)?)?;
+        sink.take(progress.part())?;
+        while !progress.is_finished() {
+            progress = self.load_part(progress)?;
+            sink.take(progress.part())?;
+        }
+        Ok(())
+    }
+
+    /// Reads another part.
+    pub(crate) fn load_part(&self, progress: LoadProgress) -> Result<LoadProgress> {
+        self.load_on(progress, Some(PageRoom::of(PART)))
     }
 
     /// Finds the stream and its snapshot; reads no events yet.
@@ -95,11 +116,7 @@ impl Operations<'_> {
     }
 
     /// Reads on, as far as there is room `now`.
-    pub(crate) fn load_on(
-        &self,
-        mut progress: LoadProgress,
-        mut now: Option<PageRoom>,
-    ) -> Result<LoadProgress> {
+    fn load_on(&self, mut progress: LoadProgress, mut now: Option<PageRoom>) -> Result<LoadProgress> {
         let Some(mut rest) = progress.rest.take() else { return Ok(progress) };
         let most = [rest.room, now].iter().flatten().map(PageRoom::events).min().unwrap_or(usize::MAX);
         let one_more = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
@@ -157,7 +174,7 @@ impl Operations<'_> {
         })?;
         let Some((Some(unversioned), last)) = versions else { return Ok(None) };
         let events = usize::try_from(last.unwrap_or(0)).unwrap_or(0);
-        loaded.events.reserve_exact(events.min(request.limit.unwrap_or(MOST_ROOM)).min(MOST_ROOM));
+        loaded.events.reserve_exact(events.min(request.limit.unwrap_or(PART)).min(PART));
         Ok(Some(if unversioned { From::Position(0) } else { From::START }))
     }
 

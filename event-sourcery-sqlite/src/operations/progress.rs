@@ -1,21 +1,21 @@
 //! The progress of durable subscriptions, and the streams that wait.
 
 use event_sourcery::backend::{
-    BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId, lost_stream_id,
+    BlockedRequest, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId, lost_stream_id,
 };
-use event_sourcery::{Error, Position, Result};
+use event_sourcery::{Error, Result};
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::subscription::key;
-use super::{Operations, json_array};
+use super::{Operations, json_array, left_out};
 use crate::rows::{self, hex};
 use crate::time;
 
 impl Operations<'_> {
     /// Writes progress, all or nothing. A lost lease is found before anything is written.
     pub(crate) fn progress(&self, request: &ProgressRequest) -> Result<()> {
-        let ProgressRequest { subscription, leases, position, streams } = request;
+        let ProgressRequest { subscription, leases, position, streams, .. } = request;
         let (tenant, name) = key(subscription);
         self.atomically(|| {
             for lease in leases {
@@ -41,12 +41,10 @@ impl Operations<'_> {
         let (tenant, stream) = progress.stream();
         let (subscription_tenant, name) = key(subscription);
         let key = (subscription_tenant, name, hex(stream.uuid()), stream.stored_category(), tenant.as_str());
+        // One that cannot be read blocks nothing, and can be written anew.
         let blocked_at =
-            self.first(&self.sql.blocked_at, key.clone(), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let blocked_at = blocked_at.map(|(after, position)| BlockedAt {
-            after: Position::from_i64(after),
-            position: Position::from_i64(position),
-        });
+            self.first(&self.sql.blocked_at, key.clone(), |row| Ok(rows::blocked_at(row, 0).ok()))?;
+        let blocked_at = blocked_at.flatten();
         match progress {
             StreamProgress::Block(blocked) if !self.has_event(blocked)? => Ok(()),
             StreamProgress::Block(blocked) if blocked_at.is_none() => self.block(subscription, blocked),
@@ -75,8 +73,8 @@ impl Operations<'_> {
 
     fn block(&self, subscription: &SubscriptionId, blocked: &BlockedStream) -> Result<()> {
         let (subscription_tenant, name) = key(subscription);
-        let BlockedStream { tenant, stream, segment, after, position, attempts, error, retry_at, since } =
-            blocked;
+        let BlockedStream { tenant, stream, segment, after, position, .. } = blocked;
+        let BlockedStream { attempts, error, retry_at, since, .. } = blocked;
         let values = params![
             subscription_tenant,
             name,
@@ -95,21 +93,64 @@ impl Operations<'_> {
         self.execute(&self.sql.block, values).map(drop)
     }
 
-    /// Streams that wait, by the position of the event that failed.
+    /// Streams that wait, by the position of the event that failed. What cannot be read is passed over.
     pub(crate) fn blocked_streams(&self, request: &BlockedRequest) -> Result<Vec<BlockedStream>> {
-        let BlockedRequest { subscription, segments, due, after, limit } = request;
+        let mut request = request.clone();
+        let segments = request.segments;
+        let of = match segments {
+            Some(segments) => segments.of(),
+            None => self.count_segments(&request.subscription)?,
+        };
+        let wanted = request.limit;
+        loop {
+            let rows = self.blocked_rows(&request, of)?;
+            let is_last = rows.len() < request.limit;
+            let read = rows.into_iter().flatten();
+            let mut found: Vec<_> =
+                read.filter(|blocked| segments.is_none_or(|all| all.contains(blocked.segment))).collect();
+            if is_last || found.len() >= wanted {
+                found.truncate(wanted);
+                return Ok(found);
+            }
+            // Not behind the last one: others may stand where it does.
+            request.limit = request.limit.saturating_mul(2);
+        }
+    }
+
+    fn count_segments(&self, subscription: &SubscriptionId) -> Result<u16> {
+        let count = self.first(&self.sql.count_segments, key(subscription), |row| row.get(0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    /// The next rows, at most as many as are asked for: what each says, as far as it can be read.
+    fn blocked_rows(&self, request: &BlockedRequest, of: u16) -> Result<Vec<Option<BlockedStream>>> {
+        let BlockedRequest { subscription, segments, stream, due, after, limit, errors, .. } = request;
         let (tenant, name) = key(subscription);
         let (after, limit) = (after.to_i64(), i64::try_from(*limit).unwrap_or(i64::MAX));
         let segments = segments.map(|segments| json_array(segments.numbers()));
-        if *due {
-            let now = time::to_text(Timestamp::now());
-            let values = (tenant, name, after, segments, limit, now);
-            return self.all_rows(&self.sql.due, values, rows::blocked_stream);
+        let now = due.then(|| time::to_text(Timestamp::now()));
+        let read = |row: &Row<'_>| {
+            let blocked = rows::blocked_stream(row, of);
+            Ok(blocked.map_err(|problem| left_out(subscription, "blocked_streams", &problem)).ok())
+        };
+        match (stream, now) {
+            (Some((of, stream)), now) => {
+                let (uuid, category, of) = (hex(stream.uuid()), stream.stored_category(), of.as_str());
+                let values = params![tenant, name, after, segments, limit, errors, uuid, category, of, now];
+                self.all_rows(&self.sql.blocked_stream, values, read)
+            }
+            (None, Some(now)) => {
+                let values = (tenant, name, after, segments, limit, errors, now);
+                self.all_rows(&self.sql.due, values, read)
+            }
+            (None, None) => {
+                let values = (tenant, name, after, segments, limit, errors);
+                self.all_rows(&self.sql.blocked, values, read)
+            }
         }
-        self.all_rows(&self.sql.blocked, (tenant, name, after, segments, limit), rows::blocked_stream)
     }
 }
 
 fn lost(subscription: &SubscriptionId) -> Error {
-    Error::LeaseLost { subscription: subscription.name.to_string() }
+    Error::lease_lost(&*subscription.name)
 }

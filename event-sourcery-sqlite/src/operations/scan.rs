@@ -80,6 +80,6 @@ impl Search<Page> {
             _ if is_cut => Some(reached),
             _ => end,
         };
-        ScanPage { next: next.map_or(after, |next| next.max(after)), records, has_more: is_full || is_cut }
+        ScanPage::new(records, next.map_or(after, |next| next.max(after)), is_full || is_cut)
     }
 }

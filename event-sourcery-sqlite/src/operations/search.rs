@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::Filter;
-use event_sourcery::{Position, Result};
+use event_sourcery::{Category, Position, Result, TenantId};
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
 use super::directory::{BLOCK, before};
+use super::few::FEW;
 use super::{Operations, json_array};
 use crate::sql::Sql;
 
@@ -24,6 +25,9 @@ const FAR: i64 = 16_384;
 
 /// How long a page looks for events before it is handed over as it is.
 pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Events that stand no further apart are looked at together with what stands between them.
+const CLOSE: i64 = 16;
 
 /// How many names are compared one by one. More are looked up, which costs each event more than half as much again.
 const FEW_NAMES: usize = 8;
@@ -46,7 +50,8 @@ pub(crate) struct Search<F> {
     /// The end of the statement: what the filter asks of an event. What it does not ask is not in it, because that would
     /// be asked of every event.
     conditions: String,
-    asks_of_stream: bool,
+    tenant: Option<TenantId>,
+    category: Option<Category>,
     /// What is bound to it behind the positions.
     values: Vec<String>,
     /// The filter's names, as JSON.
@@ -56,6 +61,8 @@ pub(crate) struct Search<F> {
     pub(super) end: Option<Position>,
     /// How many positions are looked at one after the other, before the directory is asked.
     near: i64,
+    /// How many events the streams that are asked for have at most, where these are found by their streams.
+    few: usize,
     /// How long it may take, from when it begins, before it is cut off; `None`: as long as it takes.
     patience: Option<Duration>,
     until: Option<Instant>,
@@ -90,12 +97,14 @@ impl<F: Found> Search<F> {
         }
         Self {
             conditions,
-            asks_of_stream: filter.tenant.is_some() || filter.category.is_some(),
+            tenant: filter.tenant,
+            category: filter.category,
             values,
             names,
             after: after.to_i64(),
             end,
             near,
+            few: FEW,
             patience,
             until: None,
             is_cut: false,
@@ -127,14 +136,22 @@ impl<F: Found> Search<F> {
         }
         self.end = Some(end);
         let mut rest = Stretch { after: self.after, end: end.to_i64() };
-        if let Some(names) = &self.names {
-            if names == NO_NAMES {
+        if self.names.as_deref() == Some(NO_NAMES) {
+            return Ok(None);
+        }
+        if self.names.is_some() || self.asks_of_stream() {
+            let near = rest.cut_off(rest.after.saturating_add(std::mem::take(&mut self.near)));
+            if self.look_through(operations, near)?.is_break() || !rest.is_empty() && self.is_over() {
                 return Ok(None);
             }
-            let near = rest.cut_off(rest.after.saturating_add(std::mem::take(&mut self.near)));
-            if self.look_through(operations, near)?.is_break()
-                || self.look_up(operations, &mut rest)?.is_break()
-            {
+        }
+        if !rest.is_empty()
+            && let Some(few) = operations.few(self.tenant.as_ref(), self.category.as_ref(), self.few)?
+        {
+            return self.look_at_few(operations, rest, &few).map(|_| None);
+        }
+        if self.names.is_some() {
+            if self.look_up(operations, &mut rest)?.is_break() {
                 return Ok(None);
             }
             if self.lists && operations.lacks(rest)? {
@@ -174,10 +191,38 @@ impl<F: Found> Search<F> {
         Ok(Continue(()))
     }
 
+    const fn asks_of_stream(&self) -> bool {
+        self.tenant.is_some() || self.category.is_some()
+    }
+
+    /// Looks at these events, as far as they are in a stretch: it holds no others that are asked for.
+    fn look_at_few(
+        &mut self,
+        operations: Operations<'_>,
+        rest: Stretch,
+        few: &[i64],
+    ) -> Result<ControlFlow<()>> {
+        let few = few.iter().copied().filter(|position| (rest.after + 1..=rest.end).contains(position));
+        let mut parts: Vec<Stretch> = Vec::new();
+        for position in few {
+            match parts.last_mut() {
+                Some(part) if position - part.end <= CLOSE => part.end = position,
+                _ => parts.push(Stretch { after: position - 1, end: position }),
+            }
+        }
+        for part in parts {
+            if self.is_over() || self.look_at_all(operations, part)?.is_break() {
+                return Ok(Break(()));
+            }
+        }
+        self.after = rest.end;
+        Ok(Continue(()))
+    }
+
     /// An event whose stream is lost comes along where nothing is asked of the stream.
     fn text(&self, sql: &Sql) -> String {
         let text = format!("{}{} ORDER BY e.id", F::sql(sql), self.conditions);
-        if self.asks_of_stream { text.replacen("LEFT JOIN", "CROSS JOIN", 1) } else { text }
+        if self.asks_of_stream() { text.replacen("LEFT JOIN", "CROSS JOIN", 1) } else { text }
     }
 
     /// Looks at every event of a stretch, unless it takes too long.

@@ -14,9 +14,9 @@ impl Operations<'_> {
         let SnapshotRequest { tenant, stream, version, record, .. } = request;
         let row = self.find_stream(tenant, stream)?;
         request.check(self.state_of(row)?)?;
-        let Some(row) = row else { return Err(Error::Closed) };
+        let Some(row) = row else { return Err(Error::bug("a stream without a row has a version")) };
         if self.first(&self.sql.snapshot_exists, [hex(record.id)], |_| Ok(()))?.is_some() {
-            return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
+            return Err(Error::duplicate_event(record.id, stream.clone()));
         }
         self.execute(&self.sql.insert_snapshot, record_values(record, Some(*version), row.id))?;
         Ok(())
@@ -24,7 +24,7 @@ impl Operations<'_> {
 
     /// Keeps the state of an aggregate, if the event is there that it was taken behind.
     pub(crate) fn save_state(&self, request: &StateRequest) -> Result<()> {
-        let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at } = request;
+        let StateRequest { tenant, stream, name, format, behind, made_of, data, created_at, .. } = request;
         let Some(row) = self.find_stream(tenant, stream)? else { return Ok(()) };
         let (made_at, made_of) = made_of.map(|event| (event.version, hex(event.id))).unzip();
         let created_at = time::to_text(*created_at);

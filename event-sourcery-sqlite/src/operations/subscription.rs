@@ -8,22 +8,26 @@ use event_sourcery::backend::{
 };
 use jiff::Timestamp;
 
-use super::{Operations, unreadable};
+use super::{Operations, left_out, unreadable};
 use crate::rows::{self, hex};
 use crate::time;
 
 impl Operations<'_> {
-    /// A subscription as it stands. Runs in a transaction, so that all of it is of one moment.
+    /// A subscription as it stands. Runs in a transaction, so that all of it is of one moment. A member that cannot be read is
+    /// gone. A checkpoint that cannot be read is an error: nobody knows where to go on.
     pub(crate) fn subscription(&self, id: &SubscriptionId) -> Result<Option<SubscriptionRecord>> {
         let segments = self.all_rows(&self.sql.segments, key(id), rows::segment)?;
         if segments.is_empty() {
             return Ok(None);
         }
-        let members = self.all_rows(&self.sql.members, key(id), rows::member)?;
+        let members = self.all_rows(&self.sql.members, key(id), |row| {
+            Ok(rows::member(row).map_err(|problem| left_out(id, "subscription_members", &problem)).ok())
+        })?;
+        let members = members.into_iter().flatten().collect();
         let kept = self.first(&self.sql.kept, key(id), |row| row.get::<_, String>(0))?;
         let kept = kept.map(|text| Kept::from_text(&text)).transpose();
         let kept = kept.map_err(|error| unreadable(format!("what the subscription {id} keeps: {error}")))?;
-        Ok(Some(SubscriptionRecord { segments, members, kept }))
+        Ok(Some(SubscriptionRecord::new(segments, members, kept)))
     }
 
     /// Writes what a change makes of a subscription, and tells it.
@@ -83,7 +87,7 @@ impl Operations<'_> {
 
     fn write_segment(&self, id: &SubscriptionId, number: u16, segment: &SegmentRecord) -> Result<()> {
         let (tenant, name) = key(id);
-        let SegmentRecord { position, token, member, leased_until } = segment;
+        let SegmentRecord { position, token, member, leased_until, .. } = segment;
         let (member, leased_until) = (member.map(hex), time::to_text(*leased_until));
         let values = (tenant, name, number, position.to_i64(), token, member, leased_until);
         self.execute(&self.sql.write_segment, values)?;

@@ -61,7 +61,7 @@ fn rows_of_any_values() {
         let mut rows = statement.query(params_from_iter(columns)).unwrap();
         let row = rows.next().unwrap().unwrap();
         let of_event = EventReader::default().record(row).event.unreadable.map(String::from);
-        let told = [of_event, segment(row).err(), member(row).err(), blocked_stream(row).err()];
+        let told = [of_event, segment(row).err(), member(row).err(), blocked_stream(row, 8).err()];
         for problem in told.into_iter().flatten() {
             assert!(problem.len() < 1_000, "{problem}");
         }

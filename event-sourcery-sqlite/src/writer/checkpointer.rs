@@ -57,7 +57,7 @@ impl Checkpointer {
                     tell.store(pass(&connection), Ordering::Relaxed);
                 }
             })
-            .map_err(|error| Error::Backend { backend: "sqlite", source: error.into() })?;
+            .map_err(|error| Error::backend("sqlite", error))?;
         writer.wal_hook(Some(|_, pages| {
             LOG.set(pages);
             Ok(())

@@ -12,6 +12,9 @@ use super::waiting::Slot;
 use crate::failure::Failure;
 use crate::operations::Operations;
 
+/// The most calls that share a transaction: bounds how long the first of them waits for the last.
+pub(super) const LARGEST_GROUP: usize = 256;
+
 /// A call that can share a transaction with others.
 pub(super) trait Member: Send {
     /// Does the work, again if it was done and taken back. The result is kept until the commit.
@@ -66,13 +69,17 @@ impl<T: Send, W: Fn(Operations<'_>) -> Result<T> + Send> Member for Write<T, W> 
 ///
 /// A savepoint for each member costs more than the member itself: SQLite copies every page that the member touches. Most
 /// refusals are found before anything is written, so the members run without. Should one be refused after it has
-/// written, everything is taken back, and all run again with savepoints. So they do, without it, when a member panics.
+/// written, everything is taken back, and all run again with savepoints. So they do, without it, when a member panics, and
+/// when SQLite has rolled back everything at a member's error, as it does when there is no room on the disk for what that
+/// one writes: then the group takes nobody else, so that nobody in it runs again for each that fails behind him.
 pub(super) struct Group<'c> {
     connection: &'c Connection,
     operations: Operations<'c>,
     members: Vec<Box<dyn Member>>,
-    /// What ended the transaction before its commit. Then every member fails.
+    /// Why there is no transaction. Then every member fails.
     failure: Option<Failure>,
+    /// Whether a member has ended the transaction.
+    was_ended: bool,
 }
 
 /// What became of a member.
@@ -81,20 +88,32 @@ enum Ran {
     Settled,
     /// It is refused, and something of what it wrote is there still.
     HalfWritten,
-    /// SQLite has rolled back everything itself, as it does when the disk is full.
+    /// It fails alone: SQLite has rolled back everything at its error, as it does when the disk is full.
     Ended(Failure),
-    /// It fails alone, whatever the transaction holds by now.
-    Panicked,
+    /// It fails alone, by its panic or the error of its listener, whatever the transaction holds by now.
+    Alone,
 }
 
 impl<'c> Group<'c> {
-    pub(super) fn begin(connection: &'c Connection, operations: Operations<'c>) -> Self {
-        let failure = begin(connection).err().map(Failure::from);
-        Self { connection, operations, members: Vec::new(), failure }
+    /// Begins the transaction with its first member. Where it does not begin, that one fails alone: others may wait for a lock for
+    /// some time yet.
+    pub(super) fn begin(
+        connection: &'c Connection,
+        operations: Operations<'c>,
+        first: Box<dyn Member>,
+    ) -> Option<Self> {
+        if let Err(error) = begin(connection) {
+            first.answer(Err(operations.failed(error)));
+            return None;
+        }
+        let mut group = Self { connection, operations, members: Vec::new(), failure: None, was_ended: false };
+        group.add(first);
+        Some(group)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
+    /// Whether there is room for another member.
+    pub(super) fn has_room(&self) -> bool {
+        self.members.len() < LARGEST_GROUP && !self.was_ended
     }
 
     pub(super) fn add(&mut self, mut member: Box<dyn Member>) {
@@ -106,13 +125,15 @@ impl<'c> Group<'c> {
             Ran::Settled => self.members.push(member),
             Ran::HalfWritten => {
                 self.members.push(member);
+                self.operations.savepoints = true;
                 self.start_over();
             }
             Ran::Ended(failure) => {
-                self.members.push(member);
-                self.failure = Some(failure);
+                member.answer(Err(self.operations.failed(failure)));
+                self.was_ended = true;
+                self.start_over();
             }
-            Ran::Panicked => {
+            Ran::Alone => {
                 member.answer(Ok(()));
                 self.start_over();
             }
@@ -124,21 +145,23 @@ impl<'c> Group<'c> {
         let refused = match member.run(self.operations) {
             Worked::Done => None,
             Worked::Refused(refused) => Some(refused),
-            Worked::Panicked => return Ran::Panicked,
+            Worked::Panicked => return Ran::Alone,
         };
-        if self.connection.is_autocommit() {
-            return Ran::Ended(Failure::of_group(refused));
+        let was_ended = self.connection.is_autocommit();
+        let is_half_written =
+            refused.is_some() && !self.operations.savepoints && self.connection.total_changes() != changes;
+        match refused {
+            // It would be called again, and nothing tells that it would not fail.
+            Some(Error::ListenerFailed { .. }) if was_ended || is_half_written => Ran::Alone,
+            refused if was_ended => Ran::Ended(Failure::of_ended(refused)),
+            _ if is_half_written => Ran::HalfWritten,
+            _ => Ran::Settled,
         }
-        if refused.is_some() && !self.operations.savepoints && self.connection.total_changes() != changes {
-            return Ran::HalfWritten;
-        }
-        Ran::Settled
     }
 
-    /// Takes everything back, and runs every member again, each under a savepoint.
+    /// Takes everything back, and runs every member again.
     fn start_over(&mut self) {
         roll_back(self.connection);
-        self.operations.savepoints = true;
         self.failure = begin(self.connection).err().map(Failure::from);
         for member in std::mem::take(&mut self.members) {
             self.add(member);
@@ -151,9 +174,27 @@ impl<'c> Group<'c> {
             self.failure = commit(self.connection).err().map(Failure::from);
         }
         roll_back(self.connection);
+        if self.members.len() > 1 && self.failure.as_ref().is_some_and(Failure::is_full_disk) {
+            return self.commit_in_halves();
+        }
         for member in self.members {
             let failure = self.failure.clone();
             member.answer(failure.map_or(Ok(()), |failure| Err(self.operations.failed(failure))));
+        }
+    }
+
+    /// Runs all again in two transactions: what is small is written to the disk at the commit alone, and there may be room for one half.
+    fn commit_in_halves(mut self) {
+        let (connection, operations) = (self.connection, self.operations);
+        let second = self.members.split_off(self.members.len() / 2);
+        for half in [self.members, second] {
+            let mut members = half.into_iter();
+            let begun = members.by_ref().find_map(|first| Self::begin(connection, operations, first));
+            let Some(mut group) = begun else { continue };
+            for member in members {
+                group.add(member);
+            }
+            group.commit();
         }
     }
 }

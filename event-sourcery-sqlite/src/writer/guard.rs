@@ -9,12 +9,21 @@ use rusqlite::Connection;
 /// closure itself, or SQLite when the disk is full. What a closure goes on to write after that, each statement would
 /// commit by itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Guard(Arc<State>);
+pub(crate) struct Guard(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     closure_runs: AtomicBool,
     ended: AtomicBool,
+}
+
+/// A closure that runs, until it has returned or panicked.
+struct Running<'g>(&'g State);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.closure_runs.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Guard {
@@ -29,11 +38,12 @@ impl Guard {
     }
 
     /// Runs a closure. The second answer tells whether the transaction was ended meanwhile.
-    pub(super) fn watch<T>(&self, closure: impl FnOnce() -> T) -> (T, bool) {
+    pub(crate) fn watch<T>(&self, closure: impl FnOnce() -> T) -> (T, bool) {
         self.0.ended.store(false, Ordering::Relaxed);
         self.0.closure_runs.store(true, Ordering::Relaxed);
+        let running = Running(&self.0);
         let result = closure();
-        self.0.closure_runs.store(false, Ordering::Relaxed);
+        drop(running);
         (result, self.0.ended.load(Ordering::Relaxed))
     }
 

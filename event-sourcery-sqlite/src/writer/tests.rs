@@ -1,7 +1,7 @@
-use std::future::poll_fn;
-use std::pin::pin;
+mod locked;
+mod turns;
+
 use std::sync::mpsc;
-use std::task::Poll;
 
 use tempfile::TempDir;
 
@@ -9,8 +9,8 @@ use super::*;
 
 async fn start(folder: &TempDir) -> Arc<Writer> {
     let options = SqliteOptions::new(folder.path().join("events.db"));
-    let writer = Arc::new(Writer::start(options, Arc::default(), Arc::default()).await.unwrap());
-    writer.write(|operations| operations.run("CREATE TABLE rows (number INTEGER)")).await.unwrap();
+    let writer = Arc::new(Writer::start(options, Shared::default()).await.unwrap());
+    writer.write(None, |operations| operations.run("CREATE TABLE rows (number INTEGER)")).await.unwrap();
     writer
 }
 
@@ -20,11 +20,38 @@ async fn rows(writer: &Writer) -> i64 {
             tx.connection().query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap(),
         )
     };
-    writer.transaction(count).await.unwrap()
+    writer.transaction(TenantId::DEFAULT, count).await.unwrap()
 }
 
 fn insert(operations: Operations<'_>) -> Result<()> {
     operations.run("INSERT INTO rows VALUES (1)")
+}
+
+/// A closure that holds the writer.
+struct Held {
+    release: mpsc::Sender<()>,
+    closure: tokio::task::JoinHandle<Result<()>>,
+}
+
+impl Held {
+    async fn hold(writer: &Arc<Writer>) -> Self {
+        let (release, released) = mpsc::channel::<()>();
+        let (entered, is_entered) = oneshot::channel();
+        let work = move |_: &mut SqliteTransaction<'_>| {
+            let _ = entered.send(());
+            let _ = released.recv();
+            Ok::<_, Error>(())
+        };
+        let writer = Arc::clone(writer);
+        let closure = tokio::spawn(async move { writer.transaction(TenantId::DEFAULT, work).await });
+        is_entered.await.unwrap();
+        Self { release, closure }
+    }
+
+    async fn release(self) {
+        drop(self.release);
+        self.closure.await.unwrap().unwrap();
+    }
 }
 
 /// What a call may do: write a row, or write one and panic, within a savepoint of its own or without.
@@ -43,23 +70,15 @@ fn work(number: usize) -> impl Fn(Operations<'_>) -> Result<()> + Send + 'static
 async fn work_that_panics_fails_alone() {
     let folder = TempDir::new().unwrap();
     let writer = start(&folder).await;
-    let (release, released) = mpsc::channel::<()>();
-    let held = writer.transaction(move |_| {
-        let _ = released.recv();
-        Ok::<_, Error>(())
-    });
-    let mut held = pin!(held);
-    let first = poll_fn(|context| Poll::Ready(held.as_mut().poll(context))).await;
-    assert!(first.is_pending());
+    let held = Held::hold(&writer).await;
     let mut calls = Vec::new();
     for number in 0..12 {
         let writer = Arc::clone(&writer);
-        calls.push(tokio::spawn(async move { writer.write(work(number)).await }));
+        calls.push(tokio::spawn(async move { writer.write(None, work(number)).await }));
         // Its first poll sends it.
         tokio::task::yield_now().await;
     }
-    drop(release);
-    held.await.unwrap();
+    held.release().await;
     for (number, call) in calls.into_iter().enumerate() {
         match call.await {
             Ok(written) => {
@@ -73,7 +92,7 @@ async fn work_that_panics_fails_alone() {
         }
     }
     assert_eq!(rows(&writer).await, 4, "those that did not panic are there, once");
-    writer.write(insert).await.unwrap();
+    writer.write(None, insert).await.unwrap();
 }
 
 #[tokio::test]
@@ -97,13 +116,13 @@ async fn an_answer_that_panics_when_it_is_dropped_ends_nothing() {
                 let _ = released.recv();
                 Ok::<_, Error>(Panics)
             };
-            writer.transaction(work).await.map(std::mem::forget)
+            writer.transaction(TenantId::DEFAULT, work).await.map(std::mem::forget)
         })
     };
     is_entered.await.unwrap();
     given_up.abort();
     assert!(given_up.await.unwrap_err().is_cancelled());
     drop(release);
-    writer.write(insert).await.unwrap();
+    writer.write(None, insert).await.unwrap();
     assert_eq!(rows(&writer).await, 1);
 }

@@ -161,7 +161,7 @@ fn note(connection: &event_sourcery_sqlite::rusqlite::Connection, append: Uuid) 
 
 /// SQLite's answer to the caller's own statement, as the error of a closure that has no error type of its own.
 pub(crate) fn own_error(error: event_sourcery_sqlite::rusqlite::Error) -> Error {
-    Error::Backend { backend: "own table", source: error.into() }
+    Error::backend("own table", error)
 }
 
 /// Makes the store write a checkpoint after every so many pages.

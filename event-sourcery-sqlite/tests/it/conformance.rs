@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
-use event_sourcery::{Durable, RawEvent, Result};
+use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, Event, Listening, RawEvent, Result};
 use event_sourcery_sqlite::SqliteBackend;
 use tempfile::TempDir;
 
@@ -52,6 +52,10 @@ impl Fixture for SqliteFixture {
         reaction: Reaction,
     ) -> Result<()> {
         conformance::run_in_transaction(durable, reaction).await
+    }
+
+    fn listen<E: Event>(backend: &SqliteBackend, ear: Ear<E>) -> Result<Listening> {
+        conformance::listen_in_transaction(backend, ear)
     }
 }
 

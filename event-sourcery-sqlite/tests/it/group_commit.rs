@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use event_sourcery::{Error, Event as _, EventStore, RawEvent, StreamId};
-use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
-use faulty_vfs::FaultyVfs;
+use event_sourcery::{Error, Event as _, EventStore, RawEvent, StreamId, Within};
+use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, SqliteTransaction};
+use faulty_vfs::{Fault, FaultyVfs};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::appender::{Appender, Kind};
+use crate::appender::{Appender, Kind, own_error};
 use crate::held_writer::together;
 use crate::survived::Survived;
 
@@ -110,6 +110,54 @@ async fn a_refused_member_of_a_group_is_refused_alone() {
         Vec::<String>::new(),
         "a refusal by one stream keeps the other from being made"
     );
+}
+
+/// SQLite takes back the whole transaction where there is no room for what one of its members writes.
+#[tokio::test]
+async fn an_append_that_there_is_no_room_for_is_refused_alone() {
+    let (vfs, folder) = (FaultyVfs::register("no-room"), TempDir::new().unwrap());
+    let store = open(vfs, &folder).await;
+    store.append(&StreamId::random(), RawEvent::new("First", "{}").unwrap()).await.unwrap();
+    let leave_room = |tx: &mut Within<'_, SqliteTransaction<'_>>| {
+        let pages: u32 =
+            tx.connection().pragma_query_value(None, "page_count", |row| row.get(0)).map_err(own_error)?;
+        tx.connection()
+            .pragma_update_and_check(None, "max_page_count", pages + 200, |_| Ok(()))
+            .map_err(own_error)
+    };
+    store.transaction::<_, Error, _>(leave_room).await.unwrap();
+    let streams: Vec<_> = (0..9).map(|_| StreamId::random()).collect();
+    let appends = (0..).zip(&streams).map(|(number, stream)| {
+        let bytes = if number % 4 == 2 { 4 << 20 } else { 10 };
+        let event = RawEvent::new("Appended", format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes))).unwrap();
+        store.append(stream, event).into_future()
+    });
+    let answers = together(&store, appends).await;
+    for (number, (answer, stream)) in answers.iter().zip(&streams).enumerate() {
+        let has_room = number % 4 != 2;
+        match answer {
+            Ok(_) => assert!(has_room, "{number}"),
+            Err(refused) => assert!(!has_room && matches!(refused, Error::StorageFull { .. }), "{refused:?}"),
+        }
+        let events = store.load_stream::<RawEvent>(stream).await.unwrap();
+        assert_eq!(events.len(), usize::from(has_room), "{number}");
+    }
+}
+
+/// What is small is written to the disk at the commit alone.
+#[tokio::test]
+async fn a_group_for_whose_commit_there_is_no_room_is_committed_in_parts() {
+    let (vfs, folder) = (FaultyVfs::register("no-room-at-commit"), TempDir::new().unwrap());
+    let store = open(vfs, &folder).await;
+    Appender::new(&store).append(Kind::One).await.unwrap();
+    let before = vfs.syncs();
+    vfs.fail_write_once(1, Fault::DiskFull);
+    let mut appenders: Vec<_> = (0..9).map(|_| Appender::new(&store)).collect();
+    let answers = together(&store, appenders.iter_mut().map(|appender| appender.append(Kind::One))).await;
+    let acknowledged: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(vfs.syncs() - before, 2, "one of each half");
+    let survived = Survived::read(&store).await.unwrap();
+    assert_eq!(survived.missing(&acknowledged), Vec::<&_>::new());
 }
 
 #[tokio::test]

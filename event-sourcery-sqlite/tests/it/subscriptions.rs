@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BackendTransaction as _, BlockedRequest, BlockedStream, Filter, Kept, Lease, ProgressRequest,
-    RenewRequest, Scope, SegmentRecord, StreamProgress, SubscriptionBackend as _, SubscriptionChange,
-    SubscriptionId, TransactionalBackend as _,
+    BackendTransaction as _, BacklogRequest, BlockedAt, BlockedRequest, BlockedStream, Filter, Kept, Lease,
+    ProgressRequest, RenewRequest, Scope, SegmentRecord, StreamProgress, SubscriptionBackend as _,
+    SubscriptionChange, SubscriptionId, TransactionalBackend as _,
 };
 use event_sourcery::{Error, EventStore, Position, RawEvent, Result, StreamId, TenantId};
 use event_sourcery_sqlite::rusqlite::Connection;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::held_writer::together;
 
 fn billing() -> SubscriptionId {
-    SubscriptionId { tenant: TenantId::DEFAULT, name: "billing".into() }
+    SubscriptionId::new(TenantId::DEFAULT, "billing")
 }
 
 fn at(position: i64) -> Position {
@@ -44,17 +44,10 @@ async fn new_stream(backend: &SqliteBackend) -> StreamId {
 
 fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
     let since = Timestamp::from_second(1_700_000_000).unwrap();
-    BlockedStream {
-        tenant: TenantId::DEFAULT,
-        stream: stream.clone(),
-        segment: 0,
-        after: at(position - 1),
-        position: at(position),
-        attempts: 1,
-        error: "it failed".to_owned(),
-        retry_at: Some(since),
-        since,
-    }
+    let blocked_at = BlockedAt::new(at(position - 1), at(position));
+    BlockedStream::new(TenantId::DEFAULT, stream.clone(), 0, blocked_at, since)
+        .with_error("it failed")
+        .with_retry_at(Some(since))
 }
 
 fn progress(
@@ -63,7 +56,7 @@ fn progress(
     streams: impl IntoIterator<Item = StreamProgress>,
 ) -> ProgressRequest {
     let streams = streams.into_iter().collect();
-    ProgressRequest { subscription: billing(), leases: vec![lease], position: Some(at(position)), streams }
+    ProgressRequest::new(billing()).with_leases(vec![lease]).with_position(at(position)).with_streams(streams)
 }
 
 fn everything(began: Position) -> Kept {
@@ -85,13 +78,14 @@ async fn segment(backend: &SqliteBackend) -> SegmentRecord {
 }
 
 async fn waiting(backend: &SqliteBackend, due: bool) -> Vec<BlockedStream> {
-    let all =
-        BlockedRequest { subscription: billing(), segments: None, due, after: Position::START, limit: 100 };
-    backend.blocked_streams(all).await.unwrap()
+    let all = BlockedRequest::new(billing());
+    let told = backend.blocked_streams(if due { all.that_are_due() } else { all }).await.unwrap();
+    // Which event failed is told beside what is kept.
+    told.into_iter().map(|blocked| blocked.with_event(None, None)).collect()
 }
 
 fn is_lost<T: std::fmt::Debug>(answer: &Result<T>) -> bool {
-    matches!(answer, Err(Error::LeaseLost { subscription }) if subscription == "billing")
+    matches!(answer, Err(Error::LeaseLost { subscription, .. }) if subscription == "billing")
 }
 
 #[tokio::test]
@@ -126,7 +120,7 @@ async fn a_file_of_layout_1_is_migrated_with_its_events() {
     assert_eq!(store.load_stream::<RawEvent>(&stream).await.unwrap().len(), 2);
     let mut filter = Filter::default();
     filter.names = Some(["Happened".into()].into());
-    assert_eq!(backend.backlog(Position::START, filter).await.unwrap().events, 2);
+    assert_eq!(backend.backlog(BacklogRequest::new(Position::START, filter)).await.unwrap().events, 2);
     let lease = subscribe(&backend).await;
     backend.progress(progress(lease, 2, [StreamProgress::Block(blocked(&stream, 2))])).await.unwrap();
     assert_eq!(segment(&backend).await.position, at(2));
@@ -154,7 +148,9 @@ async fn what_a_change_tells_is_what_is_read_back() {
     let (member, lasting) = (Uuid::now_v7(), Duration::from_nanos(12_345_678_901));
     let renew = RenewRequest::new(member, (3, at(7)), everything(at(7)), lasting);
     for member in [renew.member, Uuid::now_v7(), renew.member] {
-        let change = SubscriptionChange::Renew(RenewRequest { member, ..renew.clone() });
+        let mut renew = renew.clone();
+        renew.member = member;
+        let change = SubscriptionChange::Renew(renew);
         let told = backend.change_subscription(billing(), change).await.unwrap();
         assert_eq!(told.as_ref().map(|record| record.segments.len()), Some(3));
         assert_eq!(backend.subscription(billing()).await.unwrap(), told);
@@ -163,7 +159,7 @@ async fn what_a_change_tells_is_what_is_read_back() {
     let told = backend.change_subscription(billing(), leave).await.unwrap();
     assert_eq!(told.as_ref().map(|record| record.members.len()), Some(1));
     assert_eq!(backend.subscription(billing()).await.unwrap(), told);
-    let other = SubscriptionId { tenant: TenantId::new("acme").unwrap(), ..billing() };
+    let other = SubscriptionId::new(TenantId::new("acme").unwrap(), "billing");
     assert_eq!(backend.subscription(other).await.unwrap(), None);
     assert_eq!(backend.change_subscription(billing(), SubscriptionChange::Remove).await.unwrap(), None);
     assert_eq!(backend.subscription(billing()).await.unwrap(), None);
@@ -175,7 +171,7 @@ async fn behind_the_highest_token_comes_another_and_nobody_is_harmed() {
     let path = folder.path().join("events.db");
     let backend = SqliteBackend::open(&path).await.unwrap();
     let stream = new_stream(&backend).await;
-    let lease = Lease { token: i64::MAX, ..subscribe(&backend).await };
+    let lease = Lease::new(subscribe(&backend).await.segment, i64::MAX);
     let table = "event_sourcery_subscription_segments";
     let foreign = Connection::open(&path).unwrap();
     foreign.execute(&format!("UPDATE {table} SET token = ?1"), [i64::MAX]).unwrap();
@@ -199,9 +195,9 @@ async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_ot
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
     let lease = subscribe(&backend).await;
     let named = StreamId::from_name("invoices/1003").unwrap().in_category("invoices").unwrap();
-    let parked = BlockedStream { retry_at: None, ..blocked(&new_stream(&backend).await, 1) };
+    let parked = blocked(&new_stream(&backend).await, 1).with_retry_at(None);
     let later = "2999-01-01T00:00:00Z".parse().unwrap();
-    let later = BlockedStream { retry_at: Some(later), ..blocked(&new_stream(&backend).await, 2) };
+    let later = blocked(&new_stream(&backend).await, 2).with_retry_at(Some(later));
     make(&backend, &named).await;
     let due = blocked(&named, 3);
     let all = [&due, &parked, &later].map(|blocked| StreamProgress::Block(blocked.clone()));
@@ -211,7 +207,8 @@ async fn a_blocked_stream_reads_back_and_those_that_are_due_are_told_from_the_ot
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&due));
     assert_eq!(waiting(&backend, true).await[0].stream.name(), Some("invoices/1003"));
 
-    let again = BlockedStream { attempts: 2, position: at(6), ..due.clone() };
+    let mut again = due.clone().with_attempts(2);
+    again.position = at(6);
     let change = || progress(lease, 6, [StreamProgress::Change(due.at(), again.clone())]);
     backend.progress(change()).await.unwrap();
     assert_eq!(waiting(&backend, true).await, std::slice::from_ref(&again));
@@ -237,23 +234,20 @@ async fn deleting_a_stream_frees_it_in_every_subscription_and_no_other_stream() 
     make(&backend, &stream).await;
     make(&backend, &elsewhere).await;
     store.for_tenant(of_tenant.clone()).append(&stream, event()).await.unwrap();
-    let other = SubscriptionId { tenant: of_tenant.clone(), ..billing() };
+    let other = SubscriptionId::new(of_tenant.clone(), "billing");
+    let mut of_other_tenant = blocked(&stream, 3);
+    of_other_tenant.tenant = of_tenant.clone();
     for subscription in [billing(), other.clone()] {
-        let streams = [
-            StreamProgress::Block(blocked(&stream, 1)),
-            StreamProgress::Block(blocked(&elsewhere, 2)),
-            StreamProgress::Block(BlockedStream { tenant: of_tenant.clone(), ..blocked(&stream, 3) }),
-        ];
-        let request =
-            ProgressRequest { subscription, leases: Vec::new(), position: None, streams: streams.to_vec() };
+        let streams = [blocked(&stream, 1), blocked(&elsewhere, 2), of_other_tenant.clone()];
+        let streams = streams.map(StreamProgress::Block).to_vec();
+        let request = ProgressRequest::new(subscription).with_streams(streams);
         backend.progress(request).await.unwrap();
     }
 
     store.delete_stream(&stream).await.unwrap();
 
     for subscription in [billing(), other] {
-        let request = BlockedRequest { subscription, segments: None, due: false, after: at(0), limit: 9 };
-        let left = backend.blocked_streams(request).await.unwrap();
+        let left = backend.blocked_streams(BlockedRequest::new(subscription)).await.unwrap();
         assert_eq!(left.iter().map(|blocked| blocked.position).collect::<Vec<_>>(), [at(2), at(3)]);
     }
 }
@@ -282,12 +276,11 @@ async fn progress_inside_a_closure_is_rolled_back_with_it() {
     let (stream, other) = (new_stream(&backend).await, new_stream(&backend).await);
     for keep in [false, true] {
         let request = progress(lease, 9, [StreamProgress::Block(blocked(&stream, 1))]);
-        let newer = Lease { token: lease.token + 1, ..lease };
-        let lost = ProgressRequest { leases: vec![newer], ..request.clone() };
+        let lost = request.clone().with_leases(vec![Lease::new(lease.segment, lease.token + 1)]);
         let half =
             progress(lease, 9, [StreamProgress::Block(blocked(&other, 2)), request.streams[0].clone()]);
         let ended = backend
-            .transaction::<(), Error, _>(move |transaction| {
+            .transaction::<(), Error, _>(&TenantId::DEFAULT, move |transaction| {
                 assert!(is_lost(&transaction.progress(&lost)));
                 transaction.progress(&request)?;
                 assert!(is_lost(&transaction.progress(&half)), "the stream is blocked already");
@@ -313,10 +306,8 @@ async fn progress_that_is_refused_in_a_group_is_refused_alone() {
     let frees = |blocked: BlockedStream| StreamProgress::Free(blocked.at(), blocked.tenant, blocked.stream);
     let requests = [
         progress(lease, 4, [block(&stream, 1)]),
-        ProgressRequest {
-            leases: vec![lease, Lease { token: lease.token - 1, ..lease }],
-            ..progress(lease, 6, [block(&half, 2)])
-        },
+        progress(lease, 6, [block(&half, 2)])
+            .with_leases(vec![lease, Lease::new(lease.segment, lease.token - 1)]),
         progress(lease, 7, [block(&half, 2), frees(blocked(&free, 1))]),
         progress(lease, 8, [StreamProgress::Waits(TenantId::DEFAULT, stream.clone())]),
         progress(lease, 9, [StreamProgress::Waits(TenantId::DEFAULT, free.clone())]),

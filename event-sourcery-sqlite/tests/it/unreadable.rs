@@ -1,8 +1,8 @@
 //! One row stops one stream: what SQLite holds of a row, though nobody can read it.
 
-use event_sourcery::backend::{Filter, SubscriptionBackend as _};
+use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
-use event_sourcery::{Error, EventStore, Position, RawEvent, StreamId, TenantId};
+use event_sourcery::{Error, EventStore, Next, Position, RawEvent, StreamId, TenantId};
 use event_sourcery_sqlite::rusqlite::Connection;
 
 use crate::failures::Folder;
@@ -48,6 +48,21 @@ const STREAMS: [&str; 8] = [
     "DELETE FROM event_sourcery_streams WHERE id = 2",
 ];
 
+/// What can stand in the row of a blocked stream that nobody can read, and whether the stream can be told all the same.
+const BLOCKED: [(&str, bool); 11] = [
+    ("stream_name = CAST(x'ff' AS TEXT)", true),
+    ("stream_name = x'ff'", true),
+    ("segment = 'x'", true),
+    ("after_position = x'ff'", true),
+    ("error = x'ff', since = 'yesterday', attempts = 'x'", true),
+    ("stream_uuid = 'no uuid'", false),
+    ("stream_uuid = CAST(x'ff' AS TEXT)", false),
+    ("tenant_id = CAST(x'ff' AS TEXT)", false),
+    ("category = x'ff'", false),
+    ("position = 'x'", false),
+    ("position = 2.5", false),
+];
+
 fn event(name: &str) -> RawEvent {
     RawEvent::new(name.to_owned(), "{}").unwrap()
 }
@@ -78,7 +93,10 @@ async fn an_event_that_cannot_be_read_stops_its_stream_alone() {
         let (_folder, store, sql) = scene().await;
         sql.execute(&format!("UPDATE event_sourcery_events SET {set} WHERE id = 4"), []).unwrap();
         assert_stops_its_stream_alone(&store, set).await;
-        assert!(store.backend().backlog(at(3), Filter::default()).await.is_ok(), "{set}");
+        assert!(
+            store.backend().backlog(BacklogRequest::new(at(3), Filter::default())).await.is_ok(),
+            "{set}"
+        );
     }
 }
 
@@ -114,6 +132,24 @@ async fn an_event_whose_streams_row_cannot_be_read_is_parked_alone_and_handled_o
         }
         assert_eq!(run(&store, "run", 2, 0).await.0, ["B1", "B3"], "{spoil}");
     }
+}
+
+#[tokio::test]
+async fn an_event_of_a_lost_stream_does_not_come_to_who_asks_for_a_tenant_and_has_caught_up() {
+    let (_folder, store, sql) = scene().await;
+    let mut subscription = store.subscribe::<RawEvent>().tenant(TenantId::DEFAULT).stream();
+    while let Some(Next::Event(_)) = subscription.try_next().await.unwrap() {}
+    let lost = "INSERT INTO event_sourcery_events
+        (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        SELECT 1, lower(hex(randomblob(16))), 'Lost', data, event_context, created_at, 424242, 1
+        FROM event_sourcery_events WHERE id = 1";
+    sql.execute(lost, []).unwrap();
+    store.append(&stream("d"), event("D1")).await.unwrap();
+    let next = subscription.try_next().await;
+    assert!(
+        matches!(&next, Ok(Some(Next::Event(next))) if next.wrapped_event.event.name() == "D1"),
+        "{next:?}"
+    );
 }
 
 #[tokio::test]
@@ -160,4 +196,61 @@ async fn a_time_with_an_offset_is_read_as_the_moment_it_names() {
     sql.execute("UPDATE event_sourcery_events SET created_at = '2020-01-01 12:00:00+02:00'", []).unwrap();
     let read = store.load_stream::<RawEvent>(&stream("c")).await.unwrap();
     assert_eq!(read[0].created_at.to_string(), "2020-01-01T10:00:00Z");
+}
+
+#[tokio::test]
+async fn a_row_of_a_blocked_stream_that_cannot_be_read_stops_no_other_stream() {
+    for (set, is_told) in BLOCKED {
+        let (_folder, store, sql) = scene().await;
+        sql.execute("UPDATE event_sourcery_events SET data = 'no JSON' WHERE id = 4", []).unwrap();
+        assert_eq!(run(&store, "run", 4, 1).await.0, ["A1", "A2", "B1", "C1"]);
+        sql.execute(&format!("UPDATE event_sourcery_blocked_streams SET {set}"), []).unwrap();
+        store.append(&stream("c"), event("C2")).expected_version(1).await.unwrap();
+        let (handled, parked) = run(&store, "run", 1, usize::from(is_told)).await;
+        assert_eq!(handled, ["C2"], "{set}");
+
+        sql.execute("UPDATE event_sourcery_events SET data = '{}' WHERE id = 4", []).unwrap();
+        for parked in &parked {
+            assert_eq!((&parked.stream, parked.position), (&stream("bad"), at(4)), "{set}");
+            store.subscribe::<RawEvent>().durable("run").replay(parked).await.unwrap();
+            assert_eq!(run(&store, "run", 2, 0).await.0, ["B2", "B3"], "{set}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn behind_rows_of_blocked_streams_that_cannot_be_read_others_are_found() {
+    let (_folder, store, sql) = scene().await;
+    sql.execute("UPDATE event_sourcery_events SET data = 'no JSON' WHERE id = 4", []).unwrap();
+    run(&store, "run", 4, 1).await;
+    // More than are listed at once, whether all of them are listed or those that are due.
+    sql.execute_batch(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 300)
+         INSERT INTO event_sourcery_blocked_streams
+         SELECT 'no uuid ' || n, category, tenant_id, subscription_tenant_id, subscription_name, stream_name, 'x',
+                after_position, 1, 0, error, since, since
+         FROM event_sourcery_blocked_streams, n",
+    )
+    .unwrap();
+    let durable = store.subscribe::<RawEvent>().durable("run");
+    let parked = durable.parked().await.unwrap();
+    assert_eq!(parked.len(), 1);
+    sql.execute("UPDATE event_sourcery_events SET data = '{}' WHERE id = 4", []).unwrap();
+    durable.replay(&parked[0]).await.unwrap();
+    assert_eq!(run(&store, "run", 2, 0).await.0, ["B2", "B3"]);
+}
+
+#[tokio::test]
+async fn a_member_or_a_lease_that_cannot_be_read_is_gone() {
+    let (_folder, store, sql) = scene().await;
+    assert_eq!(run(&store, "run", 6, 0).await.0.len(), 6);
+    sql.execute_batch(
+        "INSERT INTO event_sourcery_subscription_members VALUES ('', 'run', 'x', 'yesterday', 1);
+         INSERT INTO event_sourcery_subscription_members VALUES ('', 'run', x'ff', CAST(x'ff' AS TEXT), 'x');
+         UPDATE event_sourcery_subscription_segments SET member = CAST(x'ff' AS TEXT), leased_until = 'tomorrow'",
+    )
+    .unwrap();
+    store.append(&stream("a"), event("A3")).expected_version(2).await.unwrap();
+    store.append(&stream("c"), event("C2")).expected_version(1).await.unwrap();
+    assert_eq!(run(&store, "run", 2, 0).await.0, ["A3", "C2"]);
 }

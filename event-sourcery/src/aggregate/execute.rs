@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::new_event::{Encoded, PendingEvent};
 use crate::retry::Retry;
 use crate::stream_id::StreamId;
+use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 
 /// The pauses before a command runs again.
@@ -37,6 +38,8 @@ pub struct Execute<'a, A: Aggregate, On, F> {
     command: F,
     context: Context,
     key: Option<String>,
+    /// The version that the aggregate has to be at.
+    expected: Option<Version>,
 }
 
 /// What became of a command that was accepted.
@@ -64,7 +67,8 @@ pub enum CommandError<E> {
 
 impl<E> CommandError<E> {
     /// Whether trying the same command again can help: see [`Error::is_retryable`], and where others were faster each time. A
-    /// rejection stays one.
+    /// rejection stays one. A conflict with an [expected version](Execute::expected_version) stays one, too, though it is told like
+    /// any other: whoever gave the version has to look again, and decide again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_retryable() || matches!(error, Error::Conflict { .. }))
@@ -84,7 +88,7 @@ impl From<CommandError<Infallible>> for Error {
 impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
     pub(super) fn new(place: Opened<'a, On>, settings: Settings<A>, id: &StreamId, command: F) -> Self {
         let stream = stream_of::<A>(id);
-        Self { place, settings, stream, command, context: Context::new(), key: None }
+        Self { place, settings, stream, command, context: Context::new(), key: None, expected: None }
     }
 
     /// The context of every event that it emits.
@@ -111,6 +115,49 @@ impl<'a, A: Aggregate, On, F> Execute<'a, A, On, F> {
     /// It costs one look more; where it was run before, another load, from history where the state was kept since.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
+    }
+
+    /// The version of the aggregate that whoever asks for this command has seen, such as one that a form was filled in on. 0, or
+    /// `None`: that it does not exist.
+    ///
+    /// At any other version it is an [`Error::Conflict`], with that version as the actual one, also where the command would be
+    /// rejected, or emit nothing: it does not run, and nothing is written. Where somebody appends while it runs, that is a conflict
+    /// too, and it does not run again, whatever [`retries`](Self::retries) says. With a [key](Self::idempotency_key), a repeat is
+    /// recognised first: it returns what it returned, at whatever version the aggregate is by now.
+    ///
+    /// ```
+    /// # use event_sourcery::{Aggregate, CommandError, Emitting, Error, Event, EventStore, MemoryBackend, Repository, StreamId};
+    /// # use std::convert::Infallible;
+    /// # #[derive(Event)]
+    /// # enum CounterEvent { Counted }
+    /// # #[derive(Default)]
+    /// # struct Counter { count: u32 }
+    /// # impl Aggregate for Counter {
+    /// #     type Event = CounterEvent;
+    /// #     const CATEGORY: &'static str = "counter";
+    /// #     fn apply(&mut self, _: &CounterEvent) {
+    /// #         self.count += 1;
+    /// #     }
+    /// # }
+    /// # fn count(counter: &mut Emitting<Counter>) -> Result<(), Infallible> {
+    /// #     counter.emit(CounterEvent::Counted);
+    /// #     Ok(())
+    /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// let (counters, id) = (Repository::<Counter>::new(&store), StreamId::random());
+    /// counters.aggregate(&id, count).expected_version(0).await.unwrap();
+    /// let seen = counters.load(&id).await?.version();
+    ///
+    /// counters.aggregate(&id, count).await.unwrap(); // somebody else
+    ///
+    /// let refused = counters.aggregate(&id, count).expected_version(seen).await;
+    /// let conflict = |error: &Error| matches!(error, Error::Conflict { expected: 1, actual: 2, .. });
+    /// assert!(matches!(refused, Err(CommandError::Store(error)) if conflict(&error)));
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub fn expected_version(self, version: impl Into<Option<Version>>) -> Self {
+        Self { expected: Some(version.into().unwrap_or(0)), ..self }
     }
 }
 
@@ -166,7 +213,7 @@ where
     On: Reach,
     F: FnMut(&mut Emitting<A>) -> Result<T, E>,
 {
-    let Execute { mut place, settings, stream, mut command, context, key } = call;
+    let Execute { mut place, settings, stream, mut command, context, key, expected } = call;
     let (stream, tenant) = (stream?, place.scope.tenant.clone());
     let derived = key.as_ref().map(|key| Key::new(&tenant, &stream, key));
     let reused = || Error::KeyReused { key: key.clone().unwrap_or_default(), stream: stream.clone() };
@@ -187,6 +234,11 @@ where
             }
             aggregate.aggregate.derive_ids(*key);
         }
+        if let Some(expected) =
+            expected.filter(|expected| !is_repeat && *expected != aggregate.stored_version)
+        {
+            return Err(Error::Conflict { stream, expected, actual: aggregate.stored_version }.into());
+        }
         let value = match command(&mut aggregate.aggregate) {
             Err(_) if is_repeat => return Err(reused().into()),
             decided => decided.map_err(CommandError::Rejected)?,
@@ -198,7 +250,7 @@ where
         }
         let saved = save(&mut place, &settings, &mut aggregate).await;
         match saved {
-            Err(Error::Conflict { .. }) if failures < settings.retries => {
+            Err(Error::Conflict { .. }) if expected.is_none() && failures < settings.retries => {
                 failures += 1;
                 pause(failures).await;
             }

@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use super::place::Opened;
 use super::repository::Settings;
+use super::state::Rule;
 use super::{Aggregate, WrappedAggregate};
-use crate::backend::{LoadRequest, Span, StoredEvent};
+use crate::backend::{LoadRequest, LoadSink, LoadedStream, Span, StoredEvent};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::load::{Page, from_snapshot, load};
+use crate::load::{Page, from_snapshot};
 use crate::stream_id::StreamId;
 use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
+use crate::wrapped_event::WrappedEvent;
 
 /// A load of an aggregate in the making; see [`Repository::load`](super::Repository::load).
 #[must_use = "nothing is loaded until this is awaited or run"]
@@ -116,50 +118,90 @@ pub(super) async fn present<A: Aggregate, On: Reach>(
 
 /// A new aggregate with its history.
 pub(super) async fn replayed<A: Aggregate>(
-    mut aggregate: WrappedAggregate<A>,
+    aggregate: WrappedAggregate<A>,
     on: &mut impl Reach,
     settings: &Settings<A>,
     at: At,
 ) -> Result<WrappedAggregate<A>> {
     let mut request = request(&aggregate, span(settings, at), None);
-    let page = match request.span {
-        Span::FromState { .. } => from_state(&mut aggregate, on, settings, &mut request, at).await?,
-        _ => load(on, &mut request).await?,
-    };
-    let from_snapshot = page.snapshot.as_ref().map(|snapshot| snapshot.version);
-    for event in page.each(aggregate.stream_id.clone()) {
-        let event = event?;
-        if matches!(at, At::Time(time) if event.created_at > time) {
-            break;
-        }
-        let version = event.version.ok_or_else(|| unversioned(&aggregate.stream_id))?;
-        if matches!(at, At::Before(end) if version >= end) {
-            break;
-        }
-        aggregate.replay(&event, version);
+    let rule = settings.rule.as_deref();
+    let mut replay = Replay { aggregate, rule, at, snapshot: None, is_over: false, without: None };
+    loop {
+        on.load_in_parts(&request, &mut replay).await?;
+        let Some(without) = replay.without else { break };
+        request.span = without;
+        replay.restart();
     }
-    if let Some(version) = from_snapshot {
+    let Replay { mut aggregate, snapshot, .. } = replay;
+    if let Some(version) = snapshot {
         tell_times(&mut aggregate, on, version).await?;
     }
     Ok(aggregate)
 }
 
-/// What follows the kept state, or all of it where that cannot be read, or is of a later moment.
-async fn from_state<A: Aggregate>(
-    aggregate: &mut WrappedAggregate<A>,
-    on: &mut impl Reach,
-    settings: &Settings<A>,
-    request: &mut LoadRequest,
+/// An aggregate that takes its history.
+struct Replay<'a, A: Aggregate> {
+    aggregate: WrappedAggregate<A>,
+    rule: Option<&'a Rule<A>>,
     at: At,
-) -> Result<Page<A::Event>> {
-    let mut loaded = on.load(request).await?;
-    let is_later = |kept: &StoredEvent| matches!(at, At::Before(end) if kept.version >= Some(end));
-    match (&settings.rule, loaded.snapshot.take()) {
-        (Some(rule), Some(kept)) if is_later(&kept) || !rule.restore(&kept, aggregate) => {
-            request.span = history(at);
-            load(on, request).await
+    /// The version of the snapshot that it began with.
+    snapshot: Option<Option<Version>>,
+    /// Whether it has reached the moment that was asked for.
+    is_over: bool,
+    /// What to load instead, because what it would begin with cannot be read, or is of a later moment.
+    without: Option<Span>,
+}
+
+impl<A: Aggregate> Replay<'_, A> {
+    /// What follows the kept state, once that is restored; or what to load instead.
+    fn begin(&mut self, mut part: LoadedStream) -> Result<Page<A::Event>, Span> {
+        let Some(rule) = self.rule else { return Page::new(&self.aggregate.stream_id, part) };
+        let is_later = |kept: &StoredEvent| matches!(self.at, At::Before(end) if kept.version >= Some(end));
+        match part.snapshot.take() {
+            Some(kept) if is_later(&kept) || !rule.restore(&kept, &mut self.aggregate) => {
+                Err(history(self.at))
+            }
+            _ => Ok(Page::of_events(part)),
         }
-        _ => Ok(Page::of_events(loaded)),
+    }
+
+    fn apply(&mut self, event: &WrappedEvent<A::Event>) -> Result<()> {
+        self.is_over |= matches!(self.at, At::Time(time) if event.created_at > time);
+        if self.is_over {
+            return Ok(());
+        }
+        let version = event.version.ok_or_else(|| unversioned(&self.aggregate.stream_id))?;
+        self.is_over = matches!(self.at, At::Before(end) if version >= end);
+        if !self.is_over {
+            self.aggregate.replay(event, version);
+        }
+        Ok(())
+    }
+}
+
+impl<A: Aggregate> LoadSink for Replay<'_, A> {
+    fn take(&mut self, part: LoadedStream) -> Result<()> {
+        if self.is_over || self.without.is_some() {
+            return Ok(());
+        }
+        let page = match self.begin(part) {
+            Ok(page) => page,
+            Err(without) => {
+                self.without = Some(without);
+                return Ok(());
+            }
+        };
+        self.snapshot = self.snapshot.or(page.snapshot.as_ref().map(|snapshot| snapshot.version));
+        let stream = self.aggregate.stream_id.clone();
+        for event in page.each(&stream) {
+            self.apply(&event?)?;
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.aggregate = self.aggregate.anew();
+        (self.snapshot, self.is_over, self.without) = (None, false, None);
     }
 }
 

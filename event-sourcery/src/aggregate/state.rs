@@ -153,7 +153,7 @@ impl<A: Aggregate> Rule<A> {
         let backend = Arc::clone(backend);
         runtime.spawn(async move {
             if let Err(problem) = backend.save_state(request).await {
-                tracing::warn!(%stream, %problem, "the state of an aggregate was not kept");
+                tracing::warn!(%stream, problem = problem.in_full(), "the state of an aggregate was not kept");
             }
             drop(permit);
         });

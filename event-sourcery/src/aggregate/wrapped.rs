@@ -46,6 +46,11 @@ impl<A: Aggregate> WrappedAggregate<A> {
         }
     }
 
+    /// As it was before it was loaded.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.stream_id.clone(), self.tenant_id.clone(), self.context.clone())
+    }
+
     /// Runs a command on it. What it emits waits to be [saved](super::Repository::save). A command that is rejected,
     /// or panics, leaves neither events nor changed state.
     ///

@@ -16,7 +16,7 @@ pub(super) fn refuse_too_much(request: &AppendRequest, most: usize) -> Result<()
     }
     let largest = events().max_by_key(|event| size(event));
     let name = largest.map_or_else(String::new, |event| event.name.to_string());
-    Err(Error::InvalidPayload { name, source: PayloadError::TooLarge { bytes, most } })
+    Err(Error::InvalidPayload { name, problem: PayloadError::TooLarge { bytes, most } })
 }
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
         assert!(refuse_too_much(&request, 13).is_ok());
         assert!(matches!(
             refuse_too_much(&request, 12),
-            Err(Error::InvalidPayload { name, source: PayloadError::TooLarge { bytes: 13, most: 12 } }) if name == "large"
+            Err(Error::InvalidPayload { name, problem: PayloadError::TooLarge { bytes: 13, most: 12 } }) if name == "large"
         ));
     }
 }

@@ -1,11 +1,14 @@
 //! Appends: what is asked for, what it expects, what became of it.
 
+use std::sync::{Arc, OnceLock};
+
 use uuid::Uuid;
 
 use super::records::{NewRecord, StoredRecord};
 use crate::error::{Error, Result};
 use crate::position::AppendPosition;
 use crate::stream_id::{StreamId, TenantId};
+use crate::subscription::Deletions;
 use crate::version::Version;
 
 /// What an event weighs besides its payload and its context, in bytes.
@@ -21,13 +24,21 @@ pub struct AppendRequest {
     pub streams: Vec<StreamAppend>,
     /// What has to hold besides, checked in the same transaction.
     pub requirements: Vec<Requirement>,
+    /// What those have deleted who listened to it; mostly, nobody does.
+    pub(crate) deleted: OnceLock<Arc<Deletions>>,
 }
 
 impl AppendRequest {
     /// An append without requirements.
     #[must_use]
     pub const fn new(tenant: TenantId, streams: Vec<StreamAppend>) -> Self {
-        Self { tenant, streams, requirements: Vec::new() }
+        Self { tenant, streams, requirements: Vec::new(), deleted: OnceLock::new() }
+    }
+
+    /// This append, if these hold too.
+    #[must_use]
+    pub fn with_requirements(self, requirements: Vec<Requirement>) -> Self {
+        Self { requirements, ..self }
     }
 
     /// What it takes where it waits: its events' payloads and contexts, and a little for each, in bytes.
@@ -45,6 +56,7 @@ impl AppendRequest {
 
 /// The part of an append that goes to one stream.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct StreamAppend {
     /// The stream. If it has a name that the store does not know yet, the store learns it.
     pub stream: StreamId,
@@ -55,6 +67,12 @@ pub struct StreamAppend {
 }
 
 impl StreamAppend {
+    /// These events, at least one, for a stream that is as expected.
+    #[must_use]
+    pub const fn new(stream: StreamId, expectation: Expectation, events: Vec<NewRecord>) -> Self {
+        Self { stream, expectation, events }
+    }
+
     /// Whether this part may go on: the version of its first event, or `None` for events without versions.
     ///
     /// # Errors
@@ -90,6 +108,8 @@ impl StreamAppend {
 }
 
 /// What an append expects of its stream.
+///
+/// Exhaustive on purpose: a backend that let an unknown expectation pass would write what must not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectation {
     /// The stream is versioned and at this version; at 0 it does not exist.
@@ -99,6 +119,8 @@ pub enum Expectation {
 }
 
 /// What a stream is at the moment of an append. Its last event tells, not a counter kept beside it.
+///
+/// Exhaustive on purpose: there is no fourth state, and every check decides on all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamState {
     /// It has no events.
@@ -162,6 +184,7 @@ pub enum Requirement {
 
 /// Another stream is at a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StreamRequirement {
     /// The stream.
     pub stream: StreamId,
@@ -170,6 +193,12 @@ pub struct StreamRequirement {
 }
 
 impl StreamRequirement {
+    /// The stream is at this version; at 0 it does not exist.
+    #[must_use]
+    pub const fn new(stream: StreamId, version: Version) -> Self {
+        Self { stream, version }
+    }
+
     /// Whether the requirement holds, given the state of its stream.
     ///
     /// # Errors
@@ -185,6 +214,8 @@ impl StreamRequirement {
 }
 
 /// What became of an append that was not refused.
+///
+/// Exhaustive on purpose: either everything was written, or nothing because of what is there. Anything else is an error.
 #[derive(Debug)]
 pub enum AppendOutcome {
     /// Everything was written: what each stream got, in the order of the request.
@@ -196,6 +227,7 @@ pub enum AppendOutcome {
 
 /// What an append wrote to one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// The version of the first event; `None` without versions. The others follow without a gap.
     pub first_version: Option<Version>,
@@ -203,11 +235,28 @@ pub struct Written {
     pub last_position: AppendPosition,
 }
 
+impl Written {
+    /// From this version on, `None` without versions, and up to this position.
+    #[must_use]
+    pub const fn new(first_version: Option<Version>, last_position: AppendPosition) -> Self {
+        Self { first_version, last_position }
+    }
+}
+
 /// An event that an append would have written again.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct PresentEvent {
     /// The event as it is stored.
     pub record: StoredRecord,
     /// The id of the event before it in its stream.
     pub previous: Option<Uuid>,
+}
+
+impl PresentEvent {
+    /// An event as it is stored, and the id of the one before it in its stream.
+    #[must_use]
+    pub const fn new(record: StoredRecord, previous: Option<Uuid>) -> Self {
+        Self { record, previous }
+    }
 }

@@ -8,6 +8,7 @@ use crate::version::Version;
 
 /// Which cursor: a projector has one for each stream that it follows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct CursorId {
     /// The projector's name.
     pub projector: Arc<str>,
@@ -17,8 +18,17 @@ pub struct CursorId {
     pub stream: StreamId,
 }
 
+impl CursorId {
+    /// The cursor of this projector for this tenant's stream.
+    #[must_use]
+    pub const fn new(projector: Arc<str>, tenant: TenantId, stream: StreamId) -> Self {
+        Self { projector, tenant, stream }
+    }
+}
+
 /// How far a stream was projected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cursor {
     /// The version that was projected last.
     pub version: Version,
@@ -27,8 +37,17 @@ pub struct Cursor {
     pub position: Position,
 }
 
+impl Cursor {
+    /// Up to this version, whose event stood there.
+    #[must_use]
+    pub const fn new(version: Version, position: Position) -> Self {
+        Self { version, position }
+    }
+}
+
 /// A cursor that nobody else moves until the transaction ends, and what the stream is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct HeldCursor {
     /// The cursor; `None` where nothing of the stream was projected.
     pub cursor: Option<Cursor>,
@@ -38,11 +57,35 @@ pub struct HeldCursor {
     pub version: Option<Version>,
 }
 
+impl HeldCursor {
+    /// How far the stream was projected, where the event of that version stands now, and the version of the event that was asked
+    /// about.
+    #[must_use]
+    pub const fn new(cursor: Option<Cursor>, at_cursor: Option<Position>, version: Option<Version>) -> Self {
+        Self { cursor, at_cursor, version }
+    }
+}
+
 /// Which cursors a projector gives up.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ForgetRequest {
     /// The projector's name.
     pub projector: Arc<str>,
     /// Only those of this tenant's streams; `None`: of everybody's.
     pub tenant: Option<TenantId>,
+}
+
+impl ForgetRequest {
+    /// All cursors of this projector.
+    #[must_use]
+    pub const fn new(projector: Arc<str>) -> Self {
+        Self { projector, tenant: None }
+    }
+
+    /// Only those of this tenant's streams.
+    #[must_use]
+    pub fn with_tenant(self, tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), ..self }
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::records::{StoredEvent, StoredRecord};
-use super::subscriptions::Segments;
+use super::records::{StoredEvent, StoredRecord, is_lost_stream_id};
+use super::segments::Segments;
 use crate::error::Result;
 use crate::position::Position;
 use crate::stream_id::{Category, StreamId, TenantId};
@@ -25,7 +25,23 @@ pub struct LoadRequest {
     pub limit: Option<usize>,
 }
 
+impl LoadRequest {
+    /// A whole part of a stream, without a limit.
+    #[must_use]
+    pub const fn new(tenant: TenantId, stream: StreamId, span: Span) -> Self {
+        Self { tenant, stream, span, limit: None }
+    }
+
+    /// At most so many events, at least 1.
+    #[must_use]
+    pub fn with_limit(self, limit: usize) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+}
+
 /// Which part of a stream to load.
+///
+/// Exhaustive on purpose: a backend that took an unknown span for another one would answer with the wrong events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
     /// All of it, except that the newest snapshot of one of these names, at or below the version given, stands in for
@@ -64,8 +80,21 @@ pub enum Span {
     Event(Uuid),
 }
 
+impl Span {
+    /// What of it stands behind an event that was read.
+    pub(crate) const fn behind(self, position: Position, version: Option<Version>) -> Self {
+        match (self, version) {
+            (Self::Versions { stop, .. }, Some(version)) => {
+                Self::Versions { start: version.saturating_add(1), stop }
+            }
+            _ => Self::After(position),
+        }
+    }
+}
+
 /// What was loaded of a stream.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct LoadedStream {
     /// The snapshot, or the state, that stands in for the events up to its version.
     pub snapshot: Option<StoredEvent>,
@@ -79,6 +108,29 @@ pub struct LoadedStream {
 }
 
 impl LoadedStream {
+    /// These events, in order, and no more of them.
+    #[must_use]
+    pub const fn new(events: Vec<StoredEvent>) -> Self {
+        Self { snapshot: None, events, has_more: false, first_position: None }
+    }
+
+    /// With what stands in for the events up to its version.
+    #[must_use]
+    pub fn with_snapshot(self, snapshot: Option<StoredEvent>) -> Self {
+        Self { snapshot, ..self }
+    }
+
+    /// With whether there are more, and where the stream's first event stands: what a request with a limit is told.
+    #[must_use]
+    pub fn with_page(self, has_more: bool, first_position: Option<Position>) -> Self {
+        Self { has_more, first_position, ..self }
+    }
+
+    /// How many bytes its events have.
+    pub(crate) fn size(&self) -> usize {
+        self.snapshot.iter().chain(&self.events).map(StoredEvent::size).sum()
+    }
+
     /// The version of the last event that was loaded; `None` without events, or without versions.
     #[must_use]
     pub fn last_version(&self) -> Option<Version> {
@@ -111,6 +163,26 @@ pub struct ScanRequest {
     pub limit: usize,
 }
 
+impl ScanRequest {
+    /// At most so many events above this position, at least 1, up to what is settled now.
+    #[must_use]
+    pub fn new(after: Position, limit: usize) -> Self {
+        Self { after, up_to: None, filter: Filter::default(), limit }
+    }
+
+    /// Only events up to this position.
+    #[must_use]
+    pub fn with_up_to(self, position: Position) -> Self {
+        Self { up_to: Some(position), ..self }
+    }
+
+    /// Only events that pass.
+    #[must_use]
+    pub fn with_filter(self, filter: Filter) -> Self {
+        Self { filter, ..self }
+    }
+}
+
 /// Which events a reader across streams wants.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -126,6 +198,36 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Every event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only this tenant's.
+    #[must_use]
+    pub fn with_tenant(self, tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), ..self }
+    }
+
+    /// Only this category's.
+    #[must_use]
+    pub fn with_category(self, category: Category) -> Self {
+        Self { category: Some(category), ..self }
+    }
+
+    /// Only those of these stored names.
+    #[must_use]
+    pub fn with_names(self, names: impl Into<Arc<[Arc<str>]>>) -> Self {
+        Self { names: Some(names.into()), ..self }
+    }
+
+    /// Only those of streams in these segments.
+    #[must_use]
+    pub fn with_segments(self, segments: Segments) -> Self {
+        Self { segments: Some(segments), ..self }
+    }
+
     /// Whether an event passes.
     #[must_use]
     pub fn passes(&self, tenant: &TenantId, stream: &StreamId, name: &str) -> bool {
@@ -134,10 +236,19 @@ impl Filter {
             && self.names.as_ref().is_none_or(|names| names.iter().any(|wanted| **wanted == *name))
             && self.segments.is_none_or(|segments| segments.contain(stream.uuid()))
     }
+
+    /// Whether an event passes as it was read. One whose stream is lost is nobody's, in no category: it does not pass where either
+    /// is asked for, as it is in no answer to such a [`ScanRequest`].
+    pub(crate) fn takes(&self, record: &StoredRecord) -> bool {
+        let is_lost = record.event.unreadable.is_some() && is_lost_stream_id(&record.stream);
+        let asks_whose = self.tenant.is_some() || self.category.is_some();
+        !(is_lost && asks_whose) && self.passes(&record.tenant, &record.stream, &record.event.name)
+    }
 }
 
 /// What is there at some moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Present {
     /// The settled position.
     pub position: Position,
@@ -146,7 +257,21 @@ pub struct Present {
     pub above: Vec<(Position, Position)>,
 }
 
+impl Present {
+    /// This settled position, and these stretches of committed events above it.
+    #[must_use]
+    pub const fn new(position: Position, above: Vec<(Position, Position)>) -> Self {
+        Self { position, above }
+    }
+}
+
 impl ScanPage {
+    /// These events, where to read on from, and whether there may be more.
+    #[must_use]
+    pub const fn new(records: Vec<StoredRecord>, next: Position, has_more: bool) -> Self {
+        Self { records, next, has_more }
+    }
+
     /// How many bytes its events have.
     pub(crate) fn size(&self) -> usize {
         self.records.iter().map(|record| record.event.size()).sum()
@@ -159,6 +284,7 @@ impl ScanPage {
 /// there are more, whether or not one of them passes the filter. It moves on all the same, so that whoever reads page after
 /// page comes to the end, keeps what he has passed, and can do something else in between.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ScanPage {
     /// The events, in position order.
     pub records: Vec<StoredRecord>,

@@ -31,8 +31,29 @@ pub struct NewRecord {
     pub schema_version: u32,
 }
 
+impl NewRecord {
+    /// An event with an empty context, in the first version of its form.
+    #[must_use]
+    pub fn new(id: Uuid, name: impl Into<Cow<'static, str>>, data: String, created_at: Timestamp) -> Self {
+        Self { id, name: name.into(), data, context: "{}".to_owned(), created_at, schema_version: 1 }
+    }
+
+    /// The same with a context: the text of a JSON object.
+    #[must_use]
+    pub fn with_context(self, context: String) -> Self {
+        Self { context, ..self }
+    }
+
+    /// The same in another version of its form, at least 1.
+    #[must_use]
+    pub fn with_schema_version(self, schema_version: u32) -> Self {
+        Self { schema_version, ..self }
+    }
+}
+
 /// An event of a stream, or a snapshot, as it is stored. `Debug` shows neither payload nor context.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct StoredEvent {
     /// Its position. A snapshot has none of its own: [`Position::START`].
     pub position: Position,
@@ -56,6 +77,38 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
+    /// An event with an empty context, in the first version of its form.
+    #[must_use]
+    pub const fn new(
+        position: Position,
+        version: Option<Version>,
+        id: Uuid,
+        name: Arc<str>,
+        data: Box<str>,
+        created_at: Timestamp,
+    ) -> Self {
+        let context = Cow::Borrowed("{}");
+        Self { position, version, id, name, data, context, created_at, schema_version: 1, unreadable: None }
+    }
+
+    /// The same with a context.
+    #[must_use]
+    pub fn with_context(self, context: impl Into<Cow<'static, str>>) -> Self {
+        Self { context: context.into(), ..self }
+    }
+
+    /// The same in another version of its form.
+    #[must_use]
+    pub fn with_schema_version(self, schema_version: u32) -> Self {
+        Self { schema_version, ..self }
+    }
+
+    /// The same, of whose row this cannot be read; see [`unreadable`](Self::unreadable).
+    #[must_use]
+    pub fn with_unreadable(self, problem: impl Into<Box<str>>) -> Self {
+        Self { unreadable: Some(problem.into()), ..self }
+    }
+
     /// An error where its row could not be read: then nothing else in it counts.
     pub(crate) fn check(&self, stream: &StreamId) -> Result<()> {
         self.unreadable.as_ref().map_or(Ok(()), |problem| Err(self.invalid(stream, problem.to_string())))
@@ -111,6 +164,7 @@ impl fmt::Debug for StoredEvent {
 
 /// A stored event with its place.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StoredRecord {
     /// Its stream.
     pub stream: StreamId,
@@ -118,6 +172,14 @@ pub struct StoredRecord {
     pub tenant: TenantId,
     /// The event.
     pub event: StoredEvent,
+}
+
+impl StoredRecord {
+    /// An event of this tenant's stream.
+    #[must_use]
+    pub const fn new(stream: StreamId, tenant: TenantId, event: StoredEvent) -> Self {
+        Self { stream, tenant, event }
+    }
 }
 
 /// A stream's id as a backend found it: nothing is checked, because what is stored is there to be read. An empty category

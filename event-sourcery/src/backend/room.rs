@@ -1,12 +1,12 @@
 //! How much is read at once, and how much may wait to be written.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::records::StoredEvent;
 use crate::error::{Error, Result};
+use crate::stream_id::TenantId;
 
 /// The room for the events of a page: so many of them, and [`Self::BYTES`] of payload and context, but always one event. So what a
 /// reader holds is bounded, however large the events are.
@@ -18,8 +18,8 @@ pub struct PageRoom {
 }
 
 impl PageRoom {
-    /// How many bytes of payload and context a page has, unless its only event has more: 2 MiB.
-    pub const BYTES: usize = 2 << 20;
+    /// How many bytes of payload and context a page has, unless its only event has more: 512 KiB.
+    pub const BYTES: usize = 512 << 10;
 
     /// For a page of at most so many events.
     #[must_use]
@@ -52,39 +52,80 @@ impl PageRoom {
     }
 }
 
-/// The room for what waits to be written: so many bytes, unless only one call waits.
+/// The room for what waits to be written: so many bytes, and half of them for any one tenant. An append of more than that half is let
+/// in where nothing else of its tenant waits, and no other one of that size, whatever waits of others: so one at a time is beyond the
+/// bound. It takes the half of its tenant: whatever waits of one, the others have as much beside it.
 #[derive(Debug, Clone, Default)]
 pub struct WaitingRoom {
-    taken: Arc<AtomicUsize>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What is taken of the room.
+#[derive(Debug, Default)]
+struct Taken {
+    bytes: usize,
+    of: HashMap<Option<TenantId>, usize>,
+    /// Whether an append waits that has more than the half of one tenant.
+    has_giant: bool,
 }
 
 /// What a call has taken of the room. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Seat {
     room: WaitingRoom,
+    whose: Option<TenantId>,
     bytes: usize,
+    is_giant: bool,
 }
 
 impl WaitingRoom {
-    /// How many bytes may wait: 64 MiB.
-    pub const BYTES: usize = 64 << 20;
+    /// How many bytes may wait: 128 MiB.
+    pub const BYTES: usize = 128 << 20;
 
-    /// Takes the room for so many bytes.
+    /// How many of one tenant: 64 MiB.
+    const OF_ONE: usize = Self::BYTES / 2;
+
+    /// Takes the room for so many bytes of a tenant; what is no tenant's has a half of its own.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`] where there is not enough of it.
-    pub fn enter(&self, bytes: usize) -> Result<Seat> {
-        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
-        let seat = Seat { room: self.clone(), bytes };
-        let has_room = before == 0 || bytes == 0 || before.saturating_add(bytes) <= Self::BYTES;
-        if has_room { Ok(seat) } else { Err(Error::Busy { waited: Duration::ZERO }) }
+    pub fn enter(&self, whose: Option<TenantId>, bytes: usize) -> Result<Seat> {
+        let mut taken = self.taken();
+        let own = taken.of.get(&whose).copied().unwrap_or_default();
+        let is_giant = bytes > Self::OF_ONE;
+        let has_room = if is_giant {
+            own == 0 && !taken.has_giant
+        } else {
+            own + bytes <= Self::OF_ONE && taken.bytes + bytes <= Self::BYTES
+        };
+        if !has_room {
+            return Err(Error::Busy { waited: Duration::ZERO });
+        }
+        let bytes = bytes.min(Self::OF_ONE);
+        taken.bytes += bytes;
+        taken.has_giant |= is_giant;
+        taken.of.insert(whose.clone(), own + bytes);
+        Ok(Seat { room: self.clone(), whose, bytes, is_giant })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        // Nothing in here panics half-way.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut taken = self.room.taken();
+        taken.bytes -= self.bytes;
+        taken.has_giant &= !self.is_giant;
+        match taken.of.get_mut(&self.whose) {
+            Some(own) if *own > self.bytes => *own -= self.bytes,
+            _ => {
+                taken.of.remove(&self.whose);
+            }
+        }
     }
 }
 
@@ -121,6 +162,7 @@ mod tests {
 
     use super::{Names, PageRoom, StoredEvent, WaitingRoom};
     use crate::position::Position;
+    use crate::stream_id::TenantId;
 
     fn event(bytes: usize) -> StoredEvent {
         StoredEvent {
@@ -148,16 +190,68 @@ mod tests {
         );
     }
 
+    fn tenants<const N: usize>() -> [Option<TenantId>; N] {
+        std::array::from_fn(|number| Some(TenantId::new(format!("tenant {number}")).unwrap()))
+    }
+
     #[test]
-    fn what_waits_has_a_bound_but_one_call_of_any_size_may_wait() {
+    fn what_waits_has_a_bound_and_what_waits_of_one_tenant_has_half_of_it() {
+        let (room, half) = (WaitingRoom::default(), WaitingRoom::BYTES / 2);
+        let [acme, globex, initech] = tenants();
+        let first = room.enter(acme.clone(), half - 1).unwrap();
+        assert!(room.enter(acme.clone(), 2).is_err());
+        let second = room.enter(acme.clone(), 1).unwrap();
+        assert!(room.enter(acme.clone(), 1).is_err() && room.enter(acme.clone(), 0).is_ok());
+        let others = room.enter(globex.clone(), half).unwrap();
+        assert!(room.enter(initech.clone(), 1).is_err() && room.enter(None, 1).is_err());
+        drop(first);
+        drop(room.enter(initech, half - 1).unwrap());
+        drop(second);
+        assert!(room.enter(globex, 1).is_err());
+        drop(others);
+        assert!(room.taken().of.is_empty() && room.taken().bytes == 0);
+    }
+
+    #[test]
+    fn one_append_of_any_size_may_wait_beside_what_others_have_and_leaves_room_for_them() {
         let (room, full) = (WaitingRoom::default(), WaitingRoom::BYTES);
-        let alone = room.enter(2 * full).unwrap();
-        assert!(room.enter(1).is_err() && room.enter(0).is_ok());
-        drop(alone);
-        let (first, second) = (room.enter(full - 1).unwrap(), room.enter(1).unwrap());
-        assert!(room.enter(1).is_err());
-        drop((first, second));
-        room.enter(full).unwrap();
+        let [acme, globex, initech] = tenants();
+        // A trickle of others that never ends does not keep it out.
+        let trickle = room.enter(globex.clone(), 1).unwrap();
+        let giant = room.enter(acme.clone(), 8 * full).unwrap();
+        assert!(room.enter(acme.clone(), 1).is_err(), "its tenant has its half");
+        assert!(room.enter(initech.clone(), full).is_err(), "one of that size at a time");
+        let beside = room.enter(globex.clone(), full / 2 - 1).unwrap();
+        assert!(room.enter(initech.clone(), 1).is_err());
+        drop(giant);
+        drop(room.enter(acme.clone(), 1).unwrap());
+        // Nor does a room that is full of what others have.
+        let filled = room.enter(initech.clone(), full / 2).unwrap();
+        let giant = room.enter(acme.clone(), full).unwrap();
+        assert!(room.enter(None, 1).is_err());
+        drop((trickle, beside, filled));
+        drop(room.enter(globex, full / 2).unwrap());
+        drop(giant);
+        let small = room.enter(acme.clone(), 1).unwrap();
+        assert!(room.enter(acme.clone(), full).is_err(), "its tenant has something waiting");
+        drop(room.enter(initech, full).unwrap());
+        drop(small);
+        drop(room.enter(acme, full).unwrap());
+        assert!(room.taken().of.is_empty() && room.taken().bytes == 0 && !room.taken().has_giant);
+    }
+
+    /// An attempt that is refused takes nothing, however large it is: also while others come.
+    #[test]
+    fn what_is_refused_refuses_nobody_beside_it() {
+        let room = WaitingRoom::default();
+        let [acme, globex] = tenants();
+        let _small = room.enter(acme.clone(), 1).unwrap();
+        std::thread::scope(|threads| {
+            let large = threads
+                .spawn(|| (0..10_000).all(|_| room.enter(acme.clone(), 8 * WaitingRoom::BYTES).is_err()));
+            assert!((0..10_000).all(|_| room.enter(globex.clone(), 1).is_ok()));
+            assert!(large.join().unwrap());
+        });
     }
 
     #[test]

@@ -1,7 +1,4 @@
-//! Which events a durable subscription is run for, as it is kept beside its checkpoints.
-//!
-//! A checkpoint alone tells how far somebody has read, and not what he looked for. So the names, category and tenant that it
-//! was read for are kept with it: whoever asks for more finds that it was passed, and whoever knows less does not pass it.
+//! Which events a durable subscription is run for.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,7 +6,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::reads::Filter;
-use crate::position::Position;
 use crate::stream_id::{Category, StreamId, TenantId};
 
 /// Which events a subscription, or a member of it, is run for.
@@ -100,6 +96,31 @@ impl Scope {
         }
     }
 
+    /// The events that are of both.
+    pub(super) fn both(&self, other: &Self) -> Self {
+        let narrower = |own: &Option<String>, others: &Option<String>| own.clone().or_else(|| others.clone());
+        let are_apart = |own: &Option<String>, others: &Option<String>| {
+            own.as_ref().zip(others.as_ref()).is_some_and(|(own, other)| own != other)
+        };
+        let names = match (&self.names, &other.names) {
+            _ if are_apart(&self.category, &other.category) || are_apart(&self.tenant, &other.tenant) => {
+                Some(BTreeSet::new())
+            }
+            (Some(own), Some(others)) => Some(own & others),
+            (own, others) => own.as_ref().or(others.as_ref()).cloned(),
+        };
+        let category = narrower(&self.category, &other.category);
+        Self { names, category, tenant: narrower(&self.tenant, &other.tenant) }
+    }
+
+    /// Those of these that are not of the other: of some names, or all of these but those of the other.
+    pub(super) fn beyond(&self, other: &Self) -> (Self, Option<Self>) {
+        match self.names_beyond(other) {
+            Some(names) => (Self { names: Some(names), ..self.clone() }, None),
+            None => (self.clone(), Some(other.clone())),
+        }
+    }
+
     /// The names, unless all are meant.
     pub(crate) const fn names(&self) -> Option<&BTreeSet<String>> {
         self.names.as_ref()
@@ -126,140 +147,12 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What is kept of a subscription beside its checkpoints and members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// A checkpoint says that every one of these up to it was handled.
-    scope: Scope,
-    /// Where it began: what lies before is nobody's concern.
-    began: Position,
-    /// What was handled above the checkpoints: they were moved back, to hand over what had been passed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    handled: Vec<Handled>,
-    /// What was there, above where it began, when it began: from the first position to the last. It is not handed over.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    present: Vec<(Position, Position)>,
-}
-
-/// What was handled, up to a position in each segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Handled {
-    scope: Scope,
-    up_to: Vec<Position>,
-}
-
-impl Kept {
-    /// What a subscription keeps that begins there. Of what was committed above that position already, `present` has the
-    /// stretches.
-    #[must_use]
-    pub const fn new(scope: Scope, began: Position, present: Vec<(Position, Position)>) -> Self {
-        Self { scope, began, handled: Vec::new(), present }
-    }
-
-    /// What is kept, as text for a backend to store.
-    ///
-    /// # Errors
-    ///
-    /// Those of JSON, which there are none of.
-    pub fn to_text(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
-    }
-
-    /// What a backend has stored.
-    ///
-    /// # Errors
-    ///
-    /// Where the text is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
-    }
-
-    pub(crate) const fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    pub(crate) const fn began(&self) -> Position {
-        self.began
-    }
-
-    /// Whether what stands at this position was there before it began.
-    pub(crate) fn was_present(&self, position: Position) -> bool {
-        let behind = self.present.partition_point(|(first, _)| *first <= position);
-        behind.checked_sub(1).and_then(|at| self.present.get(at)).is_some_and(|(_, last)| position <= *last)
-    }
-
-    /// Whether an event was handled, or left to a stream that waits, before the checkpoint of its segment was moved back.
-    pub(crate) fn was_handled(
-        &self,
-        segment: u16,
-        position: Position,
-        tenant: &TenantId,
-        stream: &StreamId,
-        name: &str,
-    ) -> bool {
-        let up_to = |handled: &Handled| handled.up_to.get(usize::from(segment)).copied();
-        let mut before =
-            self.handled.iter().filter(|handled| up_to(handled).is_some_and(|up_to| position <= up_to));
-        before.any(|handled| handled.scope.passes(tenant, stream, name))
-    }
-
-    /// Where the checkpoint of a segment was before it was moved back.
-    pub(crate) fn handled_up_to(&self, segment: u16) -> Position {
-        let up_to = self.handled.iter().filter_map(|handled| handled.up_to.get(usize::from(segment)));
-        up_to.copied().max().unwrap_or(Position::START)
-    }
-
-    /// What was handled above a position in a segment, as stretches behind which something else goes on.
-    pub(crate) fn handled_above(
-        &self,
-        segment: u16,
-        position: Position,
-    ) -> Vec<(&Scope, Position, Position)> {
-        let (mut after, mut stretches) = (position, Vec::new());
-        for handled in self.handled.iter().rev() {
-            let Some(up_to) = handled.up_to.get(usize::from(segment)).filter(|up_to| **up_to > after) else {
-                continue;
-            };
-            stretches.push((&handled.scope, after, *up_to));
-            after = *up_to;
-        }
-        stretches
-    }
-
-    /// It is run for other events from here on. What of them was passed above `after` is handed over: returns where the
-    /// checkpoints are to be.
-    pub(super) fn change(
-        &mut self,
-        to: Scope,
-        after: Option<Position>,
-        checkpoints: &[Position],
-    ) -> Vec<Position> {
-        let was = std::mem::replace(&mut self.scope, to);
-        let Some(after) = after else { return checkpoints.to_vec() };
-        self.handled.retain(|handled| handled.up_to.iter().zip(checkpoints).any(|(up_to, at)| up_to > at));
-        if checkpoints.iter().any(|checkpoint| *checkpoint > after) {
-            let passed = |at: &Position| if *at > after { *at } else { Position::START };
-            self.handled.push(Handled { scope: was, up_to: checkpoints.iter().map(passed).collect() });
-        }
-        checkpoints.iter().map(|checkpoint| (*checkpoint).min(after)).collect()
-    }
-
-    /// It begins anew there.
-    pub(super) fn begin(&mut self, position: Position, present: Vec<(Position, Position)>) {
-        (self.began, self.present, self.handled) = (position, present, Vec::new());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn named(names: &[&str]) -> Scope {
         Scope { names: Some(names.iter().map(|name| (*name).to_owned()).collect()), ..Scope::default() }
-    }
-
-    fn at(position: i64) -> Position {
-        Position::from_i64(position)
     }
 
     #[test]
@@ -284,22 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_is_told_by_its_stretches() {
-        let kept = Kept::new(Scope::default(), at(8), vec![(at(10), at(12)), (at(15), at(15))]);
-        let present = (8..17).filter(|position| kept.was_present(at(*position))).collect::<Vec<_>>();
-        assert_eq!(present, [10, 11, 12, 15]);
-        assert_eq!(Kept::from_text(&kept.to_text().unwrap()).unwrap(), kept);
-    }
-
-    #[test]
-    fn a_wider_scope_moves_the_checkpoints_back_and_notes_what_was_handled() {
-        let mut kept = Kept::new(named(&["A"]), at(0), Vec::new());
-        assert_eq!(kept.change(named(&["A", "B"]), Some(at(4)), &[at(9), at(3)]), [at(4), at(3)]);
-        let stream = StreamId::random();
-        let handled = |position, name| kept.was_handled(0, at(position), &TenantId::DEFAULT, &stream, name);
-        assert!(handled(9, "A") && !handled(10, "A") && !handled(7, "B"));
-        assert!(!kept.was_handled(1, at(3), &TenantId::DEFAULT, &stream, "A"));
-        assert_eq!(kept.handled_up_to(0), at(9));
-        assert_eq!(Kept::from_text(&kept.to_text().unwrap()).unwrap(), kept);
+    fn what_is_of_both_and_what_is_beyond() {
+        let elsewhere = |names| Scope { category: Some("orders".to_owned()), ..named(names) };
+        assert_eq!(named(&["A", "B"]).both(&named(&["B", "C"])), named(&["B"]));
+        assert_eq!(named(&["A", "B"]).both(&elsewhere(&["B"])), elsewhere(&["B"]));
+        assert_eq!(Scope::default().both(&named(&["A"])), named(&["A"]));
+        let invoices = Scope { category: Some("invoices".to_owned()), ..Scope::default() };
+        assert_eq!(invoices.both(&elsewhere(&["B"])).names().map(BTreeSet::len), Some(0));
+        assert_eq!(named(&["A", "B"]).beyond(&named(&["B", "C"])), (named(&["A"]), None));
+        assert_eq!(Scope::default().beyond(&named(&["B"])), (Scope::default(), Some(named(&["B"]))));
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
-    DeleteRequest, Filter, ForgetRequest, LoadRequest, LoadedStream, Present, ProgressRequest, ScanPage,
-    ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord,
+    AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
+    Capabilities, DeleteRequest, ForgetRequest, LoadRequest, LoadSink, LoadedStream, Present,
+    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -29,6 +29,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
         (**self).load(request).await
+    }
+
+    async fn load_in_parts(&self, request: LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        (**self).load_in_parts(request, sink).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -86,7 +90,7 @@ impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
         (**self).blocked_streams(request).await
     }
 
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        (**self).backlog(after, filter).await
+    async fn backlog(&self, request: BacklogRequest) -> Result<Backlog> {
+        (**self).backlog(request).await
     }
 }

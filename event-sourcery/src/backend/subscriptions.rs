@@ -12,15 +12,13 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::progress::{Backlog, BlockedRequest, BlockedStream, ProgressRequest};
-use super::reads::Filter;
-use super::scope::{Kept, Scope};
+use super::kept::Kept;
+use super::progress::{Backlog, BacklogRequest, BlockedRequest, BlockedStream, ProgressRequest};
+use super::scope::Scope;
+use super::segments::{Lease, SegmentRecord};
 use crate::error::Result;
 use crate::position::Position;
 use crate::stream_id::TenantId;
-
-/// The most segments that a subscription can have.
-pub const MOST_SEGMENTS: u16 = 64;
 
 /// What a backend keeps for durable subscriptions.
 #[async_trait]
@@ -61,21 +59,30 @@ pub trait SubscriptionBackend {
     /// The backend's own.
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>>;
 
-    /// What lies between a position and the settled one.
+    /// Counts what lies between a position and the settled one.
     ///
     /// # Errors
     ///
     /// The backend's own.
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog>;
+    async fn backlog(&self, request: BacklogRequest) -> Result<Backlog>;
 }
 
 /// Which subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct SubscriptionId {
     /// Whose handle it was made with; the default tenant's is about every tenant.
     pub tenant: TenantId,
     /// Its name.
     pub name: Arc<str>,
+}
+
+impl SubscriptionId {
+    /// The subscription of this name, of this tenant's handle.
+    #[must_use]
+    pub fn new(tenant: TenantId, name: impl Into<Arc<str>>) -> Self {
+        Self { tenant, name: name.into() }
+    }
 }
 
 impl fmt::Display for SubscriptionId {
@@ -86,6 +93,7 @@ impl fmt::Display for SubscriptionId {
 
 /// A subscription as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SubscriptionRecord {
     /// Its segments, by number from 0. Their count is fixed for life.
     pub segments: Vec<SegmentRecord>,
@@ -95,29 +103,9 @@ pub struct SubscriptionRecord {
     pub kept: Option<Kept>,
 }
 
-/// A segment as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentRecord {
-    /// The checkpoint: every event of the segment up to here was handled, or belongs to a blocked stream.
-    pub position: Position,
-    /// Another one whenever the segment is taken over; what is written with one that it had before is refused.
-    pub token: i64,
-    /// Who works on it.
-    pub member: Option<Uuid>,
-    /// Until when, by the store's clock. Without a member, it means nothing.
-    pub leased_until: Timestamp,
-}
-
-impl SegmentRecord {
-    /// The token of whoever takes it over. Tokens are compared for being the same alone: behind the highest begin the lowest,
-    /// which nobody was given.
-    const fn next_token(&self) -> i64 {
-        self.token.wrapping_add(1)
-    }
-}
-
 /// A process, or a part of one, that takes part in a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Member {
     /// Its id.
     pub id: Uuid,
@@ -127,13 +115,12 @@ pub struct Member {
     pub lasting: Duration,
 }
 
-/// The right to work on a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lease {
-    /// The segment's number.
-    pub segment: u16,
-    /// The segment's token when the lease was given.
-    pub token: i64,
+impl Member {
+    /// Who counts until then, and whose leases last for so long.
+    #[must_use]
+    pub const fn new(id: Uuid, until: Timestamp, lasting: Duration) -> Self {
+        Self { id, until, lasting }
+    }
 }
 
 /// A change of a subscription as a whole.
@@ -165,6 +152,10 @@ pub enum SubscriptionChange {
         to: Scope,
         /// What of that was passed above this position is handed over; `None`: nothing is.
         after: Option<Position>,
+        /// Where names are dropped: the checkpoints that were found.
+        checkpoints: Vec<Position>,
+        /// And the streams that waited after that: what else was handled of those names is not handed over another time.
+        waiting: Vec<BlockedStream>,
     },
     /// The subscription is forgotten, with its blocked streams.
     Remove,
@@ -172,6 +163,7 @@ pub enum SubscriptionChange {
 
 /// What a member asks for when it shows up.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RenewRequest {
     /// Who.
     pub member: Uuid,
@@ -212,10 +204,10 @@ impl SubscriptionChange {
                 }
                 record
             }),
-            Self::Rescope { was, to, after } => record.map(|mut record| {
-                let checkpoints: Vec<_> = record.segments.iter().map(|segment| segment.position).collect();
+            Self::Rescope { was, to, after, checkpoints: found, waiting } => record.map(|mut record| {
+                let checkpoints = record.checkpoints();
                 if let Some(kept) = record.kept.as_mut().filter(|kept| *kept == was) {
-                    let positions = kept.change(to.clone(), *after, &checkpoints);
+                    let positions = kept.change(to.clone(), *after, (found, waiting), &checkpoints);
                     record.take_back(&positions);
                 }
                 record
@@ -237,6 +229,24 @@ impl RenewRequest {
     pub fn new(member: Uuid, create: (u16, Position), kept: Kept, lasting: Duration) -> Self {
         let (reached, heard, unheard) = (Vec::new(), Vec::new(), Vec::new());
         Self { member, create, kept, lasting, reached, share: true, heard, unheard }
+    }
+
+    /// The same with checkpoints that it has not written yet.
+    #[must_use]
+    pub fn with_reached(self, reached: Vec<(Lease, Position)>) -> Self {
+        Self { reached, ..self }
+    }
+
+    /// It only keeps what it has.
+    #[must_use]
+    pub fn without_share(self) -> Self {
+        Self { share: false, ..self }
+    }
+
+    /// The same with the members that it has found changed, and those that it has found unchanged for longer than their leases last.
+    #[must_use]
+    pub fn with_members(self, heard: Vec<Member>, unheard: Vec<Member>) -> Self {
+        Self { heard, unheard, ..self }
     }
 
     fn apply(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> SubscriptionRecord {
@@ -278,6 +288,12 @@ impl RenewRequest {
 }
 
 impl SubscriptionRecord {
+    /// A subscription of these segments, with these members.
+    #[must_use]
+    pub const fn new(segments: Vec<SegmentRecord>, members: Vec<Member>, kept: Option<Kept>) -> Self {
+        Self { segments, members, kept }
+    }
+
     /// The same at this time, by the store's clock: without the members that were not heard of again.
     #[must_use]
     pub fn as_of(mut self, now: Timestamp) -> Self {
@@ -289,6 +305,11 @@ impl SubscriptionRecord {
     pub fn leases_of(&self, member: Uuid) -> impl Iterator<Item = (Lease, Position)> {
         let numbered = (0..).zip(&self.segments).filter(move |(_, segment)| segment.member == Some(member));
         numbered.map(|(number, segment)| (Lease { segment: number, token: segment.token }, segment.position))
+    }
+
+    /// The checkpoints of its segments.
+    pub(crate) fn checkpoints(&self) -> Vec<Position> {
+        self.segments.iter().map(|segment| segment.position).collect()
     }
 
     /// A member gives up its segments.
@@ -334,62 +355,8 @@ impl SubscriptionRecord {
         let free = self.segments.iter_mut().filter(|segment| !segment.member.is_some_and(is_leased));
         for segment in free.take(share.saturating_sub(has)) {
             segment.member = Some(member);
-            segment.token = segment.next_token();
+            segment.token = segment.token_for(member);
         }
-    }
-}
-
-/// Which segments of how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segments {
-    of: u16,
-    numbers: u64,
-}
-
-impl Segments {
-    /// These segments of so many, at most [`MOST_SEGMENTS`]; other numbers do not count.
-    #[must_use]
-    pub fn new(of: u16, numbers: impl IntoIterator<Item = u16>) -> Self {
-        let of = of.clamp(1, MOST_SEGMENTS);
-        let bits = numbers.into_iter().filter(|number| *number < of).map(|number| 1_u64 << number);
-        Self { of, numbers: bits.fold(0, |all, bit| all | bit) }
-    }
-
-    /// How many segments there are.
-    #[must_use]
-    pub const fn of(self) -> u16 {
-        self.of
-    }
-
-    /// Which of them are meant.
-    pub fn numbers(self) -> impl Iterator<Item = u16> {
-        (0..self.of).filter(move |number| self.numbers >> number & 1 == 1)
-    }
-
-    /// Whether this segment is one of them.
-    #[must_use]
-    pub const fn contains(self, number: u16) -> bool {
-        number < self.of && self.numbers >> number & 1 == 1
-    }
-
-    /// Whether all of them are meant.
-    #[must_use]
-    pub fn are_all(self) -> bool {
-        self.numbers().count() == usize::from(self.of)
-    }
-
-    /// The segment of a stream, out of so many: the sum of the 4th and the 16th byte of its UUID, modulo the count. One of
-    /// the two changes from stream to stream in every version of UUID.
-    #[must_use]
-    pub fn number_of(stream: Uuid, of: u16) -> u16 {
-        let [_, _, _, fourth, .., sixteenth] = *stream.as_bytes();
-        (u16::from(fourth) + u16::from(sixteenth)) % of.max(1)
-    }
-
-    /// Whether the stream of this UUID is in one of them.
-    #[must_use]
-    pub fn contain(self, stream: Uuid) -> bool {
-        self.contains(Self::number_of(stream, self.of))
     }
 }
 
@@ -397,4 +364,30 @@ impl Segments {
 pub(crate) fn later(now: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renewed(record: Option<SubscriptionRecord>, member: Uuid) -> Option<SubscriptionRecord> {
+        let kept = Kept::new(Scope::default(), Position::START, Vec::new());
+        let request = RenewRequest::new(member, (2, Position::START), kept, Duration::from_secs(10));
+        SubscriptionChange::Renew(request).apply(record, Timestamp::UNIX_EPOCH)
+    }
+
+    /// One on the server that has the latest, and one on the server that takes its place.
+    #[test]
+    fn two_members_that_take_segments_over_from_the_same_tokens_get_different_ones() {
+        let [left, here, there] = [1, 2, 3].map(Uuid::from_u128);
+        let leave = SubscriptionChange::Leave { member: left, reached: Vec::new() };
+        let free = leave.apply(renewed(None, left), Timestamp::UNIX_EPOCH);
+        let tokens = |member| {
+            let record = renewed(free.clone(), member).unwrap();
+            record.leases_of(member).map(|(lease, _)| lease.token).collect::<Vec<_>>()
+        };
+        let (here, there) = (tokens(here), tokens(there));
+        assert_eq!((here.len(), there.len()), (2, 2));
+        assert!(here.iter().zip(&there).all(|(here, there)| here != there), "{here:?} {there:?}");
+    }
 }

@@ -24,6 +24,20 @@ pub struct DeleteRequest {
     pub drop_outbox: bool,
 }
 
+impl DeleteRequest {
+    /// Deletes this tenant's stream; what is in the outbox is still published.
+    #[must_use]
+    pub const fn new(tenant: TenantId, stream: StreamId) -> Self {
+        Self { tenant, stream, drop_outbox: false }
+    }
+
+    /// Whether to drop what is still in the outbox.
+    #[must_use]
+    pub fn with_drop_outbox(self, drop_outbox: bool) -> Self {
+        Self { drop_outbox, ..self }
+    }
+}
+
 /// A snapshot to store.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -39,6 +53,12 @@ pub struct SnapshotRequest {
 }
 
 impl SnapshotRequest {
+    /// A snapshot of this tenant's stream that stands for this version.
+    #[must_use]
+    pub const fn new(tenant: TenantId, stream: StreamId, version: Version, record: NewRecord) -> Self {
+        Self { tenant, stream, version, record }
+    }
+
     /// Whether the stream has reached the snapshot's version.
     ///
     /// # Errors
@@ -57,6 +77,7 @@ impl SnapshotRequest {
 ///
 /// One is kept for each stream, name and format: the one behind the latest event that is still there. `Debug` does not show it.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct StateRequest {
     /// Whose stream.
     pub tenant: TenantId,
@@ -74,6 +95,27 @@ pub struct StateRequest {
     pub data: String,
     /// When it was taken.
     pub created_at: Timestamp,
+}
+
+impl StateRequest {
+    /// The state of this name and version of its format, behind this event of a tenant's stream.
+    #[must_use]
+    pub const fn new(
+        tenant: TenantId,
+        stream: StreamId,
+        (name, format): (&'static str, u16),
+        behind: EventAt,
+        data: String,
+        created_at: Timestamp,
+    ) -> Self {
+        Self { tenant, stream, name, format, behind, made_of: None, data, created_at }
+    }
+
+    /// The same, made of this event too; `None`: no other is known.
+    #[must_use]
+    pub fn with_made_of(self, made_of: Option<EventAt>) -> Self {
+        Self { made_of, ..self }
+    }
 }
 
 impl fmt::Debug for StateRequest {
@@ -95,9 +137,18 @@ impl fmt::Debug for StateRequest {
 /// An event, by its place in a versioned stream and its id: it tells the stream from one of the same id that was created
 /// after it was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EventAt {
     /// Its version.
     pub version: Version,
     /// Its id.
     pub id: Uuid,
+}
+
+impl EventAt {
+    /// The event of this version and this id.
+    #[must_use]
+    pub const fn new(version: Version, id: Uuid) -> Self {
+        Self { version, id }
+    }
 }

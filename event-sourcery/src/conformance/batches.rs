@@ -161,3 +161,38 @@ pub(super) async fn clause_8_2_a_call_may_wait_for_ever(subject: Subject) {
     let batch = timeout(SOON, waiting).await.expect("two events end the wait").unwrap();
     assert_eq!(numbers(&batch.events), [1, 2]);
 }
+
+/// Each call has less time than a read takes.
+pub(super) async fn clause_8_2_calls_that_are_given_up_before_a_read_is_over_come_to_its_end_all_the_same(
+    subject: Subject,
+) {
+    const PATIENCE: Duration = Duration::from_millis(10);
+    let (store, stream) = (subject.faulty(), ledger("1"));
+    let last = store.append(&stream, notes(1..=6)).await.unwrap();
+    store.erased().settled(last.position).await;
+    store.backend().slow_down(3 * PATIENCE);
+    let (mut subscription, mut batches) =
+        (store.subscribe::<Noted>().stream(), store.subscribe::<Noted>().batches(4));
+    let (mut singly, mut batched) = (Vec::new(), Vec::new());
+    eventually("all events have come", async || {
+        if let Ok(Ok(Some(crate::Next::Event(event)))) = timeout(PATIENCE, subscription.try_next()).await {
+            singly.push(event);
+        }
+        if let Ok(batch) = timeout(PATIENCE, batches.next(LONG)).await {
+            batched.extend(batch.unwrap().events);
+        }
+        singly.len() >= 6 && batched.len() >= 6
+    })
+    .await;
+    assert_eq!((numbers(&singly), numbers(&batched)), ((1..=6).collect(), (1..=6).collect()));
+    // What was begun by a call that was given up does not tell what is there now.
+    let _ = timeout(PATIENCE, subscription.try_next()).await;
+    tokio::time::sleep(5 * PATIENCE).await;
+    let last = store.append(&stream, notes(7..=7)).expected_version(6).await.unwrap();
+    store.erased().settled(last.position).await;
+    let next = subscription.try_next().await.unwrap().unwrap();
+    assert!(
+        matches!(&next, crate::Next::Event(seventh) if seventh.wrapped_event.event.number == 7),
+        "{next:?}"
+    );
+}

@@ -154,6 +154,12 @@ macro_rules! __for_each_case {
             clause_3_4_a_payload_that_the_types_code_panics_on_is_an_error,
             clause_3_1_a_read_is_as_of_one_moment,
         }
+        long {
+            clause_3_1_a_long_stream_is_loaded_whole_and_in_order,
+            clause_2_11_a_transaction_reads_a_long_stream_with_what_it_has_written [transactions],
+            clause_3_1_a_long_read_is_as_of_one_moment,
+            clause_11_2_an_aggregate_with_a_long_history_is_loaded,
+        }
         paging {
             clause_3_5_a_long_stream_reads_event_by_event_as_it_does_at_once,
             clause_3_5_a_paged_read_starts_at_the_snapshot,
@@ -171,6 +177,7 @@ macro_rules! __for_each_case {
             clause_3_6_unknown_root_keys_of_a_context_are_kept_and_written_back,
             clause_3_7_enrichers_run_on_every_event_and_keep_what_the_caller_set,
             clause_3_7_enrichers_run_in_order_and_see_the_event,
+            clause_3_7_an_enricher_sees_what_is_to_be_stored,
             clause_3_7_an_enricher_can_leave_an_event_alone,
             clause_3_7_two_enrichers_of_one_name_are_refused,
             clause_3_7_a_component_too_deep_to_be_read_back_is_refused,
@@ -217,6 +224,7 @@ macro_rules! __for_each_case {
             clause_8_2_a_batch_holds_what_came_after_its_page_was_read_ahead,
             clause_8_2_a_batch_of_none_is_refused,
             clause_8_2_a_call_that_is_given_up_loses_nothing,
+            clause_8_2_calls_that_are_given_up_before_a_read_is_over_come_to_its_end_all_the_same,
             clause_8_2_a_call_may_wait_for_ever,
         }
         gone {
@@ -249,6 +257,7 @@ macro_rules! __for_each_case {
             clause_8_6_a_reset_starts_again_also_while_it_runs,
             clause_8_6_what_is_removed_begins_anew,
             clause_8_6_its_status_tells_where_it_stands,
+            clause_8_6_its_status_counts_a_part_of_a_long_backlog,
             clause_8_6_what_cannot_be_is_refused,
             clause_8_6_times_may_be_as_long_as_they_can_be,
         }
@@ -267,15 +276,23 @@ macro_rules! __for_each_case {
             clause_8_8_what_is_no_longer_blocked_can_be_neither_replayed_nor_skipped,
             clause_8_8_what_is_skipped_again_before_anybody_runs_comes_free,
         }
+        dropping {
+            clause_8_8_what_a_handler_leaves_that_panics_when_it_is_dropped_harms_its_own_stream_only,
+            clause_8_13_what_a_handler_of_batches_leaves_that_panics_when_it_is_dropped_harms_its_own_stream_only,
+        }
         fairness {
             clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do,
             clause_8_8_the_first_failures_of_one_tenant_s_streams_do_not_all_come_before_others,
+            clause_8_8_a_tenant_s_first_failures_are_held_back_however_many_streams_are_parked [several_streams],
             clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn,
             clause_8_8_what_failed_is_tried_again_however_many_fresh_events_come,
+            clause_8_8_what_failed_is_tried_again_however_many_streams_fail_after_it,
             clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only,
             clause_8_6_a_handler_that_takes_too_long_has_no_effect [transactions],
             clause_8_4_who_hangs_and_who_does_not_read_on_keep_nobody_else_waiting,
             clause_8_4_a_tenant_that_appends_at_full_speed_keeps_no_other_waiting,
+            clause_8_4_subscribers_that_are_polled_once_keep_nobody_waiting,
+            clause_4_5_calls_that_are_polled_once_keep_nobody_waiting,
         }
         parked {
             clause_8_8_a_replayed_event_is_followed_by_those_behind_it,
@@ -283,6 +300,8 @@ macro_rules! __for_each_case {
             clause_8_8_what_nobody_runs_can_be_replayed_and_is_handled_by_the_next_run,
             clause_8_8_what_is_skipped_during_an_attempt_stays_left_out_however_the_attempt_ends,
             clause_8_8_a_listing_from_before_a_skip_does_not_bring_back_what_was_left_out,
+            clause_8_8_two_streams_that_stand_at_one_position_are_both_listed_and_wait [several_streams],
+            clause_8_8_a_blocked_stream_is_told_with_its_own_event_and_no_other_streams,
             clause_5_1_a_deleted_streams_parked_events_are_gone,
             clause_5_1_what_was_deleted_while_it_was_parked_is_not_waited_for,
             clause_5_1_a_stream_that_is_deleted_during_an_attempt_leaves_nothing_blocked,
@@ -304,7 +323,13 @@ macro_rules! __for_each_case {
             clause_8_12_who_wants_fewer_from_here_on_says_so,
             clause_8_12_a_stream_that_waits_is_handed_what_was_passed_in_its_place,
             clause_8_12_what_fails_as_it_is_handed_over_late_is_parked_skipped_and_replayed,
+            clause_8_12_what_was_handled_is_not_handed_over_again_where_a_later_event_fails,
             clause_8_12_who_waits_for_an_event_of_a_new_name_waits_for_the_program_that_knows_it,
+        }
+        narrowing {
+            clause_8_12_what_waits_when_fewer_are_wanted_is_not_taken_for_handled,
+            clause_8_12_what_was_passed_is_left_out_of_a_stream_that_waits,
+            clause_8_12_what_was_passed_is_left_out_while_something_is_handed_over,
         }
         rolling {
             clause_8_12_deployments_with_kills_and_failures_hand_over_each_event_once [transactions],
@@ -319,6 +344,10 @@ macro_rules! __for_each_case {
             clause_8_6_outages_are_borne_and_each_event_takes_effect_once [transactions],
             clause_8_6_outages_are_borne_and_no_event_is_lost,
         }
+        own_deletions {
+            clause_8_6_a_handler_may_delete_the_stream_of_the_event_that_it_tries_again [transactions],
+            clause_8_6_a_handler_may_delete_another_stream_that_waits [transactions],
+        }
         sharing {
             clause_8_7_members_share_the_work_and_each_event_is_handled_by_one,
             clause_8_7_members_come_and_go_and_nothing_is_lost_or_overtaken,
@@ -330,9 +359,34 @@ macro_rules! __for_each_case {
             clause_8_7_a_process_that_is_started_again_does_not_wait_for_the_one_that_was_killed [transactions, shared],
             clause_8_7_processes_share_the_work_and_one_that_is_killed_is_followed [transactions, shared],
         }
+        listening {
+            clause_9_1_a_listener_hears_each_event_in_its_turn_with_what_the_store_knows [listeners],
+            clause_9_1_a_listener_hears_event_types_a_category_or_everything_and_nothing_else [listeners],
+            clause_9_1_an_event_that_matches_more_than_once_is_heard_once [listeners],
+            clause_9_1_listeners_are_called_in_the_order_of_their_registration [listeners],
+            clause_9_1_a_listener_hears_every_tenant_and_a_tenants_its_own [listeners],
+            clause_9_1_nothing_is_decoded_that_a_listener_did_not_ask_for [listeners],
+            clause_9_1_a_listener_that_was_removed_hears_nothing_and_others_go_on [listeners],
+            clause_9_1_where_a_listener_fails_nothing_is_appended [listeners],
+            clause_9_1_what_a_listener_appends_is_committed_with_the_event_and_carries_its_context [listeners],
+            clause_9_1_what_a_listener_appends_is_heard_and_what_it_sets_off_has_a_bound [listeners],
+            clause_9_1_an_append_that_is_a_repeat_or_is_refused_calls_nobody [listeners],
+        }
+        listening_anywhere {
+            clause_9_1_a_listener_hears_the_events_of_each_stream_of_an_append [listeners, several_streams],
+            clause_9_1_a_listener_hears_what_a_transaction_appends_and_shares_its_fate [listeners, transactions, several_streams],
+            clause_9_1_a_listener_that_fails_in_a_transaction_leaves_the_rest_of_it [listeners, transactions],
+            clause_9_1_a_listener_hears_what_a_handler_appends [listeners],
+            clause_9_1_a_listener_hears_what_a_handler_appends_in_its_transaction [listeners, transactions],
+            clause_9_1_a_listener_hears_what_a_repository_saves_and_can_refuse_it [listeners],
+            clause_9_1_an_append_whose_answer_was_lost_is_heard_once [listeners],
+            clause_9_1_of_many_appends_at_once_each_is_heard_and_those_that_fail_fail_alone [listeners],
+            clause_9_1_a_listener_that_takes_its_time_is_waited_for [listeners],
+        }
         leases {
             clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint,
             clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
+            clause_8_8_one_blocked_stream_is_told_by_itself_and_with_no_more_than_is_asked_for,
             clause_8_7_who_was_not_heard_of_is_gone_whatever_the_stores_clock_says,
             clause_8_7_who_was_heard_of_is_there_whatever_the_stores_clock_says,
             clause_8_7_segments_are_dealt_out_evenly_and_given_up_for_those_who_join,
@@ -347,9 +401,30 @@ macro_rules! __for_each_case {
             clause_8_9_a_run_that_is_stopped_as_it_loses_its_lease_ends_well,
             clause_8_9_a_run_that_is_stopped_before_it_begins_ends,
         }
+        together {
+            clause_8_13_what_is_there_is_handed_over_together_and_in_order,
+            clause_8_13_batches_grow_while_it_is_behind_and_no_further_than_asked,
+            clause_8_13_a_batch_of_large_events_has_fewer_of_them,
+            clause_8_13_an_event_that_fails_is_parked_alone_and_its_stream_waits,
+            clause_8_13_an_event_that_panics_is_parked_alone,
+            clause_8_13_the_time_limit_holds_for_a_batch,
+            clause_8_13_what_fails_only_together_is_handled_in_parts,
+            clause_8_13_a_stop_finishes_the_batch_in_hand,
+            clause_8_13_nothing_of_a_deleted_stream_comes_in_a_batch,
+            clause_8_13_a_batch_is_committed_as_a_whole [transactions],
+            clause_8_13_each_event_of_a_batch_takes_effect_once [transactions],
+            clause_8_13_a_batch_that_fails_has_no_effect [transactions],
+            clause_8_13_a_batch_that_panics_has_no_effect [transactions],
+            clause_8_13_an_event_of_a_batch_that_is_parked_has_no_effect [transactions],
+            clause_8_13_a_run_of_batches_may_be_dropped_anywhere [transactions],
+            clause_8_13_a_lease_that_is_lost_takes_the_batch_with_it [transactions],
+            clause_8_13_outages_are_borne_and_each_event_takes_effect_once [transactions],
+        }
         reacting {
             clause_8_11_what_a_handler_appends_carries_the_context_and_tenant_of_its_event,
             clause_8_11_what_a_handler_appends_through_its_transaction_carries_them_too [transactions],
+            clause_8_11_what_a_handler_of_batches_appends_in_reaction_to_an_event_carries_its_context,
+            clause_8_11_what_a_handler_of_batches_appends_through_its_transaction_carries_it_too [transactions],
         }
         projecting {
             clause_8_10_an_unknown_stream_is_projected_from_its_first_version [transactions],
@@ -449,6 +524,14 @@ macro_rules! __for_each_case {
             clause_11_2_a_key_whose_events_are_in_another_stream_by_now_is_refused,
             clause_11_2_of_one_command_twice_at_once_both_return_what_the_first_one_did,
             clause_11_2_of_one_command_many_times_at_once_one_takes_effect,
+        }
+        expected_versions {
+            clause_11_5_a_command_runs_on_the_version_that_its_caller_has_seen,
+            clause_11_5_at_any_other_version_it_is_a_conflict_and_does_not_run,
+            clause_11_5_a_conflict_while_it_runs_is_not_retried,
+            clause_11_5_of_many_who_have_seen_one_version_one_gets_through,
+            clause_11_5_a_repeat_by_its_key_is_recognised_before_the_version_is_looked_at,
+            clause_11_5_of_one_request_many_times_at_once_all_get_one_answer,
         }
         states {
             clause_11_4_the_state_is_kept_every_n_events,

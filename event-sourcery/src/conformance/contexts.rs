@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ledger::{Noted, ledger, noted, notes, tenant};
+use super::ledger::{Noted, Summed, ledger, noted, notes, tenant};
 use super::subject::Subject;
 use crate::Event as _;
 use crate::context::{Context, ContextComponent};
@@ -93,6 +93,38 @@ pub(super) async fn clause_3_7_enrichers_run_in_order_and_see_the_event(subject:
     let event = store.for_tenant(acme.clone()).load_stream::<Noted>(&stream).await.unwrap().remove(0);
     assert_eq!(event.context.component::<Trace>().unwrap(), Some(Trace { seen: vec!["first".to_owned()] }));
     assert_eq!(*calls.lock().unwrap(), vec![("noted".to_owned(), stream, acme); 2]);
+}
+
+pub(super) async fn clause_3_7_an_enricher_sees_what_is_to_be_stored(subject: Subject) {
+    let (seen, stream) = (Arc::new(Mutex::new(Vec::new())), ledger("1"));
+    let seeing = Arc::clone(&seen);
+    let store = subject.store().with_enricher(move |event| {
+        let as_other = event.event::<Summed>().is_some();
+        let facts = (event.event_id(), event.created_at(), event.payload().to_owned());
+        seeing.lock().unwrap().push((event.event::<Noted>(), as_other, facts));
+        event
+            .event::<Noted>()
+            .filter(|noted| noted.number > 1)
+            .map(|noted| request(&noted.number.to_string()))
+    });
+    store
+        .unwrap()
+        .append(&stream, (notes([1, 2]), crate::RawEvent::new("other", "{}").unwrap()))
+        .await
+        .unwrap();
+
+    let events = subject.store().load_stream::<crate::RawEvent>(&stream).await.unwrap();
+    let requests: Vec<_> = events.iter().map(|event| event.context.component::<Request>().unwrap()).collect();
+    assert_eq!(requests, [None, Some(request("2")), None]);
+    let seen = seen.lock().unwrap();
+    let as_noted: Vec<_> = seen.iter().map(|(noted, ..)| *noted).collect();
+    assert_eq!(as_noted, [Some(noted(1)), Some(noted(2)), None]);
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    for ((_, as_other, (id, time, payload)), stored) in seen.iter().zip(&events) {
+        assert!(!as_other, "{payload}");
+        assert_eq!(value(payload), value(stored.event.data().get()));
+        assert_eq!((*id, *time), (stored.uuid, stored.created_at));
+    }
 }
 
 pub(super) async fn clause_3_7_an_enricher_can_leave_an_event_alone(subject: Subject) {

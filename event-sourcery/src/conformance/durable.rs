@@ -171,6 +171,25 @@ pub(super) async fn clause_8_6_its_status_tells_where_it_stands(subject: Subject
     assert!(after.position >= handled.items().iter().map(|item| item.position).max().unwrap());
 }
 
+/// What it is behind is counted up to 10,000 events: so it costs the same at any backlog.
+pub(super) async fn clause_8_6_its_status_counts_a_part_of_a_long_backlog(subject: Subject) {
+    let store = subject.store();
+    store.append(&ledger("1"), noted(1)).await.unwrap();
+    run_for(&store, 1).await;
+    for _ in 0..11 {
+        store.append(&ledger("2"), notes(1..=1_000)).no_versioning().await.unwrap();
+    }
+    eventually("as much as is counted", async || {
+        let status = letters(&store).status().await.unwrap().unwrap();
+        assert!(status.events_behind <= 10_000, "{status:?}");
+        status.has_more && status.events_behind > 0
+    })
+    .await;
+    letters(&store).reset(Start::Now).await.unwrap();
+    let status = letters(&store).status().await.unwrap().unwrap();
+    assert_eq!((status.events_behind, status.has_more), (0, false));
+}
+
 pub(super) async fn clause_8_6_what_cannot_be_is_refused(subject: Subject) {
     let store = subject.store();
     let refused = [

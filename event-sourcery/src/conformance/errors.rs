@@ -10,7 +10,7 @@ use super::ledger::{Noted, ledger, noted, notes, tenant};
 use super::running::{Handled, Running, eventually, letters};
 use super::subject::Subject;
 use crate::context::{Context, ContextComponent};
-use crate::error::Error;
+use crate::error::{Error, Source};
 use crate::position::{AppendPosition, Position};
 use crate::stream_id::StreamId;
 use crate::{Event as _, RawEvent};
@@ -54,14 +54,22 @@ pub(super) async fn clause_14_1_what_can_be_retried_says_so(_: Subject) {
             is_blocked: true,
             waited: std::time::Duration::from_secs(5),
         },
+        listener_failed(Error::Busy { waited: Duration::ZERO }.into()),
     ];
     assert!(retryable.iter().all(Error::is_retryable));
     let others = [
         Error::Closed,
         Error::OutcomeUnknown { source: source() },
         Error::Backend { backend: "any", source: source() },
+        Error::bug("two streams have one row"),
+        listener_failed("words of its own".into()),
+        Error::ListenersTooDeep { name: "noted".to_owned(), stream: ledger("1"), depth: 16 },
     ];
     assert!(!others.iter().any(Error::is_retryable));
+}
+
+fn listener_failed(source: Source) -> Error {
+    Error::ListenerFailed { name: "noted".to_owned(), stream: ledger("1"), version: Some(3), source }
 }
 
 /// What would do harm if it reached a database as text, a format string, a path or a pattern.

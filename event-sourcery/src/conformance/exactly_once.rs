@@ -43,7 +43,8 @@ pub(super) async fn with_sources(store: &EventStore, length: u64) {
 pub(super) fn effect(recorded: &Recorded<RawEvent>, end: End) -> Deed {
     let data = recorded.wrapped_event.event.data().get();
     let posted = RawEvent::new("posted", data).unwrap();
-    Deed { appends: vec![(effects(&recorded.stream_id), posted.with_id(Uuid::now_v7()))], end }
+    let appends = vec![(effects(&recorded.stream_id), posted.with_id(Uuid::now_v7()))];
+    Deed { deletes: Vec::new(), appends, end }
 }
 
 pub(super) async fn effects_so_far(store: &EventStore, stream: u64) -> Vec<u64> {
@@ -67,8 +68,25 @@ pub(super) async fn assert_each_has_one_effect(store: &EventStore, length: u64) 
     }
 }
 
-async fn assert_exactly_once(
+/// How events are handed to a handler.
+#[derive(Clone, Copy)]
+pub(super) enum Handing {
+    OneByOne,
+    InBatches,
+}
+
+impl Handing {
+    pub(super) fn to(self, reaction: Reaction) -> Reaction {
+        match self {
+            Self::OneByOne => reaction,
+            Self::InBatches => reaction.in_batches(|_| {}),
+        }
+    }
+}
+
+pub(super) async fn assert_exactly_once(
     subject: Subject,
+    handing: Handing,
     settings: Settings,
     end: impl Fn(u64) -> End + Send + Sync + 'static,
 ) {
@@ -76,34 +94,40 @@ async fn assert_exactly_once(
     with_sources(&store, 20).await;
     let calls = AtomicU64::new(0);
     let reaction = Reaction::new(move |recorded| effect(recorded, end(calls.fetch_add(1, Ordering::SeqCst))));
-    let run = Running::exactly_once(&subject.reactor().await, settings, reaction);
+    let run = Running::exactly_once(&subject.reactor().await, settings, handing.to(reaction));
     assert_each_has_one_effect(&store, 20).await;
     run.stop().await;
 }
 
 pub(super) async fn clause_8_6_each_event_takes_effect_once(subject: Subject) {
-    assert_exactly_once(subject, Settings::default(), |_| End::Done).await;
+    assert_exactly_once(subject, Handing::OneByOne, Settings::default(), |_| End::Done).await;
 }
 
 pub(super) async fn clause_8_6_a_failure_within_a_batch_leaves_nothing_of_it(subject: Subject) {
     let settings = Settings { attempts: 20, batch: 8, ..Settings::default() };
-    assert_exactly_once(subject, settings, |call| if call % 5 == 3 { End::Fails } else { End::Done }).await;
+    let end = |call| if call % 5 == 3 { End::Fails } else { End::Done };
+    assert_exactly_once(subject, Handing::OneByOne, settings, end).await;
 }
 
 pub(super) async fn clause_8_6_a_panic_within_a_batch_leaves_nothing_of_it(subject: Subject) {
     let settings = Settings { attempts: 20, batch: 8, ..Settings::default() };
-    assert_exactly_once(subject, settings, |call| if call % 7 == 5 { End::Panics } else { End::Done }).await;
+    let end = |call| if call % 7 == 5 { End::Panics } else { End::Done };
+    assert_exactly_once(subject, Handing::OneByOne, settings, end).await;
 }
 
 /// A parked event has no effect, whatever its attempts have done before they failed.
 pub(super) async fn clause_8_6_a_parked_event_has_no_effect(subject: Subject) {
+    assert_a_parked_event_has_no_effect(subject, Handing::OneByOne).await;
+}
+
+pub(super) async fn assert_a_parked_event_has_no_effect(subject: Subject, handing: Handing) {
     let store = subject.store();
     with_sources(&store, 5).await;
     let reaction = Reaction::new(|recorded| {
         let fails = recorded.stream_id == source(1) && number(recorded) == 3;
         effect(recorded, if fails { End::Fails } else { End::Done })
     });
-    let run = Running::exactly_once(&subject.reactor().await, Settings::default(), reaction);
+    let run = Running::exactly_once(&subject.reactor().await, Settings::default(), handing.to(reaction));
     let durable = Settings::default().of(store.subscribe::<RawEvent>());
     eventually("one is parked", async || durable.parked().await.unwrap().len() == 1).await;
     eventually("the others are handled", async || effects_so_far(&store, 4).await.len() == 5).await;
@@ -118,6 +142,10 @@ pub(super) async fn clause_8_6_a_parked_event_has_no_effect(subject: Subject) {
 }
 
 pub(super) async fn clause_8_6_a_run_may_be_dropped_anywhere(subject: Subject) {
+    assert_a_run_may_be_dropped_anywhere(subject, Handing::OneByOne).await;
+}
+
+pub(super) async fn assert_a_run_may_be_dropped_anywhere(subject: Subject, handing: Handing) {
     const DROPS: u64 = 50;
     let (store, reactor) = (subject.store(), subject.reactor().await);
     with_sources(&store, 40).await;
@@ -129,7 +157,7 @@ pub(super) async fn clause_8_6_a_run_may_be_dropped_anywhere(subject: Subject) {
             counted.fetch_add(1, Ordering::SeqCst);
             effect(recorded, End::Takes(Duration::from_micros(200)))
         });
-        let run = Running::exactly_once(&reactor, settings.clone(), reaction);
+        let run = Running::exactly_once(&reactor, settings.clone(), handing.to(reaction));
         let (before, patience) = (calls.load(Ordering::SeqCst), tokio::time::Instant::now());
         while calls.load(Ordering::SeqCst) < before + round % 7
             && patience.elapsed() < Duration::from_millis(160)
@@ -139,8 +167,8 @@ pub(super) async fn clause_8_6_a_run_may_be_dropped_anywhere(subject: Subject) {
         tokio::time::sleep(Duration::from_micros(round * 37 % 900)).await;
         run.kill().await;
     }
-    let run =
-        Running::exactly_once(&reactor, settings, Reaction::new(|recorded| effect(recorded, End::Done)));
+    let reaction = Reaction::new(|recorded| effect(recorded, End::Done));
+    let run = Running::exactly_once(&reactor, settings, handing.to(reaction));
     assert_each_has_one_effect(&store, 40).await;
     run.stop().await;
 }
@@ -164,6 +192,7 @@ pub(super) async fn steal(store: &EventStore) {
 /// Two members, while their leases are taken away again and again.
 async fn assert_exactly_once_in_spite(
     subject: Subject,
+    handing: Handing,
     mut disturb: impl AsyncFnMut(u64, &[Arc<dyn Reactor>; 2]),
 ) {
     let store = subject.store();
@@ -172,7 +201,7 @@ async fn assert_exactly_once_in_spite(
     let settings = Settings { batch: 6, attempts: 1_000, ..Settings::with_short_lease() };
     let runs = [0, 1].map(|member: usize| {
         let reaction = Reaction::new(|recorded| effect(recorded, End::Takes(Duration::from_micros(500))));
-        Running::exactly_once(&reactors[member], settings.clone(), reaction)
+        Running::exactly_once(&reactors[member], settings.clone(), handing.to(reaction))
     });
     for round in 0..40 {
         disturb(round, &reactors).await;
@@ -188,11 +217,25 @@ async fn assert_exactly_once_in_spite(
 }
 
 pub(super) async fn clause_8_6_a_lease_that_is_lost_takes_its_effects_with_it(subject: Subject) {
+    assert_a_lease_that_is_lost_takes_its_effects_with_it(subject, Handing::OneByOne).await;
+}
+
+pub(super) async fn assert_a_lease_that_is_lost_takes_its_effects_with_it(
+    subject: Subject,
+    handing: Handing,
+) {
     let store = subject.store();
-    assert_exactly_once_in_spite(subject, async |_, _| steal(&store).await).await;
+    assert_exactly_once_in_spite(subject, handing, async |_, _| steal(&store).await).await;
 }
 
 pub(super) async fn clause_8_6_outages_are_borne_and_each_event_takes_effect_once(subject: Subject) {
+    assert_outages_are_borne_and_each_event_takes_effect_once(subject, Handing::OneByOne).await;
+}
+
+pub(super) async fn assert_outages_are_borne_and_each_event_takes_effect_once(
+    subject: Subject,
+    handing: Handing,
+) {
     let store = subject.store();
     let disturb = async |round, reactors: &[Arc<dyn Reactor>; 2]| {
         for reactor in reactors {
@@ -202,7 +245,7 @@ pub(super) async fn clause_8_6_outages_are_borne_and_each_event_takes_effect_onc
             steal(&store).await;
         }
     };
-    assert_exactly_once_in_spite(subject, disturb).await;
+    assert_exactly_once_in_spite(subject, handing, disturb).await;
 }
 
 /// The handler that writes elsewhere is called at least once, and no event is lost.

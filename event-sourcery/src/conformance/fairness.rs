@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::exactly_once::{effect, effects_so_far, source, with_sources};
@@ -13,7 +15,10 @@ use super::reaction::{End, Reaction};
 use super::running::{Handled, Running, Settings, eventually, letters};
 use super::subject::Subject;
 use crate::RawEvent;
+use crate::backend::{BlockedAt, BlockedStream, ProgressRequest, StreamProgress, SubscriptionId};
+use crate::position::Position;
 use crate::store::EventStore;
+use crate::stream_id::TenantId;
 
 /// How many streams fail.
 const FAILING: u64 = 40;
@@ -93,7 +98,18 @@ pub(super) async fn clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_
 pub(super) async fn clause_8_8_the_first_failures_of_one_tenant_s_streams_do_not_all_come_before_others(
     subject: Subject,
 ) {
-    let store = subject.store();
+    first_failures_are_held_back(&subject.store(), 0).await;
+}
+
+/// What is parked is not tried: it takes no place of those that are held back.
+pub(super) async fn clause_8_8_a_tenant_s_first_failures_are_held_back_however_many_streams_are_parked(
+    subject: Subject,
+) {
+    first_failures_are_held_back(&subject.store(), 1_100).await;
+}
+
+async fn first_failures_are_held_back(store: &EventStore, parked: u64) {
+    park(store, parked).await;
     let [acme, globex] = ["acme", "globex"].map(|name| store.for_tenant(tenant(name)));
     let stream = |number: u64| ledger(&format!("of acme {number}"));
     for number in 0..FAILING {
@@ -102,7 +118,7 @@ pub(super) async fn clause_8_8_the_first_failures_of_one_tenant_s_streams_do_not
     globex.append(&ledger("1"), noted(0)).await.unwrap();
     let (failures, fails) = (Arc::<AtomicUsize>::default(), Arc::new(AtomicBool::new(true)));
     let handled = Handled::default();
-    let settings = Settings { attempts: u32::MAX, ..Settings::default() };
+    let settings = Settings { attempts: u32::MAX, segments: Some(1), ..Settings::default() };
     let shared = (Arc::clone(&failures), Arc::clone(&fails), handled.clone());
     let run = Running::start(settings.of(store.subscribe::<Noted>()), move |recorded, _| {
         let (failures, fails, handled) = shared.clone();
@@ -125,7 +141,30 @@ pub(super) async fn clause_8_8_the_first_failures_of_one_tenant_s_streams_do_not
     for number in 0..FAILING {
         assert_eq!(handled.of(&stream(number)), [number, FAILING + number]);
     }
-    assert_eq!(letters(&store).blocked().await.unwrap(), []);
+    assert_eq!(letters(store).blocked().await.unwrap().len(), usize::try_from(parked).unwrap());
+}
+
+/// Makes so many streams, each parked by its only event.
+async fn park(store: &EventStore, count: u64) {
+    if count == 0 {
+        return;
+    }
+    let streams: Vec<_> = (0..count).map(|number| ledger(&format!("parked {number}"))).collect();
+    let mut append = store.append_all();
+    for stream in &streams {
+        append = append.and(stream, noted(0));
+    }
+    let appended = append.await.unwrap();
+    let parked = appended.iter().zip(&streams).map(|(appended, stream)| {
+        let position = Position::from_i64(appended.position.to_i64());
+        let at = BlockedAt::new(position.previous(), position);
+        let blocked = BlockedStream::new(TenantId::DEFAULT, stream.clone(), 0, at, Timestamp::UNIX_EPOCH);
+        StreamProgress::Block(blocked.with_attempts(3).with_error("as always"))
+    });
+    let subscription = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let (leases, streams) = (Vec::new(), parked.collect());
+    let parking = ProgressRequest { subscription, leases, position: None, streams };
+    store.backend().progress(parking).await.unwrap();
 }
 
 pub(super) async fn clause_8_8_each_of_many_failing_streams_is_tried_again_in_its_turn(subject: Subject) {
@@ -167,6 +206,42 @@ pub(super) async fn clause_8_8_what_failed_is_tried_again_however_many_fresh_eve
     over.store(true, Ordering::SeqCst);
     writing.await.unwrap();
     contention.run.stop().await;
+}
+
+/// However many streams of another tenant fail for the first time meanwhile, all of them behind it.
+pub(super) async fn clause_8_8_what_failed_is_tried_again_however_many_streams_fail_after_it(
+    subject: Subject,
+) {
+    const AT_ONCE: u64 = 64;
+    let (store, tried, begun) = (subject.store(), Handled::default(), Arc::new(AtomicU64::new(AT_ONCE)));
+    let [acme, globex] = ["acme", "globex"].map(|name| store.for_tenant(tenant(name)));
+    let of_acme = |number: u64| ledger(&format!("of acme {number}"));
+    for number in 0..AT_ONCE {
+        acme.append(&of_acme(number), noted(number)).await.unwrap();
+    }
+    globex.append(&ledger("1"), noted(0)).await.unwrap();
+    let settings = Settings { attempts: u32::MAX, ..Settings::default() };
+    let shared = (tried.clone(), begun);
+    let run = Running::start(settings.of(store.subscribe::<Noted>()), move |recorded, store| {
+        let (tried, begun) = shared.clone();
+        async move {
+            let before = tried.items().iter().filter(|item| item.position == recorded.position).count();
+            tried.note(&recorded);
+            if recorded.tenant_id == tenant("globex") {
+                return if before < 4 { Err("not yet".into()) } else { Ok(()) };
+            }
+            if before == 0 {
+                return Err("the first time".into());
+            }
+            // For each that goes well another one fails, so that as many wait at any time.
+            let next = begun.fetch_add(1, Ordering::SeqCst);
+            store.append(&of_acme(next), noted(next)).await?;
+            sleep(Duration::from_millis(2)).await;
+            Ok(())
+        }
+    });
+    eventually("it is tried until it goes well", async || tried.of(&ledger("1")).len() == 5).await;
+    run.stop().await;
 }
 
 pub(super) async fn clause_8_8_a_handler_that_never_returns_harms_its_own_stream_only(subject: Subject) {
@@ -278,4 +353,38 @@ pub(super) async fn clause_8_4_a_tenant_that_appends_at_full_speed_keeps_no_othe
         writer.await.unwrap();
     }
     run.stop().await;
+}
+
+/// Calls that have begun and are not polled on hold nothing that others need: more of them than there are connections.
+pub(super) async fn clause_4_5_calls_that_are_polled_once_keep_nobody_waiting(subject: Subject) {
+    let (store, long) = (subject.store(), ledger("long"));
+    store.append(&long, notes(0..3_000)).await.unwrap();
+    let streams: Vec<_> = (0..24).map(|number: u32| ledger(&number.to_string())).collect();
+    let mut loads: Vec<_> = streams.iter().map(|_| store.load_stream::<Noted>(&long).into_future()).collect();
+    let mut appends: Vec<_> = streams.iter().map(|one| store.append(one, noted(1)).into_future()).collect();
+    let mut deletions: Vec<_> = streams.iter().map(|one| store.delete_stream(one).into_future()).collect();
+    loads.iter_mut().for_each(|load| drop(load.now_or_never()));
+    appends.iter_mut().for_each(|append| drop(append.now_or_never()));
+    deletions.iter_mut().for_each(|deletion| drop(deletion.now_or_never()));
+
+    assert_eq!(store.load_stream::<Noted>(&long).await.unwrap().len(), 3_000);
+    store.append(&ledger("other"), noted(1)).await.unwrap();
+    store.delete_stream(&ledger("other")).await.unwrap();
+}
+
+/// A reader that is not polled any more may have begun to read: what it reads with is others' soon.
+pub(super) async fn clause_8_4_subscribers_that_are_polled_once_keep_nobody_waiting(subject: Subject) {
+    let store = subject.store();
+    store.append(&ledger("1"), notes(1..=20)).await.unwrap();
+    let mut begun = Vec::new();
+    for _ in 0..64 {
+        let mut subscription = store.subscribe::<Noted>().stream();
+        // Who is quick has the first event already.
+        let has_first = subscription.try_next().now_or_never().is_some();
+        begun.push((subscription, if has_first { 2 } else { 1 }));
+    }
+    assert_eq!(store.load_stream::<Noted>(&ledger("1")).await.unwrap().len(), 20);
+    for (mut subscription, number) in begun {
+        assert_eq!(subscription.next_event().await.wrapped_event.event.number, number);
+    }
 }

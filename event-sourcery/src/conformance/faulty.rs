@@ -9,13 +9,15 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend, Backlog, BlockedRequest, BlockedStream, Capabilities,
-    DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction, LoadRequest, LoadedStream,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent,
-    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
+    BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, JoinableBackend,
+    JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, Present, ProgressRequest, ScanPage,
+    ScanRequest, SnapshotRequest, StateRequest, StoredEvent, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::stream_id::TenantId;
 
 /// When a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +60,12 @@ struct Faults {
     planned: Mutex<Vec<(u64, Fault)>>,
     /// One call out of so many is interrupted; 0: none.
     one_in: AtomicU64,
+    /// How many milliseconds a read across streams takes.
+    slow_by: AtomicU64,
     /// Where the events stand that cannot be read.
     lost: Mutex<HashSet<Position>>,
+    /// So many loads find no stream.
+    hidden: Mutex<u64>,
 }
 
 impl<B: Backend> FaultyBackend<B> {
@@ -80,6 +86,11 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.one_in.store(one_in, Ordering::SeqCst);
     }
 
+    /// Lets each read across streams take so much longer from now on, in whole milliseconds.
+    pub fn slow_down(&self, by: Duration) {
+        self.faults.slow_by.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
     /// Lets the row of the event at this position be unreadable from now on.
     pub fn lose(&self, position: Position) {
         self.faults.lost().insert(position);
@@ -88,6 +99,11 @@ impl<B: Backend> FaultyBackend<B> {
     /// Lets it be readable again.
     pub fn find(&self, position: Position) {
         self.faults.lost().remove(&position);
+    }
+
+    /// Lets so many loads find no stream, whichever they ask for, from the next one on.
+    pub fn hide_streams(&self, loads: u64) {
+        *self.faults.hidden() = loads;
     }
 
     /// How many calls there have been.
@@ -131,6 +147,18 @@ impl<B: Backend> FaultyBackend<B> {
 impl Faults {
     fn lost(&self) -> MutexGuard<'_, HashSet<Position>> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hidden(&self) -> MutexGuard<'_, u64> {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a load finds no stream.
+    fn hides(&self) -> bool {
+        let mut hidden = self.hidden();
+        let hides = *hidden > 0;
+        *hidden = hidden.saturating_sub(1);
+        hides
     }
 
     /// Leaves of an event what a backend can tell of a row that it cannot read.
@@ -181,6 +209,9 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
         let mut loaded = self.call(self.inner.load(request)).await?;
+        if self.faults.hides() {
+            return Ok(LoadedStream::default());
+        }
         loaded.events.iter_mut().for_each(|event| self.faults.lose(event));
         Ok(loaded)
     }
@@ -203,6 +234,10 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
         self.faults.scans.fetch_add(1, Ordering::SeqCst);
+        let slow_by = self.faults.slow_by.load(Ordering::SeqCst);
+        if slow_by > 0 {
+            tokio::time::sleep(Duration::from_millis(slow_by)).await;
+        }
         let mut page = self.call(self.inner.scan(request)).await?;
         page.records.iter_mut().for_each(|record| self.faults.lose(&mut record.event));
         Ok(page)
@@ -243,8 +278,8 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
         self.call(self.inner.blocked_streams(request)).await
     }
 
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        self.call(self.inner.backlog(after, filter)).await
+    async fn backlog(&self, request: BacklogRequest) -> Result<Backlog> {
+        self.call(self.inner.backlog(request)).await
     }
 }
 
@@ -252,13 +287,26 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
 impl<B: TransactionalBackend> TransactionalBackend for FaultyBackend<B> {
     type Transaction<'t> = B::Transaction<'t>;
 
-    async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    async fn transaction<T, E, F>(&self, tenant: &TenantId, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&mut Self::Transaction<'t>) -> Result<T, E> + Send + 'static,
     {
-        self.call(self.inner.transaction(work)).await
+        self.call(self.inner.transaction(tenant, work)).await
+    }
+
+    fn listen(&self, interest: Vec<Filter>, listener: Arc<dyn Listener<Self>>) -> Result<Listening> {
+        self.inner.listen(interest, Arc::new(OnInner(listener)))
+    }
+}
+
+/// A listener, as the backend within calls it.
+struct OnInner<B: TransactionalBackend>(Arc<dyn Listener<FaultyBackend<B>>>);
+
+impl<B: TransactionalBackend> Listener<B> for OnInner<B> {
+    fn hear(&self, event: &HeardRecord<'_>, transaction: &mut B::Transaction<'_>) -> Result<()> {
+        self.0.hear(event, transaction)
     }
 }
 
@@ -287,5 +335,13 @@ impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
 
     fn join<'a>(&'a self, transaction: &'a mut Self::Transaction<'_>) -> Box<dyn JoinedTransaction + 'a> {
         self.inner.join(transaction)
+    }
+
+    fn listen(
+        &self,
+        interest: Vec<Filter>,
+        listener: Arc<dyn AsyncListener<Self::Connection>>,
+    ) -> Result<Listening> {
+        self.inner.listen(interest, listener)
     }
 }

@@ -6,8 +6,10 @@ use uuid::Uuid;
 
 use super::ledger::Noted;
 use crate::backend::{
-    AppendRequest, BackendTransaction, BlockedStream, Expectation, JoinedTransaction, NewRecord, StreamAppend,
+    AppendRequest, BackendTransaction, BlockedAt, BlockedStream, Expectation, JoinedTransaction, NewRecord,
+    StreamAppend,
 };
+use crate::context::HandedDown;
 use crate::enricher::Enrichers;
 use crate::error::{Error, Result};
 use crate::event::{Event, RawEvent};
@@ -73,15 +75,16 @@ impl Feeding {
         let scope = Scope {
             tenant: TenantId::DEFAULT,
             enrichers: Enrichers::default(),
-            cause: None,
+            handed_down: HandedDown::default(),
             deletions: std::sync::Arc::default(),
         };
-        let mut within = Within::new(transaction, &scope);
-        let mut projection = self.projection::<E>()?;
-        while let Some(projected) = projection.next(&mut within)? {
-            within.append_request(&self.entry(&projected)?)?;
-        }
-        Ok(())
+        Within::run(transaction, &scope, |within| {
+            let mut projection = self.projection::<E>()?;
+            while let Some(projected) = projection.next(within)? {
+                within.append_request(&self.entry(&projected)?)?;
+            }
+            Ok(())
+        })
     }
 
     async fn run_joined_as<E: Event>(&self, transaction: &mut dyn JoinedTransaction) -> Result<()> {
@@ -99,17 +102,8 @@ impl Feeding {
             return Ok(projector.project(self.fed()));
         }
         let Recorded { stream_id, tenant_id, position, .. } = self.recorded.clone();
-        Ok(projector.pass_over(&BlockedStream {
-            tenant: tenant_id,
-            stream: stream_id,
-            segment: 0,
-            after: Position::START,
-            position,
-            attempts: 1,
-            error: String::new(),
-            retry_at: None,
-            since: jiff::Timestamp::UNIX_EPOCH,
-        }))
+        let (at, since) = (BlockedAt::new(Position::START, position), jiff::Timestamp::UNIX_EPOCH);
+        Ok(projector.pass_over(&BlockedStream::new(tenant_id, stream_id, 0, at, since)))
     }
 
     fn fed<E: Event>(&self) -> Recorded<E> {

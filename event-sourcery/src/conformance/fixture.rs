@@ -2,12 +2,14 @@
 
 use std::future::Future;
 
+use super::ear::Ear;
 use super::faulty::FaultyBackend;
 use super::reaction::Reaction;
 use super::steps::{Answer, Ending, Step};
 use crate::RawEvent;
-use crate::backend::Backend;
+use crate::backend::{Backend, Listening};
 use crate::error::Result;
+use crate::event::Event;
 use crate::subscription::Durable;
 
 /// One empty store of a backend, made for one test.
@@ -86,6 +88,16 @@ pub trait Fixture: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send {
         let _ = (durable, reaction);
         async { unreachable!("the fixture of a backend with transactions implements `run_exactly_once`") }
+    }
+
+    /// Registers a listener. Needed by backends that have [listeners](crate::backend::Capabilities::listeners).
+    ///
+    /// Where the backend is a [`TransactionalBackend`](crate::backend::TransactionalBackend), this is a call of
+    /// [`listen_in_transaction`](super::listen_in_transaction); where it is a
+    /// [`JoinableBackend`](crate::backend::JoinableBackend), of [`listen_within`](super::listen_within).
+    fn listen<E: Event>(backend: &Self::Backend, ear: Ear<E>) -> Result<Listening> {
+        let _ = (backend, ear);
+        unreachable!("the fixture of a backend with listeners implements `listen`")
     }
 
     /// How many random sequences of operations the model test runs. `EVENT_SOURCERY_MODEL_CASES` in the environment

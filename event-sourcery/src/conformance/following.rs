@@ -14,7 +14,7 @@ use super::steps::{Ending, Step};
 use super::subject::Subject;
 use super::subscribing::{subscription, wanted};
 use crate::RawEvent;
-use crate::backend::{Backend as _, Expectation, Filter, Segments};
+use crate::backend::{Backend as _, BacklogRequest, Expectation, Filter, Segments};
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::EventStore;
@@ -155,13 +155,33 @@ pub(super) async fn clause_8_4_segments_divide_the_events_among_them(subject: Su
             }
         }
         assert!(after >= all[79].position);
-        let backlog = store.backend().backlog(Position::START, filter.clone()).await.unwrap();
+        let backlog =
+            store.backend().backlog(BacklogRequest::new(Position::START, filter.clone())).await.unwrap();
         let expected = wanted(&all, &filter, Position::START);
         assert_eq!(backlog.events, expected.len() as u64);
         assert_eq!(backlog.oldest, expected.first().map(|first| first.wrapped_event.created_at));
+        assert_eq!(backlog.cut_off, None);
+        for most in [1, 7, expected.len().max(1)] {
+            counts_at_most(&store, &filter, &expected, most).await;
+        }
     }
     seen.sort();
     assert_eq!(seen, all.iter().map(|record| record.position).collect::<Vec<_>>());
+}
+
+/// Counts some of the events that pass a filter, and then those behind them.
+async fn counts_at_most(store: &EventStore, filter: &Filter, expected: &[Recorded<RawEvent>], most: usize) {
+    let backlog = async |request: BacklogRequest| store.backend().backlog(request).await.unwrap();
+    let all = BacklogRequest::new(Position::START, filter.clone());
+    let some = backlog(all.clone().at_most(most as u64)).await;
+    let counted = usize::try_from(some.events).unwrap();
+    assert!(counted <= most);
+    assert!(some.cut_off.is_some() || counted == expected.len(), "{counted} of {}", expected.len());
+    let Some(cut_off) = some.cut_off else { return };
+    assert_eq!(backlog(all.up_to(cut_off)).await.events, some.events);
+    let rest = backlog(BacklogRequest::new(cut_off, filter.clone())).await;
+    assert_eq!(rest.oldest, expected.get(counted).map(|next| next.wrapped_event.created_at));
+    assert_eq!(rest.events + some.events, expected.len() as u64);
 }
 
 /// A subscriber that has caught up, and waits no more: it is polled by nobody.

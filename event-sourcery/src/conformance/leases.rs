@@ -9,7 +9,7 @@ use super::ledger::{delete_request, kept, ledger, noted};
 use super::running::eventually;
 use super::subject::Subject;
 use crate::backend::{
-    BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, StreamProgress,
+    BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, RenewRequest, Segments, StreamProgress,
     SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
@@ -56,23 +56,15 @@ async fn checkpoints(store: &EventStore) -> Vec<Position> {
 async fn failing(store: &EventStore, stream: StreamId) -> BlockedStream {
     let appended = store.append(&stream, noted(1)).no_versioning().await.unwrap();
     let records = store.records(appended.position).await;
-    let position = records.last().unwrap().position;
-    blocked(&stream, position)
+    let event = records.last().unwrap();
+    let (id, name) = (event.wrapped_event.uuid, event.event().name().into());
+    blocked(&stream, event.position).with_event(Some(id), Some(name))
 }
 
 fn blocked(stream: &StreamId, position: Position) -> BlockedStream {
     let since = jiff::Timestamp::from_second(1_700_000_000).unwrap();
-    BlockedStream {
-        tenant: TenantId::DEFAULT,
-        stream: stream.clone(),
-        segment: 1,
-        after: at(position.to_i64() - 1),
-        position,
-        attempts: 1,
-        error: "it failed".to_owned(),
-        retry_at: None,
-        since,
-    }
+    let at = BlockedAt::new(at(position.to_i64() - 1), position);
+    BlockedStream::new(TenantId::DEFAULT, stream.clone(), 1, at, since).with_error("it failed")
 }
 
 fn block(blocked: &BlockedStream) -> StreamProgress {
@@ -80,9 +72,7 @@ fn block(blocked: &BlockedStream) -> StreamProgress {
 }
 
 async fn blocked_streams(store: &EventStore) -> Vec<BlockedStream> {
-    let request =
-        BlockedRequest { subscription: id(), segments: None, due: false, after: Position::START, limit: 99 };
-    store.backend().blocked_streams(request).await.unwrap()
+    store.backend().blocked_streams(BlockedRequest::new(id())).await.unwrap()
 }
 
 fn assert_lost(answer: Result<()>) {
@@ -168,6 +158,56 @@ pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject
     let taken = vec![frees(was, &first.stream), waits(&second.stream)];
     store.backend().progress(progress(&leases, 10, taken)).await.unwrap();
     assert_eq!(blocked_streams(&store).await, [second]);
+}
+
+pub(super) async fn clause_8_8_one_blocked_stream_is_told_by_itself_and_with_no_more_than_is_asked_for(
+    subject: Subject,
+) {
+    let store = subject.store();
+    let acme = TenantId::new("acme").unwrap();
+    let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
+    let one = failing(&store, ledger("1")).await;
+    let namesake = failing(&store, ledger("1").in_category("red").unwrap()).await;
+    let of_acme = BlockedStream {
+        tenant: acme.clone(),
+        retry_at: Some(one.since),
+        ..failing(&store.for_tenant(acme.clone()), ledger("1")).await
+    };
+    let streams = [&one, &namesake, &of_acme].map(block).to_vec();
+    store.backend().progress(progress(&leases, 9, streams)).await.unwrap();
+
+    let about = |tenant: &TenantId, stream: &StreamId| BlockedRequest {
+        stream: Some((tenant.clone(), stream.clone())),
+        ..BlockedRequest::new(id())
+    };
+    for blocked in [&one, &namesake, &of_acme] {
+        let this = about(&blocked.tenant, &blocked.stream);
+        let (is_due, this_segment) = (blocked.retry_at.is_some(), Some(Segments::new(4, [blocked.segment])));
+        let (before, other_segment) = (at(blocked.position.to_i64() - 1), Some(Segments::new(4, [0])));
+        for (request, is_told) in [
+            (this.clone(), true),
+            (BlockedRequest { due: true, ..this.clone() }, is_due),
+            (BlockedRequest { after: before, segments: this_segment, limit: 1, ..this.clone() }, true),
+            (BlockedRequest { after: blocked.position, ..this.clone() }, false),
+            (BlockedRequest { segments: other_segment, ..this.clone() }, false),
+        ] {
+            let told = store.backend().blocked_streams(request.clone()).await.unwrap();
+            assert_eq!(told, Vec::from_iter(is_told.then(|| blocked.clone())), "{request:?}");
+        }
+    }
+    for stream in [about(&acme, &namesake.stream), about(&acme, &ledger("2"))] {
+        assert_eq!(store.backend().blocked_streams(stream).await.unwrap(), []);
+    }
+    let without = |blocked: &BlockedStream| blocked.clone().with_error("").with_event(None, None);
+    for (request, told) in [
+        (BlockedRequest::new(id()), vec![&one, &namesake, &of_acme]),
+        (BlockedRequest { due: true, ..BlockedRequest::new(id()) }, vec![&of_acme]),
+        (about(&TenantId::DEFAULT, &one.stream), vec![&one]),
+    ] {
+        let request = BlockedRequest { errors: false, ..request };
+        let expected: Vec<_> = told.into_iter().map(without).collect();
+        assert_eq!(store.backend().blocked_streams(request).await.unwrap(), expected);
+    }
 }
 
 pub(super) async fn clause_5_1_a_stream_that_is_gone_is_not_blocked(subject: Subject) {

@@ -7,8 +7,8 @@
 //!
 //! ```
 //! use event_sourcery::backend::TransactionalBackend;
-//! use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
-//! use event_sourcery::{Durable, MemoryBackend, RawEvent};
+//! use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
+//! use event_sourcery::{Durable, Event, Listening, MemoryBackend, RawEvent};
 //!
 //! struct MemoryFixture(MemoryBackend);
 //!
@@ -39,6 +39,11 @@
 //!         reaction: Reaction,
 //!     ) -> event_sourcery::Result<()> {
 //!         conformance::run_in_transaction(durable, reaction).await
+//!     }
+//!
+//!     // Because it declares listeners.
+//!     fn listen<E: Event>(backend: &MemoryBackend, ear: Ear<E>) -> event_sourcery::Result<Listening> {
+//!         conformance::listen_in_transaction(backend, ear)
 //!     }
 //! }
 //!
@@ -71,6 +76,7 @@
 
 #[macro_use]
 mod cases;
+mod ear;
 mod feeding;
 mod fixture;
 #[doc(hidden)]
@@ -93,11 +99,13 @@ mod command_keys;
 mod contexts;
 mod deleting;
 mod deployments;
+mod dropping;
 mod durability;
 mod durable;
 mod errors;
 mod evolution;
 mod exactly_once;
+mod expected_versions;
 mod failing;
 mod fairness;
 mod faulty;
@@ -106,8 +114,13 @@ mod gone;
 mod joining;
 mod large;
 mod leases;
+mod listening;
+mod listening_anywhere;
+mod long;
 mod mending;
 mod model;
+mod narrowing;
+mod own_deletions;
 mod paging;
 mod parked;
 mod payloads;
@@ -130,12 +143,14 @@ mod stopping;
 mod streams;
 mod subscribing;
 mod tenants;
+mod together;
 mod unbent;
 mod unreadable;
 mod upcasting;
 mod verifying;
 mod watching;
 
+pub use self::ear::{Ear, listen_in_transaction, listen_within};
 pub use self::faulty::{Fault, FaultyBackend};
 pub use self::feeding::Feeding;
 pub use self::fixture::Fixture;

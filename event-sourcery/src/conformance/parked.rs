@@ -1,10 +1,11 @@
 //! Clauses 8.8 and 5.1: failed events are replayed or skipped, also during an attempt, and go with their stream.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::ledger::{ledger, noted, notes};
+use super::ledger::{ledger, noted, notes, tenant};
 use super::running::{Handled, Running, Settings, assert_not_blocked, eventually, letters};
 use super::subject::Subject;
 use crate::backend::{
@@ -131,6 +132,73 @@ pub(super) async fn clause_8_8_a_listing_from_before_a_skip_does_not_bring_back_
     handled.reach(5).await;
     run.stop().await;
     assert_eq!(handled.numbers(), [1, 2, 2, 3, 4]);
+}
+
+/// The last one that is listed at once was left out: it stands where the next one does.
+pub(super) async fn clause_8_8_two_streams_that_stand_at_one_position_are_both_listed_and_wait(
+    subject: Subject,
+) {
+    const STREAMS: u64 = 300;
+    let (store, handled) = (subject.store(), Handled::default());
+    let mut append = store.append_all();
+    for number in 0..STREAMS {
+        append = append.and(&ledger(&number.to_string()), noted(number));
+    }
+    append.await.unwrap();
+    let start = || {
+        let settings = Settings { attempts: 1, segments: Some(1), ..Settings::default() };
+        Running::planned(settings.of(store.subscribe()), &handled, |item, before| match item.number {
+            first if first < STREAMS && before == 0 => Err("the first time".into()),
+            _ => Ok(()),
+        })
+    };
+    let (run, all) = (start(), usize::try_from(STREAMS).unwrap());
+    eventually("all are parked", async || letters(&store).parked().await.unwrap().len() == all).await;
+    run.stop().await;
+    let parked = letters(&store).parked().await.unwrap();
+    let [left_out, next] = [&parked[255], &parked[256]];
+    let [first, others] = [left_out, next].map(|blocked| handled.of(&blocked.stream)[0]);
+    letters(&store).skip(left_out).await.unwrap();
+    let listed: HashSet<_> =
+        letters(&store).blocked().await.unwrap().into_iter().map(|blocked| blocked.stream).collect();
+    assert_eq!(listed.len(), all);
+
+    for (stream, number) in [(&left_out.stream, 1_255), (&next.stream, 1_256)] {
+        let appended = store.append(stream, noted(number)).expected_version(1).await.unwrap();
+        store.settled(appended.position).await;
+    }
+    let run = start();
+    eventually("the one goes on", async || handled.of(&left_out.stream).len() > 1).await;
+    eventually("all was read", async || letters(&store).status().await.unwrap().unwrap().events_behind == 0)
+        .await;
+    letters(&store).replay(next).await.unwrap();
+    eventually("the other goes on", async || handled.of(&next.stream).len() > 2).await;
+    run.stop().await;
+    assert_eq!(handled.of(&left_out.stream), [first, 1_255]);
+    assert_eq!(handled.of(&next.stream), [others, others, 1_256]);
+}
+
+/// Where one was left out and nobody runs, the stream stands at the position behind it, and that may be another tenant's event.
+pub(super) async fn clause_8_8_a_blocked_stream_is_told_with_its_own_event_and_no_other_streams(
+    subject: Subject,
+) {
+    let (store, stream) = (subject.store(), ledger("1"));
+    store.append(&stream, noted(1)).await.unwrap();
+    store.for_tenant(tenant("acme")).append(&stream, noted(2)).await.unwrap();
+    let (settings, handled) = (Settings { attempts: 1, ..Settings::default() }, Handled::default());
+    let run = Running::planned(settings.of(store.subscribe()), &handled, |_, _| Err("as always".into()));
+    eventually("both are parked", async || letters(&store).parked().await.unwrap().len() == 2).await;
+    run.stop().await;
+
+    let parked = letters(&store).parked().await.unwrap();
+    let ids: Vec<_> = parked.iter().map(|blocked| blocked.event_id).collect();
+    assert!(ids[0].is_some() && ids[1].is_some() && ids[0] != ids[1], "{parked:?}");
+    assert!(parked.iter().all(|blocked| blocked.event_name.as_deref() == Some("noted")), "{parked:?}");
+    letters(&store).skip(&parked[0]).await.unwrap();
+    for blocked in letters(&store).blocked().await.unwrap() {
+        let own = if blocked.tenant == tenant("acme") { ids[1] } else { None };
+        assert_eq!((blocked.event_id, blocked.event_name.is_some()), (own, own.is_some()), "{blocked:?}");
+    }
 }
 
 pub(super) async fn clause_5_1_a_deleted_streams_parked_events_are_gone(subject: Subject) {

@@ -111,7 +111,7 @@ pub(super) async fn clause_2_13_nesting_reads_back_as_deep_as_it_is_allowed(subj
     assert_eq!(store.load_stream::<RawEvent>(&stream).await.unwrap()[0].event, deepest);
     assert_refused!(
         RawEvent::new("nested", nested(128)),
-        Error::InvalidPayload { name, source: PayloadError::TooDeep { deepest: 127 } } if name == "nested",
+        Error::InvalidPayload { name, problem: PayloadError::TooDeep { deepest: 127 } } if name == "nested",
     );
     let chain = (0..200).fold(Measured::default(), |inner, _| Measured {
         nested: Some(Box::new(inner)),
@@ -119,7 +119,7 @@ pub(super) async fn clause_2_13_nesting_reads_back_as_deep_as_it_is_allowed(subj
     });
     assert_refused!(
         store.append(&stream, chain).expected_version(1).await,
-        Error::InvalidPayload { source: PayloadError::TooDeep { .. }, .. },
+        Error::InvalidPayload { problem: PayloadError::TooDeep { .. }, .. },
     );
     subject.holds(1).await;
 }
@@ -145,7 +145,7 @@ async fn assert_exact_or_refused<E: Event + Clone + PartialEq + std::fmt::Debug>
             let stored = store.load_stream::<RawEvent>(&stream).await.unwrap().pop().unwrap().event;
             assert_eq!(E::decode(stored.name(), stored.data().get()).unwrap(), event);
         }
-        Err(Error::InvalidPayload { name: refused, source: PayloadError::NotStorable { .. } }) => {
+        Err(Error::InvalidPayload { name: refused, problem: PayloadError::NotStorable { .. } }) => {
             assert_eq!(refused, name);
             assert!(store.load_stream::<RawEvent>(&stream).await.unwrap().is_empty());
             subject.holds(before).await;
@@ -179,7 +179,7 @@ pub(super) async fn clause_2_13_numbers_that_are_not_finite_are_refused(subject:
         for payload in [inner.clone(), Measured { nested: Some(Box::new(inner)), ..Measured::default() }] {
             assert_refused!(
                 store.append(&stream, (noted(1), payload)).await,
-                Error::InvalidPayload { name, source: PayloadError::NotFinite } if name == "measured",
+                Error::InvalidPayload { name, problem: PayloadError::NotFinite } if name == "measured",
             );
         }
     }
@@ -190,13 +190,13 @@ pub(super) async fn clause_2_13_a_payload_is_an_object(_: Subject) {
     for text in ["1", "null", "\"text\"", "[]", "[{}]", "", "true"] {
         assert_refused!(
             RawEvent::new("raw", text),
-            Error::InvalidPayload { name, source: PayloadError::NotAnObject } if name == "raw",
+            Error::InvalidPayload { name, problem: PayloadError::NotAnObject } if name == "raw",
         );
     }
     for text in ["{", "{}}", "{} {}", "{\"a\":}", "{a:1}", "{\"a\":1,}"] {
         assert_refused!(
             RawEvent::new("raw", text),
-            Error::InvalidPayload { source: PayloadError::Serialize(_), .. }
+            Error::InvalidPayload { problem: PayloadError::Serialize(_), .. }
         );
     }
 }

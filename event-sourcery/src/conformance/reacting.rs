@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::exactly_once::Handing;
 use super::ledger::{Noted, ledger, noted, number, tenant};
 use super::reaction::{Deed, End, Reaction};
 use super::running::{Running, Settings, eventually, letters};
@@ -71,11 +72,41 @@ pub(super) async fn clause_8_11_what_a_handler_appends_carries_the_context_and_t
 pub(super) async fn clause_8_11_what_a_handler_appends_through_its_transaction_carries_them_too(
     subject: Subject,
 ) {
+    assert_context_flows_in_transactions(subject, Handing::OneByOne).await;
+}
+
+pub(super) async fn clause_8_11_what_a_handler_of_batches_appends_through_its_transaction_carries_it_too(
+    subject: Subject,
+) {
+    assert_context_flows_in_transactions(subject, Handing::InBatches).await;
+}
+
+async fn assert_context_flows_in_transactions(subject: Subject, handing: Handing) {
     let store = subject.store();
     let causes = with_causes(&store).await;
-    let reaction =
-        Reaction::new(|recorded| Deed { appends: reactions(number(recorded)).into(), end: End::Done });
-    let run = Running::exactly_once(&subject.reactor().await, Settings::default(), reaction);
+    let reaction = Reaction::new(|recorded| {
+        let appends = reactions(number(recorded)).into();
+        Deed { deletes: Vec::new(), appends, end: End::Done }
+    });
+    let reactor = subject.reactor().await;
+    let run = Running::exactly_once(&reactor, Settings::default(), handing.to(reaction));
+    assert_context_flows(&store, &causes).await;
+    run.stop().await;
+}
+
+pub(super) async fn clause_8_11_what_a_handler_of_batches_appends_in_reaction_to_an_event_carries_its_context(
+    subject: Subject,
+) {
+    let store = subject.store();
+    let causes = with_causes(&store).await;
+    let run = Running::start_batches(letters(&store), |batch, store| async move {
+        for recorded in batch {
+            for (stream, event) in reactions(recorded.wrapped_event.event.number) {
+                store.reacting_to(&recorded).append(&stream, event).no_versioning().await?;
+            }
+        }
+        Ok(())
+    });
     assert_context_flows(&store, &causes).await;
     run.stop().await;
 }

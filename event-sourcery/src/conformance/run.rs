@@ -37,6 +37,7 @@ pub(super) enum Need {
     transactions,
     durable,
     shared,
+    listeners,
 }
 
 impl Need {
@@ -46,6 +47,7 @@ impl Need {
             Self::transactions => by.transactions,
             Self::durable => by.durable,
             Self::shared => by.shared,
+            Self::listeners => by.listeners,
         }
     }
 
@@ -55,6 +57,7 @@ impl Need {
             Self::transactions => "no transactions",
             Self::durable => "not durable",
             Self::shared => "not shared between processes",
+            Self::listeners => "no listeners",
         }
     }
 }

@@ -108,8 +108,26 @@ pub(super) fn assert_not_blocked(answer: Result<()>, failed: &BlockedStream) {
 
 /// A durable subscription that runs in a task of its own, and ends with it.
 pub(super) struct Running {
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<Stop>,
     task: JoinHandle<Result<()>>,
+}
+
+/// Stops a run, which tells when it has seen that.
+struct Stop {
+    told: oneshot::Sender<()>,
+    seen: oneshot::Receiver<()>,
+}
+
+impl Stop {
+    /// With what a run waits for.
+    fn new() -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let ((told, is_told), (sees, seen)) = (oneshot::channel(), oneshot::channel());
+        let until = async move {
+            drop(is_told.await);
+            let _ = sees.send(());
+        };
+        (Self { told, seen }, until)
+    }
 }
 
 impl Running {
@@ -121,8 +139,22 @@ impl Running {
         E: Event,
         F: Future<Output = Result<(), Source>> + Send + 'static,
     {
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop, stopped) = Stop::new();
         let run = durable.until(stopped).run(async move |recorded, store| handler(recorded, store).await);
+        Self { stop: Some(stop), task: tokio::spawn(telling(run)) }
+    }
+
+    /// Runs with a handler that takes batches.
+    pub(super) fn start_batches<E, F>(
+        durable: Durable<Arc<dyn Backend>, E>,
+        handler: impl Fn(Vec<Recorded<E>>, EventStore) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: Event,
+        F: Future<Output = Result<(), Source>> + Send + 'static,
+    {
+        let (stop, stopped) = Stop::new();
+        let run = durable.until(stopped).run_batches(async move |batch, store| handler(batch, store).await);
         Self { stop: Some(stop), task: tokio::spawn(telling(run)) }
     }
 
@@ -154,24 +186,23 @@ impl Running {
     }
 
     pub(super) fn exactly_once(reactor: &Arc<dyn Reactor>, settings: Settings, reaction: Reaction) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let until = Box::pin(async move { drop(stopped.await) });
-        Self {
-            stop: Some(stop),
-            task: tokio::spawn(telling(reactor.run_exactly_once(settings, until, reaction))),
-        }
+        let (stop, stopped) = Stop::new();
+        let run = reactor.run_exactly_once(settings, Box::pin(stopped), reaction);
+        Self { stop: Some(stop), task: tokio::spawn(telling(run)) }
     }
 
     /// Stops it as its user would, and waits for its end.
     pub(super) async fn stop(mut self) {
-        self.request_stop();
+        self.request_stop().await;
         self.ended().await.expect("a run that is stopped ends well");
     }
 
-    pub(super) fn request_stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have ended by itself.
-            let _ = stop.send(());
+    /// Tells it to stop, and waits until it has seen that. It may have ended by itself.
+    pub(super) async fn request_stop(&mut self) {
+        if let Some(Stop { told, seen }) = self.stop.take()
+            && told.send(()).is_ok()
+        {
+            drop(tokio::time::timeout(SOON, seen).await);
         }
     }
 

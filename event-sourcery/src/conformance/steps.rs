@@ -12,6 +12,7 @@ use crate::backend::{
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::stream_id::TenantId;
 
 /// One operation inside a transaction.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Step {
     Append(AppendRequest),
     /// A load, which sees what the transaction has written.
     Load(LoadRequest),
+    /// The same, part by part.
+    LoadInParts(LoadRequest),
     /// A deletion.
     Delete(DeleteRequest),
     /// A snapshot.
@@ -98,7 +101,7 @@ pub async fn run_steps<B: TransactionalBackend>(
             Ending::Panic => panic!("{PANIC}"),
         }
     };
-    let ended = AssertUnwindSafe(backend.transaction(work)).catch_unwind().await;
+    let ended = AssertUnwindSafe(backend.transaction(&TenantId::DEFAULT, work)).catch_unwind().await;
     match (ending, ended) {
         (_, Ok(Err(CallersError::OfTheStore(error)))) => return Err(error),
         (Ending::Commit, Ok(Ok(()))) | (Ending::Fail, Ok(Err(CallersError::GaveUp))) => {}
@@ -112,6 +115,10 @@ fn run_step(transaction: &mut impl BackendTransaction, step: Step) -> Result<Ans
     match step {
         Step::Append(request) => transaction.append(&request).map(Answer::Appended),
         Step::Load(request) => transaction.load(&request).map(Answer::Loaded),
+        Step::LoadInParts(request) => {
+            let mut loaded = LoadedStream::default();
+            transaction.load_in_parts(&request, &mut loaded).map(|()| Answer::Loaded(loaded))
+        }
         Step::Delete(request) => transaction.delete(&request).map(|()| Answer::Done),
         Step::SaveSnapshot(request) => transaction.save_snapshot(&request).map(|()| Answer::Done),
         Step::HoldCursor(id, position) => transaction.hold_cursor(&id, position).map(Answer::Held),
@@ -131,6 +138,11 @@ pub async fn run_joined_steps(
         answers.push(match step {
             Step::Append(request) => transaction.append(&request).await.map(Answer::Appended),
             Step::Load(request) => transaction.load(&request).await.map(Answer::Loaded),
+            Step::LoadInParts(request) => {
+                let mut loaded = LoadedStream::default();
+                let read = transaction.load_in_parts(&request, &mut loaded).await;
+                read.map(|()| Answer::Loaded(loaded))
+            }
             Step::Delete(request) => transaction.delete(&request).await.map(|()| Answer::Done),
             Step::SaveSnapshot(request) => transaction.save_snapshot(&request).await.map(|()| Answer::Done),
             Step::HoldCursor(id, position) => transaction.hold_cursor(&id, position).await.map(Answer::Held),

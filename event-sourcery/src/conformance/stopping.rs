@@ -48,7 +48,7 @@ pub(super) async fn clause_8_9_a_stop_finishes_the_event_in_hand_and_no_event_co
         let before = handled.items().len();
         gated.permits.add_permits(done - before - 1);
         gated.has_begun(done - before).await;
-        gated.run.request_stop();
+        gated.run.request_stop().await;
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(handled.items().len(), done - 1, "round {round}: one is in hand");
         gated.permits.add_permits(100);
@@ -73,7 +73,7 @@ pub(super) async fn clause_8_9_a_stop_finishes_the_event_in_hand_of_a_stream_tha
     let mut gated = Gated::start(&store, &settings, &handled);
     gated.permits.add_permits(2);
     gated.has_begun(3).await;
-    gated.run.request_stop();
+    gated.run.request_stop().await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     gated.permits.add_permits(100);
     gated.run.stop().await;
@@ -107,7 +107,7 @@ pub(super) async fn clause_8_9_a_run_that_is_stopped_as_it_loses_its_lease_ends_
     let mut gated = Gated::start(&store, &Settings::default(), &handled);
     gated.has_begun(1).await;
     letters(&store).reset(Start::Beginning).await.unwrap();
-    gated.run.request_stop();
+    gated.run.request_stop().await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     gated.permits.add_permits(100);
     gated.run.stop().await;

@@ -4,12 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::ear::Ear;
 use super::faulty::FaultyBackend;
 use super::fixture::Fixture;
+use super::ledger::Fragile;
 use super::reaction::Reaction;
 use super::running::Settings;
 use super::steps::{Answer, Ending, Step};
-use crate::backend::{Backend, Capabilities};
+use crate::RawEvent;
+use crate::backend::{Backend, Capabilities, Listening};
 use crate::error::Result;
 use crate::store::EventStore;
 
@@ -22,6 +25,25 @@ type Transact = dyn Fn(Vec<Step>, Ending) -> BoxFuture<'static, Result<Vec<Resul
 struct Connection {
     backend: Arc<dyn Backend>,
     transact: Arc<Transact>,
+    listens: Arc<dyn Listens>,
+}
+
+/// A backend that listeners are registered on.
+trait Listens: Send + Sync {
+    fn listen(&self, ear: Ear<RawEvent>) -> Result<Listening>;
+    fn listen_to_fragile(&self, ear: Ear<Fragile>) -> Result<Listening>;
+}
+
+struct ListensOf<F: Fixture>(Arc<F::Backend>);
+
+impl<F: Fixture> Listens for ListensOf<F> {
+    fn listen(&self, ear: Ear<RawEvent>) -> Result<Listening> {
+        F::listen(&self.0, ear)
+    }
+
+    fn listen_to_fragile(&self, ear: Ear<Fragile>) -> Result<Listening> {
+        F::listen(&self.0, ear)
+    }
 }
 
 /// A handle of its own on the store under test, whose handlers can write through the subscription's transaction.
@@ -35,6 +57,8 @@ pub(super) trait Reactor: Send + Sync {
         until: BoxFuture<'static, ()>,
         reaction: Reaction,
     ) -> BoxFuture<'static, Result<()>>;
+
+    fn listen(&self, ear: Ear<RawEvent>) -> Result<Listening>;
 }
 
 struct ReactorOf<F: Fixture>(EventStore<FaultyBackend<F::Backend>>);
@@ -62,6 +86,10 @@ impl<F: Fixture> Reactor for ReactorOf<F> {
     ) -> BoxFuture<'static, Result<()>> {
         Box::pin(F::run_exactly_once(settings.of(self.0.subscribe()).until(until), reaction))
     }
+
+    fn listen(&self, ear: Ear<RawEvent>) -> Result<Listening> {
+        F::listen(self.0.backend().inner(), ear)
+    }
 }
 
 /// A fixture whose type is erased, so that the cases are compiled once for all backends.
@@ -78,6 +106,7 @@ impl<F: Fixture> AnyFixture for F {
             let backend = Arc::new(Fixture::connect(&*self).await);
             Connection {
                 backend: backend.clone(),
+                listens: Arc::new(ListensOf::<Self>(Arc::clone(&backend))),
                 transact: Arc::new(move |steps, ending| {
                     let (fixture, backend) = (Arc::clone(&self), Arc::clone(&backend));
                     Box::pin(async move { fixture.transaction(&backend, steps, ending).await })
@@ -137,8 +166,10 @@ impl Subject {
 
     /// The same store, in another process.
     pub(super) async fn at_address<F: Fixture>(address: String, test: String) -> Self {
+        let backend = Arc::new(F::connect_to(address.clone()).await);
         let connection = Connection {
-            backend: Arc::new(F::connect_to(address.clone()).await),
+            backend: backend.clone(),
+            listens: Arc::new(ListensOf::<F>(backend)),
             transact: Arc::new(|_, _| Box::pin(async { unreachable!("workers open no transactions") })),
         };
         Self {
@@ -210,6 +241,16 @@ impl Subject {
 
     pub(super) async fn transaction(&self, steps: Vec<Step>, ending: Ending) -> Result<Vec<Result<Answer>>> {
         (self.connection.transact)(steps, ending).await
+    }
+
+    /// Registers a listener on the handle that [`store`](Self::store) is about.
+    pub(super) fn listen(&self, ear: Ear<RawEvent>) -> Listening {
+        self.connection.listens.listen(ear).unwrap()
+    }
+
+    /// The same for one whose type's code panics on some numbers.
+    pub(super) fn listen_to_fragile(&self, ear: Ear<Fragile>) -> Listening {
+        self.connection.listens.listen_to_fragile(ear).unwrap()
     }
 
     pub(super) fn address(&self) -> String {

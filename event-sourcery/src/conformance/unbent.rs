@@ -35,15 +35,15 @@ pub(super) async fn clause_2_16_a_key_that_stands_twice_is_refused(subject: Subj
     store.append(&stream, (noted(1), paid("euros"))).await.unwrap();
     assert_refused!(
         store.append(&stream, (noted(2), paid("cents"))).expected_version(2).await,
-        Error::InvalidPayload { name, source: PayloadError::KeyTwice { key, .. } } if name == "paid" && key == "cents",
+        Error::InvalidPayload { name, problem: PayloadError::KeyTwice { key, .. } } if name == "paid" && key == "cents",
     );
     assert_refused!(
         store.save_snapshot(&stream, 1, paid("cents")).await,
-        Error::InvalidPayload { source: PayloadError::KeyTwice { .. }, .. },
+        Error::InvalidPayload { problem: PayloadError::KeyTwice { .. }, .. },
     );
     assert_refused!(
         RawEvent::new("paid", r#"{"a":[{"cents":1,"c\u0065nts":2}]}"#),
-        Error::InvalidPayload { source: PayloadError::KeyTwice { place, .. }, .. } if place == "a.0",
+        Error::InvalidPayload { problem: PayloadError::KeyTwice { place, .. }, .. } if place == "a.0",
     );
     subject.holds(2).await;
 }
@@ -53,7 +53,7 @@ pub(super) async fn clause_2_16_a_number_that_would_be_written_out_at_length_is_
     for number in ["1e131071", "1e-16383", "-1e1001", "1e999999999999", &"7".repeat(1_001)] {
         assert_refused!(
             RawEvent::new("measured", format!("{{\"a\":{{\"n\":{number}}}}}")),
-            Error::InvalidPayload { source: PayloadError::NumberTooLong { place, .. }, .. } if place == "a.n",
+            Error::InvalidPayload { problem: PayloadError::NumberTooLong { place, .. }, .. } if place == "a.n",
         );
     }
     let longest =
@@ -75,13 +75,13 @@ pub(super) async fn clause_2_16_what_is_larger_than_any_backend_takes_is_refused
     let text = "x".repeat(64 * 1_024 * 1_024);
     assert_refused!(
         RawEvent::new("large", format!("{{\"a\":\"{text}\"}}")),
-        Error::InvalidPayload { source: PayloadError::TooLarge { bytes, most: 67_108_864 }, .. } if bytes > 67_108_864,
+        Error::InvalidPayload { problem: PayloadError::TooLarge { bytes, most: 67_108_864 }, .. } if bytes > 67_108_864,
     );
     // A text that is small, and large when PostgreSQL has written its numbers out.
     let numbers = vec!["1e999"; 80_000].join(",");
     assert_refused!(
         RawEvent::new("large", format!("{{\"a\":[{numbers}]}}")),
-        Error::InvalidPayload { source: PayloadError::TooLarge { .. }, .. },
+        Error::InvalidPayload { problem: PayloadError::TooLarge { .. }, .. },
     );
     assert_refused!(Context::new().with_component(&Long { text }), Error::InvalidContext { .. });
     subject.holds(0).await;
@@ -178,7 +178,7 @@ async fn is_stored<E: Event + fmt::Debug + Clone + PartialEq>(subject: &Subject,
             assert_eq!(E::decode(read.name(), read.data().get()).unwrap(), event);
             true
         }
-        Err(Error::InvalidPayload { name, source: PayloadError::NotReadBack { .. } }) => {
+        Err(Error::InvalidPayload { name, problem: PayloadError::NotReadBack { .. } }) => {
             assert_eq!(name, event.event_name());
             assert!(store.load_stream::<RawEvent>(&stream).await.unwrap().is_empty());
             false

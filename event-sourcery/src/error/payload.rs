@@ -74,8 +74,8 @@ pub enum PayloadError {
         problem: String,
     },
     /// The type's own serialisation failed.
-    #[error("{0}")]
-    Serialize(#[source] serde_json::Error),
+    #[error(transparent)]
+    Serialize(serde_json::Error),
 }
 
 /// It quotes at most 40 characters of a value.
@@ -100,8 +100,8 @@ pub enum DecodeError {
     #[error("the payload is not a JSON object")]
     NotAnObject,
     /// The payload does not fit the type, or is not JSON.
-    #[error("{0}")]
-    Invalid(#[source] serde_json::Error),
+    #[error(transparent)]
+    Invalid(serde_json::Error),
     /// The payload is in a form that is newer than this program: a newer one wrote it.
     #[error(
         "it is in the form of version {found}, which a newer program wrote, and this one knows the forms up to version \

@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend as _, EventAt, Expectation, Filter, LoadRequest, NewRecord,
-    PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord, StreamAppend,
-    TransactionalBackend as _,
+    AppendOutcome, AppendRequest, Backend as _, EventAt, Expectation, Filter, HeardRecord, Listener,
+    LoadRequest, NewRecord, PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent,
+    StoredRecord, StreamAppend, TransactionalBackend as _,
 };
 use crate::new_event::{Encoded, IntoEvent as _, IntoEvents as _};
 use crate::{
-    Batch, Context, Enriching, Event as _, EventStore, MemoryBackend, Next, Position, Projected, RawEvent,
-    Recorded, StoredForm, StreamId, TenantId, WrappedEvent,
+    Batch, Context, Enriching, Event as _, EventStore, Heard, MemoryBackend, MemoryTransaction, Next,
+    Position, Projected, RawEvent, Recorded, StoredForm, StreamId, TenantId, WrappedEvent,
 };
 
 /// What no `Debug` may show.
@@ -31,9 +32,12 @@ const HOLD_SECRETS: &[&str] = &[
     "AppendRequest",
     "Batch",
     "Context",
+    "DeleteStream",
     "Encoded",
     "Enriching",
     "EventStore",
+    "Heard",
+    "HeardRecord",
     "LoadedStream",
     "MemoryBackend",
     "MemoryTransaction",
@@ -74,15 +78,19 @@ const HOLD_ERRORS: &[&str] = &[
 /// They show what a type of the caller's shows of itself, or nothing that was read.
 const HOLD_WHAT_IS_THE_CALLERS: &[&str] = &[
     "Batches",
-    "DeleteStream",
     "Durable",
     "Emitting",
     "Events",
     "Execute",
     "Executed",
     "HandlerTransaction",
+    "Hearing",
     "InTransaction",
     "Joined",
+    "Listen",
+    "ListenerTransaction",
+    "Listeners",
+    "Listening",
     "LoadAggregate",
     "LoadStream",
     "OnStore",
@@ -108,6 +116,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "AppendPosition",
     "Appended",
     "Backlog",
+    "BacklogRequest",
     "BlockedAt",
     "BlockedRequest",
     "Capabilities",
@@ -243,7 +252,8 @@ impl Samples {
 fn plain_values(samples: &mut Samples) {
     let (stream, tenant, context) = (StreamId::random(), TenantId::DEFAULT, context());
     let (event_name, stream_id, tenant_id) = ("CardAdded", &stream, &tenant);
-    samples.add(&Enriching { event_name, stream_id, tenant_id, context: &context });
+    let record = new_record();
+    samples.add(&Enriching { event_name, stream_id, tenant_id, context: &context, record: &record });
     samples.add(&context);
     samples.add(&event());
     samples.add(&event().with_context(context.clone()));
@@ -265,10 +275,22 @@ fn plain_values(samples: &mut Samples) {
     samples.add(&StoredForm::new("CardAdded".into(), 1, fields));
     samples.add(&WrappedEvent::<RawEvent>::decode(&stream, &stored_event()).unwrap());
     samples.add(&recorded());
+    samples.add(&Heard::<RawEvent>::decode(&stored_record()).unwrap());
     samples.add(&Next::Event(recorded()));
     samples.add(&Projected::Event(recorded()));
     let events = vec![recorded()];
     samples.add(&Batch { events, position: Position::START, caught_up: true });
+}
+
+/// Shows what listeners are called with.
+#[derive(Default)]
+struct Shows(Mutex<Samples>);
+
+impl Listener<MemoryBackend> for Shows {
+    fn hear(&self, event: &HeardRecord<'_>, _: &mut MemoryTransaction<'_>) -> crate::Result<()> {
+        self.0.lock().unwrap().add(event);
+        Ok(())
+    }
 }
 
 async fn stores(samples: &mut Samples) {
@@ -279,11 +301,17 @@ async fn stores(samples: &mut Samples) {
     assert!(matches!(following.try_next().await, Ok(Some(Next::CaughtUp(_)))));
     let appended = globex.append(&stream, event().with_context(context()));
     samples.add(&appended);
+    let shows = Arc::new(Shows::default());
+    let listening = store.backend().listen(vec![Filter::new()], shows.clone()).unwrap();
     appended.await.unwrap();
+    listening.remove();
+    samples.0.append(&mut shows.0.lock().unwrap().0);
     assert!(matches!(following.try_next().await, Ok(Some(Next::Event(_)))));
     samples.add(&store.for_tenant(TenantId::new("acme").unwrap()));
     samples.add(store.backend());
     samples.add(&globex.save_snapshot(&stream, 1, event()));
+    globex.delete_stream(&StreamId::from_name(SECRET).unwrap()).await.unwrap();
+    samples.add(&store.delete_stream(&stream));
     let (tenant, backend) = (globex.tenant_id().clone(), store.backend());
     let load = LoadRequest { tenant, stream, span: Span::Full, limit: None };
     let loaded = backend.load(load).await.unwrap();
@@ -294,7 +322,7 @@ async fn stores(samples: &mut Samples) {
     assert_eq!(page.records.len(), 1);
     samples.add(&page);
     let shown = backend
-        .transaction(|transaction| {
+        .transaction(&TenantId::DEFAULT, |transaction| {
             let mut samples = Samples::default();
             samples.add(transaction);
             Ok::<_, crate::Error>(samples)

@@ -18,13 +18,18 @@ use tokio::task::coop::consume_budget;
 use self::journal::Journal;
 use self::state::State;
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BlockedRequest, BlockedStream,
-    Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, HeldCursor, LoadRequest,
-    LoadedStream, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
+    BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
+    Listener, Listening, LoadRequest, LoadSink, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::stream_id::TenantId;
+
+/// Those who listen, and how they are called.
+type Listeners = crate::backend::Listeners<dyn Listener<MemoryBackend>>;
 
 /// Keeps everything in memory, for as long as the process lives. Clones share one store.
 ///
@@ -38,6 +43,7 @@ pub struct MemoryBackend {
     state: Arc<Mutex<State>>,
     /// Wakes those who wait for a commit.
     committed: Arc<Notify>,
+    listeners: Arc<Listeners>,
 }
 
 /// Nothing of what is in it.
@@ -47,6 +53,9 @@ impl fmt::Debug for MemoryBackend {
     }
 }
 
+/// So many bytes that are appended or read count as much as a call, towards when others have their turn.
+const BYTES_A_CALL: usize = 8 << 10;
+
 impl MemoryBackend {
     /// An empty store.
     #[must_use]
@@ -54,9 +63,9 @@ impl MemoryBackend {
         Self::default()
     }
 
-    /// The state, for an asynchronous call: who never has to wait gives way to other tasks when it is their turn.
+    /// The state, for an asynchronous call: see [`give_way`].
     async fn in_turn(&self) -> MutexGuard<'_, State> {
-        consume_budget().await;
+        give_way(0).await;
         self.state()
     }
 
@@ -71,13 +80,21 @@ impl MemoryBackend {
         work: impl FnOnce(&mut MemoryTransaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut state = self.state();
-        let mut transaction = MemoryTransaction { state: &mut state, journal: Journal::default() };
+        let (journal, listeners) = (Journal::default(), &*self.listeners);
+        let mut transaction = MemoryTransaction { state: &mut state, journal, listeners, depth: 0 };
         let result = work(&mut transaction);
         if result.is_ok() {
             transaction.journal = Journal::default();
             self.committed.notify_waiters();
         }
         result
+    }
+}
+
+/// Who never has to wait gives way to other tasks when it is their turn: sooner, the more bytes a call is about.
+async fn give_way(bytes: usize) {
+    for _ in 0..=bytes / BYTES_A_CALL {
+        consume_budget().await;
     }
 }
 
@@ -88,25 +105,31 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { durable: false, shared: false, ..Capabilities::all() }
+        Capabilities::none().several_streams().transactions().listeners()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        consume_budget().await;
+        give_way(request.weight()).await;
         self.atomically(|transaction| transaction.append(&request))
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
-        self.in_turn().await.load(&request)
+        let loaded = self.state().load(&request)?;
+        give_way(loaded.size()).await;
+        Ok(loaded)
+    }
+
+    async fn load_in_parts(&self, request: LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
+        load_in_pages(self, request, sink).await
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        consume_budget().await;
+        give_way(0).await;
         self.atomically(|transaction| transaction.delete(&request))
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        consume_budget().await;
+        give_way(0).await;
         self.atomically(|transaction| transaction.save_snapshot(&request))
     }
 
@@ -121,7 +144,9 @@ impl Backend for MemoryBackend {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        self.in_turn().await.scan(&request)
+        let page = self.state().scan(&request)?;
+        give_way(page.size()).await;
+        Ok(page)
     }
 
     async fn position(&self) -> Result<Position> {
@@ -157,16 +182,16 @@ impl SubscriptionBackend for MemoryBackend {
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        consume_budget().await;
+        give_way(0).await;
         self.atomically(|transaction| transaction.progress(&request))
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        Ok(self.in_turn().await.subscriptions.blocked(&request))
+        Ok(self.in_turn().await.blocked(&request))
     }
 
-    async fn backlog(&self, after: Position, filter: Filter) -> Result<Backlog> {
-        Ok(self.in_turn().await.backlog(after, &filter))
+    async fn backlog(&self, request: BacklogRequest) -> Result<Backlog> {
+        Ok(self.in_turn().await.backlog(&request))
     }
 }
 
@@ -174,14 +199,18 @@ impl SubscriptionBackend for MemoryBackend {
 impl TransactionalBackend for MemoryBackend {
     type Transaction<'t> = MemoryTransaction<'t>;
 
-    async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    async fn transaction<T, E, F>(&self, _tenant: &TenantId, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&mut MemoryTransaction<'t>) -> Result<T, E> + Send + 'static,
     {
-        consume_budget().await;
+        give_way(0).await;
         self.atomically(work)
+    }
+
+    fn listen(&self, interest: Vec<Filter>, listener: Arc<dyn Listener<Self>>) -> Result<Listening> {
+        Ok(self.listeners.add(interest, listener))
     }
 }
 
@@ -189,6 +218,9 @@ impl TransactionalBackend for MemoryBackend {
 pub struct MemoryTransaction<'t> {
     state: &'t mut State,
     journal: Journal,
+    listeners: &'t Listeners,
+    /// How many listeners are at work within one another.
+    depth: usize,
 }
 
 /// Nothing of what is in the store.
@@ -208,6 +240,18 @@ impl MemoryTransaction<'_> {
         }
         result
     }
+
+    /// Calls those who listen to what was written.
+    fn tell(
+        &mut self,
+        hearing: &Hearing<'_, dyn Listener<MemoryBackend>>,
+        written: &[Written],
+    ) -> Result<()> {
+        self.depth += 1;
+        let told = hearing.call(written, &hearing.consecutive(written), self);
+        self.depth -= 1;
+        told
+    }
 }
 
 impl Drop for MemoryTransaction<'_> {
@@ -218,8 +262,15 @@ impl Drop for MemoryTransaction<'_> {
 
 impl BackendTransaction for MemoryTransaction<'_> {
     fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
+        let (hearing, before) = (self.listeners.wanting(request, self.depth)?, self.journal.mark());
         let refused = match self.step(|state, journal| state.append(request, journal)) {
-            Ok(written) => return Ok(AppendOutcome::Written(written)),
+            Ok(written) => {
+                if let Some(hearing) = hearing {
+                    let told = self.tell(&hearing, &written);
+                    told.inspect_err(|_| self.journal.undo_to(before, self.state))?;
+                }
+                return Ok(AppendOutcome::Written(written));
+            }
             Err(refused) => refused,
         };
         let present = self.state.present_of(request);

@@ -225,7 +225,9 @@ impl State {
         if known.is_none_or(|stream| stream.id.name().is_none() && part.stream.name().is_some()) {
             self.introduce(&key, &part.stream, first_version.is_some(), journal)?;
         }
-        let Some(stream) = self.streams.get_mut(&key) else { return Err(Error::Closed) };
+        let Some(stream) = self.streams.get_mut(&key) else {
+            return Err(Error::bug("a stream that was just made is not there"));
+        };
         let before = stream.positions.len();
         let mut refused = None;
         for (number, new) in (0..).zip(&part.events) {
@@ -312,7 +314,7 @@ impl State {
         self.log.get(position).filter(|entry| *entry.stream == *stream)?.event.version
     }
 
-    fn event(&self, position: Position) -> Option<&StoredEvent> {
+    pub(super) fn event(&self, position: Position) -> Option<&StoredEvent> {
         self.log.get(position).map(|entry| &entry.event)
     }
 

@@ -1,14 +1,17 @@
 //! Durable subscriptions, for as long as the process lives.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::journal::{Done, Journal};
 use super::state::{State, StreamKey, key};
 use crate::backend::{
-    Backlog, BlockedRequest, BlockedStream, Filter, ProgressRequest, StreamProgress, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord,
+    Backlog, BacklogRequest, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -17,7 +20,40 @@ use crate::position::Position;
 #[derive(Default)]
 pub(super) struct Subscriptions {
     records: HashMap<SubscriptionId, SubscriptionRecord>,
-    blocked: HashMap<SubscriptionId, HashMap<StreamKey, BlockedStream>>,
+    blocked: HashMap<SubscriptionId, Blocked>,
+}
+
+/// The blocked streams of a subscription.
+#[derive(Default)]
+struct Blocked {
+    streams: HashMap<StreamKey, BlockedStream>,
+    /// Which of them wait for the event at a position.
+    positions: BTreeMap<Position, Vec<StreamKey>>,
+}
+
+impl Blocked {
+    /// Those that wait for an event above a position, in the order of those events.
+    fn above(&self, position: Position) -> impl Iterator<Item = &BlockedStream> {
+        let above = self.positions.range((Bound::Excluded(position), Bound::Unbounded));
+        above.flat_map(|(_, streams)| streams).filter_map(|stream| self.streams.get(stream))
+    }
+
+    fn put(&mut self, stream: &StreamKey, blocked: Option<BlockedStream>) -> Option<BlockedStream> {
+        let before = self.streams.remove(stream);
+        if let Some(before) = &before
+            && let Entry::Occupied(mut at) = self.positions.entry(before.position)
+        {
+            at.get_mut().retain(|other| other != stream);
+            if at.get().is_empty() {
+                at.remove();
+            }
+        }
+        if let Some(blocked) = blocked {
+            self.positions.entry(blocked.position).or_default().push(stream.clone());
+            self.streams.insert(stream.clone(), blocked);
+        }
+        before
+    }
 }
 
 impl Subscriptions {
@@ -26,17 +62,25 @@ impl Subscriptions {
     }
 
     pub(super) fn blocked(&self, request: &BlockedRequest) -> Vec<BlockedStream> {
+        let Some(all) = self.blocked.get(&request.subscription) else { return Vec::new() };
         let now = Timestamp::now();
         let is_due = |blocked: &BlockedStream| blocked.retry_at.is_some_and(|at| at <= now);
-        let wanted = |blocked: &&BlockedStream| {
+        let is_wanted = |blocked: &&BlockedStream| {
             blocked.position > request.after
                 && (!request.due || is_due(blocked))
                 && request.segments.is_none_or(|segments| segments.contains(blocked.segment))
         };
-        let all = self.blocked.get(&request.subscription).into_iter().flat_map(HashMap::values);
-        let mut found: Vec<_> = all.filter(wanted).cloned().collect();
-        found.sort_by_key(|blocked| blocked.position);
-        found.truncate(request.limit);
+        let mut found: Vec<_> = match &request.stream {
+            Some((tenant, stream)) => {
+                all.streams.get(&key(tenant, stream)).into_iter().filter(is_wanted).cloned().collect()
+            }
+            None => all.above(request.after).filter(is_wanted).take(request.limit).cloned().collect(),
+        };
+        if !request.errors {
+            for blocked in &mut found {
+                blocked.error.clear();
+            }
+        }
         found
     }
 
@@ -59,11 +103,7 @@ impl Subscriptions {
         stream: &StreamKey,
         blocked: Option<BlockedStream>,
     ) -> Option<BlockedStream> {
-        let streams = self.blocked.entry(id.clone()).or_default();
-        match blocked {
-            Some(blocked) => streams.insert(stream.clone(), blocked),
-            None => streams.remove(stream),
-        }
+        self.blocked.entry(id.clone()).or_default().put(stream, blocked)
     }
 }
 
@@ -77,7 +117,8 @@ impl State {
         let record = change.apply(self.subscriptions.find(id).cloned(), Timestamp::now());
         if change.frees_streams() {
             let blocked = self.subscriptions.blocked.get(id);
-            let streams: Vec<_> = blocked.into_iter().flat_map(HashMap::keys).cloned().collect();
+            let streams: Vec<_> =
+                blocked.into_iter().flat_map(|blocked| blocked.streams.keys()).cloned().collect();
             for stream in streams {
                 self.put_blocked(id, stream, None, journal);
             }
@@ -102,7 +143,7 @@ impl State {
         for progress in streams {
             let (tenant, stream) = progress.stream();
             let stream = key(tenant, stream);
-            let blocked = self.subscriptions.blocked.get(id).and_then(|streams| streams.get(&stream));
+            let blocked = self.subscriptions.blocked.get(id).and_then(|all| all.streams.get(&stream));
             let at = blocked.map(BlockedStream::at);
             match progress {
                 StreamProgress::Block(blocked) if !self.has_event(&stream, blocked.position) => {}
@@ -124,16 +165,37 @@ impl State {
 
     /// No subscription waits for a stream that is gone.
     pub(super) fn free_everywhere(&mut self, stream: &StreamKey, journal: &mut Journal) {
-        let blocking = self.subscriptions.blocked.iter().filter(|(_, streams)| streams.contains_key(stream));
+        let blocking = self.subscriptions.blocked.iter();
+        let blocking = blocking.filter(|(_, blocked)| blocked.streams.contains_key(stream));
         let ids: Vec<_> = blocking.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.put_blocked(&id, stream.clone(), None, journal);
         }
     }
 
-    pub(super) fn backlog(&self, after: Position, filter: &Filter) -> Backlog {
-        let mut backlog = Backlog::default();
-        for event in self.events_after(after, filter) {
+    /// Blocked streams as they are asked for; where their errors are, with the events that failed.
+    pub(super) fn blocked(&self, request: &BlockedRequest) -> Vec<BlockedStream> {
+        let mut found = self.subscriptions.blocked(request);
+        for blocked in &mut found {
+            // Behind one that was left out, another stream's event may stand.
+            let is_its_own = self.has_event(&key(&blocked.tenant, &blocked.stream), blocked.position);
+            let event = self.event(blocked.position).filter(|_| request.errors && is_its_own);
+            let event = event.map(|event| (event.id, Arc::clone(&event.name)));
+            (blocked.event_id, blocked.event_name) = event.unzip();
+        }
+        found
+    }
+
+    pub(super) fn backlog(&self, request: &BacklogRequest) -> Backlog {
+        let (mut backlog, mut last) = (Backlog::default(), request.after);
+        let is_meant = |position: Position| request.up_to.is_none_or(|up_to| position <= up_to);
+        let events = self.events_after(request.after, &request.filter);
+        for event in events.take_while(|event| is_meant(event.position)) {
+            if request.most == Some(backlog.events) {
+                backlog.cut_off = Some(last);
+                break;
+            }
+            last = event.position;
             backlog.events += 1;
             backlog.oldest = backlog.oldest.or(Some(event.created_at));
         }

@@ -3,20 +3,29 @@
 use std::sync::Arc;
 
 use crate::backend::{LoadRequest, Span};
-use crate::context::Cause;
+use crate::context::HandedDown;
 use crate::enricher::Enrichers;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::Deletions;
+use crate::wrapped_event::Recorded;
 
 /// What a handle adds to every call: whose streams, and which context.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) enrichers: Enrichers,
-    /// The event that causes what is appended.
-    pub(crate) cause: Option<Cause>,
+    /// What the context of each event is that says nothing else.
+    pub(crate) handed_down: HandedDown,
     /// Where what is deleted is noted: for all handles of the store, or until a transaction is over.
     pub(crate) deletions: Arc<Deletions>,
+}
+
+impl Scope {
+    /// For the tenant of an event, and with its context.
+    pub(crate) fn reacting_to<E>(&self, event: &Recorded<E>) -> Self {
+        let handed_down = self.handed_down.caused_by(&event.wrapped_event);
+        Self { tenant: event.tenant_id.clone(), handed_down, ..self.clone() }
+    }
 }
 
 /// The request that finds a stream's version.

@@ -72,8 +72,8 @@ impl<E: Event> Batches<E> {
     }
 
     /// The next batch: what is there, at once. Only where there is nothing it waits for an event, at most so long, and
-    /// then gives a batch without events. So it does where it takes longer to find an event that passes the filter: then it
-    /// has not caught up, and the next call goes on from there.
+    /// then gives a batch without events. So it does where it takes longer to find an event that passes the filter, or one whose
+    /// stream is not deleted meanwhile: then it has not caught up, and the next call goes on from there.
     ///
     /// Dropping the future loses nothing: the next call goes on.
     ///
@@ -84,6 +84,7 @@ impl<E: Event> Batches<E> {
     pub async fn next(&mut self, longest_wait: Duration) -> Result<Batch<E>> {
         refuse(&self.refused)?;
         let give_up = later(Instant::now(), longest_wait);
+        let mut is_again = false;
         loop {
             if !self.is_full() {
                 let page = self.feed.read(self.most - self.pending.len()).await?;
@@ -92,7 +93,13 @@ impl<E: Event> Batches<E> {
                 self.at_end = page.at_end;
             }
             if self.feed.is_outdated(&mut self.pending, &mut self.as_of) {
-                continue;
+                self.at_end = false;
+                let until = self.full_by.filter(|_| !self.pending.is_empty()).unwrap_or(give_up);
+                // Once more in any case: what is there is handed over at once.
+                if Instant::now() < until || !std::mem::replace(&mut is_again, true) {
+                    continue;
+                }
+                return self.hand_over();
             }
             let is_enough = !self.pending.is_empty() && self.fill_within.is_zero();
             if self.is_full() || is_enough {
@@ -148,5 +155,40 @@ fn size<'r>(records: impl IntoIterator<Item = &'r Arc<StoredRecord>>) -> usize {
 impl<E> fmt::Debug for Batches<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches").field("feed", &self.feed).field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{EventStore, MemoryBackend, RawEvent, StreamId, TenantId};
+
+    /// As though it was deleted all the time, and was there all the same.
+    #[tokio::test]
+    async fn a_call_waits_no_longer_than_asked_though_what_it_reads_may_be_deleted_again_and_again() {
+        let (store, stream) = (EventStore::new(MemoryBackend::new()), StreamId::random());
+        store.append(&stream, RawEvent::new("Happened", "{}").unwrap()).await.unwrap();
+        let (deletions, over) = (Arc::clone(&store.scope().deletions), Arc::new(AtomicBool::new(false)));
+        let is_over = Arc::clone(&over);
+        let deleting = std::thread::spawn(move || {
+            while !is_over.load(Ordering::Acquire) {
+                deletions.note(&TenantId::DEFAULT, &stream);
+            }
+        });
+        let mut batches = store.subscribe::<RawEvent>().batches(4);
+        for wait in [0, 50].map(Duration::from_millis) {
+            let batch =
+                timeout(Duration::from_secs(30), batches.next(wait)).await.expect("it gives up").unwrap();
+            if !batch.events.is_empty() {
+                break;
+            }
+            assert!(!batch.caught_up, "{batch:?}");
+        }
+        over.store(true, Ordering::Release);
+        deleting.join().unwrap();
     }
 }

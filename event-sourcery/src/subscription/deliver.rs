@@ -1,34 +1,28 @@
 //! How events reach a handler, and how the progress they make is kept with what the handler did.
 
-use std::any::Any;
-use std::fmt;
+mod batches;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+pub(super) use self::batches::InBatches;
+use super::HandlerTransaction;
 use crate::backend::{
-    Backend, BackendTransaction, JoinableBackend, JoinedTransaction, ProgressRequest, TransactionalBackend,
+    Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, TransactionalBackend,
 };
-use crate::error::{Error, Result, Source, shortened};
+use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::panics;
-use crate::projection::Unfinished;
 use crate::store::{EventStore, Scope};
-use crate::subscription::deletions::{AsOf, Deletions};
-use crate::subscription::later;
+use crate::subscription::deletions::{AsOf, Deletions, Watch};
+use crate::subscription::guarded::{Guarded, Handled, guarded_call, panicked, took_longer, whole};
 use crate::subscription::stopping::Stopping;
-use crate::within::{Joined, Within};
+use crate::within::Within;
 use crate::wrapped_event::Recorded;
-
-/// What a handler answers.
-pub(super) type Handled = Result<(), Source>;
-
-/// The same in words. A type without a lifetime in it: the compiler finds the future of a run to be `Send` by it.
-pub(super) type Guarded = Result<(), String>;
 
 /// Hands events to a handler, in order, and keeps their progress.
 pub(super) trait Deliver<E> {
@@ -51,10 +45,12 @@ pub(super) struct Delivered {
     pub(super) failed: Option<Failure>,
 }
 
-/// An event that could not be handled.
+/// What could not be handled.
 pub(super) struct Failure {
     /// Its number, from 0.
     pub(super) at: usize,
+    /// How many events it is: more than one were handed over together, and nobody knows which of them is to blame.
+    pub(super) of: usize,
     pub(super) error: String,
     /// How long it took; with those before it, where they are not kept.
     pub(super) took: Duration,
@@ -68,19 +64,56 @@ pub(super) struct Budget {
     pub(super) deletions: Arc<Deletions>,
     /// When the events were read.
     pub(super) as_of: AsOf,
+    /// The stream of an event that was read by itself.
+    pub(super) watched: Option<Watch>,
 }
 
 impl Budget {
     /// Whether an event is handed over, behind so many others.
     fn allows<E>(&self, event: &Recorded<E>, before: usize) -> bool {
-        let is_spent = || self.stop.is_requested() || Instant::now() >= self.until;
-        (before == 0 || !is_spent()) && !self.deletions.concern([&event.stream_id], self.as_of)
+        self.has_time(before) && !self.may_be_gone(event)
     }
+
+    fn has_time(&self, before: usize) -> bool {
+        before == 0 || !self.stop.is_requested() && Instant::now() < self.until
+    }
+
+    /// Whether an event's stream may have been deleted since it was read.
+    fn may_be_gone<E>(&self, event: &Recorded<E>) -> bool {
+        let (tenant, stream) = (&event.tenant_id, &event.stream_id);
+        let watched = self.watched.as_ref().and_then(|watch| watch.tells_of(tenant, stream));
+        watched.unwrap_or_else(|| self.deletions.concern([(tenant, stream)], self.as_of))
+    }
+}
+
+/// Whether an event is where it was read, as a transaction sees it beside which nobody writes.
+fn is_there<E>(transaction: &mut impl BackendTransaction, event: &Recorded<E>) -> Result<bool> {
+    let (tenant, stream) = (event.tenant_id.clone(), event.stream_id.clone());
+    let request = LoadRequest::new(tenant, stream, Span::Event(event.wrapped_event.uuid));
+    let found = transaction.load(&request)?;
+    Ok(found.events.first().is_some_and(|found| found.position == event.position))
 }
 
 /// Whether the transaction that notes its deletions there has left an event where it is.
 fn leaves<E>(deletions: &Deletions, event: &Recorded<E>) -> bool {
-    !deletions.concern([&event.stream_id], AsOf::default())
+    !deletions.concern([(&event.tenant_id, &event.stream_id)], AsOf::default())
+}
+
+/// Writes progress in the transaction of a handler that notes its deletions there. A stream that it has deleted itself is blocked
+/// no more, and need not be as the progress says. That is heeded only where the progress is refused: a handler may have undone a
+/// deletion.
+fn keep_within(
+    transaction: &mut impl BackendTransaction,
+    progress: &ProgressRequest,
+    deletions: &Deletions,
+) -> Result<()> {
+    match transaction.progress(progress) {
+        Err(lost @ Error::LeaseLost { .. }) => match deletions.leave_out_of(progress) {
+            Some(rest) => transaction.progress(&rest),
+            None => Err(lost),
+        },
+        kept => kept,
+    }
 }
 
 /// Handlers that write wherever they like: at least once.
@@ -109,7 +142,7 @@ where
             let store = self.store.reacting_to(&event);
             let (_at_work, begun) = (budget.stop.at_work(), Instant::now());
             if let Err(error) = (self.handler)(event, store).await {
-                failed = Some(Failure { at: kept, error, took: begun.elapsed() });
+                failed = Some(Failure { at: kept, of: 1, error, took: begun.elapsed() });
                 break;
             }
             kept += 1;
@@ -118,42 +151,6 @@ where
             self.store.backend().progress(progress(kept)).await?;
         }
         Ok(Delivered { kept, failed })
-    }
-}
-
-/// The transaction of a durable subscription, as its handler sees it: what is written through it takes effect together
-/// with the checkpoint, or not at all.
-///
-/// It is the subscription's: the handler does not end it. The database ends it by itself when the handler leaves it idle
-/// for as long as the [lease](super::Durable::lease) lasts, so that a handler that hangs holds up nobody.
-pub struct HandlerTransaction<B: JoinableBackend> {
-    store: EventStore<B>,
-    transaction: B::Handling,
-    unfinished: Unfinished,
-}
-
-impl<B: JoinableBackend> HandlerTransaction<B> {
-    /// The connection, for the handler's own statements.
-    pub fn connection(&mut self) -> &mut B::Connection {
-        B::connection(&mut self.transaction)
-    }
-
-    /// The store within this transaction, for the tenant of the event at hand; for one call.
-    ///
-    /// What is appended carries the event's correlation id, and its id as causation id.
-    pub fn store(&mut self) -> Joined<'_> {
-        let transaction = self.store.backend().join_handling(&mut self.transaction);
-        Joined { transaction, scope: self.store.scope() }
-    }
-
-    pub(crate) fn join(&mut self) -> (Box<dyn JoinedTransaction + '_>, &mut Unfinished) {
-        (self.store.backend().join_handling(&mut self.transaction), &mut self.unfinished)
-    }
-}
-
-impl<B: JoinableBackend> fmt::Debug for HandlerTransaction<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HandlerTransaction")
     }
 }
 
@@ -181,9 +178,9 @@ where
     ) -> Result<Delivered> {
         let begun = Instant::now();
         let transaction = self.store.backend().begin_handling(self.idle, self.statement).await?;
-        let deletions = Arc::default();
-        let (store, unfinished) = (self.store.noting_in(&deletions), Unfinished::default());
-        let mut transaction = HandlerTransaction { store: store.clone(), transaction, unfinished };
+        let deletions = Arc::new(Deletions::of_handler());
+        let store = self.store.noting_in(&deletions);
+        let mut transaction = HandlerTransaction::new(store.clone(), transaction);
         let mut handled = 0;
         for event in events {
             if !budget.allows(&event, handled) || !leaves(&deletions, &event) {
@@ -195,7 +192,7 @@ where
             drop(at_work);
             let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
             if let Err(error) = handled_well.and_then(|()| finished()) {
-                let failed = Failure { at: handled, error, took: begun.elapsed() };
+                let failed = Failure { at: handled, of: 1, error, took: begun.elapsed() };
                 return Ok(Delivered { kept: 0, failed: Some(failed) });
             }
             handled += 1;
@@ -203,12 +200,8 @@ where
         if handled == 0 {
             return Ok(Delivered { kept: 0, failed: None });
         }
-        let (mut transaction, took) = (transaction.transaction, begun.elapsed());
-        let kept = async {
-            store.backend().join_handling(&mut transaction).progress(&progress(handled)).await?;
-            store.backend().commit(transaction).await
-        };
-        let kept = kept.await;
+        let took = begun.elapsed();
+        let kept = keep(transaction, &progress(handled), &deletions).await;
         budget.deletions.note_all(&deletions);
         match kept {
             Ok(()) => Ok(Delivered { kept: handled, failed: None }),
@@ -217,6 +210,23 @@ where
             Err(error) => blamed(error, handled, begun.elapsed()),
         }
     }
+}
+
+/// Commits what was done in a transaction, with the progress that was made; see [`keep_within`].
+async fn keep<B: JoinableBackend>(
+    transaction: HandlerTransaction<B>,
+    progress: &ProgressRequest,
+    deletions: &Deletions,
+) -> Result<()> {
+    let HandlerTransaction { store, mut transaction, .. } = transaction;
+    let mut kept = store.backend().join_handling(&mut transaction).progress(progress).await;
+    if matches!(kept, Err(Error::LeaseLost { .. }))
+        && let Some(rest) = deletions.leave_out_of(progress)
+    {
+        kept = store.backend().join_handling(&mut transaction).progress(&rest).await;
+    }
+    kept?;
+    store.backend().commit(transaction).await
 }
 
 /// Handlers that run in a transaction of the backend's: exactly once.
@@ -229,7 +239,7 @@ pub(super) struct InTransaction<B, H> {
 
 /// Why a transaction is rolled back.
 enum RolledBack {
-    ByHandler(Source),
+    ByHandler(String),
     ByStore(Error),
 }
 
@@ -253,13 +263,17 @@ where
     ) -> Result<Delivered> {
         let (at, begun) = (Arc::new(AtomicUsize::new(0)), Instant::now());
         let (handler, number, limit) = (Arc::clone(&self.handler), Arc::clone(&at), self.limit);
-        let (noted, deletions) = (Arc::<Deletions>::default(), Arc::clone(&budget.deletions));
-        let store = self.store.noting_in(&noted);
+        let (noted, deletions) = (Arc::new(Deletions::of_handler()), Arc::clone(&budget.deletions));
+        let (store, own) = (self.store.noting_in(&noted), Arc::clone(&noted));
         let scopes: Vec<Scope> = events.iter().map(|event| store.reacting_to(event).into_scope()).collect();
         let work = move |transaction: &mut B::Transaction<'_>| {
             for (event, scope) in events.into_iter().zip(&scopes) {
                 let before = number.load(Ordering::Relaxed);
-                if !budget.allows(&event, before) || !leaves(&scope.deletions, &event) {
+                if !budget.has_time(before) || !leaves(&scope.deletions, &event) {
+                    break;
+                }
+                // So many others may have been deleted while this waited for its turn that nobody knows of this one.
+                if budget.may_be_gone(&event) && !is_there(transaction, &event)? {
                     break;
                 }
                 let at_work = budget.stop.at_work();
@@ -267,94 +281,64 @@ where
                     return Err(RolledBack::ByStore(Error::Closed));
                 }
                 let begun = Instant::now();
-                let handled = Within::run(transaction, scope, |tx| handler(event, tx));
+                let handled = guarded_call(|| Within::run(transaction, scope, |tx| handler(event, tx)));
                 drop(at_work);
                 handled.map_err(RolledBack::ByHandler)?;
                 if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
-                    return Err(RolledBack::ByHandler(took_longer(limit).into()));
+                    return Err(RolledBack::ByHandler(took_longer(limit)));
                 }
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);
             if handled > 0 {
-                transaction.progress(&progress(handled))?;
+                keep_within(transaction, &progress(handled), &own)?;
             }
             Ok(handled)
         };
-        let ended = AssertUnwindSafe(self.store.backend().transaction(work)).catch_unwind().await;
+        let ended = self.store.backend().transaction(self.store.tenant_id(), work);
+        let ended = AssertUnwindSafe(ended).catch_unwind().await;
         deletions.note_all(&noted);
         let (at, took) = (at.load(Ordering::Relaxed), begun.elapsed());
-        let failed = |error| Ok(Delivered { kept: 0, failed: Some(Failure { at, error, took }) });
+        let failed = |error| Ok(Delivered { kept: 0, failed: Some(Failure { at, of: 1, error, took }) });
         match ended {
             Ok(Ok(kept)) => Ok(Delivered { kept, failed: None }),
             Ok(Err(RolledBack::ByStore(error))) => blamed(error, at, took),
-            Ok(Err(RolledBack::ByHandler(error))) => failed(whole(&*error)),
+            Ok(Err(RolledBack::ByHandler(error))) => failed(error),
             Err(panic) => failed(panicked(&*panic)),
         }
     }
 }
 
-/// A transaction that could not be kept, because of what the handler has done in it, or left undone: an error that it has
-/// hidden, a constraint that is checked at the commit, a pause that the database does not bear. The last event is to
-/// blame; where it is the store that is away, that cannot be put on record either, and nothing comes of it. Not where
-/// others were in the way: it would have gone well without them.
-fn blamed(error: Error, handled: usize, took: Duration) -> Result<Delivered> {
-    let is_the_handlers = !matches!(
+/// Whether a transaction could not be kept because of what the handler has done in it, or left undone: an error that it has
+/// hidden, a constraint that is checked at the commit, a pause that the database does not bear. Where it is the store that is
+/// away, that cannot be put on record either, and nothing comes of it. Not where others were in the way: it would have gone
+/// well without them.
+const fn is_the_handlers(error: &Error) -> bool {
+    !matches!(
         error,
         Error::LeaseLost { .. }
             | Error::OutcomeUnknown { .. }
             | Error::SerializationFailure { .. }
             | Error::Busy { .. }
-    );
-    match handled.checked_sub(1).filter(|_| is_the_handlers) {
-        Some(at) => Ok(Delivered { kept: 0, failed: Some(Failure { at, error: whole(&error), took }) }),
+            | Error::HistoryReplaced { .. }
+    )
+}
+
+/// A transaction that could not be kept: the last event is to blame, if it is the handler's doing.
+fn blamed(error: Error, handled: usize, took: Duration) -> Result<Delivered> {
+    match handled.checked_sub(1).filter(|_| is_the_handlers(&error)) {
+        Some(at) => {
+            let failed = Failure { at, of: 1, error: whole(&error), took };
+            Ok(Delivered { kept: 0, failed: Some(failed) })
+        }
         None => Err(error),
     }
-}
-
-/// The handler's failure in words. A panic is a failure, and so it is to take longer than the limit.
-pub(super) async fn guarded(limit: Option<Duration>, handling: impl Future<Output = Handled>) -> Guarded {
-    let handling = AssertUnwindSafe(handling).catch_unwind();
-    let handled = match limit {
-        Some(limit) => {
-            timeout_at(later(Instant::now(), limit), handling).await.map_err(|_| took_longer(limit))?
-        }
-        None => handling.await,
-    };
-    match handled {
-        Ok(handled) => handled.map_err(|error| whole(&*error)),
-        Err(panic) => Err(panicked(&*panic)),
-    }
-}
-
-fn took_longer(limit: Duration) -> String {
-    format!("the handler took longer than {limit:?}, which is its handler_timeout")
-}
-
-/// The most characters that are kept of an error: a handler's may hold anything.
-const KEPT: usize = 4_000;
-
-/// An error with its causes.
-pub(super) fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    shortened(&text, KEPT)
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> String {
-    format!("the handler panicked: {}", shortened(panics::text(panic), KEPT))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::position::Position;
 
     #[test]
     fn what_others_are_to_blame_for_is_no_failure_of_the_handler() {
@@ -363,6 +347,7 @@ mod tests {
             Error::OutcomeUnknown { source: "lost".into() },
             Error::SerializationFailure { source: "a deadlock".into() },
             Error::Busy { waited: Duration::from_secs(1) },
+            Error::HistoryReplaced { position: Position::START },
         ];
         for error in others {
             assert!(blamed(error, 3, Duration::ZERO).is_err());

@@ -1,5 +1,6 @@
 //! Durable subscriptions: a name, options, and what can be done with what is kept under the name.
 
+mod batches;
 mod care;
 mod start;
 mod waiting;
@@ -11,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::start::{Passed, Start};
-use super::deliver::{AtLeastOnce, HandlerTransaction, InTransaction, WithinTransaction, guarded};
+use super::deliver::{AtLeastOnce, InTransaction, WithinTransaction};
+use super::guarded::guarded;
 use super::run::{self, Heard, Plan};
-use super::{Subscribe, refuse};
+use super::{HandlerTransaction, Subscribe, refuse};
 use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, Scope, SubscriptionId, TransactionalBackend};
 use crate::error::{Error, NameKind, Result, Source};
 use crate::event::Event;
@@ -69,6 +71,9 @@ pub struct Durable<B, E> {
     until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
+/// How many events are handled together at most, unless told: more make no great difference any more.
+const BATCH: usize = 512;
+
 /// Where a durable subscription stands.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -80,6 +85,8 @@ pub struct Status {
     pub members: usize,
     /// How many events it has not come to yet. Those that wait for a failed one do not count.
     pub events_behind: u64,
+    /// Whether there may be more than were counted: `events_behind` is "at least" then.
+    pub has_more: bool,
     /// How long ago the first of them happened; zero where there are none.
     pub behind: Duration,
 }
@@ -89,7 +96,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let start = Start::After(of.after);
         let lease = Duration::from_secs(15);
         let (segments, widen, narrow, handler_timeout, until) = (None, None, false, None, None);
-        let (batch, retry) = (64, Retry::default());
+        let (batch, retry) = (BATCH, Retry::default());
         Self { of, name, start, segments, widen, narrow, lease, batch, retry, handler_timeout, until }
     }
 
@@ -146,6 +153,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     }
 
     /// Says that it wants no more than this from here on, where it was run for more: what it leaves out is passed from then on.
+    /// Who asks for that again is handed, if anything, what was passed, and not what was handled before.
     ///
     /// Without, a member that knows fewer names than the subscription was run for leaves events of the others to members that know
     /// them: their streams wait, and are listed as [blocked](Self::blocked). One that is of another category or tenant, or knows
@@ -161,8 +169,11 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { lease: lasting, ..self }
     }
 
-    /// How many events are handled together at most before their progress is kept: 64 without, and 8,192 at most. With a
-    /// transaction, they share one; where it fails, each is tried again by itself.
+    /// How many events are handled together at most before their progress is kept: 512 without, and 8,192 at most. With a
+    /// transaction, they share one. A [handler of batches](Self::run_batches) is handed them in one call.
+    ///
+    /// They are those that are there, up to 64. While the subscription is behind, it takes twice as many each time, up to
+    /// this, and to half a megabyte. Events that are handed over one by one are handled together for no longer than 200 ms.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
     }
@@ -181,9 +192,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
         self
     }
 
-    /// How long the handler may take for one event; without, as long as it likes. One that takes longer has failed: it is dropped
-    /// where it waits, its transaction is rolled back and its connection is free again; the event is tried again, and parked after the
-    /// last attempt. So a handler that never returns holds up its own stream only.
+    /// How long the handler may take for one event, or for a batch; without, as long as it likes. One that takes longer has failed: it
+    /// is dropped where it waits, its transaction is rolled back and its connection is free again; the event is tried again, and parked
+    /// after the last attempt. So a handler that never returns holds up its own stream only.
     ///
     /// What does not wait cannot be interrupted: a handler of [`run_in_transaction`](Self::run_in_transaction), which runs on the
     /// backend's writer and holds up every other write, and code that computes, or blocks its thread. It is heard when it returns,

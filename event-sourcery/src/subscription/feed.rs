@@ -1,17 +1,17 @@
 //! Where a subscription reads: first by itself, until it has caught up; then with the others at the tail.
 
+mod ahead;
+mod scanning;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::runtime::{self, Handle};
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
-
-use super::deletions::{AsOf, Deletions};
+use self::ahead::Ahead;
+use self::scanning::{Scanned, Scanning};
+use super::deletions::{AsOf, Watch};
 use super::tail::Tail;
-use crate::backend::{Backend, Filter, PageRoom, ScanPage, ScanRequest, StoredRecord};
+use crate::backend::{Backend, Filter, ScanPage, ScanRequest, StoredRecord};
 use crate::error::Result;
 use crate::position::Position;
 
@@ -21,30 +21,26 @@ pub(super) struct Feed {
     tail: Arc<Tail>,
     filter: Filter,
     cursor: Position,
+    /// Where the first event stands of the page that was read last.
+    begins_at: Option<Position>,
+    /// The first event of a page of which nothing could be handed over. It is asked for by itself.
+    let_go: Option<Arc<StoredRecord>>,
+    /// Where one stands that was read again, and its stream, which is watched since before that.
+    watched: Option<(Position, Watch)>,
     /// What comes next, read while this page is decoded and handled.
     ahead: Option<Ahead>,
+    /// What is being read, and the page that it belongs to: whoever gives a call up goes on there.
+    scanning: Scanning,
+    begun: Option<BegunPage>,
 }
 
-/// How many bytes are held at once: by what is read ahead, and by the page in hand. Only what ends a page that was begun within
-/// these may have more.
-const MOST_BYTES: usize = 3 * PageRoom::BYTES;
-
-/// Pages that are read before they are asked for: one is waiting, and one is on its way. The reader does not wait for whoever
-/// takes them, as long as they are small: to wake each other for every page would cost as much as to read it.
-struct Ahead {
-    /// Everything up to here was taken.
-    after: Position,
-    limit: usize,
-    /// Where it is read: nobody may drive another runtime than that of whoever takes it.
-    runtime: runtime::Id,
-    pages: Receiver<(AsOf, Result<(ScanPage, Room)>)>,
-    /// The page that was taken last.
-    in_hand: Option<Room>,
-    reader: JoinHandle<()>,
+/// A page that was read before, to which belongs what has come since.
+struct BegunPage {
+    /// Behind which position, and how many events of it.
+    asked: (Position, usize),
+    as_of: AsOf,
+    page: ScanPage,
 }
-
-/// What a page holds of [`MOST_BYTES`], until it was handed over.
-type Room = OwnedSemaphorePermit;
 
 /// Some events, in position order.
 pub(super) struct Page {
@@ -59,7 +55,9 @@ pub(super) struct Page {
 
 impl Feed {
     pub(super) fn new(backend: Arc<dyn Backend>, tail: Arc<Tail>, filter: Filter, after: Position) -> Self {
-        Self { backend, tail, filter, cursor: after, ahead: None }
+        let (begins_at, let_go, watched) = (None, None, None);
+        let (ahead, scanning, begun) = (None, Scanning::default(), None);
+        Self { backend, tail, filter, cursor: after, begins_at, let_go, watched, ahead, scanning, begun }
     }
 
     /// Everything up to here was read.
@@ -69,19 +67,57 @@ impl Feed {
 
     /// The next events, at most `limit`: what is there, without waiting.
     pub(super) async fn read(&mut self, limit: usize) -> Result<Page> {
-        let page = match self.tail.page(self.cursor, &self.filter, limit) {
-            Some(page) => {
-                self.ahead = None;
-                page
-            }
-            None => self.scan(limit).await?,
+        let page = match self.read_again().await? {
+            Some(page) => page,
+            None => match self.tail.page(self.cursor, &self.filter, limit) {
+                Some(page) => {
+                    (self.ahead, self.begun, self.scanning) = (None, None, Scanning::default());
+                    page
+                }
+                None => self.scan(limit).await?,
+            },
         };
+        self.begins_at = page.records.first().map(|first| first.event.position);
         self.cursor = page.next;
         Ok(page)
     }
 
-    /// Whether a stream may have been deleted of which something is pending, read as of then. Then all of it is let go, and read
-    /// again: nothing but the store tells what is gone, and what was made anew.
+    /// The event that was let go, if it is still there: by itself, and its stream is watched. So it is handed over, however many
+    /// other streams are deleted, and however long it takes to read.
+    async fn read_again(&mut self) -> Result<Option<Page>> {
+        let Some(let_go) = self.let_go.clone() else { return Ok(None) };
+        let StoredRecord { tenant, stream, event } = &*let_go;
+        let deletions = self.tail.deletions();
+        let (as_of, watch) = (deletions.now(), deletions.watch(tenant, stream));
+        let alone = request(event.position.previous(), &self.filter, 1);
+        let read = self.backend.scan(ScanRequest { up_to: Some(event.position), ..alone }).await?;
+        self.let_go = None;
+        let is_meant = |record: &StoredRecord| record.tenant == *tenant && record.stream == *stream;
+        let Some(record) = read.records.into_iter().find(is_meant) else { return Ok(None) };
+        let next = record.event.position;
+        self.watched = Some((next, watch));
+        Ok(Some(Page { records: vec![Arc::new(record)], next, at_end: false, as_of }))
+    }
+
+    /// What tells whether the event that was read by itself is still there. Once it is not, it is of no use: the stream may be
+    /// made anew.
+    pub(super) fn watched(&self) -> Option<Watch> {
+        let (_, watch) = self.watched.as_ref()?;
+        (!watch.is_over()).then(|| watch.clone())
+    }
+
+    /// Whether an event was read by itself, and its stream was not deleted since.
+    fn is_sure_of(&self, record: &StoredRecord) -> bool {
+        self.watched.as_ref().is_some_and(|(position, watch)| {
+            *position == record.event.position
+                && watch.tells_of(&record.tenant, &record.stream) == Some(false)
+        })
+    }
+
+    /// Whether a stream may have been deleted of which something is pending, read as of then. From there on all is let go, and
+    /// read again: nothing but the store tells what is gone, and what was made anew. What stands before it stays, so that
+    /// whoever deletes again and again does not hold up what comes before. Where that is nothing of a page, its first event is
+    /// read by itself, so that he does not hold up what comes behind either.
     pub(super) fn is_outdated(
         &mut self,
         pending: &mut VecDeque<Arc<StoredRecord>>,
@@ -90,14 +126,16 @@ impl Feed {
         let deletions = self.tail.deletions();
         let now = deletions.now();
         let since = std::mem::replace(as_of, now);
-        if now == since || !deletions.concern(pending.iter().map(|record| &record.stream), since) {
-            return false;
+        let sure = usize::from(pending.front().is_some_and(|first| self.is_sure_of(first)));
+        let streams = pending.iter().skip(sure).map(|record| (&record.tenant, &record.stream));
+        let Some(place) = deletions.first_of(streams, since).map(|place| place + sure) else { return false };
+        if let Some(first) = pending.get(place) {
+            let position = first.event.position;
+            self.let_go = (place == 0 && self.begins_at == Some(position)).then(|| Arc::clone(first));
+            self.cursor = position.previous();
         }
-        if let Some(first) = pending.front() {
-            self.cursor = Position::from_i64(first.event.position.to_i64() - 1);
-        }
-        pending.clear();
-        self.ahead = None;
+        pending.truncate(place);
+        (self.ahead, self.begun) = (None, None);
         true
     }
 
@@ -107,122 +145,67 @@ impl Feed {
     }
 
     async fn scan(&mut self, limit: usize) -> Result<Page> {
-        let cursor = self.cursor;
-        let ahead = self.ahead.as_mut().filter(|ahead| ahead.is_here(cursor, limit));
-        let is_old = ahead.is_some();
-        let deletions = Arc::clone(self.tail.deletions());
-        let read = match ahead {
-            Some(ahead) => ahead.next().await,
-            None => None,
-        };
-        let (as_of, read) = match read {
-            Some(read) => read,
-            None => (deletions.now(), self.backend.scan(request(cursor, &self.filter, limit)).await),
-        };
-        let mut page = match read {
-            Ok(page) if page.has_more => {
-                if !is_old {
-                    let backend = Arc::clone(&self.backend);
-                    self.ahead = Ahead::start(backend, deletions, self.filter.clone(), &page, limit);
+        let asked = (self.cursor, limit);
+        let begun = match self.begun.take().filter(|begun| begun.asked == asked) {
+            Some(begun) => begun,
+            None => {
+                let (page, as_of, is_old) = self.next_page(limit).await?;
+                if page.has_more || !is_old {
+                    return Ok(Page::of(page.records, page.next, !page.has_more, as_of));
                 }
-                page
-            }
-            last => {
-                self.ahead = None;
-                last?
+                BegunPage { asked, as_of, page }
             }
         };
-        let mut at_end = !page.has_more;
-        if at_end && is_old {
-            // What was read ahead tells what was the end then. What has come since belongs to it.
+        // What was read before this call tells what was the end then. What has come since belongs to it.
+        let BegunPage { as_of, page, .. } = self.begun.insert(begun);
+        let at_end = loop {
             let room = limit.saturating_sub(page.records.len());
-            let behind = self.backend.scan(request(page.next, &self.filter, room.max(1))).await?;
-            at_end = !behind.has_more && (room > 0 || behind.records.is_empty());
+            let behind = request(page.next, &self.filter, room.max(1));
+            let Scanned { page: behind, is_old, .. } =
+                self.scanning.read(&self.backend, self.tail.deletions(), behind).await;
+            let behind = behind?;
+            let at_end = !behind.has_more && (room > 0 || behind.records.is_empty());
             if room > 0 {
                 page.records.extend(behind.records);
                 page.next = behind.next;
             }
-        }
-        let records = page.records.into_iter().map(Arc::new).collect();
-        Ok(Page { records, next: page.next, at_end, as_of })
-    }
-}
-
-impl Ahead {
-    /// Reads on behind a page, page after page. Without a runtime nothing is read ahead.
-    fn start(
-        backend: Arc<dyn Backend>,
-        deletions: Arc<Deletions>,
-        filter: Filter,
-        first: &ScanPage,
-        limit: usize,
-    ) -> Option<Self> {
-        let ((read, pages), room, after) = (channel(1), Arc::new(Semaphore::new(MOST_BYTES)), first.next);
-        let in_hand = Arc::clone(&room).try_acquire_many_owned(permits(first.size())).ok();
-        let mut next = request(after, &filter, limit);
-        let reading = async move {
-            loop {
-                let Ok(held) = Arc::clone(&room).acquire_many_owned(permits(PageRoom::BYTES)).await else {
-                    return;
-                };
-                let as_of = deletions.now();
-                let page = backend.scan(next.clone()).await;
-                let has_more = page.as_ref().is_ok_and(|page| page.has_more);
-                next.after = page.as_ref().map_or(next.after, |page| page.next);
-                let page = match page {
-                    Ok(page) => {
-                        let held = held_by(&page, held).await;
-                        Ok((page, held))
-                    }
-                    Err(error) => Err(error),
-                };
-                if read.send((as_of, page)).await.is_err() || !has_more {
-                    return;
-                }
+            // That there is nothing is told by a read of this call alone.
+            if !(at_end && is_old && page.records.is_empty()) {
+                break at_end && !is_old;
             }
         };
-        let here = Handle::try_current().ok()?;
-        let reader = here.spawn(reading);
-        Some(Self { after, limit, runtime: here.id(), pages, in_hand, reader })
+        let page = Page::of(std::mem::take(&mut page.records), page.next, at_end, *as_of);
+        self.begun = None;
+        Ok(page)
     }
 
-    /// Whether these are the pages behind that position, and read on this runtime.
-    fn is_here(&self, after: Position, limit: usize) -> bool {
-        let is_here = Handle::try_current().is_ok_and(|here| here.id() == self.runtime);
-        self.after == after && self.limit == limit && is_here
-    }
-
-    /// Nothing, where the runtime that was to read it has ended. Dropping the future loses nothing.
-    async fn next(&mut self) -> Option<(AsOf, Result<ScanPage>)> {
-        self.in_hand = None;
-        let (as_of, read) = self.pages.recv().await?;
-        let page = read.map(|(page, held)| {
-            (self.after, self.in_hand) = (page.next, Some(held));
-            page
-        });
-        Some((as_of, page))
+    /// The next page, and whether it was read, or begun, before this call.
+    async fn next_page(&mut self, limit: usize) -> Result<(ScanPage, AsOf, bool)> {
+        let cursor = self.cursor;
+        if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.is_here(cursor, limit))
+            && let Some((as_of, page)) = ahead.next().await
+        {
+            if !page.as_ref().is_ok_and(|page| page.has_more) {
+                self.ahead = None;
+            }
+            return Ok((page?, as_of, true));
+        }
+        let request = request(cursor, &self.filter, limit);
+        let Scanned { page, as_of, is_old } =
+            self.scanning.read(&self.backend, self.tail.deletions(), request).await;
+        self.ahead = None;
+        let page = page?;
+        if page.has_more {
+            let (backend, deletions) = (Arc::clone(&self.backend), Arc::clone(self.tail.deletions()));
+            self.ahead = Ahead::start(backend, deletions, self.filter.clone(), &page, limit);
+        }
+        Ok((page, as_of, is_old))
     }
 }
 
-/// What a page holds that was read in the room for one that is full.
-async fn held_by(page: &ScanPage, mut held: Room) -> Room {
-    let (full, size) = (permits(PageRoom::BYTES), permits(page.size()));
-    if size < full {
-        drop(held.split(usize::try_from(full - size).unwrap_or(0)));
-    } else if let Ok(more) = Arc::clone(held.semaphore()).acquire_many_owned(size - full).await {
-        held.merge(more);
-    }
-    held
-}
-
-/// So many bytes, as far as there is room for them at all.
-fn permits(bytes: usize) -> u32 {
-    u32::try_from(bytes.min(MOST_BYTES)).unwrap_or(u32::MAX)
-}
-
-impl Drop for Ahead {
-    fn drop(&mut self) {
-        self.reader.abort();
+impl Page {
+    fn of(records: Vec<StoredRecord>, next: Position, at_end: bool, as_of: AsOf) -> Self {
+        Self { records: records.into_iter().map(Arc::new).collect(), next, at_end, as_of }
     }
 }
 
@@ -233,5 +216,110 @@ fn request(after: Position, filter: &Filter, limit: usize) -> ScanRequest {
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed").field("filter", &self.filter).field("cursor", &self.cursor).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventStore, MemoryBackend, RawEvent, StreamId, TenantId};
+
+    struct Scene {
+        store: EventStore<MemoryBackend>,
+        feed: Feed,
+        pending: VecDeque<Arc<StoredRecord>>,
+        as_of: AsOf,
+    }
+
+    impl Scene {
+        /// Each of these streams has an event, in their order.
+        async fn new(streams: &[StreamId]) -> Self {
+            let backend = MemoryBackend::new();
+            let store = EventStore::new(backend.clone());
+            for stream in streams {
+                store.append(stream, RawEvent::new("Happened", "{}").unwrap()).await.unwrap();
+            }
+            let tail = Arc::new(Tail::default());
+            let feed = Feed::new(Arc::new(backend), tail, Filter::default(), Position::START);
+            Self { store, feed, pending: VecDeque::new(), as_of: AsOf::default() }
+        }
+
+        async fn read(&mut self) {
+            let page = self.feed.read(10).await.unwrap();
+            (self.pending, self.as_of) = (page.records.into(), page.as_of);
+        }
+
+        /// More streams of the tenant are deleted than are known.
+        fn delete_others(&self) {
+            for _ in 0..2_000 {
+                self.delete(&StreamId::random());
+            }
+        }
+
+        fn delete(&self, stream: &StreamId) {
+            self.feed.tail.deletions().note(&TenantId::DEFAULT, stream);
+        }
+
+        fn is_outdated(&mut self) -> bool {
+            self.feed.is_outdated(&mut self.pending, &mut self.as_of)
+        }
+
+        fn pending(&self) -> Vec<StreamId> {
+            self.pending.iter().map(|record| record.stream.clone()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn each_event_is_handed_over_however_many_other_streams_are_deleted_while_it_is_read() {
+        let streams = [(); 3].map(|()| StreamId::random());
+        let mut scene = Scene::new(&streams).await;
+        for stream in &streams {
+            scene.read().await;
+            scene.delete_others();
+            assert!(scene.is_outdated() && scene.pending.is_empty());
+            scene.read().await;
+            scene.delete_others();
+            assert!(!scene.is_outdated(), "it is asked for by itself");
+            assert_eq!(scene.pending(), std::slice::from_ref(stream));
+        }
+        scene.read().await;
+        assert!(scene.pending.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_was_read_by_itself_is_let_go_once_its_stream_is_deleted() {
+        let streams = [(); 3].map(|()| StreamId::random());
+        let mut scene = Scene::new(&streams).await;
+        scene.read().await;
+        scene.delete_others();
+        assert!(scene.is_outdated());
+        scene.read().await;
+        scene.store.delete_stream(&streams[0]).await.unwrap();
+        scene.delete(&streams[0]);
+        scene.delete_others();
+        assert!(scene.is_outdated() && scene.pending.is_empty());
+        // It is not there, and what stands behind it is read as ever.
+        scene.read().await;
+        assert!(!scene.is_outdated());
+        assert_eq!(scene.pending(), streams[1..]);
+    }
+    /// As a batch does that may fill.
+    #[tokio::test]
+    async fn an_event_that_was_read_by_itself_stays_while_more_is_read() {
+        let streams = [(); 2].map(|()| StreamId::random());
+        let mut scene = Scene::new(&streams).await;
+        scene.read().await;
+        scene.delete_others();
+        assert!(scene.is_outdated());
+        scene.read().await;
+        let first = scene.pending.clone();
+        assert!(!scene.is_outdated());
+        scene.delete_others();
+        scene.read().await;
+        scene.pending.extend(first);
+        scene.pending.rotate_left(1);
+        scene.as_of = AsOf::default();
+        assert!(scene.is_outdated(), "what was read behind it is let go");
+        assert_eq!(scene.pending(), streams[..1]);
     }
 }

@@ -13,6 +13,7 @@ mod leases;
 mod process;
 mod scope;
 mod session;
+mod sizes;
 mod stop;
 mod turns;
 
@@ -128,7 +129,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                     if matches!(error, Error::LeaseLost { .. }) {
                         tracing::debug!(subscription, "a lease was lost: reading again where it stands");
                     } else {
-                        tracing::warn!(subscription, %error, ?pause, "a subscription is interrupted, and tries again");
+                        tracing::warn!(
+                            subscription,
+                            error = error.in_full(),
+                            ?pause,
+                            "a subscription is interrupted, and tries again"
+                        );
                     }
                     self.stop.pause(Instant::now() + pause).await;
                 }
@@ -210,6 +216,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let Some(page) = read else { return Ok(()) };
         session.debts.read(page.records.iter().map(|record| &record.tenant));
         (session.pending, session.at_end, session.as_of) = (page.records.into(), page.at_end, page.as_of);
+        if session.has_caught_up() {
+            session.sizes.begin_anew();
+        }
         if session.pending.is_empty() {
             session.pass(page.next);
             session.turns.nothing_is_fresh();
@@ -236,7 +245,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     ) -> Result<Delivered> {
         let until = self.renew_at(session).min(Instant::now() + KEEP_AFTER);
         let (stop, deletions) = (Arc::clone(&self.stop.stopping), Arc::clone(self.plan.tail.deletions()));
-        let budget = Budget { until, stop, deletions, as_of };
+        let budget = Budget { until, stop, deletions, as_of, watched: session.feed.watched() };
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::difference;
 use crate::backend::Backend as _;
-use crate::error::{Result, Source};
+use crate::error::{Result, Source, whole};
 use crate::event::{Event, RawEvent};
 use crate::memory::{MemoryBackend, MemoryTransaction};
 use crate::new_event::IntoEvents;
@@ -27,7 +27,7 @@ use crate::wrapped_event::Recorded;
 /// enum InvoiceEvent { Issued { cents: i64 }, Paid { cents: i64 } }
 ///
 /// fn open_cents(open: &mut i64, recorded: &Recorded<InvoiceEvent>) {
-///     match recorded.wrapped_event.event {
+///     match *recorded.event() {
 ///         InvoiceEvent::Issued { cents } => *open += cents,
 ///         InvoiceEvent::Paid { cents } => *open -= cents,
 ///     }
@@ -223,7 +223,7 @@ impl Handled {
         let names = |record: &Recorded<RawEvent>| record.stream_id == *stream && record.tenant_id == *tenant;
         let appended: Vec<_> = self.appended().into_iter().filter(names).collect();
         let decoded = appended.iter().map(|record| {
-            let raw = &record.wrapped_event.event;
+            let raw = record.event();
             E::decode_stored(raw.name(), raw.schema_version(), raw.data().get())
                 .unwrap_or_else(|problem| panic!("it has appended {raw:?} to {stream}: {problem}"))
         });
@@ -241,23 +241,22 @@ impl Handled {
     pub fn then_nothing(self) -> Self {
         self.succeeded();
         let appended = self.appended();
-        let appended: Vec<_> =
-            appended.iter().map(|record| (&record.stream_id, &record.wrapped_event.event)).collect();
+        let appended: Vec<_> = appended.iter().map(|record| (&record.stream_id, record.event())).collect();
         difference::assert_equal("what the handler appended", "", &Vec::new(), &appended);
         self
     }
 
-    /// It failed with an error that has this text in it.
+    /// It failed with an error that has this text in it, or in one of its causes.
     ///
     /// # Panics
     ///
     /// Where it is not so.
     #[track_caller]
     pub fn then_error(self, text: &str) -> Self {
-        match &self.result {
+        match self.result.as_ref().map_err(|error| whole(&**error)) {
             Ok(()) => panic!("the handler succeeded, and was to fail with {text:?}"),
-            Err(error) if error.to_string().contains(text) => {}
-            Err(error) => panic!("the handler failed with {:?}, and not with {text:?}", error.to_string()),
+            Err(error) if error.contains(text) => {}
+            Err(error) => panic!("the handler failed with {error:?}, and not with {text:?}"),
         }
         self
     }
@@ -265,7 +264,7 @@ impl Handled {
     #[track_caller]
     fn succeeded(&self) {
         if let Err(error) = &self.result {
-            panic!("the handler failed: {error}");
+            panic!("the handler failed: {}", whole(&**error));
         }
     }
 

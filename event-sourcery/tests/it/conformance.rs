@@ -1,7 +1,7 @@
 //! The contract, kept by the memory backend.
 
-use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
-use event_sourcery::{Durable, MemoryBackend, RawEvent, Result};
+use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, Event, Listening, MemoryBackend, RawEvent, Result};
 
 struct MemoryFixture(MemoryBackend);
 
@@ -30,6 +30,10 @@ impl Fixture for MemoryFixture {
         reaction: Reaction,
     ) -> Result<()> {
         conformance::run_in_transaction(durable, reaction).await
+    }
+
+    fn listen<E: Event>(backend: &MemoryBackend, ear: Ear<E>) -> Result<Listening> {
+        conformance::listen_in_transaction(backend, ear)
     }
 }
 

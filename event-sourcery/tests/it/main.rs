@@ -8,10 +8,15 @@
     reason = "a test fails by it"
 )]
 
+mod backend_data;
 mod compile_fail;
 #[cfg(feature = "conformance")]
 mod conformance;
 mod derive;
+mod handles;
+mod ids;
+mod listening;
 mod memory;
+mod records;
 #[cfg(feature = "testing")]
 mod testing;

@@ -11,12 +11,16 @@ fn event() -> RawEvent {
     RawEvent::new("Happened", "{}").unwrap()
 }
 
-/// Whether another task has its turn while this one makes the same call again and again.
-async fn lets_others_go_on(mut call: impl AsyncFnMut()) -> bool {
+/// Whether another task has its turn while this one makes the same call a thousand times.
+async fn lets_others_go_on(call: impl AsyncFnMut()) -> bool {
+    lets_others_go_on_within(1_000, call).await
+}
+
+async fn lets_others_go_on_within(calls: usize, mut call: impl AsyncFnMut()) -> bool {
     let had_its_turn = Arc::new(AtomicBool::new(false));
     let has_its_turn = Arc::clone(&had_its_turn);
     tokio::spawn(async move { has_its_turn.store(true, Ordering::Relaxed) });
-    for _ in 0..1_000 {
+    for _ in 0..calls {
         call().await;
     }
     had_its_turn.load(Ordering::Relaxed)
@@ -41,4 +45,18 @@ async fn a_task_that_never_pauses_lets_others_go_on() {
     assert!(lets_others_go_on(delete).await, "deleting");
     let transaction = async || store.transaction::<_, Error, _>(|_| Ok(())).await.unwrap();
     assert!(lets_others_go_on(transaction).await, "transactions");
+}
+
+#[tokio::test]
+async fn a_task_with_large_events_lets_others_go_on_sooner() {
+    let (store, stream): (Store, _) = (EventStore::new(MemoryBackend::new()), StreamId::random());
+    let append = async || {
+        let large = RawEvent::new("Large", format!(r#"{{"x":"{}"}}"#, "y".repeat(1_000_000))).unwrap();
+        store.append(&stream, large).no_versioning().await.unwrap();
+    };
+    assert!(lets_others_go_on_within(3, append).await, "appending");
+    let load = async || drop(store.load_stream::<RawEvent>(&stream).await.unwrap());
+    assert!(lets_others_go_on_within(3, load).await, "loading");
+    let read = async || drop(store.read_all::<RawEvent>().stream().try_next().await.unwrap());
+    assert!(lets_others_go_on_within(3, read).await, "reading across streams");
 }

@@ -98,6 +98,7 @@ macro_rules! __for_each_case {
             rust_begins_with_the_next_event_behind_pythons_cursor,
             pythons_cursors_count_for_the_default_tenant,
             a_cursor_of_pythons_that_the_stream_has_not_reached_counts_for_nothing,
+            a_cursor_of_pythons_counts_although_a_tenant_deletes_such_a_stream_that_it_does_not_have,
             a_stream_that_python_deleted_and_made_anew_is_projected_anew,
             a_cursor_of_pythons_counts_for_nothing_where_another_tenant_has_a_stream_of_that_id,
             a_cursor_of_pythons_counts_no_more_once_the_projector_is_forgotten,

@@ -180,6 +180,23 @@ pub(super) async fn a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the
     }
 }
 
+pub(super) async fn a_cursor_of_pythons_counts_although_a_tenant_deletes_such_a_stream_that_it_does_not_have(
+    database: Database,
+) {
+    let (mut python, rust) = database.both().await;
+    let acme = rust.for_tenant(TenantId::new("acme").unwrap());
+    for stream in streams() {
+        python.create(&stream, &["1", "2", "3"].map(|number| event(&paid(number))));
+        projected_in_python(&mut python, &stream, 2);
+        let before = cursors(&database);
+
+        acme.delete_stream(&stream).await.unwrap();
+
+        assert_eq!(cursors(&database), before);
+        assert_eq!(projected(&database, &rust, &stream, 3).await, ["3"]);
+    }
+}
+
 /// A deletion that finds no stream leaves no cursor either: the reference's neither, which would count again for a new stream.
 pub(super) async fn a_cursor_of_pythons_counts_no_more_however_often_rust_deletes_the_stream(
     database: Database,

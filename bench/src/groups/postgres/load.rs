@@ -6,7 +6,7 @@ use std::time::Instant;
 use event_sourcery::EventStore;
 
 use crate::Result;
-use crate::bench::{Bench, rate};
+use crate::bench::{Bench, in_a_task, rate};
 use crate::figure::{Figure, Target};
 use crate::invoice::{InvoiceEvent, streams};
 use crate::postgres::by_hand::ByHand;
@@ -46,23 +46,32 @@ async fn of_length(
     let by_hand = ByHand::new(pool(&database, CONNECTIONS).await?);
     let loads = (bench.count(loaded) / events as usize).max(1);
     let loaded = loads * events as usize;
-    let wanted = || streams.iter().cycle().take(loads);
-    let complete = |found: usize| if found as u64 == events { Ok(()) } else { Err("events are missing") };
+    let wanted = || streams.iter().cycle().take(loads).cloned().collect::<Vec<_>>();
+    let complete =
+        move |found: usize| if found as u64 == events { Ok(()) } else { Err("events are missing") };
     let pairs = bench
         .alternate(
             async || {
-                let began = Instant::now();
-                for stream in wanted() {
-                    complete(black_box(store.load_stream::<InvoiceEvent>(stream).await?).len())?;
-                }
-                Ok(rate(loaded, began))
+                let (store, wanted) = (store.clone(), wanted());
+                in_a_task(async move {
+                    let began = Instant::now();
+                    for stream in &wanted {
+                        complete(black_box(store.load_stream::<InvoiceEvent>(stream).await?).len())?;
+                    }
+                    Ok(rate(loaded, began))
+                })
+                .await
             },
             async || {
-                let began = Instant::now();
-                for stream in wanted() {
-                    complete(black_box(by_hand.load(stream).await?).len())?;
-                }
-                Ok(rate(loaded, began))
+                let (by_hand, wanted) = (by_hand.clone(), wanted());
+                in_a_task(async move {
+                    let began = Instant::now();
+                    for stream in &wanted {
+                        complete(black_box(by_hand.load(stream).await?).len())?;
+                    }
+                    Ok(rate(loaded, began))
+                })
+                .await
             },
         )
         .await?;

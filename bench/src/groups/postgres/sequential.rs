@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::Result;
-use crate::bench::{Bench, rate};
+use crate::bench::{Bench, in_a_task, rate};
 use crate::figure::{Figure, Target};
 use crate::invoice::{InvoiceEvent, streams};
 use crate::postgres::{Server, Sides};
@@ -30,18 +30,26 @@ async fn new(bench: &mut Bench, server: &Server) -> Result<()> {
     let pairs = bench
         .alternate(
             async || {
-                let began = Instant::now();
-                for (number, stream) in (0..).zip(ours.next().unwrap_or_default()) {
-                    store.append(stream, InvoiceEvent::nth(number)).await?;
-                }
-                Ok(rate(appends, began))
+                let (store, streams) = (store.clone(), ours.next().unwrap_or_default().to_vec());
+                in_a_task(async move {
+                    let began = Instant::now();
+                    for (number, stream) in (0..).zip(&streams) {
+                        store.append(stream, InvoiceEvent::nth(number)).await?;
+                    }
+                    Ok(rate(appends, began))
+                })
+                .await
             },
             async || {
-                let began = Instant::now();
-                for (number, stream) in (0..).zip(theirs.next().unwrap_or_default()) {
-                    by_hand.append(stream, 0, &InvoiceEvent::nth(number)).await?;
-                }
-                Ok(rate(appends, began))
+                let (by_hand, streams) = (by_hand.clone(), theirs.next().unwrap_or_default().to_vec());
+                in_a_task(async move {
+                    let began = Instant::now();
+                    for (number, stream) in (0..).zip(&streams) {
+                        by_hand.append(stream, 0, &InvoiceEvent::nth(number)).await?;
+                    }
+                    Ok(rate(appends, began))
+                })
+                .await
             },
         )
         .await?;
@@ -60,22 +68,35 @@ async fn existing(bench: &mut Bench, server: &Server) -> Result<()> {
     let pairs = bench
         .alternate(
             async || {
-                let began = Instant::now();
-                for version in ours.by_ref().take(rounds) {
-                    for stream in &streams {
-                        store.append(stream, InvoiceEvent::nth(version)).expected_version(version).await?;
+                let (store, streams) = (store.clone(), streams.clone());
+                let versions: Vec<u64> = ours.by_ref().take(rounds).collect();
+                in_a_task(async move {
+                    let began = Instant::now();
+                    for version in versions {
+                        for stream in &streams {
+                            store
+                                .append(stream, InvoiceEvent::nth(version))
+                                .expected_version(version)
+                                .await?;
+                        }
                     }
-                }
-                Ok(rate(rounds * STREAMS, began))
+                    Ok(rate(rounds * STREAMS, began))
+                })
+                .await
             },
             async || {
-                let began = Instant::now();
-                for version in theirs.by_ref().take(rounds) {
-                    for stream in &streams {
-                        by_hand.append(stream, version, &InvoiceEvent::nth(version)).await?;
+                let (by_hand, streams) = (by_hand.clone(), streams.clone());
+                let versions: Vec<u64> = theirs.by_ref().take(rounds).collect();
+                in_a_task(async move {
+                    let began = Instant::now();
+                    for version in versions {
+                        for stream in &streams {
+                            by_hand.append(stream, version, &InvoiceEvent::nth(version)).await?;
+                        }
                     }
-                }
-                Ok(rate(rounds * STREAMS, began))
+                    Ok(rate(rounds * STREAMS, began))
+                })
+                .await
             },
         )
         .await?;

@@ -10,9 +10,11 @@ use event_sourcery::{Category, Position, StreamId, TenantId};
 use postgres_cluster::{Database, Server};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use super::FEW;
 use crate::PostgresBackend;
 use crate::operations::Operations;
 use crate::rows::EventReader;
+use crate::scans::Only;
 use crate::sql::Sql;
 use crate::tables::Tables;
 
@@ -48,6 +50,7 @@ impl Scene {
     async fn page(&mut self, after: i64, up_to: i64, filter: &Filter, limit: usize) -> Vec<StoredRecord> {
         let (after, up_to) = (Position::from_i64(after), Position::from_i64(up_to));
         let mut operations = Operations::joined(&mut self.connection, &self.sql);
+        operations.few = fastrand::choice([0, 100, FEW]).unwrap();
         let rows = operations.page(after, up_to, filter, limit, Duration::MAX).await.unwrap().rows;
         let mut reader = EventReader::default();
         rows.iter().map(|row| reader.record(row)).collect()
@@ -152,8 +155,11 @@ async fn no_page_looks_at_more_than_it_has_to() {
             let mut named = filter.clone();
             named.names = names(&["Rare"]);
             let scans = &scene.sql.scans;
-            let along = [scans.page(&filter, false), scans.page(&named, false)];
-            let in_blocks = [scans.page(&named, true), scans.backlog(&named, true)];
+            let (all, blocks, at) = (Only::Everything, Only::Blocks(Vec::new()), Only::At(Vec::new()));
+            let along = [scans.page(&filter, &all), scans.page(&named, &all)];
+            let in_blocks = [scans.page(&named, &blocks), scans.backlog(&named, &blocks)];
+            let at = [scans.page(&filter, &at), scans.page(&named, &at), scans.backlog(&named, &at)];
+            let few = scans.few(&filter);
             for mode in ["force_generic_plan", "force_custom_plan"] {
                 for text in &along {
                     let near = "90000, 92000, 'acme', 'orders', '{Rare}', 7, '{2,5}', NULL, 257";
@@ -173,6 +179,27 @@ async fn no_page_looks_at_more_than_it_has_to() {
                     let by_positions = "Index Cond: ((id > GREATEST(";
                     assert!(
                         plan.contains(by_positions) && !plan.contains("Seq Scan on event_sourcery_events"),
+                        "{mode}, analyzed {analyzed}, {filter:?}:\n{plan}"
+                    );
+                }
+            }
+            for mode in ["force_generic_plan", "force_custom_plan"] {
+                let far = "2000, 100000, 'acme', 'orders', '{Rare}', 7, '{2,5}', '{9,19,29,39}', 257";
+                for text in &at {
+                    let plan = scene.plan(text.text(), mode, far).await;
+                    let one_by_one = "Index Scan using event_sourcery_events_pkey";
+                    assert!(
+                        plan.contains(one_by_one)
+                            && plan.contains("(id = p.id)")
+                            && !plan.contains("Seq Scan on event_sourcery_events"),
+                        "{mode}, analyzed {analyzed}, {filter:?}:\n{plan}"
+                    );
+                }
+                if let Some(few) = &few {
+                    let plan = scene.plan(few.text(), mode, far).await;
+                    assert!(
+                        plan.contains("event_sourcery_streams_of_category")
+                            && !plan.contains("Seq Scan on event_sourcery"),
                         "{mode}, analyzed {analyzed}, {filter:?}:\n{plan}"
                     );
                 }

@@ -128,7 +128,7 @@ impl Appender {
         let note =
             sqlx::query("INSERT INTO notes (append) VALUES ($1) ON CONFLICT DO NOTHING").bind(attempt.append);
         // The caller's own statement: the error is sqlx's, and nothing was committed.
-        note.execute(&mut **tx).await.map_err(|error| Error::Unavailable { source: error.into() })?;
+        note.execute(&mut **tx).await.map_err(Error::unavailable)?;
         let append = self.store.within(&mut tx).append(stream, attempt.events());
         let appended = append.expected_version(*version).await?;
         tx.commit().await?;

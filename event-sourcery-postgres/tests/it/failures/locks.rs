@@ -34,7 +34,7 @@ async fn held(scene: &Scene, count: usize) -> (Tx, Vec<StreamId>) {
 
 fn is_busy<T: std::fmt::Debug>(result: event_sourcery::Result<T>) {
     let refused = result.unwrap_err();
-    assert!(matches!(refused, Error::Busy { waited } if waited >= PATIENCE), "{refused:?}");
+    assert!(matches!(refused, Error::Busy { waited, .. } if waited >= PATIENCE), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -68,6 +68,45 @@ async fn a_transaction_over_many_streams_takes_the_connections_from_nobody() {
     assert!(began.elapsed() < PATIENCE + SLACK, "{:?}", began.elapsed());
     forgotten.rollback().await.unwrap();
     store.append(&streams[0], event()).expected_version(1).await.unwrap();
+}
+
+/// They share statements, which find their streams held. Were each to try for a moment by itself, they would have all connections
+/// that write for seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_many_appends_wait_for_held_streams_another_tenants_append_is_answered() {
+    let scene = Scene::new().await;
+    let options = PostgresBackend::options(scene.database.url()).lock_timeout(Duration::from_secs(60));
+    let store = EventStore::new(options.open().await.unwrap());
+    let streams: Vec<_> = (0..1000).map(|_| StreamId::random()).collect();
+    let appends = streams.iter().map(|stream| store.append(stream, event()).into_future());
+    assert!(join_all(appends).await.iter().all(Result::is_ok));
+    let mut forgotten = scene.begin().await;
+    let hold = "SELECT FROM event_sourcery_streams FOR UPDATE";
+    sqlx::raw_sql(hold).execute(&mut *forgotten).await.unwrap();
+    let waiting: Vec<_> = streams
+        .into_iter()
+        .map(|stream| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append(&stream, event()).expected_version(1).await })
+        })
+        .collect();
+    scene.until_waiting(2).await;
+
+    let tenant = store.for_tenant(TenantId::new("acme").unwrap());
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let since = Instant::now();
+        tenant.append(&StreamId::random(), event()).await.unwrap();
+        slowest = slowest.max(since.elapsed());
+    }
+    println!("the slowest of the other's took {slowest:?}");
+    assert!(slowest < PATIENCE, "{slowest:?}");
+
+    assert!(waiting.iter().all(|append| !append.is_finished()));
+    forgotten.rollback().await.unwrap();
+    for appended in join_all(waiting).await {
+        appended.unwrap().unwrap();
+    }
 }
 
 /// Those behind the first wait in the process.

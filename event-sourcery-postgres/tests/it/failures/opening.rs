@@ -81,7 +81,7 @@ async fn a_wrong_password_is_said_to_be_one_and_not_repeated() {
     // The new rules hold once the server has read them.
     crate::scene::until(async || PostgresBackend::connect(url("wrong-secret")).await.is_err()).await;
     let refused = refused_in_time(&url("wrong-secret")).await;
-    assert!(refused.to_string().contains("password authentication failed"), "{refused}");
+    assert!(refused.in_full().contains("password authentication failed"), "{refused}");
     assert!(!refused.is_retryable() && !format!("{refused:?}").contains("wrong-secret"), "{refused:?}");
     open(&url("right")).await;
 }

@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_millis(200);
 async fn is_busy_in_time<T: std::fmt::Debug>(call: impl Future<Output = event_sourcery::Result<T>>) {
     let began = Instant::now();
     let refused = call.await.unwrap_err();
-    assert!(matches!(refused, Error::Busy { waited } if waited >= TIMEOUT), "{refused:?}");
+    assert!(matches!(refused, Error::Busy { waited, .. } if waited >= TIMEOUT), "{refused:?}");
     assert!(refused.is_retryable());
     let waited = began.elapsed();
     assert!(waited >= TIMEOUT && waited < TIMEOUT + Duration::from_secs(5), "{waited:?}");

@@ -24,6 +24,12 @@ async fn tables_that_are_no_ordinary_tables_are_refused_by_name() {
              SELECT setval('event_sourcery_events_id_seq', 1, false)"
         )
     };
+    let leaves_out = |what: &str, table: &str| {
+        format!(
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER mute BEFORE {what} ON {table} FOR EACH ROW EXECUTE FUNCTION f()"
+        )
+    };
     for (change, says) in [
         (as_another_relation(&format!("VIEW {EVENTS} AS SELECT * FROM kept")), "is a view"),
         (as_another_relation(&format!("MATERIALIZED VIEW {EVENTS} AS SELECT * FROM kept")), "a materialised view"),
@@ -63,6 +69,9 @@ async fn tables_that_are_no_ordinary_tables_are_refused_by_name() {
             ),
             "a trigger back",
         ),
+        (leaves_out("INSERT", "event_sourcery_streams"), "a trigger mute"),
+        (leaves_out("UPDATE", "event_sourcery_streams"), "a trigger mute"),
+        (leaves_out("UPDATE OR DELETE", "event_sourcery_subscription_segments"), "a trigger mute"),
         (
             format!("CREATE SEQUENCE other; ALTER TABLE {EVENTS} ALTER COLUMN id SET DEFAULT nextval('other')"),
             "not drawn from the sequence event_sourcery_events_id_seq",
@@ -93,9 +102,14 @@ async fn tables_with_what_others_hang_on_them_are_taken() {
         "CREATE TABLE told (position bigint);
          CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
              'BEGIN INSERT INTO told VALUES (NEW.id); RETURN NULL; END';
+         CREATE FUNCTION tell_nobody() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
          CREATE TRIGGER tell AFTER INSERT ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION tell();
          CREATE TRIGGER off BEFORE INSERT ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION tell();
          ALTER TABLE {EVENTS} DISABLE TRIGGER off;
+         CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+         CREATE TRIGGER for_good BEFORE UPDATE OR DELETE ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION forbid();
+         CREATE TRIGGER all_at_once BEFORE INSERT OR UPDATE ON event_sourcery_streams
+             FOR EACH STATEMENT EXECUTE FUNCTION tell_nobody();
          CREATE VIEW mine AS SELECT * FROM {EVENTS};
          ALTER TABLE {EVENTS} ADD COLUMN mine text;
          ALTER TABLE {EVENTS} ENABLE ROW LEVEL SECURITY"

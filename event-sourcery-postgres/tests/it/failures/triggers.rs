@@ -1,7 +1,8 @@
 //! What goes wrong in a trigger of the user's is the user's error, and none of the store's own.
 
 use event_sourcery::{Error, RawEvent, StreamId};
-use event_sourcery_postgres::sqlx;
+use event_sourcery_postgres::sqlx::postgres::PgDatabaseError;
+use event_sourcery_postgres::{classify, sqlx};
 
 use crate::scene::{Scene, event, events, length};
 
@@ -76,6 +77,38 @@ async fn what_a_trigger_does_wrongly_with_a_snapshot_is_the_users_error() {
         scene.store.append(&stream, event()).await.unwrap();
         let refused = scene.store.save_snapshot(&stream, 1, event()).await.unwrap_err();
         assert_eq!(code_of_the_users(&refused), code, "{wrong}");
+    }
+}
+
+/// The server tells the row that does not pass. It is there for whoever asks the driver's error for it.
+#[tokio::test]
+async fn an_error_about_a_row_shows_nothing_of_it() {
+    let scene = Scene::new().await;
+    scene.run("ALTER TABLE event_sourcery_events ADD CHECK (data ->> 'diagnosis' IS NULL)").await;
+    let told = || RawEvent::new("Told", r#"{"diagnosis": "appendicitis"}"#).unwrap();
+    let (one, other) = (StreamId::random(), StreamId::random());
+    let mut transaction = scene.begin().await;
+    let own = "UPDATE event_sourcery_events SET data = '{\"diagnosis\": \"appendicitis\"}'";
+    scene.store.append(&one, event()).await.unwrap();
+    let refused = [
+        scene.store.append(&other, told()).await.unwrap_err(),
+        scene.store.append(&one, told()).expected_version(1).and(&other, event()).await.unwrap_err(),
+        scene.store.within(&mut transaction).append(&other, told()).await.unwrap_err(),
+        classify(sqlx::raw_sql(own).execute(&scene.pool).await.unwrap_err()),
+    ];
+    for refused in refused {
+        assert_eq!(code_of_the_users(&refused), "23514");
+        let chain = std::iter::successors(Some(&refused as &(dyn std::error::Error + 'static)), |error| {
+            error.source()
+        });
+        for error in chain {
+            let shown = format!("{error} {error:?} {error:#?}");
+            assert!(shown.contains("check constraint") && !shown.contains("appendicitis"), "{shown}");
+        }
+        let Error::Backend { source, .. } = &refused else { panic!("{refused:?}") };
+        let source = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error).unwrap();
+        let detail = source.downcast_ref::<PgDatabaseError>().detail().unwrap();
+        assert!(detail.contains("appendicitis"), "{detail}");
     }
 }
 

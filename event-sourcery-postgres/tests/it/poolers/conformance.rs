@@ -1,7 +1,7 @@
 //! A part of the contract through PgBouncer in transaction mode: a case of each kind.
 
-use event_sourcery::conformance::{self, Answer, Ending, FaultyBackend, Fixture, Reaction, Step};
-use event_sourcery::{Durable, RawEvent, Result};
+use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
+use event_sourcery::{Durable, Event, Listening, RawEvent, Result};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Pooler, Pooling, Server};
 use uuid::Uuid;
@@ -53,6 +53,10 @@ impl Fixture for PooledFixture {
         conformance::run_within(durable, reaction)
     }
 
+    fn listen<E: Event>(backend: &PostgresBackend, ear: Ear<E>) -> Result<Listening> {
+        conformance::listen_within(backend, ear)
+    }
+
     fn model_cases() -> u32 {
         20
     }
@@ -91,5 +95,8 @@ cases! {
     clause_8_7_progress_is_kept_as_a_whole_or_not_at_all,
     clause_8_8_an_event_is_parked_after_the_last_attempt_with_its_error,
     clause_8_10_an_unknown_stream_is_projected_from_its_first_version,
+    clause_9_1_where_a_listener_fails_nothing_is_appended,
+    clause_9_1_a_listener_that_fails_in_a_transaction_leaves_the_rest_of_it,
+    clause_9_1_of_many_appends_at_once_each_is_heard_and_those_that_fail_fail_alone,
     clause_11_2_a_command_that_meets_a_conflict_decides_again,
 }

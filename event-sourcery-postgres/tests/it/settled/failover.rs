@@ -22,7 +22,7 @@ pub(super) async fn behind_an_address(cluster: &Cluster) -> (Address, Store, Sce
     (address, store, scene)
 }
 
-async fn open(address: &Address, scene: &Scene) -> Store {
+pub(super) async fn open(address: &Address, scene: &Scene) -> Store {
     let options = PostgresBackend::options(address.url(scene.database.name()));
     EventStore::new(options.acquire_timeout(Duration::from_secs(2)).open().await.unwrap())
 }
@@ -208,6 +208,28 @@ async fn readers_are_told_when_a_standby_takes_over_that_lacks_what_they_were_ha
     let expected: Vec<_> = (1..=20).chain(again).collect();
     Reader::of(&new).comes_to_see(&expected).await;
     Reader::of(&open(&address, &scene).await).comes_to_see(&expected).await;
+}
+
+/// The positions that were given on the other server are none that this one has given.
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_go_on_when_a_standby_takes_over_that_lacks_what_was_settled() {
+    let lost = async |store: &Store, _: &Scene| {
+        store.append(&StreamId::random(), events(1_000)).await.unwrap();
+        assert_eq!(settled(store).await, 1_020);
+    };
+    let (_address, store, _scene, _servers) = with_a_standby_that_is_behind(20, lost).await;
+    let mut position = None;
+    until(async || {
+        let appended = store.append(&StreamId::random(), event()).await;
+        position = appended.ok().map(|appended| appended.position.to_i64());
+        position.is_some()
+    })
+    .await;
+    assert!(position.is_some_and(|position| position <= 1_020), "{position:?}");
+    let mut transaction = store.backend().begin().await.unwrap();
+    store.within(&mut transaction).append(&StreamId::random(), event()).await.unwrap();
+    transaction.commit().await.unwrap();
+    is_told_that_the_server_was_replaced(&store).await;
 }
 
 /// The newest event is there. Above it positions were settled that were rolled back, and they are drawn again.

@@ -227,7 +227,7 @@ async fn a_look_that_was_held_up_half_way_takes_nobody_for_ended() {
     let scene = Scene::new().await;
     let mut reader = Reader::of(&scene.store);
     let mut holds_up = scene.begin().await;
-    let lock = "LOCK TABLE event_sourcery_settled IN ACCESS EXCLUSIVE MODE";
+    let lock = "LOCK TABLE event_sourcery_evidence IN ACCESS EXCLUSIVE MODE";
     sqlx::query(lock).execute(&mut *holds_up).await.unwrap();
     let meanwhile = async {
         scene.until_waiting(1).await;

@@ -3,18 +3,21 @@
 
 mod address;
 mod bystanders;
+mod checkpoints;
 mod demoted;
 mod failover;
 mod held_back;
 mod holders;
 mod interleavings;
 mod lag;
+mod lost_commits;
 mod numbering;
 mod prepared;
 mod refused;
 mod restarts;
 mod roles;
 mod runs;
+mod set_back;
 mod short_lived;
 mod stress;
 mod synchronous;

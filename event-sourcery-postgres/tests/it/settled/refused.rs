@@ -1,12 +1,12 @@
 //! Servers and tables on which the settled position could not be told.
 
-use event_sourcery::{Error, EventStore, StreamId};
+use event_sourcery::{Error, EventStore, Position, RawEvent, Result, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx;
 use postgres_cluster::{Cluster, Server};
 
 use super::{Reader, append};
-use crate::scene::{Scene, event, pool, until};
+use crate::scene::{Scene, Store, event, open, pool, until};
 
 #[tokio::test]
 async fn a_standby_is_refused_because_writers_locks_are_invisible_there() {
@@ -24,7 +24,7 @@ async fn a_standby_is_refused_because_writers_locks_are_invisible_there() {
 
     for migrate in [true, false] {
         let refused = PostgresBackend::options(&url).migrate(migrate).open().await.unwrap_err();
-        let Error::ReadOnly { problem } = &refused else { panic!("{refused:?}") };
+        let Error::ReadOnly { problem, .. } = &refused else { panic!("{refused:?}") };
         assert!(problem.contains("standby") && problem.contains("primary"), "{problem}");
     }
 }
@@ -68,12 +68,8 @@ async fn a_sequence_that_gets_a_cache_is_told_while_the_store_is_open() {
     Reader::of(&scene.store).comes_to_see(&[first, first + 2, last]).await;
 }
 
-/// The indexes of texts may not fit any more how the server sorts, as on another system's C library.
-#[tokio::test]
-async fn a_database_whose_collation_has_changed_is_refused_and_the_remedy_named() {
-    let (server, database) = (Server::shared(), Server::shared().create_database());
-    let name = format!("{}_sorted", database.name());
-    // A collation that has a version: not every build has ICU, and not every version one of its own.
+/// A database whose collation has a version: not every build has ICU, and not every version one of its own.
+fn create_with_a_versioned_collation(server: &Server, name: &str) {
     let has_its_own =
         server.psql("postgres", "SELECT current_setting('server_version_num')::integer >= 170000");
     let collation = match &*has_its_own {
@@ -81,16 +77,111 @@ async fn a_database_whose_collation_has_changed_is_refused_and_the_remedy_named(
         _ => "LOCALE_PROVIDER icu ICU_LOCALE 'und'",
     };
     server.psql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' {collation}"));
+}
+
+fn build_with_another_collation(server: &Server, name: &str) {
+    let built = format!("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = '{name}'");
+    server.psql("postgres", &built);
+}
+
+fn names_the_collation(refused: &Error) {
+    let Error::ForeignLayout { problem, .. } = refused else { panic!("{refused:?}") };
+    assert!(problem.contains("version 1.0") && problem.contains("REINDEX"), "{problem}");
+}
+
+fn reindex(server: &Server, name: &str) {
+    server.psql(name, &format!("REINDEX DATABASE {name}; ALTER DATABASE {name} REFRESH COLLATION VERSION"));
+}
+
+/// The indexes of texts may not fit any more how the server sorts, as on another system's C library.
+#[tokio::test]
+async fn a_database_whose_collation_has_changed_is_refused_and_the_remedy_named() {
+    let (server, database) = (Server::shared(), Server::shared().create_database());
+    let name = format!("{}_sorted", database.name());
+    create_with_a_versioned_collation(&server, &name);
     let url = server.url(&name);
     let open = async || PostgresBackend::connect(&url).await;
     drop(open().await.unwrap());
-    let set = |sql: &str| server.psql("postgres", &format!("{sql} WHERE datname = '{name}'"));
-    set("UPDATE pg_database SET datcollversion = '1.0'");
-    let refused = open().await.unwrap_err();
-    let Error::ForeignLayout { problem, .. } = &refused else { panic!("{refused:?}") };
-    assert!(problem.contains("version 1.0") && problem.contains("REINDEX"), "{problem}");
-    server.psql(&name, &format!("REINDEX DATABASE {name}; ALTER DATABASE {name} REFRESH COLLATION VERSION"));
+    build_with_another_collation(&server, &name);
+    names_the_collation(&open().await.unwrap_err());
+    reindex(&server, &name);
     drop(open().await.unwrap());
+}
+
+/// As where the files were moved to a system whose C library tells no version, or back.
+#[tokio::test]
+async fn a_database_whose_collation_has_no_version_any_more_is_refused_and_the_remedy_named() {
+    let (server, database) = (Server::shared(), Server::shared().create_database());
+    let name = format!("{}_unversioned", database.name());
+    create_with_a_versioned_collation(&server, &name);
+    server
+        .psql("postgres", &format!("UPDATE pg_database SET datcollversion = NULL WHERE datname = '{name}'"));
+    let refused = PostgresBackend::connect(&server.url(&name)).await.unwrap_err();
+    let Error::ForeignLayout { problem, .. } = &refused else { panic!("{refused:?}") };
+    let (said, remedy) = problem.split_once("as a superuser ").unwrap();
+    assert!(said.contains("version unknown") && said.contains("REINDEX"), "{problem}");
+    server.psql(&name, remedy);
+    drop(PostgresBackend::connect(&server.url(&name)).await.unwrap());
+}
+
+/// The first answer that is not about connections of before.
+async fn look(store: &Store) -> Result<Position> {
+    let mut looked = None;
+    until(async || {
+        looked = Some(store.position().await);
+        !matches!(looked, Some(Err(Error::Unavailable { .. })))
+    })
+    .await;
+    looked.unwrap()
+}
+
+/// What a store is refused for when it is opened, another run of the server is refused for under one that is open.
+#[tokio::test]
+async fn an_open_store_is_refused_when_its_server_comes_back_with_another_collation_or_other_tables() {
+    let mut cluster = Cluster::start(&[]);
+    create_with_a_versioned_collation(cluster.server(), "sorted");
+    let store = open(&cluster.url("sorted")).await;
+    let first = append(&store).await;
+    Reader::of(&store).comes_to_see(&[first]).await;
+    build_with_another_collation(cluster.server(), "sorted");
+    Reader::of(&store).comes_to_see(&[first]).await;
+
+    cluster.stop_fast();
+    cluster.start_again();
+    names_the_collation(&look(&store).await.unwrap_err());
+    let mut all = store.read_all::<RawEvent>().stream();
+    names_the_collation(&all.try_next().await.unwrap_err());
+    reindex(cluster.server(), "sorted");
+    Reader::of(&store).comes_to_see(&[first]).await;
+
+    cluster.psql("sorted", "CREATE TABLE child () INHERITS (event_sourcery_events)");
+    cluster.kill();
+    cluster.start_again();
+    let refused = look(&store).await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::ForeignLayout { problem, .. } if problem.contains("child")),
+        "{refused:?}"
+    );
+    cluster.psql("sorted", "DROP TABLE child");
+    Reader::of(&store).comes_to_see(&[first]).await;
+}
+
+/// It was opened in one run of the server, and looks for the first time in the next.
+#[tokio::test]
+async fn a_store_that_has_not_looked_yet_is_refused_too() {
+    let mut cluster = Cluster::start(&[]);
+    let scene = Scene::on(cluster.create_database()).await;
+    append(&scene.store).await;
+    assert_eq!(look(&scene.store).await.unwrap().to_i64(), 1);
+    let opened = scene.another_store().await;
+    scene.run("CREATE TABLE child () INHERITS (event_sourcery_events)").await;
+    cluster.stop_fast();
+    cluster.start_again();
+    let refused = look(&opened).await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::ForeignLayout { problem, .. } if problem.contains("child")),
+        "{refused:?}"
+    );
 }
 
 /// As services do that offer PostgreSQL on a storage of their own.

@@ -80,7 +80,7 @@ async fn a_reader_that_cannot_advance_says_why_within_seconds() {
         told.is_some()
     })
     .await;
-    let Some(Error::ReadOnly { problem }) = &told else { panic!("{told:?}") };
+    let Some(Error::ReadOnly { problem, .. }) = &told else { panic!("{told:?}") };
     assert!(problem.contains("event_sourcery_evidence"), "{problem}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // Once somebody else looks, it goes on.

@@ -99,7 +99,7 @@ async fn a_stream_that_is_not_as_it_was_said_to_be_is_refused_with_all_the_rest(
     let tenant = TenantId::DEFAULT;
     let [at_1, at_6, at_8, at_9] = [1, 6, 8, 9].map(|position| blocked(&stream, position).at());
     // An event was left out meanwhile.
-    let skipped = BlockedAt { after: at_1.position, ..at_1 };
+    let skipped = BlockedAt::new(at_1.position, at_1.position);
     subscription.streams(&leases, vec![StreamProgress::Block(blocked(&stream, 1))]).await.unwrap();
     let before = subscription.blocked().await;
     for wrong in [
@@ -127,7 +127,7 @@ async fn a_stream_that_is_not_as_it_was_said_to_be_is_refused_with_all_the_rest(
     let right = vec![StreamProgress::Change(at_1, blocked(&stream, 9))];
     subscription.streams(&leases, right).await.unwrap();
     assert_eq!(subscription.blocked().await, [blocked(&stream, 9)]);
-    let lost = Lease { token: leases[0].token + 1, ..leases[0] };
+    let lost = Lease::new(leases[0].segment, leases[0].token + 1);
     let free = || vec![StreamProgress::Free(at_9, tenant.clone(), stream.clone())];
     assert!(is_lost(&subscription.streams(&[lost], free()).await));
     subscription.streams(&[], free()).await.unwrap();
@@ -158,8 +158,9 @@ async fn blocked_streams_are_listed_by_position_as_asked() {
         (Some(Segments::new(4, [1])), true, 0, 100, vec![5]),
         (Some(Segments::new(4, [])), false, 0, 100, vec![]),
     ] {
-        let (subscription_id, after) = (subscription.id.clone(), Position::from_i64(after));
-        let request = BlockedRequest { subscription: subscription_id, segments, due, after, limit };
+        let mut request =
+            BlockedRequest::new(subscription.id.clone()).with_page(Position::from_i64(after), limit);
+        (request.segments, request.due) = (segments, due);
         let found = subscription.backend.blocked_streams(request).await.unwrap();
         let positions: Vec<_> = found.iter().map(|blocked| blocked.position.to_i64()).collect();
         assert_eq!(positions, expected);
@@ -230,6 +231,25 @@ async fn assert_newer_one_stays_blocked(is_begun: bool) {
     holding.commit().await.unwrap();
     deleting.await.unwrap().unwrap();
     assert_eq!(subscription.blocked().await, [blocked(&stream, anew)]);
+}
+
+/// Its retry goes on to the next event, whose row the deletion waits for.
+#[tokio::test]
+async fn a_deletion_frees_its_stream_also_where_what_blocks_it_is_changed_meanwhile() {
+    let (subscription, leases) = Subscription::of_member(1).await;
+    let (backend, stream) = (subscription.backend.clone(), subscription.new_stream().await);
+    let first = blocked(&stream, 1);
+    subscription.streams(&leases, vec![StreamProgress::Block(first.clone())]).await.unwrap();
+    let mut changing = backend.begin_handling(Duration::from_secs(30), None).await.unwrap();
+    let change = StreamProgress::Change(first.at(), blocked(&stream, 2));
+    let request = subscription.request(&leases, None, vec![change]);
+    backend.join(&mut changing).progress(&request).await.unwrap();
+    let (deleter, deleted) = (subscription.scene.store.clone(), stream.clone());
+    let deleting = tokio::spawn(async move { deleter.delete_stream(&deleted).await });
+    subscription.scene.until_waiting(1).await;
+    backend.commit(changing).await.unwrap();
+    deleting.await.unwrap().unwrap();
+    assert_eq!(subscription.blocked().await, []);
 }
 
 /// Whichever comes first, the other one waits for it; nobody who appends does.

@@ -28,6 +28,24 @@ async fn a_dead_members_work_is_taken_over_although_the_clock_was_set_back() {
              UPDATE event_sourcery_subscription_members SET member_until = member_until + interval '1 hour'",
         )
         .await;
+    assert_taken_over(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_or_a_lease_whose_end_cannot_be_told_is_gone() {
+    let scene = Scene::new().await;
+    letters(&scene.store).until(std::future::ready(())).run(async |_, _| Ok(())).await.unwrap();
+    scene
+        .run(
+            "UPDATE event_sourcery_subscription_segments SET member = gen_random_uuid(), leased_until = 'infinity';
+             INSERT INTO event_sourcery_subscription_members (tenant_id, name, member, member_until, lasting_ms)
+             VALUES ('', 'letters', gen_random_uuid(), 'infinity', 1)",
+        )
+        .await;
+    assert_taken_over(&scene).await;
+}
+
+async fn assert_taken_over(scene: &Scene) {
     scene.store.append(&event_sourcery::StreamId::random(), event()).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let (handled, mut first) = mpsc::unbounded_channel();

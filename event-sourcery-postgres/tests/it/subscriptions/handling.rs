@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use event_sourcery::backend::{Backend as _, JoinableBackend as _};
+use event_sourcery::backend::{Backend as _, JoinableBackend as _, StreamProgress};
 use event_sourcery::{Error, RawEvent, StreamId};
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 
-use super::Subscription;
+use super::{Subscription, blocked};
 use crate::scene::{event, length, until};
 
 #[tokio::test]
@@ -53,6 +53,56 @@ async fn a_handler_that_keeps_a_failed_statement_to_itself_does_not_make_progres
     drop(handling);
     assert_eq!(subscription.positions().await, [0]);
     assert_eq!(length(&subscription.scene.store, &stream).await, 0);
+}
+
+/// What it has written would be kept without its checkpoint, or the checkpoint without what it has written.
+#[tokio::test]
+async fn a_handler_that_ends_its_transaction_makes_no_progress_in_another_one() {
+    let (subscription, leases) = Subscription::of_member(1).await;
+    let (backend, stream) = (&subscription.backend, subscription.new_stream().await);
+    for end in ["COMMIT", "ROLLBACK", "COMMIT; BEGIN", "ROLLBACK AND CHAIN"] {
+        let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
+        sqlx::raw_sql(end).execute(PostgresBackend::connection(&mut handling)).await.unwrap();
+        for streams in [Vec::new(), vec![StreamProgress::Block(blocked(&stream, 1))]] {
+            let request = subscription.request(&leases, Some(1), streams);
+            let refused = backend.join_handling(&mut handling).progress(&request).await.unwrap_err();
+            assert!(matches!(refused, Error::Backend { .. }), "{end}: {refused:?}");
+            assert!(refused.in_full().contains("the transaction has been ended"), "{end}: {refused}");
+        }
+        drop(handling);
+        assert_eq!(
+            (subscription.positions().await, subscription.blocked().await.len()),
+            (vec![0], 0),
+            "{end}"
+        );
+    }
+    let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
+    sqlx::raw_sql("SAVEPOINT own; ROLLBACK TO own")
+        .execute(PostgresBackend::connection(&mut handling))
+        .await
+        .unwrap();
+    let request = subscription.request(&leases, Some(1), Vec::new());
+    backend.join_handling(&mut handling).progress(&request).await.unwrap();
+    backend.commit(handling).await.unwrap();
+    assert_eq!(subscription.positions().await, [1]);
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_its_transaction_has_failed() {
+    for end in ["COMMIT", "ROLLBACK"] {
+        let scene = crate::scene::Scene::new().await;
+        let store = &scene.store;
+        store.append(&StreamId::random(), event()).await.unwrap();
+        let durable = || store.subscribe::<RawEvent>().durable("invoices").attempts(1);
+        let run = tokio::spawn(durable().run_within(async move |_, transaction| {
+            sqlx::query(end).execute(transaction.connection()).await?;
+            Ok(())
+        }));
+        until(async || durable().parked().await.unwrap().len() == 1).await;
+        run.abort();
+        let parked = durable().parked().await.unwrap().remove(0);
+        assert!(parked.error.contains("the transaction has been ended"), "{end}: {}", parked.error);
+    }
 }
 
 /// As a standby is, while it waits to be promoted.

@@ -9,12 +9,11 @@ mod progress;
 mod starting;
 mod stopping;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedRequest, BlockedStream, Kept, Lease, ProgressRequest, RenewRequest, Scope, StreamProgress,
-    SubscriptionBackend as _, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    BlockedAt, BlockedRequest, BlockedStream, Kept, Lease, ProgressRequest, RenewRequest, Scope,
+    StreamProgress, SubscriptionBackend as _, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use event_sourcery_postgres::PostgresBackend;
@@ -36,7 +35,7 @@ impl Subscription {
 
     fn on(scene: Scene) -> Self {
         let backend = scene.store.backend().clone();
-        let id = SubscriptionId { tenant: TenantId::DEFAULT, name: Arc::from("invoices") };
+        let id = SubscriptionId::new(TenantId::DEFAULT, "invoices");
         Self { scene, backend, id }
     }
 
@@ -82,8 +81,10 @@ impl Subscription {
         position: Option<i64>,
         streams: Vec<StreamProgress>,
     ) -> ProgressRequest {
-        let position = position.map(Position::from_i64);
-        ProgressRequest { subscription: self.id.clone(), leases: leases.to_vec(), position, streams }
+        let mut request =
+            ProgressRequest::new(self.id.clone()).with_leases(leases.to_vec()).with_streams(streams);
+        request.position = position.map(Position::from_i64);
+        request
     }
 
     async fn reach(&self, leases: &[Lease], position: i64) -> Result<()> {
@@ -95,14 +96,9 @@ impl Subscription {
     }
 
     async fn blocked(&self) -> Vec<BlockedStream> {
-        let request = BlockedRequest {
-            subscription: self.id.clone(),
-            segments: None,
-            due: false,
-            after: Position::START,
-            limit: 100,
-        };
-        self.backend.blocked_streams(request).await.unwrap()
+        let told = self.backend.blocked_streams(BlockedRequest::new(self.id.clone())).await.unwrap();
+        // Which event failed is told beside what is kept.
+        told.into_iter().map(|blocked| blocked.with_event(None, None)).collect()
     }
 }
 
@@ -113,19 +109,11 @@ fn renew(member: Uuid, segments: u16) -> SubscriptionChange {
 }
 
 fn blocked(stream: &StreamId, position: i64) -> BlockedStream {
-    BlockedStream {
-        tenant: TenantId::DEFAULT,
-        stream: stream.clone(),
-        segment: 0,
-        after: Position::from_i64(position - 1),
-        position: Position::from_i64(position),
-        attempts: 1,
-        error: "no such customer".to_owned(),
-        retry_at: None,
-        since: "2024-05-01T12:00:00.000001Z".parse().unwrap(),
-    }
+    let at = BlockedAt::new(Position::from_i64(position - 1), Position::from_i64(position));
+    let since = "2024-05-01T12:00:00.000001Z".parse().unwrap();
+    BlockedStream::new(TenantId::DEFAULT, stream.clone(), 0, at, since).with_error("no such customer")
 }
 
 fn is_lost(result: &Result<()>) -> bool {
-    matches!(result, Err(Error::LeaseLost { subscription }) if subscription == "invoices")
+    matches!(result, Err(Error::LeaseLost { subscription, .. }) if subscription == "invoices")
 }

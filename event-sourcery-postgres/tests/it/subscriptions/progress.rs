@@ -23,8 +23,8 @@ async fn checkpoints_of_several_segments_move_together_and_never_back() {
 #[tokio::test]
 async fn with_one_token_that_is_not_the_segments_nothing_is_written() {
     let (subscription, leases) = Subscription::of_member(3).await;
-    let older = Lease { token: leases[2].token - 1, ..leases[2] };
-    let unknown = Lease { segment: 9, ..leases[2] };
+    let older = Lease::new(leases[2].segment, leases[2].token - 1);
+    let unknown = Lease::new(9, leases[2].token);
     for wrong in [older, unknown] {
         let refused = subscription.reach(&[leases[0], wrong], 5).await;
         assert!(is_lost(&refused), "{refused:?}");
@@ -66,6 +66,26 @@ async fn progress_that_has_waited_for_a_change_of_the_segments_goes_by_what_they
             }
         }
     }
+}
+
+/// A trigger is refused when the store is opened. This one comes later.
+#[tokio::test]
+async fn a_checkpoint_that_the_server_does_not_write_is_no_progress() {
+    let (subscription, leases) = Subscription::of_member(2).await;
+    subscription
+        .scene
+        .run(
+            "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER mute BEFORE UPDATE ON event_sourcery_subscription_segments
+             FOR EACH ROW WHEN (OLD.segment = 1) EXECUTE FUNCTION leave_out()",
+        )
+        .await;
+    let refused = subscription.reach(&leases, 5).await.unwrap_err();
+    assert!(matches!(refused, Error::ForeignLayout { .. }), "{refused:?}");
+    assert_eq!(subscription.positions().await[1], 0);
+    subscription.scene.run("DROP TRIGGER mute ON event_sourcery_subscription_segments").await;
+    subscription.reach(&leases, 5).await.unwrap();
+    assert_eq!(subscription.positions().await, [5, 5]);
 }
 
 #[tokio::test]

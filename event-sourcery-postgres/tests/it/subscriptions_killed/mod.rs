@@ -23,7 +23,7 @@ const LEASE: Duration = Duration::from_millis(300);
 const BATCH: usize = 8;
 
 fn id() -> SubscriptionId {
-    SubscriptionId { tenant: TenantId::DEFAULT, name: "counting".into() }
+    SubscriptionId::new(TenantId::DEFAULT, "counting")
 }
 
 /// Nobody's handler fails by itself here: what fails is tried again as often as it takes, and soon.

@@ -127,19 +127,14 @@ async fn no_state_is_kept_of_a_stream_that_is_being_deleted() {
     let stream = id.clone().in_category(Counter::CATEGORY).unwrap();
     counters.aggregate(&id, Counter::count).await.unwrap();
     let event = scene.store.load_stream::<CounterEvent>(&stream).await.unwrap()[0].uuid;
-    let state = || StateRequest {
-        tenant: TenantId::DEFAULT,
-        stream: stream.clone(),
-        name: Counter::CATEGORY,
-        format: Counter::FORMAT,
-        behind: EventAt { version: 1, id: event },
-        made_of: None,
-        data: r#"{"state":{"count":1}}"#.to_owned(),
-        created_at: Timestamp::now(),
+    let state = |event| {
+        let (name, data) = ((Counter::CATEGORY, Counter::FORMAT), r#"{"state":{"count":1}}"#.to_owned());
+        let behind = EventAt::new(1, event);
+        StateRequest::new(TenantId::DEFAULT, stream.clone(), name, behind, data, Timestamp::now())
     };
     let mut tx = scene.begin().await;
     scene.store.within(&mut tx).delete_stream(&stream).await.unwrap();
-    scene.store.backend().save_state(state()).await.unwrap();
+    scene.store.backend().save_state(state(event)).await.unwrap();
     tx.commit().await.unwrap();
     let states = "SELECT count(*) FROM event_sourcery_aggregate_snapshots";
     assert_eq!(scene.number(states).await, 0);
@@ -149,8 +144,7 @@ async fn no_state_is_kept_of_a_stream_that_is_being_deleted() {
     let event = scene.store.load_stream::<CounterEvent>(&stream).await.unwrap()[0].uuid;
     let mut tx = scene.begin().await;
     counters.on(scene.store.within(&mut tx)).aggregate(&id, Counter::count).await.unwrap();
-    let behind = EventAt { version: 1, id: event };
-    scene.store.backend().save_state(StateRequest { behind, ..state() }).await.unwrap();
+    scene.store.backend().save_state(state(event)).await.unwrap();
     assert_eq!(scene.number(states).await, 1);
     tx.rollback().await.unwrap();
 }

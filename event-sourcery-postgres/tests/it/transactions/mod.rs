@@ -7,5 +7,5 @@ mod losers;
 mod prefixes;
 mod refused;
 
-pub(super) const LEVELS: [&str; 4] =
+pub(crate) const LEVELS: [&str; 4] =
     ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];

@@ -67,7 +67,7 @@ fn is_as_expected(number: usize, error: &Error) -> bool {
         3 => matches!(error, Error::ExpectedVersionUsedOnVersionlessStream { .. }),
         4 => matches!(error, Error::StreamNameTaken { .. }),
         5 => matches!(error, Error::DuplicateEvent { .. }),
-        6 | 10 => matches!(error, Error::InvalidPayload { source: PayloadError::NotStorable { .. }, .. }),
+        6 | 10 => matches!(error, Error::InvalidPayload { problem: PayloadError::NotStorable { .. }, .. }),
         7 => matches!(error, Error::RequirementFailed { .. }),
         8 => matches!(error, Error::Conflict { expected: 3, actual: 1, .. }),
         _ => matches!(error, Error::SnapshotVersionMismatch { .. }),

@@ -4,7 +4,9 @@ mod listing;
 
 use std::time::Duration;
 
-use event_sourcery::backend::{Backend as _, ScanPage, Segments, StoredRecord, SubscriptionBackend as _};
+use event_sourcery::backend::{
+    Backend as _, BacklogRequest, ScanPage, Segments, StoredRecord, SubscriptionBackend as _,
+};
 use event_sourcery::{Category, EventStore, RawEvent, StreamId, TenantId};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -108,6 +110,7 @@ impl File {
         let (mut pages, mut after) = (Vec::new(), Position::START);
         loop {
             let mut search = Search::for_page(after, None, filter.clone(), 10_000);
+            search.few = 0;
             search.patience = Some(patience).filter(|patience| *patience < Duration::MAX);
             let page = self.backend.search(search).await.unwrap().page();
             assert!(page.next > after || !page.has_more);
@@ -156,7 +159,8 @@ async fn compare(file: &File, all: &[StoredRecord]) {
     let random = || Position::from_i64(fastrand::i64(0..settled.to_i64() + 10));
     let (filter, limit) = (random_filter(), fastrand::usize(1..100));
     let (after, up_to) = (random(), fastrand::bool().then(random));
-    let after = if fastrand::bool() { Position::START } else { after };
+    // Beyond the end there is no page, and no backlog: that is an error.
+    let after = if fastrand::bool() { Position::START } else { after.min(settled) };
     let case = format!("{filter:?} {after} {up_to:?} {limit}, mark {}", file.mark());
     let end = up_to.unwrap_or(settled);
     let passing = |end| -> Vec<_> {
@@ -168,7 +172,8 @@ async fn compare(file: &File, all: &[StoredRecord]) {
         all.iter().filter(inside).collect()
     };
 
-    let search = Search { patience: None, ..Search::for_page(after, up_to, filter.clone(), limit) };
+    let few = fastrand::choice([0, 100, 1_000, FEW]).unwrap();
+    let search = Search { patience: None, few, ..Search::for_page(after, up_to, filter.clone(), limit) };
     let page = file.backend.search(search).await.unwrap().page();
 
     let expected = passing(end);
@@ -177,9 +182,8 @@ async fn compare(file: &File, all: &[StoredRecord]) {
     assert_eq!(page.has_more, expected.len() > limit, "{case}");
     let next = if page.has_more { *read.last().unwrap() } else { end.max(after) };
     assert_eq!(page.next, next, "{case}");
-    // Beyond the end there is no backlog: that is an error.
-    if after <= settled && fastrand::bool() {
-        let backlog = file.backend.backlog(after, filter.clone()).await.unwrap();
+    if fastrand::bool() {
+        let backlog = file.backend.backlog(BacklogRequest::new(after, filter.clone())).await.unwrap();
         let expected = passing(settled);
         assert_eq!(backlog.events, expected.len() as u64, "{case}");
         assert_eq!(backlog.oldest, expected.first().map(|record| record.event.created_at), "{case}");
@@ -257,6 +261,57 @@ async fn a_page_that_takes_long_is_cut_off_and_the_next_one_goes_on() {
     }
 }
 
+/// Streams of one tenant among those of another: by a category, by the tenant, by both.
+#[tokio::test]
+async fn the_events_of_few_streams_are_found_by_their_streams() {
+    let file = File::filled().await;
+    let store = file.store().for_tenant(TenantId::new("rare").unwrap());
+    for category in ["", "invoices", "letters"] {
+        let stream = StreamId::random().in_category(category).unwrap();
+        store
+            .append(&stream, [RawEvent::new("Rare", "{}").unwrap(), RawEvent::new("Dense", "{}").unwrap()])
+            .await
+            .unwrap();
+        // A stream without events.
+        let sql = "INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES (lower(hex(randomblob(16))), ?1, 'rare')";
+        file.sql.execute(sql, [category]).unwrap();
+    }
+    let few = |tenant: Option<&'static str>, category: Option<&'static str>, most| {
+        let (tenant, category) =
+            (tenant.map(|it| TenantId::new(it).unwrap()), category.map(|it| Category::new(it).unwrap()));
+        file.backend.readers.read(move |operations| operations.few(tenant.as_ref(), category.as_ref(), most))
+    };
+    let ids = |condition: &str| -> Vec<i64> {
+        let sql = format!(
+            "SELECT e.id FROM event_sourcery_events e JOIN event_sourcery_streams s ON s.id = e.db_stream_id
+             WHERE {condition} ORDER BY e.id"
+        );
+        file.sql.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(few(None, None, FEW).await.unwrap(), None);
+    let rare = ids("s.tenant_id = 'rare'");
+    assert_eq!(rare.len(), 6);
+    assert_eq!(few(Some("rare"), None, FEW).await.unwrap(), Some(rare.clone()));
+    // Six events and three streams without any.
+    assert_eq!(few(Some("rare"), None, 9).await.unwrap(), Some(rare));
+    assert_eq!(few(Some("rare"), None, 8).await.unwrap(), None);
+    assert_eq!(few(None, Some("letters"), FEW).await.unwrap(), Some(ids("s.category = 'letters'")));
+    let both = ids("s.category = 'invoices' AND s.tenant_id = 'rare'");
+    assert_eq!(few(Some("rare"), Some("invoices"), 3).await.unwrap(), Some(both));
+    assert_eq!(few(Some("rare"), Some("invoices"), 2).await.unwrap(), None);
+    assert_eq!(few(Some("nobody"), None, FEW).await.unwrap(), Some(Vec::new()));
+    assert_eq!(few(Some("rare"), Some("nothing"), FEW).await.unwrap(), Some(Vec::new()));
+    for number in 0..300 {
+        let sql = "INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES (lower(hex(randomblob(16))), ?1, 'other')";
+        file.sql.execute(sql, [format!("category {number}")]).unwrap();
+    }
+    assert_eq!(
+        few(Some("rare"), None, FEW).await.unwrap(),
+        None,
+        "very many categories are not gone through"
+    );
+}
+
 #[tokio::test]
 async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_sort() {
     let file = File::filled().await;
@@ -282,11 +337,19 @@ async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_s
     let next = plan(&sql.next_listed);
     assert!(next.iter().any(|step| step.contains("PRIMARY KEY (name=? AND block>?)")), "{next:#?}");
     assert!(!next.iter().any(|step| step.contains("TEMP B-TREE")), "{next:#?}");
+    for few in [&sql.few_of_both, &sql.few_of_category] {
+        let steps = plan(few);
+        assert!(steps[0].contains("ix_event_sourcery_streams_of_category (category=?"), "{steps:#?}");
+        assert!(steps[1].contains("COVERING INDEX") && steps[1].contains("(db_stream_id=?)"), "{steps:#?}");
+        assert_eq!(steps.len(), 2, "{steps:#?}");
+    }
+    let categories = plan(&sql.categories).join("\n");
+    assert_eq!(categories.matches("ix_event_sourcery_streams_of_category").count(), 2, "{categories}");
     let mut texts = vec![sql.names.clone()];
     for names in [None, Some(1), Some(FEW_NAMES), Some(FEW_NAMES + 1)] {
         let mut filter = Filter::default();
         filter.names = names.map(|count| (0..count).map(|number| number.to_string().into()).collect());
-        texts.push(Search::for_backlog(Position::START, filter.clone()).text(&sql));
+        texts.push(Search::for_backlog(BacklogRequest::new(Position::START, filter.clone())).text(&sql));
         filter.tenant = Some(TenantId::new("acme").unwrap());
         filter.category = Some(Category::new("invoices").unwrap());
         texts.push(Search::for_page(Position::START, None, filter, 10).text(&sql));

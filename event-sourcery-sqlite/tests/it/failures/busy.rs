@@ -21,7 +21,7 @@ async fn open(folder: &Folder, busy_timeout: Duration) -> EventStore<SqliteBacke
 }
 
 fn is_busy(error: &Error) -> bool {
-    matches!(error, Error::Busy { waited } if *waited == BRIEFLY) && error.is_retryable()
+    matches!(error, Error::Busy { waited, .. } if *waited == BRIEFLY) && error.is_retryable()
 }
 
 fn lock(folder: &Folder) -> Connection {

@@ -53,7 +53,7 @@ fn run(tx: &Tx<'_, '_>, sql: &str) -> Result<()> {
 fn ended_inside<T: Debug>(result: Result<T>) {
     let error = result.unwrap_err();
     assert!(
-        matches!(&error, Error::Backend { backend: "sqlite", source } if source.to_string().contains("closure")),
+        matches!(&error, Error::Backend { backend: "sqlite", source, .. } if source.to_string().contains("closure")),
         "{error:?}"
     );
 }

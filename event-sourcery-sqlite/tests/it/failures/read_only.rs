@@ -50,7 +50,10 @@ async fn a_file_without_tables_opened_for_reading_is_refused_and_left_as_it_is()
     folder.foreign_connection().execute_batch("CREATE TABLE own (id INTEGER)").unwrap();
     let before = fs::read(folder.path()).unwrap();
     let refused = SqliteOptions::new(folder.path()).read_only(true).open().await.unwrap_err();
-    assert!(matches!(&refused, Error::ReadOnly { problem } if problem.contains("migration")), "{refused:?}");
+    assert!(
+        matches!(&refused, Error::ReadOnly { problem, .. } if problem.contains("migration")),
+        "{refused:?}"
+    );
     assert_eq!(fs::read(folder.path()).unwrap(), before);
 }
 
@@ -96,7 +99,10 @@ async fn a_file_without_write_permission_reads_and_refuses_to_write() {
 async fn a_file_in_a_folder_without_write_permission_is_refused_with_the_reason() {
     let refuse = async |path: PathBuf| {
         let refused = SqliteBackend::open(path).await.unwrap_err();
-        assert!(matches!(&refused, Error::ReadOnly { problem } if problem.contains("folder")), "{refused:?}");
+        assert!(
+            matches!(&refused, Error::ReadOnly { problem, .. } if problem.contains("folder")),
+            "{refused:?}"
+        );
     };
     if let Some(path) = store_path() {
         return refuse(path).await;

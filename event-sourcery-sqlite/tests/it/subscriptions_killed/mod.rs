@@ -57,7 +57,7 @@ impl Scene {
 }
 
 fn id() -> SubscriptionId {
-    SubscriptionId { tenant: TenantId::DEFAULT, name: "counting".into() }
+    SubscriptionId::new(TenantId::DEFAULT, "counting")
 }
 
 /// That it survives its process is asked here, not that it survives the machine.

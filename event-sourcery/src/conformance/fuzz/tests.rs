@@ -220,7 +220,10 @@ fn change(random: &mut Random) -> SubscriptionChange {
         0 => SubscriptionChange::Leave { member, reached: Vec::new() },
         1 => SubscriptionChange::Reset { position, present: vec![(position, position)] },
         2 => match kept(random) {
-            Some(was) => SubscriptionChange::Rescope { was, to: scope, after: Some(position) },
+            Some(was) => {
+                let (checkpoints, waiting) = (vec![position], Vec::new());
+                SubscriptionChange::Rescope { was, to: scope, after: Some(position), checkpoints, waiting }
+            }
             None => SubscriptionChange::Remove,
         },
         _ => {

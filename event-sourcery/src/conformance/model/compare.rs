@@ -47,7 +47,7 @@ pub(super) fn same_event(wrapped: &WrappedEvent<RawEvent>, entry: &Entry) -> Out
 }
 
 pub(super) fn same_events(loaded: StoreResult<Vec<WrappedEvent<RawEvent>>>, entries: &[&Entry]) -> Outcome {
-    let loaded = loaded.map_err(|error| error.to_string())?;
+    let loaded = loaded.map_err(|error| error.in_full())?;
     agree("how many events", &loaded.len(), &entries.len())?;
     loaded.iter().zip(entries).try_for_each(|(wrapped, entry)| same_event(wrapped, entry))
 }
@@ -81,7 +81,7 @@ pub(super) fn same_numbers<E: Number>(
     let unreadable = entries.iter().find_map(|entry| Books::unreadable(entry));
     let loaded = match (loaded, unreadable) {
         (Err(error), Some(expected)) => return one_of(&[expected], &error),
-        (Err(error), None) => return Err(error.to_string()),
+        (Err(error), None) => return Err(error.in_full()),
         (Ok(_), Some(expected)) => {
             return Err(format!("an event was read that the model cannot: {expected}"));
         }

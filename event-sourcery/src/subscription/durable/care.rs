@@ -6,16 +6,20 @@ use jiff::Timestamp;
 
 use super::{Durable, Start, Status};
 use crate::backend::{
-    Backend, Backlog, BlockedStream, Filter, MOST_SEGMENTS, Present, ProgressRequest, Segments,
-    StreamProgress, SubscriptionChange, SubscriptionRecord,
+    Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream, Filter, MOST_SEGMENTS, Present,
+    ProgressRequest, Segments, StreamProgress, SubscriptionChange, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
 use crate::subscription::{blocked, refuse};
 
+/// How many of the events that a subscription is behind are counted.
+const COUNTED: u64 = 10_000;
+
 impl<B: Backend, E: Event> Durable<B, E> {
-    /// Where it stands; `None` where it has never run.
+    /// Where it stands; `None` where it has never run. It counts no more than 10,000 of the events that it is behind, and for no longer
+    /// than a page takes: what it costs does not grow with the backlog.
     ///
     /// # Errors
     ///
@@ -28,17 +32,18 @@ impl<B: Backend, E: Event> Durable<B, E> {
         let mut distinct = positions.clone();
         distinct.sort();
         distinct.dedup();
-        let mut behind = Backlog::default();
-        let mut handled = 0;
+        let (mut behind, mut handled, mut has_more) = (Backlog::default(), 0, false);
         let filter = self.run_for(&record).unwrap_or_else(|| self.of.filter.clone());
         for position in &distinct {
             let here = (0..).zip(&positions).filter(|(_, of_segment)| *of_segment == position);
             let of = u16::try_from(positions.len()).unwrap_or(MOST_SEGMENTS);
             let segments = Segments::new(of, here.map(|(number, _)| number));
-            handled += self.handled_above(&record, *position, segments).await?;
-            let segments = (!segments.are_all()).then_some(segments);
-            let backlog = backend.backlog(*position, Filter { segments, ..filter.clone() }).await?;
+            let filter = Filter { segments: (!segments.are_all()).then_some(segments), ..filter.clone() };
+            let most = COUNTED.saturating_sub(behind.events).max(1);
+            let backlog = backend.backlog(BacklogRequest::new(*position, filter).at_most(most)).await?;
+            handled += self.handled_above(&record, *position, backlog.cut_off, segments).await?;
             behind.events += backlog.events;
+            has_more |= backlog.cut_off.is_some();
             behind.oldest = [behind.oldest, backlog.oldest].into_iter().flatten().min();
         }
         let now = Timestamp::now();
@@ -47,15 +52,17 @@ impl<B: Backend, E: Event> Durable<B, E> {
             position: distinct.first().copied().unwrap_or(Position::START),
             members: record.members.len(),
             events_behind: behind.events.saturating_sub(handled),
+            has_more,
             behind: behind.oldest.and_then(|oldest| age(oldest).ok()).unwrap_or_default(),
         }))
     }
 
-    /// How many events above these segments' checkpoint were handled before it was moved back.
+    /// How many events above these segments' checkpoint, and up to where others were counted, were handled before it was moved back.
     async fn handled_above(
         &self,
         record: &SubscriptionRecord,
         checkpoint: Position,
+        cut_off: Option<Position>,
         segments: Segments,
     ) -> Result<u64> {
         let (mut events, backend) = (0, self.of.store.backend());
@@ -64,9 +71,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
             for (scope, after, up_to) in kept.handled_above(number, checkpoint) {
                 let segments = Some(Segments::new(segments.of(), [number]));
                 let filter = Filter { segments, ..scope.filter() };
-                let (above, beyond) =
-                    (backend.backlog(after, filter.clone()).await?, backend.backlog(up_to, filter).await?);
-                events += above.events.saturating_sub(beyond.events);
+                let up_to = cut_off.map_or(up_to, |cut_off| cut_off.min(up_to));
+                if after < up_to {
+                    events += backend.backlog(BacklogRequest::new(after, filter).up_to(up_to)).await?.events;
+                }
             }
         }
         Ok(events)
@@ -90,7 +98,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ///
     /// The backend's.
     pub async fn blocked(&self) -> Result<Vec<BlockedStream>> {
-        blocked::all(self.of.store.backend(), self.id()?, None).await
+        blocked::all(self.of.store.backend(), BlockedRequest::new(self.id()?)).await
     }
 
     /// Tries a failed event again, soon, with all its attempts before it: by whoever runs the subscription.

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use super::Durable;
 use super::start::refuse_beyond_end;
 use crate::backend::{
-    Backend, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments, StoredRecord,
-    SubscriptionId, SubscriptionRecord,
+    Backend, BlockedRequest, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments,
+    StoredRecord, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -27,7 +27,7 @@ struct Look {
     checkpoint: Position,
     /// Whether there is, or may be, something behind a checkpoint that is not handled.
     is_behind: bool,
-    /// What waits for a failed event.
+    /// What waits for a failed event. Not looked for where something is behind.
     blocked: Vec<BlockedStream>,
 }
 
@@ -49,8 +49,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// stream may be any tenant's; on a tenant's, it is that tenant's.
     ///
     /// Each look costs a read of the checkpoints, and where they are behind, one of the settled position and one for the events
-    /// in between; at the end the event at the position is read. How long it takes follows the subscription: its handler, and
-    /// the batch that its events share.
+    /// in between; at the end what the stream waits for is read, and the event at the position. How long it takes follows the
+    /// subscription: its handler, and the batch that its events share.
     ///
     /// # Errors
     ///
@@ -145,12 +145,16 @@ impl<B: Backend, E: Event> Durable<B, E> {
                 refuse_beyond_end(self.of.store.backend(), Position::from_i64(position.to_i64())).await?;
                 let subscription = id.name.to_string();
                 let Some(look) = look else { return Err(Error::SubscriptionNotFound { subscription }) };
+                let is_blocked = match stream {
+                    Some(_) => !self.blocked_before(&id, stream, position).await?.is_empty(),
+                    None => false,
+                };
                 return Err(Error::NotHandledInTime {
                     subscription,
                     stream: stream.cloned(),
                     position,
                     checkpoint: look.checkpoint,
-                    is_blocked: stream.is_some() && !look.blocked.is_empty(),
+                    is_blocked,
                     waited,
                 });
             }
@@ -184,9 +188,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
             // It will be run for more: by whoever asks for it.
             None => true,
         };
-        let segments = only.map(|only| Segments::new(of, [only]));
-        let blocked = self.blocked_before(id, stream, segments, to).await?;
+        let mut blocked = Vec::new();
         if !is_behind {
+            blocked = self.blocked_before(id, stream, to).await?;
             is_behind = self.record(id).await?.is_none_or(|now| tokens(&now).ne(tokens(&record)));
         }
         Ok(Some(Look { checkpoint, is_behind, blocked }))
@@ -245,27 +249,25 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Ok(false)
     }
 
-    /// The streams of these segments, or this one, whose handling waits for an event up to a position.
+    /// The streams, or this one, whose handling waits for an event up to a position.
     async fn blocked_before(
         &self,
         id: &SubscriptionId,
         stream: Option<&StreamId>,
-        segments: Option<Segments>,
         to: AppendPosition,
     ) -> Result<Vec<BlockedStream>> {
-        let mut all = blocked::all(self.of.store.backend(), id.clone(), segments).await?;
+        let mut request = BlockedRequest::new(id.clone());
+        if let Some(stream) = stream {
+            // What was deleted is not waited for.
+            let Some(tenant) = self.tenant_at(to).await? else { return Ok(Vec::new()) };
+            request.stream = Some((tenant, stream.clone()));
+            request.errors = false;
+        }
+        let mut all = blocked::all(self.of.store.backend(), request).await?;
         all.retain(|blocked| {
             let was_passed = blocked.position < blocked.after;
-            blocked.position.to_i64() <= to.to_i64()
-                && (was_passed || !to.is_covered_by(blocked.after))
-                && stream.is_none_or(|stream| *stream == blocked.stream)
+            blocked.position.to_i64() <= to.to_i64() && (was_passed || !to.is_covered_by(blocked.after))
         });
-        if stream.is_some()
-            && !all.is_empty()
-            && let Some(tenant) = self.tenant_at(to).await?
-        {
-            all.retain(|blocked| blocked.tenant == tenant);
-        }
         Ok(all)
     }
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::due::RETRIED;
 use super::handle::unknown;
 use super::session::{Held, Key, Session, Waiting};
 use super::{PAGE, Runner};
@@ -17,12 +16,15 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::blocked;
-use crate::subscription::deliver::{Deliver, Delivered, Failure, whole};
+use crate::subscription::deliver::{Deliver, Delivered, Failure};
+use crate::subscription::guarded::whole;
 use crate::wrapped_event::Recorded;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     pub(super) async fn blocked(&self, segments: Segments) -> Result<HashMap<Key, Waiting>> {
-        let all = blocked::all(&*self.plan.backend, self.plan.id.clone(), Some(segments)).await?;
+        let every = BlockedRequest::new(self.plan.id.clone());
+        let request = BlockedRequest { segments: Some(segments), errors: false, ..every };
+        let all = blocked::all(&*self.plan.backend, request).await?;
         let waiting = all.into_iter().map(|blocked| {
             let waiting = Waiting::from(&blocked);
             ((blocked.tenant, blocked.stream), waiting)
@@ -39,15 +41,22 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             return Ok(false);
         }
         let request = BlockedRequest {
-            subscription: self.plan.id.clone(),
             segments: Some(Segments::new(session.of, session.held.keys().copied())),
             due: true,
-            after: session.due.behind(),
-            limit: RETRIED,
+            after: session.due.after(),
+            limit: session.due.limit(),
+            ..BlockedRequest::new(self.plan.id.clone())
         };
         let due = self.plan.backend.blocked_streams(request).await?;
+        if due.is_empty() && session.due.behind() == Position::START {
+            // Those that were deleted before their turn came are not held back any more.
+            session.held_back.clear();
+        }
         for blocked in &due {
             session.note(blocked, Some(blocked));
+        }
+        if session.due.begins() {
+            session.due.begin(session.last_blocked());
         }
         session.due.list(due);
         session.look_again();
@@ -63,6 +72,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             _ => None,
         };
         session.due.tried(behind);
+        session.held_back.remove(&(blocked.tenant, blocked.stream));
         session.look_again();
         Ok(())
     }
@@ -83,6 +93,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 return self.change(session, held, blocked, Some(blocked.behind(position, position))).await;
             }
             NextOf::Nothing => return self.change(session, held, blocked, None).await,
+            NextOf::Unknown => return Ok(None),
         };
         let position = record.event.position;
         let is_known = self.plan.filter.passes(&record.tenant, &record.stream, &record.event.name);
@@ -187,6 +198,13 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 (span, found) = (Span::Full, None);
                 continue;
             }
+            // An event of it was there a moment ago. If the stream was deleted since, that shows in the next look.
+            if matches!(span, Span::After(_))
+                && page.first_position.is_none()
+                && !is_lost_stream_id(&blocked.stream)
+            {
+                return Ok(NextOf::Unknown);
+            }
             let last = page.events.last().map(|last| last.position).filter(|_| page.has_more);
             for event in page.events {
                 if event.position > left.end() {
@@ -255,6 +273,8 @@ enum NextOf {
     Unwanted(Position),
     /// Nothing.
     Nothing,
+    /// One read has found what another has not: it is to be looked again.
+    Unknown,
 }
 
 impl NextOf {
@@ -291,6 +311,7 @@ impl Left<'_> {
         let was_passed = failed <= after && *failed <= kept.handled_up_to(segment);
         self.session.wanted.passes(tenant, stream, &event.name)
             && !kept.was_present(position)
+            && !kept.was_left_out(segment, position, tenant, stream, &event.name)
             && (was_handled || position <= self.held.position)
             && (position > *after || was_passed && !was_handled && position >= *failed)
     }
@@ -306,5 +327,44 @@ impl BlockedStream {
     /// How often the event at this position has failed, once it fails again.
     fn attempts_at(&self, position: Position) -> u32 {
         if self.position == position { self.attempts.saturating_add(1) } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use crate::conformance::FaultyBackend;
+    use crate::{EventStore, MemoryBackend, RawEvent, StreamId};
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_found_where_its_event_was_is_looked_at_again_and_loses_nothing() {
+        let backend = FaultyBackend::new(MemoryBackend::new());
+        let store = EventStore::new(backend.clone());
+        let events: Vec<_> = (0..3).map(|_| RawEvent::new("Happened", "{}").unwrap()).collect();
+        store.append(&StreamId::random(), events).await.unwrap();
+        let handled = Arc::<Mutex<Vec<i64>>>::default();
+        let (noted, done) = (Arc::clone(&handled), Arc::clone(&handled));
+        let until_all = async move {
+            while done.lock().unwrap().len() < 3 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let mut has_failed = false;
+        let run = store.subscribe::<RawEvent>().durable("letters").until(until_all).run(
+            async move |recorded, _| {
+                if !std::mem::replace(&mut has_failed, true) {
+                    backend.hide_streams(3);
+                    return Err("it fails once".into());
+                }
+                noted.lock().unwrap().push(recorded.position.to_i64());
+                Ok(())
+            },
+        );
+        timeout(Duration::from_secs(60), run).await.expect("nothing is lost").unwrap();
+        assert_eq!(*handled.lock().unwrap(), [1, 2, 3]);
     }
 }

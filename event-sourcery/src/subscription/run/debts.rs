@@ -14,6 +14,8 @@ use crate::stream_id::TenantId;
 #[derive(Debug, Default)]
 pub(super) struct Debts {
     owed: HashMap<TenantId, Duration>,
+    /// What batches that failed took, until one of their events is found to be to blame.
+    nobodys: Duration,
     /// Whose event was read first.
     first: Option<TenantId>,
     /// Whether there are others: who is alone owes nobody.
@@ -32,8 +34,19 @@ impl Debts {
         }
     }
 
+    /// A batch took so long, and failed.
+    pub(super) fn failed_together(&mut self, took: Duration) {
+        self.nobodys = self.nobodys.saturating_add(took);
+    }
+
+    /// What has failed together went well in parts.
+    pub(super) fn nobody_has_failed(&mut self) {
+        self.nobodys = Duration::ZERO;
+    }
+
     /// A first attempt took so long, and failed.
     pub(super) fn failed(&mut self, tenant: &TenantId, took: Duration) {
+        let took = took.saturating_add(std::mem::take(&mut self.nobodys));
         let owed = self.owed.entry(tenant.clone()).or_default();
         *owed = owed.saturating_add(took).min(SLACK.saturating_add(took));
     }
@@ -49,6 +62,7 @@ impl Debts {
     /// Nobody waits.
     pub(super) fn nothing_is_fresh(&mut self) {
         self.owed.clear();
+        self.nobodys = Duration::ZERO;
     }
 
     /// Whether a tenant owes more than the slack.
@@ -85,6 +99,20 @@ mod tests {
         assert_eq!(debts.owed.len(), 1, "what was paid back is forgotten");
         debts.nothing_is_fresh();
         assert!(!debts.are_owed_by(&globex));
+    }
+
+    #[test]
+    fn what_a_batch_took_is_owed_by_whose_event_has_failed_in_it() {
+        let ([acme, globex], mut debts) = (tenants(), Debts::default());
+        debts.read([&acme, &globex]);
+        debts.failed_together(SLACK);
+        debts.failed(&acme, SLACK);
+        debts.failed(&globex, SLACK);
+        assert!(debts.are_owed_by(&acme) && !debts.are_owed_by(&globex));
+        debts.failed_together(SECOND);
+        debts.nobody_has_failed();
+        debts.failed(&globex, Duration::ZERO);
+        assert!(!debts.are_owed_by(&globex), "in parts all went well");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Handing events over: what is kept of it, and what is blocked.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::subscription::later;
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Hands over some of what is pending.
     pub(super) async fn handle(&mut self, session: &mut Session) -> Result<()> {
-        let size = session.sizes.pop_front().unwrap_or(self.plan.batch);
+        let size = session.sizes.next();
         let Load { taken, events, held_back, ended_by } = session.take(size, &self.plan.filter);
         let handed = Arc::new(Handed::new(self.plan.id.clone(), &taken));
         if events.is_empty() {
@@ -43,7 +43,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if let Some((record, _)) = ended_by {
             session.pending.push_front(record);
         }
-        let begun = Instant::now();
+        let (begun, handed_over) = (Instant::now(), events.len());
         let delivered = {
             let handed = Arc::clone(&handed);
             let read = (events, session.as_of);
@@ -56,24 +56,42 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let consumed = if kept == 0 { 0 } else { handed.items(kept) };
         let (done, rest) = taken.split_at(consumed.min(taken.len()));
         session.consumed(done);
-        if let Some(Failure { at, error, took }) = failed {
-            if at > kept {
-                // Those before it by themselves, then it alone: only then it is the one that failed.
-                session.sizes = VecDeque::from([at - kept, 1]);
-            } else if let Some(place) = rest.iter().position(|item| item.is_handled) {
-                let (before, failing) = rest.split_at(place);
-                if let Some((failing, behind)) = failing.split_first() {
-                    session.put_back(behind);
-                    session.debts.failed(&failing.record.tenant, took);
-                    let pause = self.plan.retry.pause(1);
-                    self.block(session, before, &failing.record, 1, error, pause).await?;
-                    session.pass_page();
-                    return Ok(());
-                }
+        match failed {
+            Some(failure) => self.find_what_failed(session, kept, rest, failure).await?,
+            None => {
+                session.went_well(kept, handed_over);
+                session.put_back(rest);
+            }
+        }
+        session.pass_page();
+        Ok(())
+    }
+
+    /// Blocks the stream of the event that has failed, or says how to find it, among the `rest` behind what was kept.
+    async fn find_what_failed(
+        &self,
+        session: &mut Session,
+        kept: usize,
+        rest: &[Taken],
+        failure: Failure,
+    ) -> Result<()> {
+        let Failure { at, of, error, took } = failure;
+        if of > 1 {
+            self.tell_of_batch(of, &error);
+            session.debts.failed_together(took);
+            session.sizes.take_apart(of);
+        } else if at > kept {
+            session.sizes.behind(at - kept);
+        } else if let Some(place) = rest.iter().position(|item| item.is_handled) {
+            let (before, failing) = rest.split_at(place);
+            if let Some((failing, behind)) = failing.split_first() {
+                session.put_back(behind);
+                session.debts.failed(&failing.record.tenant, took);
+                let pause = self.plan.retry.pause(1);
+                return self.block(session, before, &failing.record, 1, error, pause).await;
             }
         }
         session.put_back(rest);
-        session.pass_page();
         Ok(())
     }
 
@@ -144,6 +162,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         session.note(&blocked, Some(&blocked));
         session.look_at = session.look_at.min(later(Instant::now(), pause.unwrap_or(LOOK)));
         Ok(())
+    }
+
+    /// What fails only together with others, no event is blocked by: nobody would hear of it.
+    fn tell_of_batch(&self, events: usize, error: &str) {
+        let subscription = &*self.plan.id.name;
+        tracing::warn!(subscription, events, error, "handling a batch failed: it is taken apart");
     }
 
     pub(super) fn tell(&self, blocked: &BlockedStream, record: &StoredRecord) {

@@ -1,6 +1,6 @@
 //! The leases: asked for, renewed while a handler is at work, and given up.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,9 @@ use super::debts::Debts;
 use super::due::Due;
 use super::heard::Heard;
 use super::session::{Held, Session};
+use super::sizes::Sizes;
 use super::turns::Turns;
-use super::{OUTAGE, Plan, Runner};
+use super::{MOST, OUTAGE, Plan, Runner};
 use crate::backend::{
     Filter, Kept, Lease, Present, RenewRequest, Scope, Segments, SubscriptionChange, SubscriptionRecord,
 };
@@ -99,6 +100,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             asked,
             clock: self.clock(record),
             blocked,
+            held_back: HashSet::new(),
             look_at: asked,
             due: Due::new(),
             turns: Turns::default(),
@@ -107,7 +109,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             at_end: false,
             pending: VecDeque::new(),
             as_of: AsOf::default(),
-            sizes: VecDeque::new(),
+            sizes: Sizes::new(self.plan.batch.min(MOST)),
         })
     }
 
@@ -242,7 +244,11 @@ impl Plan {
             sleep_until(later(at(), self.lease / 3)).await;
             let now = Instant::now();
             if let Err(error) = self.renew(member, Vec::new(), false).await {
-                tracing::warn!(subscription = &*self.id.name, %error, "leases could not be renewed");
+                tracing::warn!(
+                    subscription = &*self.id.name,
+                    error = error.in_full(),
+                    "leases could not be renewed"
+                );
             }
             *asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
         }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{PAGE, Runner};
-use crate::backend::{Filter, Kept, ScanRequest, Scope, SubscriptionChange, SubscriptionRecord};
+use crate::backend::{
+    BlockedRequest, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments,
+    SubscriptionChange, SubscriptionRecord,
+};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
@@ -45,18 +48,27 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             return Ok(false);
         }
         self.plan.stand_in(None);
-        self.rescope(kept, to, after).await?;
+        self.rescope(record, kept, to, after).await?;
         Ok(false)
     }
 
-    async fn rescope(&self, kept: &Kept, to: Scope, after: Option<Position>) -> Result<()> {
+    async fn rescope(
+        &self,
+        record: &SubscriptionRecord,
+        kept: &Kept,
+        to: Scope,
+        after: Option<Position>,
+    ) -> Result<()> {
+        // After the checkpoints: what is behind them, and waits for nothing by now, was handled.
+        let waiting = if to.covers(kept.scope()) { Vec::new() } else { self.waiting().await? };
         tracing::info!(
             subscription = &*self.plan.id.name,
             was = %kept.scope(),
             is = %to,
             "the subscription is run for other events from now on"
         );
-        let change = SubscriptionChange::Rescope { was: kept.clone(), to, after };
+        let checkpoints = record.checkpoints();
+        let change = SubscriptionChange::Rescope { was: kept.clone(), to, after, checkpoints, waiting };
         self.plan.backend.change_subscription(self.plan.id.clone(), change).await.map(drop)
     }
 
@@ -72,7 +84,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         match self.plan.widen {
             Some(Passed::HandOver) => Ok(Some(kept.began())),
             Some(Passed::LeaveOut) => Ok(None),
-            None => match self.first_passed(kept, to, up_to).await? {
+            None => match self.first_passed(record, kept, to, up_to).await? {
                 // Others may go on meanwhile: what they pass beyond this position is handed over.
                 None => Ok(Some(up_to)),
                 Some((first, name)) => {
@@ -87,10 +99,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// The first event that nobody was handed, although it is asked for now and a checkpoint is behind it.
     async fn first_passed(
         &self,
+        of: &SubscriptionRecord,
         kept: &Kept,
         to: &Scope,
         up_to: Position,
     ) -> Result<Option<(Position, String)>> {
+        let of = u16::try_from(of.segments.len()).unwrap_or(MOST_SEGMENTS);
         let names = to.names_beyond(kept.scope());
         let names = names.map(|names| names.iter().map(|name| name.as_str().into()).collect());
         let all = to.filter();
@@ -101,9 +115,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 return Err(self.lost());
             };
             let passed = page.records.iter().find(|record| {
-                let position = record.event.position;
+                let (position, tenant, stream) = (record.event.position, &record.tenant, &record.stream);
+                let (segment, name) = (Segments::number_of(stream.uuid(), of), &record.event.name);
                 !kept.was_present(position)
-                    && !kept.scope().passes(&record.tenant, &record.stream, &record.event.name)
+                    && !kept.scope().passes(tenant, stream, name)
+                    && !kept.was_handled(segment, position, tenant, stream, name)
+                    && !kept.was_left_out(segment, position, tenant, stream, name)
             });
             if let Some(passed) = passed {
                 return Ok(Some((passed.event.position, passed.event.name.to_string())));
@@ -123,7 +140,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if (0..).zip(record.segments.iter().map(|segment| segment.position)).any(is_back) {
             return Ok(true);
         }
-        let blocked = blocked::all(&*self.plan.backend, self.plan.id.clone(), None).await?;
-        Ok(blocked.iter().any(|blocked| blocked.position <= blocked.after))
+        Ok(self.waiting().await?.iter().any(|blocked| blocked.position <= blocked.after))
+    }
+
+    /// Every stream that waits.
+    async fn waiting(&self) -> Result<Vec<BlockedStream>> {
+        let request = BlockedRequest { errors: false, ..BlockedRequest::new(self.plan.id.clone()) };
+        blocked::all(&*self.plan.backend, request).await
     }
 }

@@ -1,6 +1,6 @@
 //! What a member knows while its leases stay the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use tokio::time::Instant;
 
 use super::debts::Debts;
 use super::due::Due;
+use super::sizes::Sizes;
 use super::turns::Turns;
 use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segments, StoredRecord};
 use crate::event::Event;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::deletions::AsOf;
-use crate::subscription::deliver::whole;
 use crate::subscription::feed::Feed;
+use crate::subscription::guarded::whole;
 use crate::wrapped_event::Recorded;
 
 /// How often is looked, at least, for blocked streams that somebody has asked to be tried again.
@@ -28,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// After so long, one that should be due is taken to be gone, or parked.
 const GIVEN_UP: Duration = Duration::from_secs(1);
 
-/// Streams are held back as long as no more than so many wait: each has a row, and is tried by itself.
+/// So many streams are held back at a time: each has a row, and is tried by itself.
 const MOST_HELD_BACK: usize = 1_024;
 
 /// What a runner knows while its leases stay the same.
@@ -47,6 +48,8 @@ pub(super) struct Session {
     /// Streams of these segments that may be blocked, and others that were: nobody else blocks them. When they are tried
     /// again, by the store's clock, as far as is known.
     pub(super) blocked: HashMap<Key, Waiting>,
+    /// Those of them that were held back, and whose turn has not come.
+    pub(super) held_back: HashSet<Key>,
     /// When to look for blocked streams that are due.
     pub(super) look_at: Instant,
     /// Those that were found.
@@ -61,8 +64,8 @@ pub(super) struct Session {
     pub(super) pending: VecDeque<Arc<StoredRecord>>,
     /// When that was read.
     pub(super) as_of: AsOf,
-    /// How many to take next, after a failure.
-    pub(super) sizes: VecDeque<usize>,
+    /// How many to take next.
+    pub(super) sizes: Sizes,
 }
 
 /// A stream and whose it is.
@@ -142,6 +145,11 @@ impl Session {
         self.blocked.get(&(tenant.clone(), stream.clone())).copied()
     }
 
+    /// Where the last event stands that a stream is blocked by.
+    pub(super) fn last_blocked(&self) -> Position {
+        self.blocked.values().map(|waiting| waiting.at.position).max().unwrap_or(Position::START)
+    }
+
     /// Says when to look again for blocked streams, where those that were due have been tried.
     pub(super) fn look_again(&mut self) {
         match self.due.end_round() {
@@ -181,6 +189,23 @@ impl Session {
         }
     }
 
+    /// Whether nothing is left to be handed over for now, once what was taken is handled.
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.pending.is_empty() && self.at_end
+    }
+
+    /// So many events of those that were handed over are handled, and none has failed.
+    pub(super) fn went_well(&mut self, handled: usize, handed_over: usize) {
+        if handled < handed_over || self.has_caught_up() {
+            self.sizes.begin_anew();
+        } else {
+            self.sizes.handled(handled);
+        }
+        if !self.sizes.are_parts() {
+            self.debts.nobody_has_failed();
+        }
+    }
+
     /// Once nothing is pending, all that was read is passed.
     pub(super) fn pass_page(&mut self) {
         if self.pending.is_empty() {
@@ -205,9 +230,11 @@ impl Session {
             let Some(held) = self.held_of(&record).filter(|held| held.position < position) else { continue };
             let waiting = self.waiting(&record.tenant, &record.stream);
             let was_handled = self.was_handled(held.lease.segment, &record);
-            let is_held_back = self.blocked.len() < MOST_HELD_BACK && self.debts.are_owed_by(&record.tenant);
+            let was_left_out = self.was_left_out(held.lease.segment, &record);
+            let is_held_back =
+                self.held_back.len() < MOST_HELD_BACK && self.debts.are_owed_by(&record.tenant);
             match waiting {
-                _ if self.kept.was_present(position) => continue,
+                _ if self.kept.was_present(position) || was_left_out => continue,
                 None if was_handled => continue,
                 Some(waiting) if was_handled && position <= waiting.at.after => continue,
                 Some(waiting) if !was_handled && position < waiting.at.position => {
@@ -245,23 +272,26 @@ impl Session {
         let error = "it was not tried yet: other events of its tenant have just failed".to_owned();
         let blocked = BlockedStream { error, ..self.blocked_by(record, held) };
         self.note(&blocked, Some(&blocked));
+        self.held_back.insert((blocked.tenant.clone(), blocked.stream.clone()));
         self.look_at = Instant::now();
         blocked
     }
 
     /// The stream of an event, blocked by it, to be tried at once.
     pub(super) fn blocked_by(&self, record: &StoredRecord, held: Held) -> BlockedStream {
-        let (position, handled, now) = (record.event.position, self.handled_up_to(held), self.now());
+        let now = self.now();
         BlockedStream {
             tenant: record.tenant.clone(),
             stream: record.stream.clone(),
             segment: held.lease.segment,
-            after: if position <= handled { handled } else { held.position },
-            position,
+            after: self.handled_up_to(held),
+            position: record.event.position,
             attempts: 0,
             error: String::new(),
             retry_at: Some(now),
             since: now,
+            event_id: Some(record.event.id),
+            event_name: Some(Arc::clone(&record.event.name)),
         }
     }
 
@@ -269,6 +299,12 @@ impl Session {
     fn was_handled(&self, segment: u16, record: &StoredRecord) -> bool {
         let StoredRecord { tenant, stream, event } = record;
         self.kept.was_handled(segment, event.position, tenant, stream, &event.name)
+    }
+
+    /// Whether an event had been passed when it was first asked for, and is left out.
+    fn was_left_out(&self, segment: u16, record: &StoredRecord) -> bool {
+        let StoredRecord { tenant, stream, event } = record;
+        self.kept.was_left_out(segment, event.position, tenant, stream, &event.name)
     }
 
     /// Up to where a segment is handled, but for what was passed unasked.

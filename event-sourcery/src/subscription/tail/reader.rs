@@ -52,7 +52,10 @@ impl Reading {
                     }
                 }
                 Err(problem) => {
-                    tracing::debug!(%problem, "the newest events could not be read for all");
+                    tracing::debug!(
+                        problem = problem.in_full(),
+                        "the newest events could not be read for all"
+                    );
                     return;
                 }
             }

@@ -8,8 +8,10 @@ use tokio::time::{sleep, timeout};
 
 use super::reader::Reading;
 use super::*;
+use crate::backend::{ScanPage, StoredEvent, StoredRecord, lost_stream_id, stored_tenant_id};
 use crate::conformance::FaultyBackend;
-use crate::{EventStore, MemoryBackend, Next, RawEvent, StreamId, Subscription};
+use crate::subscription::deletions::AsOf;
+use crate::{Category, EventStore, MemoryBackend, Next, RawEvent, StreamId, Subscription, TenantId};
 
 type Store = EventStore<FaultyBackend<MemoryBackend>>;
 
@@ -173,3 +175,35 @@ async fn once_there_is_no_handle_any_more_the_backend_is_let_go() {
 
 /// Less than the reader takes to find out by itself that nobody waits.
 const BEFORE_IT_LOOKS: Duration = Duration::from_millis(150);
+
+/// An event whose stream's row is missing, as a backend tells it.
+fn lost(position: Position) -> StoredRecord {
+    let event = StoredEvent {
+        position,
+        version: Some(1),
+        id: uuid::Uuid::nil(),
+        name: "Happened".into(),
+        data: Box::default(),
+        context: "{}".into(),
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        schema_version: 1,
+        unreadable: Some("the row of its stream is missing".into()),
+    };
+    StoredRecord { stream: lost_stream_id(position), tenant: stored_tenant_id(""), event }
+}
+
+#[test]
+fn an_event_of_a_lost_stream_is_nobodys_in_no_category() {
+    let (mut window, first) = (Window::at(Position::START), Position::from_i64(1));
+    let page = ScanPage { records: vec![lost(first)], next: first, has_more: false };
+    window.extend(page, AsOf::default(), &Deletions::default());
+    let passing = |filter: Filter| {
+        let page = window.page(Position::START, &filter, 10).unwrap();
+        assert_eq!((page.next, page.at_end), (first, true));
+        page.records.len()
+    };
+    assert_eq!(passing(Filter::default()), 1, "who asks for all meets it");
+    assert_eq!(passing(Filter { names: Some([Arc::from("Happened")].into()), ..Filter::default() }), 1);
+    assert_eq!(passing(Filter { tenant: Some(TenantId::DEFAULT), ..Filter::default() }), 0);
+    assert_eq!(passing(Filter { category: Category::new("red").ok(), ..Filter::default() }), 0);
+}

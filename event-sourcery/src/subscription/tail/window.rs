@@ -35,7 +35,7 @@ impl Window {
     /// Where a stream was deleted of which something is kept, nothing is: whoever wants it reads it again.
     pub(super) fn leave_out_deleted(&mut self, deletions: &Deletions) {
         let now = deletions.now();
-        if deletions.concern(self.records.iter().map(|record| &record.stream), self.as_of) {
+        if deletions.concern(self.records.iter().map(|record| (&record.tenant, &record.stream)), self.as_of) {
             *self = Self::at(self.to);
         }
         self.as_of = now;
@@ -47,14 +47,12 @@ impl Window {
             return None;
         }
         let first = self.records.partition_point(|record| record.event.position <= after);
-        let passes =
-            |record: &&Arc<StoredRecord>| filter.passes(&record.tenant, &record.stream, &record.event.name);
         let (mut room, mut is_cut) = (PageRoom::of(limit), false);
         let mut fits = |record: &&Arc<StoredRecord>| {
             is_cut = !room.take(&record.event);
             !is_cut
         };
-        let wanted = self.records.range(first..).filter(passes);
+        let wanted = self.records.range(first..).filter(|record| filter.takes(record));
         let records: Vec<_> = wanted.take_while(&mut fits).cloned().collect();
         let next = match records.last() {
             Some(last) if is_cut => last.event.position,
@@ -66,7 +64,7 @@ impl Window {
     /// Keeps a page that was read as of then.
     pub(super) fn extend(&mut self, page: ScanPage, as_of: AsOf, deletions: &Deletions) {
         self.leave_out_deleted(deletions);
-        if deletions.concern(page.records.iter().map(|record| &record.stream), as_of) {
+        if deletions.concern(page.records.iter().map(|record| (&record.tenant, &record.stream)), as_of) {
             *self = Self { has_more: page.has_more, as_of: self.as_of, ..Self::at(page.next) };
             return;
         }

@@ -31,7 +31,10 @@ impl Problem {
 /// Whether a value did not fit the type that it was read as.
 fn is_of_reading(problem: &(dyn Error + 'static)) -> bool {
     let mut causes = successors(Some(problem), |&problem| problem.source());
-    causes.any(|problem| problem.is::<UnfitField>() || problem.is::<serde_json::Error>())
+    causes.any(|problem| {
+        let is_decoding = matches!(problem.downcast_ref(), Some(DecodeError::Invalid(_)));
+        is_decoding || problem.is::<UnfitField>() || problem.is::<serde_json::Error>()
+    })
 }
 
 impl fmt::Display for Problem {

@@ -27,7 +27,7 @@ fn packed(item: &str) -> Packed {
 }
 
 fn count(model: &mut BTreeMap<String, u64>, recorded: &Recorded<Ordered>) {
-    *model.entry(recorded.wrapped_event.event.item.clone()).or_default() += 1;
+    *model.entry(recorded.event().item.clone()).or_default() += 1;
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn another_read_model_is_shown_line_by_line() {
 
 /// Packs what was ordered, in a stream of its own.
 async fn pack(order: Recorded<Ordered>, store: EventStore) -> Result<(), event_sourcery::Source> {
-    let item = order.wrapped_event.event.item;
+    let item = order.into_event().item;
     if item == "air" {
         return Err("there is nothing to pack".into());
     }
@@ -104,7 +104,7 @@ fn a_handler_works_for_the_events_tenant_and_in_a_transaction() {
     let handled = history(&StreamId::random(), ordered("tea"))
         .and_of(acme.clone(), &order, ordered("milk"))
         .handled_in_transaction(|order: Recorded<Ordered>, tx| {
-            let item = order.wrapped_event.event.item;
+            let item = order.into_event().item;
             tx.append(&parcel(&item), Packed { item }).run()?;
             Ok(())
         });

@@ -1,6 +1,6 @@
 //! What is found through the directory is what is found without.
 
-use event_sourcery::backend::StoredRecord;
+use event_sourcery::backend::{BacklogRequest, StoredRecord};
 use postgres_cluster::Server;
 
 use super::*;
@@ -65,8 +65,10 @@ impl Scene {
                 let asked = format!("{filter:?} {after} {up_to} {limit}");
                 assert_eq!(found, expected[..expected.len().min(limit + 1)], "{asked}");
                 let mut operations = Operations::joined(&mut self.connection, &self.sql);
+                operations.few = fastrand::choice([0, 100, FEW]).unwrap();
                 let (after, up_to) = (Position::from_i64(after), Position::from_i64(up_to));
-                let backlog = operations.backlog(after, up_to, &filter).await.unwrap();
+                let backlog =
+                    operations.backlog(&BacklogRequest::new(after, filter.clone()), up_to).await.unwrap();
                 assert_eq!(backlog.events, expected.len() as u64, "{asked}");
                 assert_eq!(backlog.oldest, passing.first().map(|first| first.event.created_at), "{asked}");
             }

@@ -7,12 +7,12 @@ async fn a_few_missing_blocks_are_not_listed_and_more_are() {
     let file = File::create().await;
     file.store().append(&StreamId::random(), RawEvent::new("First", "{}").unwrap()).await.unwrap();
     file.scatter(16 * BLOCK);
-    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
     assert_eq!(file.mark(), 0);
     file.scatter(BLOCK);
-    file.backend.backlog(Position::START, named(&[])).await.unwrap();
+    file.backend.backlog(BacklogRequest::new(Position::START, named(&[]))).await.unwrap();
     assert_eq!(file.mark(), 0);
-    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
     assert_eq!(file.mark(), file.number("SELECT (seq + 1) / 1024 FROM sqlite_sequence"));
     file.assert_complete_below_the_mark();
 }
@@ -26,7 +26,8 @@ async fn blocks_with_very_many_names_are_listed_in_smaller_parts() {
     file.sql.execute("UPDATE event_sourcery_events SET name = 'No' || id WHERE id % 2 = 0", []).unwrap();
     let rare = file.number("SELECT count(*) FROM event_sourcery_events WHERE name = 'Rare'");
     for _ in 0..2 {
-        let backlog = file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+        let backlog =
+            file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
         assert_eq!(backlog.events, rare.unsigned_abs());
     }
     // A few blocks at the end may be missing: then they are looked through.
@@ -75,7 +76,7 @@ async fn a_directory_built_by_two_handles_while_both_append_lacks_nothing() {
         let found = tokio::time::timeout(Duration::from_secs(60), searching).await.unwrap().unwrap();
         assert!(found.len() == 120 && found.is_sorted());
     }
-    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
     assert!(file.mark() > 40);
     file.assert_complete_below_the_mark();
 }
@@ -94,12 +95,13 @@ async fn a_store_that_cannot_be_written_is_searched_all_the_same() {
             let search = Search::for_page(Position::START, None, named(&["Rare"]), expected.len());
             let page = backend.search(Search { near: 0, patience: None, ..search }).await.unwrap().page();
             assert_eq!(positions(&page.records), expected);
-            let backlog = backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+            let backlog =
+                backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
             assert_eq!(backlog.events, expected.len() as u64);
             assert_eq!(file.mark(), block);
         }
         file.sql.execute_batch("ROLLBACK").unwrap();
-        file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+        file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
         file.cut_back_to(20);
         file.sql.execute_batch("BEGIN IMMEDIATE").unwrap();
     }
@@ -116,17 +118,20 @@ async fn a_full_disk_is_no_error_of_a_search() {
         store.append(&StreamId::random(), events).await.unwrap();
     }
     vfs.fail_writes_from(1, faulty_vfs::Fault::DiskFull);
-    let backlog = backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    let backlog = backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
     assert_eq!(backlog.events, 10_000);
     vfs.heal();
     store.append(&StreamId::random(), RawEvent::new("Rare", "{}").unwrap()).await.unwrap();
-    assert_eq!(backend.backlog(Position::START, named(&["Rare"])).await.unwrap().events, 10_001);
+    assert_eq!(
+        backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap().events,
+        10_001
+    );
 }
 
 #[tokio::test]
 async fn events_that_were_made_anew_are_listed_anew() {
     let file = File::filled().await;
-    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
     assert!(file.mark() >= 40);
     let File { folder, backend, sql } = file;
     drop(backend);
@@ -135,7 +140,10 @@ async fn events_that_were_made_anew_are_listed_anew() {
     let backend = SqliteBackend::open(folder.path().join("events.db")).await.unwrap();
     let event = RawEvent::new("Early", "{}").unwrap();
     EventStore::new(backend.clone()).append(&StreamId::random(), event).await.unwrap();
-    assert_eq!(backend.backlog(Position::START, named(&["Early"])).await.unwrap().events, 1);
+    assert_eq!(
+        backend.backlog(BacklogRequest::new(Position::START, named(&["Early"]))).await.unwrap().events,
+        1
+    );
 }
 
 /// Somebody has numbered the events as he liked.
@@ -150,7 +158,8 @@ async fn a_hole_of_any_length_takes_no_longer_than_none() {
     for names in [&["Rare"][..], &["None"], &["Mid", "Rare"]] {
         let expected = positions(all.iter().filter(|record| names.contains(&&*record.event.name)));
         for _ in 0..2 {
-            let backlog = file.backend.backlog(Position::START, named(names)).await.unwrap();
+            let backlog =
+                file.backend.backlog(BacklogRequest::new(Position::START, named(names))).await.unwrap();
             assert_eq!(backlog.events, expected.len() as u64, "{names:?}");
             let pages = file.pages(named(names), Duration::MAX).await;
             assert_eq!(positions(pages.iter().flat_map(|page| &page.records)), expected, "{names:?}");
@@ -165,10 +174,10 @@ async fn a_hole_of_any_length_takes_no_longer_than_none() {
 #[tokio::test]
 async fn a_mark_of_any_number_panics_nowhere() {
     let file = File::filled().await;
-    file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+    file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
     for mark in [i64::MAX, i64::MIN] {
         file.sql.execute("UPDATE event_sourcery_event_blocks_mark SET block = ?1", [mark]).unwrap();
-        file.backend.backlog(Position::START, named(&["Rare"])).await.unwrap();
+        file.backend.backlog(BacklogRequest::new(Position::START, named(&["Rare"]))).await.unwrap();
         file.pages(named(&["None"]), Duration::MAX).await;
     }
 }

@@ -1,0 +1,2 @@
+CREATE INDEX {ix_*streams_of_category}
+ON {streams} (category, tenant_id);

@@ -1,0 +1,40 @@
+//! Those who listen to an append, called between its write and the end of its transaction.
+
+use event_sourcery::backend::{Hearing, Listener, Written};
+use event_sourcery::{Error, Result};
+
+use super::Operations;
+use crate::backend::SqliteBackend;
+use crate::transaction::SqliteTransaction;
+
+impl Operations<'_> {
+    /// Calls those who listen to what was written. A listener that ends the transaction, which others may share, has
+    /// failed, and so has the transaction.
+    pub(super) fn tell(
+        &self,
+        hearing: &Hearing<'_, dyn Listener<SqliteBackend>>,
+        written: &[Written],
+    ) -> Result<()> {
+        let call = || {
+            let within = Operations { depth: self.depth + 1, guard: None, ..*self };
+            let mut transaction = SqliteTransaction::of(within);
+            hearing.call(written, &hearing.consecutive(written), &mut transaction)
+        };
+        let Some(guard) = self.guard else { return call() };
+        let (told, ended) = guard.watch(call);
+        if !ended && !self.connection.is_autocommit() {
+            return told;
+        }
+        // Whoever owns the transaction sees by that that it is over. A new one may have been begun in its place.
+        if !self.connection.is_autocommit() {
+            self.run("ROLLBACK")?;
+        }
+        told.and(Err(ended_by_listener()))
+    }
+}
+
+fn ended_by_listener() -> Error {
+    let problem = "the transaction ended inside a listener, and nothing of it is kept: leave its end to the store, and pass on \
+                   the errors that you get";
+    Error::backend("sqlite", problem)
+}

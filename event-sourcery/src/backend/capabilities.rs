@@ -1,0 +1,65 @@
+//! What a backend can do beyond the trait.
+
+/// What a backend can do beyond the trait. The conformance kit checks what is declared, and prints what is not.
+///
+/// A backend begins with [`none`](Self::none) and claims what it has. So what a later version of this library adds is off until
+/// the backend claims it, and the store answers [`Unsupported`](crate::Error::Unsupported) for it until then.
+///
+/// ```
+/// use event_sourcery::backend::Capabilities;
+///
+/// let capabilities = Capabilities::none().several_streams().durable();
+/// assert!(capabilities.durable && !capabilities.shared);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// One append can span several streams.
+    pub several_streams: bool,
+    /// It implements [`TransactionalBackend`](super::TransactionalBackend) or [`JoinableBackend`](super::JoinableBackend).
+    pub transactions: bool,
+    /// What was acknowledged survives the process.
+    pub durable: bool,
+    /// Several processes can share one store.
+    pub shared: bool,
+    /// Listeners are called inside the transactions that append: one of the traits of transactions implements `listen`.
+    pub listeners: bool,
+}
+
+impl Capabilities {
+    /// No capability: add what is there.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { several_streams: false, transactions: false, durable: false, shared: false, listeners: false }
+    }
+
+    /// One append can span several streams.
+    #[must_use]
+    pub const fn several_streams(self) -> Self {
+        Self { several_streams: true, ..self }
+    }
+
+    /// It has transactions: one of the two traits is implemented.
+    #[must_use]
+    pub const fn transactions(self) -> Self {
+        Self { transactions: true, ..self }
+    }
+
+    /// What was acknowledged survives the process.
+    #[must_use]
+    pub const fn durable(self) -> Self {
+        Self { durable: true, ..self }
+    }
+
+    /// Several processes can share one store.
+    #[must_use]
+    pub const fn shared(self) -> Self {
+        Self { shared: true, ..self }
+    }
+
+    /// Listeners are called inside the transactions that append.
+    #[must_use]
+    pub const fn listeners(self) -> Self {
+        Self { listeners: true, ..self }
+    }
+}
