@@ -58,7 +58,13 @@ impl Postmaster {
     }
 
     /// SIGKILL to the server and to all it started. None is left when this returns.
+    ///
+    /// All of them stop before the first one dies, as in a power cut. Where the first process dies alone, a commit that waits for a
+    /// standby gives up to wait, and others see it for as long as they live: readers were handed what no standby has.
     pub(crate) fn kill(&mut self) {
+        if self.is_alive() {
+            self.signal("STOP");
+        }
         self.process.kill().expect("a child of ours");
         self.process.wait().expect("a child of ours");
         let deadline = Instant::now() + PATIENCE;

@@ -41,6 +41,29 @@ fn committed_rows_survive_a_kill_and_open_transactions_do_not() {
     assert_eq!(database.psql("select position from event"), "1");
 }
 
+/// It would be seen by whoever outlives the server's first process: PostgreSQL gives up to wait where that is gone.
+#[test]
+fn nobody_sees_what_waits_for_a_standby_when_the_server_is_killed() {
+    let mut cluster =
+        Cluster::start(&[("synchronous_standby_names", "nobody"), ("synchronous_commit", "local")]);
+    let database = cluster.create_database();
+    database.psql("create table event (position bigint)");
+    let waits = "set synchronous_commit = on; insert into event values (1);";
+    let looks = "do $$ begin while not exists (select from event) loop end loop; raise 'seen'; end $$";
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| database.psql(waits));
+        let looks = scope.spawn(|| database.psql(looks));
+        wait_until(&cluster, "exists (select from pg_stat_activity where wait_event = 'SyncRep')");
+        let is_looking = "state = 'active' and query like '%seen%' and pid <> pg_backend_pid()";
+        wait_until(&cluster, &format!("exists (select from pg_stat_activity where {is_looking})"));
+        cluster.kill();
+        assert!(waits.join().is_err(), "it is acknowledged");
+        let cut = looks.join().unwrap_err();
+        let said = cut.downcast_ref::<String>().expect("what psql said");
+        assert!(!said.contains("seen"), "{said}");
+    });
+}
+
 #[test]
 fn a_server_stops_in_order_and_starts_again() {
     let mut cluster = Cluster::start(&[("cluster_name", "it's mine")]);
