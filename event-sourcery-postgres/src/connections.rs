@@ -3,8 +3,8 @@
 //! Whoever hands out connections of a pool cannot know in what state they come back. sqlx 0.9.0 gives one back with a
 //! transaction open when `begin()` is dropped half-way, as web frameworks do for clients that hang up; an append on it would be
 //! acknowledged and never committed. So the store's calls run on connections of their own. They are opened as the caller's
-//! pool would open them, its `after_connect` included, and then set as our statements need it ([`Session`]). A call that
-//! was given up half-way closes its connection.
+//! pool would open them, its `after_connect` included, and then set as our statements need it ([`Session`]). That of a call
+//! that was given up half-way is set right before another one gets it; what it was waiting for goes on in a task.
 //!
 //! Each call has its place among at most so many ([`Places`]); a connection that is not in use is trusted for a second, then tried
 //! before it is used, by what server process is behind it, and closed after a minute.
@@ -99,7 +99,7 @@ struct Waiting {
 pub(crate) struct Opened {
     pub(crate) connection: PgConnection,
     /// Where it lives.
-    runtime: runtime::Id,
+    pub(crate) runtime: runtime::Id,
     at: Instant,
     /// How long its statements wait for locks.
     pub(crate) lock_timeout: Duration,
@@ -162,21 +162,35 @@ impl Connections {
     ) -> Result<Lease> {
         let since = Instant::now();
         let place = self.place(purpose, since).await?;
-        let opened = loop {
-            let Some(waiting) = self.take_idle(lock_timeout) else {
-                self.close_foreign();
-                break self.open(since, lock_timeout).await?;
-            };
+        let mut lease = match self.take_idle(lock_timeout) {
+            Some(waiting) if waiting.is_trusted() => Lease::new(waiting.opened, Arc::clone(self), place),
+            waiting => {
+                // In a task: given up, it goes on, and whoever comes next has the connection.
+                let home = Arc::clone(self);
+                let finding = tokio::spawn(async move {
+                    let opened = home.find(waiting, since, lock_timeout).await?;
+                    Ok::<_, Error>(Lease::new(opened, home, place))
+                });
+                finding.await.unwrap_or_else(|ended| Err(Error::unavailable(ended)))?
+            }
+        };
+        lease.wait_for_locks(lock_timeout).await?;
+        Ok(lease)
+    }
+
+    /// The first idle connection that is still there, beginning with this one, or a new one.
+    async fn find(&self, mut one: Option<Waiting>, since: Instant, lock_timeout: Duration) -> Result<Opened> {
+        while let Some(waiting) = one {
             if let Some(opened) = self.tried(waiting).await? {
-                break opened;
+                return Ok(opened);
             }
             if since.elapsed() > self.acquire_timeout {
                 return Err(Error::unavailable(no_answer()));
             }
-        };
-        let mut lease = Lease::new(opened, Arc::clone(self), place);
-        lease.wait_for_locks(lock_timeout).await?;
-        Ok(lease)
+            one = self.take_idle(lock_timeout);
+        }
+        self.close_foreign();
+        self.open(since, lock_timeout).await
     }
 
     /// The turn of a long load.
@@ -286,10 +300,10 @@ impl Connections {
     /// An idle connection, if it is still there. With another process of the server behind it, it is shared with others, and so
     /// may be all of them: from now on none is used.
     async fn tried(&self, waiting: Waiting) -> Result<Option<Opened>> {
-        let Waiting { mut opened, since, trusted } = waiting;
-        if trusted && since.elapsed() <= TRUSTED_FOR {
-            return Ok(Some(opened));
+        if waiting.is_trusted() {
+            return Ok(Some(waiting.opened));
         }
+        let mut opened = waiting.opened;
         let asked = timeout(A_TRY, server_process(&mut opened.connection)).await;
         let Ok(Ok(process)) = asked else { return Ok(None) };
         if opened.process.is_none_or(|own| own.number == process) {
@@ -355,6 +369,12 @@ pub(crate) fn close(connection: PgConnection) {
     spawn(async move {
         let _ = timeout(CLOSING, connection.close()).await;
     });
+}
+
+impl Waiting {
+    fn is_trusted(&self) -> bool {
+        self.trusted && self.since.elapsed() <= TRUSTED_FOR
+    }
 }
 
 impl Opened {

@@ -16,10 +16,12 @@ use crate::places::Place;
 use crate::session;
 
 /// A connection in use, until the call is over. A call that is given up half-way may leave a transaction open: dropped, the
-/// connection is closed.
+/// connection is [taken back](Connections::take_back).
 #[derive(Debug)]
 pub(crate) struct Lease {
     opened: Option<Opened>,
+    /// Whether anything may have been said on it.
+    is_used: bool,
     /// Whether [`enter`](Self::enter) has begun what was not left yet.
     is_entered: bool,
     home: Arc<Connections>,
@@ -28,7 +30,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) const fn new(opened: Opened, home: Arc<Connections>, place: Place) -> Self {
-        Self { opened: Some(opened), is_entered: false, home, place: Some(place) }
+        Self { opened: Some(opened), is_used: false, is_entered: false, home, place: Some(place) }
     }
 
     /// The call is over, and the next one can have the connection.
@@ -56,13 +58,13 @@ impl Lease {
         self.leave_to_next(went_well);
     }
 
-    /// The place goes after the connection is there for whoever gets it. One that is spent is closed.
+    /// The place goes after the connection is there for whoever gets it. One that is spent is closed, and one that was entered and
+    /// not left is taken back, when this is dropped.
     fn leave_to_next(&mut self, trusted: bool) {
         let is_good = |opened: &mut Opened| !self.is_entered && !opened.spent.load(Ordering::Relaxed);
         if let Some(opened) = self.opened.take_if(is_good) {
             self.home.keep(opened, trusted);
         }
-        drop(self.place.take());
     }
 
     /// Whether its commit may wait from now on: it does not take from readers what is left to them.
@@ -131,6 +133,7 @@ impl Lease {
         let (patience, behind_pooler) = (self.home.acquire_timeout, self.is_behind_pooler());
         let Some(opened) = &mut self.opened else { return Ok(()) };
         if opened.lock_timeout != time && !behind_pooler {
+            self.is_used = true;
             let set = sqlx::raw_sql(AssertSqlSafe(session::wait_for_locks(time)));
             answer_in_time(patience, set.execute(&mut opened.connection)).await?;
         }
@@ -141,8 +144,13 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(opened) = self.opened.take() {
+        let Some(opened) = self.opened.take() else { return };
+        if opened.spent.load(Ordering::Relaxed) {
             close(opened.connection);
+        } else if self.is_used {
+            self.home.take_back(opened, self.place.take());
+        } else {
+            self.home.keep(opened, true);
         }
     }
 }
@@ -159,6 +167,7 @@ impl Deref for Lease {
 impl DerefMut for Lease {
     #[allow(clippy::expect_used, reason = "only what consumes the lease takes its connection")]
     fn deref_mut(&mut self) -> &mut PgConnection {
+        self.is_used = true;
         &mut self.opened.as_mut().expect("a lease has its connection").connection
     }
 }

@@ -54,6 +54,7 @@ mod settled_sql;
 mod sql;
 mod subscription_sql;
 mod tables;
+mod taking_back;
 mod transaction;
 mod values;
 mod wakeups;

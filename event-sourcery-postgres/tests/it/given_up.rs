@@ -2,15 +2,20 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use event_sourcery::{Error, EventStore, RawEvent, StreamId};
+use event_sourcery::{Error, Event, EventStore, RawEvent, StreamId};
+use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 use futures_util::FutureExt as _;
+use serde::{Deserialize, Serialize};
 use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
 
-use crate::scene::{AT_THE_GATE, GATE, Scene, event, length, until};
+use crate::scene::{AT_THE_GATE, GATE, OWN, Scene, Store, event, length, until};
 
 /// A call is polled once, twice, and so on: each time it is given up one step later, the last times not at all.
 const MOST_POLLS: usize = 40;
@@ -131,4 +136,95 @@ async fn what_waits_for_its_turn_has_a_bound_and_those_who_give_up_make_room() {
     }
     scene.run("DELETE FROM gate").await;
     first.await.unwrap().unwrap();
+}
+
+/// A type that may have snapshots.
+#[derive(Event, Serialize, Deserialize, Debug)]
+enum Light {
+    SwitchedOn,
+}
+
+/// What a store with a few connections of its own opens.
+#[derive(Default)]
+struct Opened {
+    connections: AtomicU32,
+    /// Whether it takes long.
+    slowly: AtomicBool,
+}
+
+/// How many connections it has at most.
+const FEW: u32 = 4;
+
+/// How long it takes to open a connection slowly: longer than a call has.
+const SLOWLY: Duration = Duration::from_secs(1);
+
+/// What is answered at all is answered by then.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+impl Opened {
+    fn number(&self) -> u32 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// A store, and what it opens.
+    async fn by_a_store(scene: &Scene) -> (Store, Arc<Self>) {
+        let opened = Arc::new(Self::default());
+        let counts = Arc::clone(&opened);
+        let pool = PgPoolOptions::new().max_connections(FEW).after_connect(move |_, _| {
+            counts.connections.fetch_add(1, Ordering::SeqCst);
+            let takes = if counts.slowly.load(Ordering::SeqCst) { SLOWLY } else { Duration::ZERO };
+            Box::pin(async move {
+                sleep(takes).await;
+                Ok(())
+            })
+        });
+        let pool = pool.connect_lazy(&scene.database.url()).unwrap();
+        (EventStore::new(PostgresBackend::from_pool(pool).await.unwrap()), opened)
+    }
+}
+
+/// Each is given up while the server is at work on it. Closed, its connection would be replaced by another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_given_up_again_and_again_use_few_connections_and_others_go_on() {
+    let scene = Scene::new().await;
+    let (store, opened) = Opened::by_a_store(&scene).await;
+    let stream = StreamId::random();
+    store.append(&stream, Light::SwitchedOn).await.unwrap();
+    // Whoever loads a stream from its snapshot waits for it, and nobody else.
+    let mut locking = scene.begin().await;
+    sqlx::raw_sql("LOCK TABLE event_sourcery_snapshots").execute(&mut *locking).await.unwrap();
+    let before = opened.number();
+    for _ in 0..50 {
+        let load = timeout(Duration::from_millis(30), store.load_stream::<Light>(&stream).into_future());
+        assert!(load.await.is_err(), "it waits for the lock");
+        let appended = timeout(AT_ONCE, store.append(&StreamId::random(), event()).into_future());
+        appended.await.expect("it goes on").unwrap();
+    }
+    let taken = opened.number() - before;
+    assert!(taken <= 2 * FEW, "{taken} connections");
+    locking.rollback().await.unwrap();
+    assert_eq!(length(&store, &stream).await, 1);
+}
+
+/// Each call would begin to open one anew, and come to nothing for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_have_less_time_than_a_connection_takes_come_to_something_all_the_same() {
+    let scene = Scene::new().await;
+    let (store, opened) = Opened::by_a_store(&scene).await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    opened.slowly.store(true, Ordering::SeqCst);
+    let others = format!(
+        "FROM pg_stat_activity WHERE datname = current_database() AND application_name <> '{OWN}'"
+    );
+    scene.run(&format!("SELECT pg_terminate_backend(pid) {others}")).await;
+    until(async || scene.number(&format!("SELECT count(*) {others}")).await == 0).await;
+    let before = opened.number();
+    let stream = StreamId::random();
+    until(async || {
+        let length = timeout(SLOWLY / 2, store.load_stream::<RawEvent>(&stream).into_future());
+        matches!(length.await, Ok(Ok(_)))
+    })
+    .await;
+    let taken = opened.number() - before;
+    assert!(taken <= 2 * FEW, "{taken} connections");
 }

@@ -19,7 +19,7 @@ pub(crate) type Tx = Transaction<'static, Postgres>;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a test's own connections call themselves.
-const OWN: &str = "the test";
+pub(crate) const OWN: &str = "the test";
 
 /// Appends wait while this table has a row.
 pub(crate) const GATE: &str = "

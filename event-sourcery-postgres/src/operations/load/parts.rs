@@ -2,6 +2,7 @@
 
 use std::mem::take;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use event_sourcery::backend::{LoadRequest, LoadedStream, PageRoom};
@@ -42,10 +43,17 @@ impl Operations<'_> {
     ) -> Result<bool> {
         if let Some(query) = self.all_at_once(request) {
             self.enter().await.map_err(|failure| self.failed(failure))?;
-            let handing_over = hand_over(self.connection, query, taker, is_its_turn);
+            let (spent, is_own) = (Arc::clone(&self.spent), !self.joined);
+            let mut is_its_turn = || {
+                let is_its_turn = is_its_turn();
+                // Given up from here on, its connection is closed: nobody wants the rest, and it is long.
+                spent.fetch_or(is_its_turn && is_own, Ordering::Relaxed);
+                is_its_turn
+            };
+            let handing_over = hand_over(self.connection, query, taker, &mut is_its_turn);
             let read = answer(self.at_work.as_ref(), handing_over).await;
-            if matches!(read, Ok(HandedOver::OutOfTurn)) {
-                self.spent.store(true, Ordering::Relaxed);
+            if is_own && let Ok(handed_over) = &read {
+                self.spent.store(matches!(handed_over, HandedOver::OutOfTurn), Ordering::Relaxed);
             }
             match self.leave(read).await.map_err(|failure| self.failed(failure))? {
                 HandedOver::All(handed_over) => return handed_over.map(|()| true),
