@@ -63,7 +63,7 @@ fn look_on(store: &Store, found: &Arc<AtomicI64>, runtime: &Runtime) {
 
 /// An answer that comes at once, or never.
 async fn at_once<T>(answer: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(2), answer).await.expect("it is answered")
+    tokio::time::timeout(Duration::from_secs(30), answer).await.expect("it is answered")
 }
 
 fn opened(database: &Database, runtime: &Runtime) -> Store {

@@ -6,6 +6,7 @@ use event_sourcery::{Error, EventStore, Position, RawEvent, StreamId};
 use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
 use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
 use postgres_cluster::Cluster;
+use tokio::sync::oneshot;
 
 use crate::scene::{Scene, Store, event, events, length, open, until};
 
@@ -80,11 +81,12 @@ async fn does_everything(store: &Store) {
         assert!(store.position().await.unwrap() > Position::START);
         store.delete_stream(&one).await.unwrap();
     }
-    let handled =
-        store.subscribe::<RawEvent>().durable("all").until(tokio::time::sleep(Duration::from_millis(800)));
-    handled.run(async |_, _| Ok(())).await.unwrap();
-    let status = store.subscribe::<RawEvent>().durable("all").status().await.unwrap().unwrap();
-    assert_eq!(status.events_behind, 0);
+    let durable = || store.subscribe::<RawEvent>().durable("all");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let run = tokio::spawn(durable().until(stopped).run(async |_, _| Ok(())));
+    until(async || durable().status().await.unwrap().is_some_and(|status| status.events_behind == 0)).await;
+    drop(stop);
+    run.await.unwrap().unwrap();
 }
 
 #[tokio::test]

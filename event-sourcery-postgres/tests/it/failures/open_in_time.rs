@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::crashes::proxy::{Lost, Proxy};
 use crate::scene::{Scene, event};
 
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What the tests give a call until it has to have ended: generous, and less than a system takes to give a connection up.
 const IN_TIME: Duration = Duration::from_secs(90);
@@ -26,7 +26,7 @@ async fn what_somebody_has_locked_is_waited_for_and_no_longer_than_by_any_other_
     let began = Instant::now();
     let refused = open().await.unwrap_err();
     assert!(matches!(refused, Error::Busy { waited, .. } if waited >= PATIENCE), "{refused:?}");
-    assert!(began.elapsed() < PATIENCE + Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < PATIENCE + Duration::from_secs(8), "{:?}", began.elapsed());
 
     let (opened, ()) = tokio::join!(open(), async {
         tokio::time::sleep(PATIENCE / 3).await;

@@ -8,7 +8,7 @@ use postgres_cluster::{Cluster, Server};
 
 use crate::scene::{Scene, event, length, open};
 
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 async fn refused_in_time(url: &str) -> Error {
     let began = Instant::now();

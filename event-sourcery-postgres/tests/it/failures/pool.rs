@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 
 use crate::scene::{Scene, Store, event, length, until};
 
-const TIMEOUT: Duration = Duration::from_millis(200);
+/// Long enough to open a connection, on a busy machine too.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 async fn is_busy_in_time<T: std::fmt::Debug>(call: impl Future<Output = event_sourcery::Result<T>>) {
     let began = Instant::now();

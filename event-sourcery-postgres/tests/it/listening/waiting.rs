@@ -9,10 +9,10 @@ use futures_util::future::join_all;
 use super::{OPEN, heard, listen};
 use crate::scene::{Scene, Store, Tx, event, until};
 
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What is refused in time may take as much longer on a busy machine.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(8);
 
 const COUNT: &str = "UPDATE counters SET count = count + 1";
 

@@ -82,7 +82,7 @@ async fn a_reader_that_cannot_advance_says_why_within_seconds() {
     .await;
     let Some(Error::ReadOnly { problem, .. }) = &told else { panic!("{told:?}") };
     assert!(problem.contains("event_sourcery_evidence"), "{problem}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // Once somebody else looks, it goes on.
     assert_eq!(settled(&scene.store).await, 1);
     assert_eq!(settled(&store).await, 1);

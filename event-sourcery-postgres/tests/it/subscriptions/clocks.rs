@@ -10,6 +10,9 @@ use crate::scene::{Scene, Store, event, until};
 
 const LEASE: Duration = Duration::from_millis(500);
 
+/// Much longer than it takes, and than nothing would be taken over for.
+const IN_TIME: Duration = Duration::from_secs(60);
+
 fn letters(store: &Store) -> Durable<PostgresBackend, RawEvent> {
     store.subscribe().durable("letters").lease(LEASE)
 }
@@ -51,7 +54,7 @@ async fn assert_taken_over(scene: &Scene) {
     let (handled, mut first) = mpsc::unbounded_channel();
     let other = letters(&scene.another_store().await);
     let run = tokio::spawn(other.until(stopped).run(async move |_, _| Ok(handled.send(())?)));
-    tokio::time::timeout(20 * LEASE, first.recv()).await.expect("it is handled").unwrap();
+    tokio::time::timeout(IN_TIME, first.recv()).await.expect("it is handled").unwrap();
     drop(stop);
     run.await.unwrap().unwrap();
     assert_eq!(letters(&scene.store).status().await.unwrap().unwrap().members, 0);

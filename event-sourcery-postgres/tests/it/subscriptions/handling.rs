@@ -16,7 +16,8 @@ async fn a_transaction_that_freezes_is_ended_and_holds_nobody_up() {
     let (subscription, leases) = Subscription::of_member(1).await;
     let (backend, store) = (&subscription.backend, &subscription.scene.store);
     for ends_by_commit in [true, false] {
-        let idle = Duration::from_millis(300);
+        // Longer than what comes before it is waited for, on a busy machine too.
+        let idle = Duration::from_secs(3);
         let mut frozen = backend.begin_handling(idle, None).await.unwrap();
         let stream = StreamId::random();
         let drawn = store.within(&mut frozen).append(&stream, event()).await.unwrap();

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::scene::{Scene, Store, event, until};
 
 /// 3 seconds, and what a busy machine takes.
-const IN_TIME: Duration = Duration::from_secs(5);
+const IN_TIME: Duration = Duration::from_secs(15);
 
 /// A subscription that has handled what there is.
 async fn running(store: &Store) -> (oneshot::Sender<()>, JoinHandle<Result<()>>) {

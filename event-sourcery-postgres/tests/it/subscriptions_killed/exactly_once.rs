@@ -57,7 +57,8 @@ async fn a_process_frozen_in_its_transaction_holds_nobody_up_and_takes_no_effect
     until(async || elsewhere.position.is_covered_by(scene.store.position().await.unwrap())).await;
     let took = froze.elapsed();
     println!("another's event is readable {took:?} after the freeze; held up at first: {held_up}");
-    assert!(took < super::LEASE + Duration::from_secs(2), "{took:?}");
+    // As long as its lease, and not as long as any other transaction of the store may idle.
+    assert!(took < super::LEASE + Duration::from_secs(7), "{took:?}");
     let other = worker(test, &url);
     until_all_is_handled(&scene.store).await;
     read_model::check(&scene, &streams).await;

@@ -18,7 +18,7 @@ use crate::process::once_more_on;
 use crate::scene::Store;
 
 /// Short, so that others take over soon.
-const LEASE: Duration = Duration::from_millis(300);
+const LEASE: Duration = Duration::from_millis(500);
 /// How many events are handled before their progress is kept.
 const BATCH: usize = 8;
 
