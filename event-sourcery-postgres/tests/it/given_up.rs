@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Event, EventStore, RawEvent, StreamId};
 use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
@@ -204,6 +204,29 @@ async fn calls_that_are_given_up_again_and_again_use_few_connections_and_others_
     assert!(taken <= 2 * FEW, "{taken} connections");
     locking.rollback().await.unwrap();
     assert_eq!(length(&store, &stream).await, 1);
+}
+
+/// The server stays at work on each of them. It is asked for no more than there are places, and those who read have theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_that_are_given_up_again_and_again_leave_the_server_no_more_than_a_few() {
+    let scene = Scene::new().await;
+    let (store, opened) = Opened::by_a_store(&scene).await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    scene.database.psql(GATE);
+    scene.run("INSERT INTO gate VALUES (TRUE)").await;
+    let (before, began) = (opened.number(), Instant::now());
+    // Not as long as it is waited for what was given up.
+    while began.elapsed() < Duration::from_secs(2) {
+        let append = store.append(&StreamId::random(), event());
+        let append = timeout(Duration::from_millis(20), append.into_future());
+        assert!(append.await.is_err(), "it waits at the gate");
+        timeout(AT_ONCE, store.position()).await.expect("it goes on").unwrap();
+    }
+    let taken = opened.number() - before;
+    assert!(taken <= 2 * FEW, "{taken} connections");
+    assert!(scene.number(AT_THE_GATE).await < i64::from(FEW));
+    scene.run("DELETE FROM gate").await;
+    store.append(&StreamId::random(), event()).await.unwrap();
 }
 
 /// Each call would begin to open one anew, and come to nothing for ever.
