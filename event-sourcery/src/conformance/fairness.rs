@@ -56,7 +56,8 @@ impl Contention {
                     sleep(Duration::from_millis(takes.load(Ordering::SeqCst))).await;
                     return Err("as always".into());
                 }
-                before.lock().unwrap().push(sum(&tried));
+                let attempts = tried.iter().map(|times| times.load(Ordering::SeqCst)).sum();
+                before.lock().unwrap().push(attempts);
                 sleep(healthy).await;
                 handled.note(&recorded);
                 Ok(())
@@ -75,12 +76,8 @@ impl Contention {
     }
 
     fn attempts(&self) -> usize {
-        sum(&self.tried)
+        self.times_tried().iter().sum()
     }
-}
-
-fn sum(tried: &[AtomicUsize]) -> usize {
-    tried.iter().map(|times| times.load(Ordering::SeqCst)).sum()
 }
 
 pub(super) async fn clause_8_8_a_stream_that_does_not_fail_goes_on_soon_however_many_others_do(
