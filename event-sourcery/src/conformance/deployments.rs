@@ -188,14 +188,21 @@ pub(super) async fn clause_8_12_workers_that_are_deployed_first_need_no_word_and
     })
     .await;
     old_member.stop().await;
-    // The first one may have come twice, where a lease was lost.
+    // Some may have come twice, where a lease was lost.
     let handled = || old.all().into_iter().chain(new.all()).collect::<HashSet<_>>();
     eventually("all is handled", async || handled().len() > 120).await;
     new_member.stop().await;
     for number in 1..=40 {
         let parcel = ledger(&number.to_string());
         let (before, after) = (old.of(&parcel), new.of(&parcel));
-        assert_eq!([before.as_slice(), &after].concat(), ["booked 1", "redirected 2", "delivered 3"]);
+        let mut came = Vec::new();
+        for what in before.iter().chain(&after) {
+            // Again is allowed, where a lease was lost.
+            if !came.contains(what) {
+                came.push(what.clone());
+            }
+        }
+        assert_eq!(came, ["booked 1", "redirected 2", "delivered 3"], "{before:?} {after:?}");
         assert!(!before.iter().any(|what| what.starts_with("redirected")), "{before:?}");
     }
 }
