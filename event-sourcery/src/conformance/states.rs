@@ -77,7 +77,7 @@ async fn kept(subject: &Subject, id: &StreamId, version: Version) -> LoadedStrea
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
-    let patience = std::time::Duration::from_secs(10);
+    let patience = std::time::Duration::from_secs(60);
     tokio::time::timeout(patience, kept).await.expect("the state is kept soon after the save")
 }
 
