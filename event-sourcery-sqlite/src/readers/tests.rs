@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use event_sourcery::{EventStore, RawEvent, Recorded, StreamId};
 use futures_util::FutureExt as _;
+use futures_util::future::maybe_done;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -46,7 +47,10 @@ async fn reads_that_nobody_polls_keep_nobody_waiting() {
     let store = store(&folder).await;
     let mut begun: Vec<_> = (0..16).map(|_| store.read_all::<RawEvent>().stream()).collect();
     let is_pending = |read: Option<Result<Option<Recorded<RawEvent>>>>| read.is_none();
-    assert!(begun.iter_mut().all(|events| is_pending(events.try_next().now_or_never())));
+    let pending = begun.iter_mut().map(|events| is_pending(events.try_next().now_or_never()));
+    // Where nothing is run here for a moment, the answer is there by then: of some of them.
+    let pending = pending.filter(|is_pending| *is_pending).count();
+    assert!(pending > store.backend().readers.options.readers, "{pending} reads have begun");
     assert_eq!(timeout(LONG, load(&store, "short")).await, Ok(1));
     assert_eq!(timeout(LONG, load(&store, "long")).await, Ok(EVENTS));
     drop(begun);
@@ -89,13 +93,17 @@ async fn a_load_that_nobody_waits_for_ends() {
 async fn a_load_that_is_not_polled_on_gives_its_connection_back() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder).await;
-    let mut begun: Vec<_> = (0..2).map(|_| Box::pin(load(&store, "long"))).collect();
-    assert!(begun.iter_mut().all(|load| load.now_or_never().is_none()));
+    let mut begun: Vec<_> = (0..2).map(|_| Box::pin(maybe_done(load(&store, "long")))).collect();
+    for load in &mut begun {
+        // Where nothing is run here for a moment, all of it is there by then.
+        let _ = load.now_or_never();
+    }
     let readers = &store.backend().readers;
     let all = u32::try_from(readers.options.readers).unwrap();
     drop(timeout(LONG, readers.permits.acquire_many(all)).await.unwrap().unwrap());
-    for load in begun {
-        assert_eq!(timeout(LONG, load).await, Ok(EVENTS));
+    for mut load in begun {
+        timeout(LONG, &mut load).await.unwrap();
+        assert_eq!(load.as_mut().take_output(), Some(EVENTS));
     }
 }
 

@@ -49,7 +49,8 @@ async fn appends_that_queue_up_share_one_sync() {
 async fn appends_that_arrive_while_the_disk_syncs_share_the_next_sync() {
     let (vfs, folder) = (FaultyVfs::register("slow-sync"), TempDir::new().unwrap());
     let store = open(vfs, &folder).await;
-    vfs.sync_delay(Duration::from_millis(20));
+    // So long that those who have to wait for a processor arrive meanwhile.
+    vfs.sync_delay(Duration::from_millis(100));
     let before = vfs.syncs();
     let appends = (0..64).map(|_| {
         let mut appender = Appender::new(&store);

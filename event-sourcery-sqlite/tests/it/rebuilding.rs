@@ -85,18 +85,21 @@ fn total(connection: &Connection) -> i64 {
     connection.query_row("SELECT coalesce(sum(events), 0) FROM counts", [], |row| row.get(0)).unwrap()
 }
 
-/// Reads until it is told to stop; the model neither misses nor shrinks.
-fn watch(path: PathBuf, done: Arc<AtomicBool>) -> JoinHandle<usize> {
-    tokio::task::spawn_blocking(move || {
-        let connection = reader(&path);
-        let (mut before, mut reads) = (0, 0);
+/// Reads until it is told to stop; the model neither misses nor shrinks. Tells when it has begun.
+fn watch(path: PathBuf, done: Arc<AtomicBool>) -> (JoinHandle<()>, oneshot::Receiver<()>) {
+    let (begins, begun) = oneshot::channel();
+    let watching = tokio::task::spawn_blocking(move || {
+        let (connection, mut before, mut begins) = (reader(&path), 0, Some(begins));
         while !done.load(Ordering::Acquire) {
             let now = total(&connection);
             assert!(now >= before && now >= 400, "{now} after {before}");
-            (before, reads) = (now, reads + 1);
+            before = now;
+            if let Some(begins) = begins.take() {
+                begins.send(()).expect("somebody waits for it");
+            }
         }
-        reads
-    })
+    });
+    (watching, begun)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +127,8 @@ async fn readers_see_neither_a_missing_nor_a_half_model_and_the_new_one_is_compl
         }
         Ok::<(), Error>(())
     });
-    let watching = watch(path.clone(), Arc::clone(&done));
+    let (watching, begun) = watch(path.clone(), Arc::clone(&done));
+    begun.await.expect("it has read the old one");
 
     let new = Model::start(&store, 2).await;
     caught_up(&store, 2).await;
@@ -140,7 +144,7 @@ async fn readers_see_neither_a_missing_nor_a_half_model_and_the_new_one_is_compl
 
     done.store(true, Ordering::Release);
     writer.await.unwrap().unwrap();
-    assert!(watching.await.unwrap() > 0);
+    watching.await.unwrap();
     caught_up(&store, 2).await;
     new.stop().await;
     run(&store, "DROP TABLE counts_1".to_owned()).await;

@@ -6,9 +6,11 @@ use super::ledger::{Noted, ledger, noted, notes, tenant};
 use super::running::{Handled, Running, Settings, eventually, letters};
 use super::subject::Subject;
 use crate::Event as _;
+use crate::backend::SubscriptionId;
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::EventStore;
+use crate::stream_id::TenantId;
 use crate::subscription::Start;
 
 /// Runs until so many events are handled, and stops.
@@ -114,10 +116,19 @@ pub(super) async fn clause_8_6_a_reset_starts_again_also_while_it_runs(subject: 
     handled.reach(2).await;
     assert_eq!(handled.numbers(), [3, 4]);
     letters(&store).reset(Start::Now).await.unwrap();
+    // Whoever has not found out yet hands the next event over, and again once he has.
+    eventually("it goes on from there", async || is_at_work(&store).await).await;
     store.append(&stream, noted(5)).expected_version(4).await.unwrap();
     handled.reach(3).await;
     run.stop().await;
     assert_eq!(handled.numbers(), [3, 4, 5]);
+}
+
+/// Whether all of it is somebody's: where it was reset, nothing is before its run has found out.
+async fn is_at_work(store: &EventStore) -> bool {
+    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let record = store.backend().subscription(id).await.unwrap().unwrap();
+    record.segments.iter().all(|segment| segment.member.is_some())
 }
 
 pub(super) async fn clause_8_6_what_is_removed_begins_anew(subject: Subject) {
@@ -163,6 +174,9 @@ pub(super) async fn clause_8_6_its_status_tells_where_it_stands(subject: Subject
     let runs = [1, 2].map(|_| Running::noting(Settings::with_short_lease().of(store.subscribe()), &handled));
     handled.reach(28).await;
     eventually("two take part", async || letters(&store).status().await.unwrap().unwrap().members == 2).await;
+    // Where a lease was lost, some of these have come twice.
+    eventually("all is handled", async || letters(&store).status().await.unwrap().unwrap().events_behind == 0)
+        .await;
     for run in runs {
         run.stop().await;
     }

@@ -209,22 +209,23 @@ pub(super) async fn clause_8_8_attempts_and_waiting_survive_a_restart(subject: S
             _ => Ok(()),
         })
     };
-    for number in 0..3 {
+    let mut runs = 0;
+    while letters(&store).parked().await.unwrap().is_empty() {
+        let before = handled.of(&failing).len();
         let run = start(&store);
-        handled.reach(usize::try_from(2 * number + 1).unwrap()).await;
-        store.append(&other, noted(11 + number)).expected_version(number).await.unwrap();
-        handled.reach(usize::try_from(2 * number + 2).unwrap()).await;
+        eventually("it is tried again", async || handled.of(&failing).len() > before).await;
+        store.append(&other, noted(11 + runs)).expected_version(runs).await.unwrap();
+        runs += 1;
+        eventually("others go on", async || handled.of(&other).len() as u64 == runs).await;
         run.stop().await;
+        // One each, unless a run takes as long as the pause.
         let blocked = letters(&store).blocked().await.unwrap();
-        assert_eq!(u64::from(blocked[0].attempts), number + 1, "{blocked:?}");
+        assert_eq!(blocked[0].attempts as usize, handled.of(&failing).len(), "{blocked:?}");
     }
-    let run = start(&store);
-    eventually("it is parked", async || !letters(&store).parked().await.unwrap().is_empty()).await;
-    run.stop().await;
-    assert_eq!((handled.of(&failing), handled.of(&other)), (vec![1; 4], vec![11, 12, 13]));
-    let run = start(&store);
-    store.append(&other, noted(14)).expected_version(3).await.unwrap();
-    handled.reach(8).await;
+    assert_eq!((handled.of(&failing), handled.of(&other)), (vec![1; 4], (11..11 + runs).collect()));
+    let (all, run) = (handled.items().len(), start(&store));
+    store.append(&other, noted(11 + runs)).expected_version(runs).await.unwrap();
+    handled.reach(all + 1).await;
     run.stop().await;
     assert_eq!(handled.of(&failing), [1; 4], "what is parked waits for somebody");
 }
@@ -235,12 +236,16 @@ pub(super) async fn clause_8_8_a_parked_event_keeps_nobody_busy(subject: Subject
     let durable = || Settings { attempts: 1, ..Settings::default() }.of(store.subscribe::<Noted>());
     let run = tokio::spawn(durable().run(async |_, _| Err("as always".into())));
     eventually("it is parked", async || durable().parked().await.unwrap().len() == 1).await;
-    let (calls, scans) = (store.backend().calls(), store.backend().scans());
+    let (since, calls, scans) = (Instant::now(), store.backend().calls(), store.backend().scans());
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     let (calls, scans) = (store.backend().calls() - calls, store.backend().scans() - scans);
     run.abort();
-    // Besides a look for one that is asked for again every half second, the lease is renewed.
-    assert!(calls <= 12 && scans <= 3, "{calls} calls, {scans} of them reads, while there was nothing to do");
+    // Besides a look for one that is asked for again every half second, the lease is renewed. It may have been more than two.
+    let seconds = since.elapsed().as_secs() + 1;
+    assert!(
+        calls <= 6 * seconds && scans <= 1 + seconds,
+        "{calls} calls, {scans} of them reads, in less than {seconds} s while there was nothing to do"
+    );
 }
 
 pub(super) async fn clause_8_8_events_that_nobody_wants_are_passed_over_behind_a_failed_one(

@@ -239,23 +239,24 @@ async fn reads_of(subject: &Subject, subscribers: usize) -> u64 {
     let store = subject.faulty();
     let stream = crate::StreamId::random();
     let start = store.position().await.unwrap();
-    let handed_over = Arc::new(AtomicUsize::new(0));
-    let so_far = Arc::clone(&handed_over);
+    let [handed_over, caught_up] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let (so_far, waiting) = (Arc::clone(&handed_over), Arc::clone(&caught_up));
     let tasks: Vec<_> = (0..subscribers)
         .map(|_| {
             let mut subscription = store.subscribe::<Noted>().after(start).stream();
-            let handed_over = Arc::clone(&handed_over);
+            let (handed_over, caught_up) = (Arc::clone(&handed_over), Arc::clone(&caught_up));
             tokio::spawn(async move {
                 loop {
-                    if let Next::Event(_) = subscription.next_in_time().await {
-                        handed_over.fetch_add(1, Ordering::SeqCst);
-                    }
+                    let counter = match subscription.next_in_time().await {
+                        Next::Event(_) => &handed_over,
+                        Next::CaughtUp(_) => &caught_up,
+                    };
+                    counter.fetch_add(1, Ordering::SeqCst);
                 }
             })
         })
         .collect();
-    // They have caught up, and wait.
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    eventually("they have caught up", async || waiting.load(Ordering::SeqCst) >= subscribers).await;
     let before = store.backend().scans();
     for commit in 1..=COMMITS {
         store.append(&stream, noted(commit)).no_versioning().await.unwrap();
@@ -272,7 +273,8 @@ async fn reads_of(subject: &Subject, subscribers: usize) -> u64 {
 pub(super) async fn clause_8_4_subscribers_that_have_caught_up_share_one_read(subject: Subject) {
     let (one, ten) = (reads_of(&subject, 1).await, reads_of(&subject, 10).await);
     assert!(one >= 12, "{one} reads handed over 12 commits");
-    assert!(ten <= 3 * one, "ten subscribers made {ten} reads where one made {one}");
+    // Where nothing is heard of the reader for a second, they look for themselves, once. Without it they would each time.
+    assert!(ten <= 6 * one, "ten subscribers made {ten} reads where one made {one}");
 }
 
 pub(super) async fn clause_8_4_a_subscriber_that_started_later_holds_up_nobody(subject: Subject) {
@@ -308,33 +310,38 @@ pub(super) async fn clause_8_4_a_subscriber_beyond_the_end_is_told_and_holds_up_
     }
 }
 
-/// The median of how long it takes from before an append to its handing over.
-async fn median_delay(reader: &EventStore, writer: &EventStore) -> Duration {
-    const EVENTS: u64 = 15;
+/// How many events are handed over sooner than that after they were appended, of as many as it takes to have eight.
+async fn come_within(limit: Duration, reader: &EventStore, writer: &EventStore) -> usize {
+    const ENOUGH: usize = 8;
     let mut subscription = reader.subscribe::<Noted>().stream();
     subscription.until_caught_up().await;
-    let mut delays = Vec::new();
-    for number in 0..EVENTS {
-        let (writer, begun) = (writer.clone(), Instant::now());
+    let mut in_time = 0;
+    for number in 0..60 {
+        let writer = writer.clone();
         let writing = tokio::spawn(async move {
+            // By then somebody waits, who has looked before.
+            tokio::time::sleep(Duration::from_millis(10)).await;
             writer.append(&ledger("1"), noted(number)).no_versioning().await.unwrap();
             Instant::now()
         });
         subscription.next_event().await;
         let seen = Instant::now();
-        delays.push(seen.saturating_duration_since(writing.await.unwrap().max(begun)));
+        let delay = seen.saturating_duration_since(writing.await.unwrap());
+        in_time += usize::from(delay < limit);
+        if in_time == ENOUGH {
+            break;
+        }
         subscription.until_caught_up().await;
     }
-    delays.sort();
-    delays[delays.len() / 2]
+    in_time
 }
 
 /// The figures of the clause are measured elsewhere, on a machine that does nothing else. A subscriber that is not woken,
-/// and polls, is found here.
+/// and polls, is found here: however slow the machine is, some come sooner than he would look.
 pub(super) async fn clause_8_5_a_subscriber_is_woken_soon_by_another_handle_and_its_own(subject: Subject) {
     let (store, another) = (subject.store(), subject.another_store().await);
-    let own = median_delay(&store, &store).await;
-    assert!(own < Duration::from_millis(60), "a commit of the same handle took {own:?}");
-    let other = median_delay(&store, &another).await;
-    assert!(other < Duration::from_millis(250), "a commit of another handle took {other:?}");
+    let own = come_within(Duration::from_millis(60), &store, &store).await;
+    assert_eq!(own, 8, "commits of the same handle that were told of in time");
+    let others = come_within(Duration::from_millis(250), &store, &another).await;
+    assert_eq!(others, 8, "commits of another handle that were told of in time");
 }

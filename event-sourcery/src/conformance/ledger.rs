@@ -19,7 +19,7 @@ use crate::wrapped_event::Recorded;
 use crate::{Event, RawEvent};
 
 /// How long an append that nothing holds up may take to be settled.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An event of a ledger.
 #[derive(Event, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ const ROUNDS: u64 = 15;
 const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// No reader that should wake up waits longer.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What a reader was handed, in the order in which it was.
 #[derive(Default)]

@@ -184,11 +184,14 @@ fn killed_at_random_and_resumed_it_counts_every_line_once() {
 
     let mut random = fastrand::Rng::new();
     println!("seed {}", random.get_seed());
-    for _ in 0..5 {
-        let follower = Follower::start(&repository);
+    for kills in 0..5 {
         let counted = lines(&read_model(&repository));
         let left = lines(&expected) - counted;
-        assert!(left > 0, "it has counted everything before it could be killed");
+        if left == 0 {
+            println!("all was counted before the kill behind {kills} others");
+            break;
+        }
+        let follower = Follower::start(&repository);
         let enough = counted + random.u64(1..=left / 4 + 1);
         wait_until("some progress", || lines(&read_model(&repository)) >= enough);
         follower.kill();
