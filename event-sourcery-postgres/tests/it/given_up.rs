@@ -236,9 +236,8 @@ async fn calls_that_have_less_time_than_a_connection_takes_come_to_something_all
     let (store, opened) = Opened::by_a_store(&scene).await;
     store.append(&StreamId::random(), event()).await.unwrap();
     opened.slowly.store(true, Ordering::SeqCst);
-    let others = format!(
-        "FROM pg_stat_activity WHERE datname = current_database() AND application_name <> '{OWN}'"
-    );
+    let others =
+        format!("FROM pg_stat_activity WHERE datname = current_database() AND application_name <> '{OWN}'");
     scene.run(&format!("SELECT pg_terminate_backend(pid) {others}")).await;
     until(async || scene.number(&format!("SELECT count(*) {others}")).await == 0).await;
     let before = opened.number();

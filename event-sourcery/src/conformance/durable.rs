@@ -175,8 +175,10 @@ pub(super) async fn clause_8_6_its_status_tells_where_it_stands(subject: Subject
     handled.reach(28).await;
     eventually("two take part", async || letters(&store).status().await.unwrap().unwrap().members == 2).await;
     // Where a lease was lost, some of these have come twice.
-    eventually("all is handled", async || letters(&store).status().await.unwrap().unwrap().events_behind == 0)
-        .await;
+    eventually("all is handled", async || {
+        letters(&store).status().await.unwrap().unwrap().events_behind == 0
+    })
+    .await;
     for run in runs {
         run.stop().await;
     }

@@ -182,8 +182,10 @@ pub(super) async fn clause_8_7_a_handler_that_takes_longer_than_the_lease_keeps_
     .await;
     gate.add_permits(100);
     store.append(&ledger("1"), noted(2)).expected_version(1).await.unwrap();
-    eventually("all is handled", async || letters(&store).status().await.unwrap().unwrap().events_behind == 0)
-        .await;
+    eventually("all is handled", async || {
+        letters(&store).status().await.unwrap().unwrap().events_behind == 0
+    })
+    .await;
     let last = record(&store).await.segments[0];
     for run in runs {
         run.stop().await;
