@@ -1,7 +1,7 @@
 //! The writer: one thread that owns the writing connection and commits what has queued up together.
 //!
 //! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
-//! sync. Each is refused, or panics, alone. Nothing is answered before the commit. Tenants are served in turn.
+//! sync. So do closures. Each is refused, or panics, alone. Nothing is answered before the commit. Tenants are served in turn.
 
 mod checkpointer;
 mod constraints;

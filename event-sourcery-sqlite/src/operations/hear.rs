@@ -9,8 +9,8 @@ use crate::transaction::SqliteTransaction;
 use crate::writer::Ending;
 
 impl Operations<'_> {
-    /// Calls those who listen to what was written. A listener that ends the transaction, which others may share, has
-    /// failed, and so has the transaction.
+    /// Calls those who listen to what was written. A listener that ends the transaction, which others may share, or is kept from it,
+    /// has failed.
     pub(super) fn tell(
         &self,
         hearing: &Hearing<'_, dyn Listener<SqliteBackend>>,

@@ -1,7 +1,5 @@
 //! What a commit would be refused for, known before.
 
-use crate::writer::Constraints;
-
 use super::*;
 
 const TABLES: &str = "
