@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod batch;
+pub mod closures;
 pub mod concurrent;
 pub mod held;
 pub mod in_memory;
@@ -13,9 +14,10 @@ pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 21] = [
+pub const GROUPS: [(&str, &str); 22] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
+    ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
     ("batch", "100 events in one append"),
     ("load", "Loading a stream into a typed enum"),
     ("memory", "The memory backend, on one core"),

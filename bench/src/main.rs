@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
 use crate::groups::{
-    aggregate, batch, concurrent, held, in_memory, large, listening, load, sequential, subscribe,
+    aggregate, batch, closures, concurrent, held, in_memory, large, listening, load, sequential, subscribe,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -69,6 +69,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(sequential::measure(&mut bench))?;
     runtime.block_on(concurrent::measure(&mut bench))?;
+    runtime.block_on(closures::measure(&mut bench))?;
     runtime.block_on(batch::measure(&mut bench))?;
     runtime.block_on(load::measure(&mut bench))?;
     in_memory::measure(&mut bench)?;

@@ -36,6 +36,17 @@ impl Failure {
         self.code == Some(ErrorCode::DiskFull)
     }
 
+    /// The failure of a commit for a foreign key that is checked there.
+    pub(crate) fn of_constraint() -> Self {
+        let message = "FOREIGN KEY constraint failed".to_owned();
+        Self { code: Some(ErrorCode::ConstraintViolation), message }
+    }
+
+    /// Whether a constraint was violated.
+    pub(crate) fn is_constraint(&self) -> bool {
+        self.code == Some(ErrorCode::ConstraintViolation)
+    }
+
     /// The error for a call that may have waited for a lock as long as this.
     pub(crate) fn into_error(self, busy_timeout: Duration) -> Error {
         let Self { code, message } = self;

@@ -24,7 +24,8 @@
 //!
 //! One thread owns the writing connection. It commits whatever has queued up together (group commit): a lone append
 //! pays one sync of the disk, a thousand concurrent ones share a few. Each is acknowledged after the sync; each is
-//! refused alone. Reads have connections of their own and see the last commit; they never wait for a write.
+//! refused alone. Closures share commits in the same way. Reads have connections of their own and see the last commit; they
+//! never wait for a write.
 //!
 //! The file is in WAL mode with `synchronous=FULL`, so that an acknowledged append survives a power cut; see
 //! [`Synchronous`] for what can be traded. The tables are those of Event Sourcery for Python: both can use one file.

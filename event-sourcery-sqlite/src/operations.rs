@@ -48,7 +48,7 @@ pub(crate) struct Operations<'c> {
     pub(crate) listeners: Option<&'c Listeners>,
     /// How many of them are at work within one another.
     pub(crate) depth: usize,
-    /// What keeps a listener from ending the transaction; none where a closure is kept from it already.
+    /// What keeps closures and listeners from ending the transaction; there are none where nothing is written.
     pub(crate) guard: Option<&'c Guard>,
 }
 

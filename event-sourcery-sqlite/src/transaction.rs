@@ -13,8 +13,14 @@ use crate::operations::Operations;
 
 /// An open transaction on the writing connection, in which the caller's own tables are written beside the events.
 ///
-/// The closure runs on the writer thread, alone in its transaction: keep it short, every other write waits for it.
-/// Commit and rollback are the store's; a closure that ends the transaction itself gets an error.
+/// The closure runs on the writer thread: keep it short, every other write waits for it. What queues up behind it may share the
+/// commit, and its sync of the disk; each is kept whole or not at all, and what one is refused for, or panics by, is not another's
+/// matter. It sees what ran before it, and is answered after the commit.
+///
+/// Commit and rollback are the store's: SQLite refuses a closure's `COMMIT` and `ROLLBACK`, and a closure that tries gets an error.
+/// Savepoints are its own. Where SQLite by itself rolls back all that shares the transaction, as it does when the disk is full in the
+/// middle of a statement, when a statement that writes is interrupted, or for `OR ROLLBACK`, the others' closures are
+/// [`SerializationFailure`](event_sourcery::Error::SerializationFailure): nothing of them is kept, and they can be run again.
 ///
 /// ```
 /// # use event_sourcery::{EventStore, RawEvent, StreamId};
@@ -87,7 +93,10 @@ impl<'t> SqliteTransaction<'t> {
 
     /// The connection, for the caller's own statements.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
+    pub fn connection(&self) -> &Connection {
+        if let Some(guard) = self.operations.guard {
+            guard.lend();
+        }
         self.operations.connection
     }
 }

@@ -1,18 +1,20 @@
 //! The writer: one thread that owns the writing connection and commits what has queued up together.
 //!
 //! Group commit: while one transaction is being synced, the next calls queue up, and share the next transaction and its
-//! sync. Each is refused, or panics, alone. Nothing is answered before the commit. Tenants are served in turn.
+//! sync. So do closures. Each is refused, or panics, alone. Nothing is answered before the commit. Tenants are served in turn.
 
 mod checkpointer;
+mod constraints;
 mod group;
 mod guard;
 mod lines;
+mod member;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::cell::Cell;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -23,9 +25,11 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
 use self::checkpointer::Checkpointer;
-use self::group::{Group, Member, Write};
-pub(crate) use self::guard::Guard;
+use self::constraints::Constraints;
+use self::group::Group;
+pub(crate) use self::guard::{Ending, Guard};
 use self::lines::{Receiver, Sender, lines};
+use self::member::{Closure, Member, Write};
 use self::waiting::waiting;
 use crate::backend::Listeners;
 use crate::connection;
@@ -38,14 +42,6 @@ use crate::transaction::SqliteTransaction;
 
 /// What a closure takes of the room for closures, in bytes: nobody knows what it holds. So 16,384 of one tenant's may wait.
 const CLOSURE: usize = 4_096;
-
-/// What the thread is asked to do.
-enum Job {
-    /// To be committed together with others.
-    Grouped(Box<dyn Member>),
-    /// To be run in a transaction of its own.
-    Alone(Box<dyn FnOnce(&WriterThread) + Send>),
-}
 
 /// What the writer shares with those who read and those who listen.
 #[derive(Debug, Default)]
@@ -106,12 +102,12 @@ impl Writer {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let (_waiting, slot) = waiting(work, self.waiting.enter(whose.clone(), bytes)?);
-        self.send(whose, Job::Grouped(Box::new(Write::new(slot, reply))))?;
+        self.send(whose, Box::new(Write::new(slot, reply)))?;
         answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Runs `work` in a transaction of its own when it is this tenant's turn, and commits if it succeeds. A panic goes on in the
-    /// caller. Given up before it has begun, it is not begun.
+    /// Runs `work` once, in a group's transaction, when it is this tenant's turn; the answer comes after the commit, or once all of it
+    /// was taken back. A panic goes on in the caller. Given up before it has begun, it is not begun.
     pub(crate) async fn transaction<T, E>(
         &self,
         whose: TenantId,
@@ -121,20 +117,15 @@ impl Writer {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = oneshot::channel::<thread::Result<Result<T, E>>>();
         let whose = Some(whose);
         let (_waiting, slot) = waiting(work, self.closures.enter(whose.clone(), CLOSURE)?);
-        let job = Job::Alone(Box::new(move |writer| {
-            let Some(work) = slot.take() else { return };
-            // The caller may go away meanwhile; the transaction counts all the same.
-            let _ = reply.send(writer.alone(work));
-        }));
-        self.send(whose, job)?;
+        self.send(whose, Box::new(Closure::new(slot, reply)))?;
         answer.await.map_err(|_| Error::Closed)?.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn send(&self, whose: Option<TenantId>, job: Job) -> Result<()> {
-        self.jobs.as_ref().ok_or(Error::Closed)?.send(whose, Instant::now(), job)
+    fn send(&self, whose: Option<TenantId>, member: Box<dyn Member>) -> Result<()> {
+        self.jobs.as_ref().ok_or(Error::Closed)?.send(whose, Instant::now(), member)
     }
 }
 
@@ -155,6 +146,9 @@ struct WriterThread {
     sql: Sql,
     options: SqliteOptions,
     guard: Guard,
+    constraints: Constraints,
+    /// Whether closures run beside others: not where the last one took long, or ended the transaction.
+    closures_share: Cell<bool>,
     checkpointer: Checkpointer,
     shared: Shared,
     _pool_limit: Connection,
@@ -172,30 +166,29 @@ impl WriterThread {
             return Err(went_back);
         }
         let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
+        let constraints = Constraints::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;
         let pool_limit = connection::pool_limit(&options)?;
-        Ok(Self { connection, sql, options, guard, checkpointer, shared, _pool_limit: pool_limit })
+        Ok(Self {
+            connection,
+            sql,
+            options,
+            guard,
+            constraints,
+            closures_share: Cell::new(true),
+            checkpointer,
+            shared,
+            _pool_limit: pool_limit,
+        })
     }
 
     /// Works until every handle is gone and the queue is empty.
     fn run(&self, queue: &Receiver) {
-        while let Some((queued, job)) = queue.receive() {
+        while let Some((queued, first)) = queue.receive() {
             self.wait_no_longer_than_asked(queued);
-            match job {
-                Job::Alone(work) => self.run_alone(work),
-                Job::Grouped(first) => self.commit_group(first, queue),
-            }
+            self.commit_group(first, queue);
             self.shared.committed.notify_waiters();
             self.checkpointer.after_commit(&self.connection);
-        }
-    }
-
-    /// Runs one call by itself. What panics beside its closure, such as the drop of an answer that nobody waits for any more,
-    /// ends nothing else.
-    fn run_alone(&self, work: Box<dyn FnOnce(&Self) + Send>) {
-        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
-            tracing::error!("a value of a closure on the writer panicked when it was dropped");
-            self.roll_back();
         }
     }
 
@@ -209,41 +202,13 @@ impl WriterThread {
 
     /// Commits a group of whatever is in the queue.
     fn commit_group(&self, first: Box<dyn Member>, queue: &Receiver) {
-        let Some(mut group) = Group::begin(&self.connection, self.operations(), first) else { return };
+        let Some(mut group) = Group::begin(self, first) else { return };
         while group.has_room()
-            && let Some(member) = queue.receive_member()
+            && let Some(member) = queue.receive_another(group.takes_closures())
         {
             group.add(member);
         }
         group.commit();
-    }
-
-    /// One transaction for one closure. `Err` is the closure's panic.
-    fn alone<T, E: From<Error>>(
-        &self,
-        work: impl for<'t> FnOnce(&mut SqliteTransaction<'t>) -> Result<T, E>,
-    ) -> Result<Result<T, E>, Box<dyn Any + Send>> {
-        let operations = self.operations();
-        if let Err(error) = operations.run("BEGIN IMMEDIATE") {
-            return Ok(Err(error.into()));
-        }
-        let mut transaction = SqliteTransaction::of(Operations { guard: None, ..operations });
-        let (result, ended) = self.guard.watch(|| catch_unwind(AssertUnwindSafe(|| work(&mut transaction))));
-        let result = match result {
-            Ok(Ok(_)) if ended || self.connection.is_autocommit() => Ok(Err(ended_by_closure().into())),
-            Ok(Ok(value)) => match operations.run("COMMIT") {
-                Ok(()) => Ok(Ok(value)),
-                Err(error) => Ok(Err(error.into())),
-            },
-            other => other,
-        };
-        self.roll_back();
-        result
-    }
-
-    /// Ends the transaction, if there is one left.
-    fn roll_back(&self) {
-        roll_back(&self.connection);
     }
 
     fn operations(&self) -> Operations<'_> {
@@ -266,10 +231,4 @@ fn roll_back(connection: &Connection) {
     {
         tracing::error!(%error, "a transaction could not be rolled back");
     }
-}
-
-fn ended_by_closure() -> Error {
-    let problem = "the transaction ended inside the closure, and nothing of it is kept: leave its end to the store, and \
-                   pass on the errors that you get";
-    Error::backend("sqlite", problem)
 }

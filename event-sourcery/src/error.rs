@@ -309,8 +309,8 @@ pub enum Error {
         operation: &'static str,
     },
 
-    /// The database ended this transaction in favour of another one. Run the whole transaction again.
-    #[error("the database ended this transaction in favour of another one: run it again")]
+    /// The database ended this transaction because of another one. Run the whole transaction again.
+    #[error("the database ended this transaction because of another one: run it again")]
     #[non_exhaustive]
     SerializationFailure {
         /// The database's own error.

@@ -280,7 +280,8 @@ impl<B: TransactionalBackend> EventStore<B> {
     /// # Errors
     ///
     /// What `work` fails with, or the backend's error in the caller's error type; [`Error::UnfinishedProjection`] where it has
-    /// left a projection half-read.
+    /// left a projection half-read; [`Error::SerializationFailure`] where another call ended the transaction, which both may share:
+    /// nothing is kept, and it can be run again.
     ///
     /// ```
     /// # use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};

@@ -6,28 +6,30 @@ use event_sourcery::{Error, Result};
 use super::Operations;
 use crate::backend::SqliteBackend;
 use crate::transaction::SqliteTransaction;
+use crate::writer::Ending;
 
 impl Operations<'_> {
-    /// Calls those who listen to what was written. A listener that ends the transaction, which others may share, has
-    /// failed, and so has the transaction.
+    /// Calls those who listen to what was written. A listener that ends the transaction, which others may share, or is kept from it,
+    /// has failed.
     pub(super) fn tell(
         &self,
         hearing: &Hearing<'_, dyn Listener<SqliteBackend>>,
         written: &[Written],
     ) -> Result<()> {
         let call = || {
-            let within = Operations { depth: self.depth + 1, guard: None, ..*self };
-            let mut transaction = SqliteTransaction::of(within);
+            let mut transaction = SqliteTransaction::of(Operations { depth: self.depth + 1, ..*self });
             hearing.call(written, &hearing.consecutive(written), &mut transaction)
         };
         let Some(guard) = self.guard else { return call() };
-        let (told, ended) = guard.watch(call);
-        if !ended && !self.connection.is_autocommit() {
-            return told;
-        }
-        // Whoever owns the transaction sees by that that it is over. A new one may have been begun in its place.
-        if !self.connection.is_autocommit() {
-            self.run("ROLLBACK")?;
+        let (told, ending) = guard.watch(call);
+        let is_over = self.connection.is_autocommit();
+        match ending {
+            Ending::Left if !is_over => return told,
+            // Whoever owns the transaction sees by that that it is over. A new one was begun in its place.
+            Ending::Ended if !is_over => {
+                self.connection.execute_batch("ROLLBACK").map_err(|error| self.failed(error))?;
+            }
+            _ => {}
         }
         told.and(Err(ended_by_listener()))
     }

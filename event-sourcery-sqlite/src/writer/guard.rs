@@ -4,17 +4,36 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
-/// While a closure runs, no commit succeeds on the connection, and whatever ends the transaction is remembered: the
-/// closure itself, or SQLite when the disk is full. What a closure goes on to write after that, each statement would
-/// commit by itself.
+use super::group::SAVEPOINT;
+
+/// While a closure runs, a statement that ends the transaction cannot be prepared, nor one about the savepoint below the closure,
+/// and no commit succeeds on the connection. Whatever ends the transaction all the same is remembered: SQLite when the disk is
+/// full, or the closure by `OR ROLLBACK`. What a closure goes on to write after that, each statement would commit by itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Guard(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     closure_runs: AtomicBool,
-    ended: AtomicBool,
+    has_tried: AtomicBool,
+    has_ended: AtomicBool,
+    /// Whether the connection was handed out.
+    is_lent: AtomicBool,
+    /// Whether immediate constraints were made deferred ones.
+    defers: AtomicBool,
+}
+
+/// What a closure did about the end of its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing.
+    Left,
+    /// It was kept from it: the transaction goes on.
+    Refused,
+    /// The transaction is over, with all that was done in it. Another one may have been begun in its place.
+    Ended,
 }
 
 /// A closure that runs, until it has returned or panicked.
@@ -29,7 +48,8 @@ impl Drop for Running<'_> {
 impl Guard {
     pub(super) fn install(connection: &Connection) -> rusqlite::Result<Self> {
         let guard = Self::default();
-        let (at_commit, at_rollback) = (guard.clone(), guard.clone());
+        let (at_prepare, at_commit, at_rollback) = (guard.clone(), guard.clone(), guard.clone());
+        connection.authorizer(Some(move |asked: AuthContext<'_>| at_prepare.authorize(asked.action)))?;
         connection.commit_hook(Some(move || at_commit.refuses_end()))?;
         connection.rollback_hook(Some(move || {
             at_rollback.refuses_end();
@@ -37,19 +57,80 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Runs a closure. The second answer tells whether the transaction was ended meanwhile.
-    pub(crate) fn watch<T>(&self, closure: impl FnOnce() -> T) -> (T, bool) {
-        self.0.ended.store(false, Ordering::Relaxed);
-        self.0.closure_runs.store(true, Ordering::Relaxed);
+    /// Runs a closure, and tells what it did about the end. Within another one, whoever watches that is told.
+    pub(crate) fn watch<T>(&self, closure: impl FnOnce() -> T) -> (T, Ending) {
+        let State { closure_runs, has_tried, has_ended, .. } = &*self.0;
+        if closure_runs.load(Ordering::Relaxed) {
+            return (closure(), Ending::Left);
+        }
+        has_tried.store(false, Ordering::Relaxed);
+        has_ended.store(false, Ordering::Relaxed);
+        closure_runs.store(true, Ordering::Relaxed);
         let running = Running(&self.0);
         let result = closure();
         drop(running);
-        (result, self.0.ended.load(Ordering::Relaxed))
+        let ending = if has_ended.load(Ordering::Relaxed) {
+            Ending::Ended
+        } else if has_tried.load(Ordering::Relaxed) {
+            Ending::Refused
+        } else {
+            Ending::Left
+        };
+        (result, ending)
+    }
+
+    /// For another transaction, which nobody has changed yet.
+    pub(super) fn forget(&self) {
+        self.0.is_lent.store(false, Ordering::Relaxed);
+        self.0.defers.store(false, Ordering::Relaxed);
+    }
+
+    /// The connection is handed out, for statements of the caller's own.
+    pub(crate) fn lend(&self) {
+        self.0.is_lent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection was handed out since this was asked last.
+    pub(super) fn was_lent(&self) -> bool {
+        self.0.is_lent.swap(false, Ordering::Relaxed)
+    }
+
+    /// Undoes what a closure would leave to the next one in its transaction. A violated constraint is forgotten by it.
+    pub(super) fn undo_settings(&self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.0.defers.swap(false, Ordering::Relaxed) {
+            connection.execute_batch("PRAGMA defer_foreign_keys = OFF")?;
+        }
+        Ok(())
+    }
+
+    fn authorize(&self, action: AuthAction<'_>) -> Authorization {
+        if !self.0.closure_runs.load(Ordering::Relaxed) {
+            return Authorization::Allow;
+        }
+        match action {
+            // SQLite refuses it by itself, and the transaction goes on.
+            AuthAction::Transaction { operation: TransactionOperation::Begin } => Authorization::Allow,
+            AuthAction::Transaction { .. } => {
+                self.0.has_tried.store(true, Ordering::Relaxed);
+                Authorization::Deny
+            }
+            AuthAction::Savepoint { savepoint_name, .. }
+                if savepoint_name.eq_ignore_ascii_case(SAVEPOINT) =>
+            {
+                Authorization::Deny
+            }
+            AuthAction::Pragma { pragma_name, .. } => {
+                let defers = pragma_name.eq_ignore_ascii_case("defer_foreign_keys");
+                self.0.defers.fetch_or(defers, Ordering::Relaxed);
+                Authorization::Allow
+            }
+            _ => Authorization::Allow,
+        }
     }
 
     fn refuses_end(&self) -> bool {
         let refuses = self.0.closure_runs.load(Ordering::Relaxed);
-        self.0.ended.fetch_or(refuses, Ordering::Relaxed);
+        self.0.has_ended.fetch_or(refuses, Ordering::Relaxed);
         refuses
     }
 }

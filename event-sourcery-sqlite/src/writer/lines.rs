@@ -1,8 +1,8 @@
 //! What waits for the writer: a line for each tenant, and each line has its turn.
 //!
 //! Within a line, who came first is served first. A turn serves one call, so that whoever has a thousand in line holds up
-//! nobody who has one. A group takes its members over the closures that others have in front, each of which would end it; in
-//! return a closure runs between any two groups.
+//! nobody who has one. While closures are not to share a transaction, a group takes the calls over the closures that others have
+//! in front; in return a closure runs between any two groups.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -12,15 +12,14 @@ use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result, TenantId};
 
-use super::Job;
-use super::group::Member;
+use super::member::Member;
 
 /// How long the writer looks for the next call before it sleeps. A caller that appends one after the other is back
 /// sooner than a sleeping thread wakes up.
 const LOOK_OUT: Duration = Duration::from_micros(100);
 
-/// A job, and since when it waits.
-type Queued = (Instant, Job);
+/// A call or a closure, and since when it waits.
+type Queued = (Instant, Box<dyn Member>);
 
 /// The lines, as those who call have them. Dropped, nobody comes any more.
 pub(super) struct Sender(Arc<Shared>);
@@ -55,26 +54,39 @@ struct Lines {
 /// Whose turn it is next, by what stands in front of the line.
 #[derive(Default)]
 struct Turns {
-    of_members: VecDeque<Option<TenantId>>,
-    of_closures: VecDeque<Option<TenantId>>,
+    of_calls: VecDeque<Turn>,
+    of_closures: VecDeque<Turn>,
+    /// How many there have been.
+    given: u64,
     /// Whether a closure goes first where both wait.
     is_a_closures: bool,
 }
 
+/// How many turns were given before this one, and whose it is.
+type Turn = (u64, Option<TenantId>);
+
 impl Turns {
-    /// Those whose line has such a job in front.
-    fn with(&mut self, job: &Job) -> &mut VecDeque<Option<TenantId>> {
-        match job {
-            Job::Grouped(_) => &mut self.of_members,
-            Job::Alone(_) => &mut self.of_closures,
-        }
+    /// The last turn is for this.
+    fn give(&mut self, whose: Option<TenantId>, member: &dyn Member) {
+        let turns = if member.is_closure() { &mut self.of_closures } else { &mut self.of_calls };
+        turns.push_back((self.given, whose));
+        self.given += 1;
     }
 
-    fn next(&mut self) -> Option<Option<TenantId>> {
-        let is_a_closures = self.is_a_closures || self.of_members.is_empty();
-        let next = if is_a_closures { self.of_closures.pop_front() } else { None };
-        self.is_a_closures = next.is_none();
-        next.or_else(|| self.of_members.pop_front())
+    /// Whose turn it is to begin a group: a closure's and a call's alternate.
+    fn first(&mut self) -> Option<Option<TenantId>> {
+        let is_a_closures = self.is_a_closures || self.of_calls.is_empty();
+        let first = if is_a_closures { self.of_closures.pop_front() } else { None };
+        self.is_a_closures = first.is_none();
+        first.or_else(|| self.of_calls.pop_front()).map(|(_, whose)| whose)
+    }
+
+    /// Whose turn it is to join a group that takes closures, or does not.
+    fn next(&mut self, takes_closures: bool) -> Option<Option<TenantId>> {
+        let before = |turns: &VecDeque<Turn>| turns.front().map_or(u64::MAX, |(before, _)| *before);
+        let is_a_closures = takes_closures && before(&self.of_closures) < before(&self.of_calls);
+        let turns = if is_a_closures { &mut self.of_closures } else { &mut self.of_calls };
+        turns.pop_front().map(|(_, whose)| whose)
     }
 }
 
@@ -83,7 +95,7 @@ impl Lines {
         match self.of.get_mut(&whose) {
             Some(line) => line.push_back(queued),
             None => {
-                self.turns.with(&queued.1).push_back(whose.clone());
+                self.turns.give(whose.clone(), &*queued.1);
                 self.of.insert(whose, VecDeque::from([queued]));
             }
         }
@@ -94,7 +106,7 @@ impl Lines {
         let line = self.of.get_mut(&whose)?;
         let first = line.pop_front();
         match line.front() {
-            Some((_, job)) => self.turns.with(job).push_back(whose),
+            Some((_, member)) => self.turns.give(whose, &**member),
             None => {
                 self.of.remove(&whose);
             }
@@ -127,13 +139,18 @@ impl Shared {
 }
 
 impl Sender {
-    /// Puts a job that waits since then at the end of the line of this tenant; what is no tenant's has a line of its own.
-    pub(super) fn send(&self, whose: Option<TenantId>, since: Instant, job: Job) -> Result<()> {
+    /// Puts what waits since then at the end of the line of this tenant; what is no tenant's has a line of its own.
+    pub(super) fn send(
+        &self,
+        whose: Option<TenantId>,
+        since: Instant,
+        member: Box<dyn Member>,
+    ) -> Result<()> {
         let mut lines = self.0.lines();
         if lines.is_closed {
             return Err(Error::Closed);
         }
-        lines.push(whose, (since, job));
+        lines.push(whose, (since, member));
         self.0.tell(lines);
         Ok(())
     }
@@ -154,7 +171,7 @@ impl fmt::Debug for Sender {
 }
 
 impl Receiver {
-    /// The job whose turn it is: looked out for, then slept for. `None` once every handle is gone and the lines are empty.
+    /// Whoever's turn it is: looked out for, then slept for. `None` once every handle is gone and the lines are empty.
     pub(super) fn receive(&self) -> Option<Queued> {
         let began = Instant::now();
         while !self.0.has_news.load(Ordering::Relaxed) && began.elapsed() < LOOK_OUT {
@@ -162,7 +179,7 @@ impl Receiver {
         }
         let mut lines = self.0.lines();
         loop {
-            if let Some(whose) = lines.turns.next() {
+            if let Some(whose) = lines.turns.first() {
                 return self.0.pop(&mut lines, whose);
             }
             if lines.is_closed {
@@ -174,14 +191,11 @@ impl Receiver {
         }
     }
 
-    /// The next that can join a group, if one is there.
-    pub(super) fn receive_member(&self) -> Option<Box<dyn Member>> {
+    /// The next that joins a group, if one is there; a closure, if the group takes closures.
+    pub(super) fn receive_another(&self, takes_closures: bool) -> Option<Box<dyn Member>> {
         let mut lines = self.0.lines();
-        let whose = lines.turns.of_members.pop_front()?;
-        match self.0.pop(&mut lines, whose)? {
-            (_, Job::Grouped(member)) => Some(member),
-            (_, Job::Alone(_)) => None,
-        }
+        let whose = lines.turns.next(takes_closures)?;
+        self.0.pop(&mut lines, whose).map(|(_, member)| member)
     }
 }
 

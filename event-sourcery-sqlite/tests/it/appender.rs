@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 5] =
         [Self::One, Self::Several, Self::TwoStreams, Self::Unversioned, Self::WithOwnRow];
-    /// Those that can share a transaction with others.
+    /// Those that are made again where what they share a transaction with fails: all but closures.
     pub(crate) const GROUPED: [Self; 4] = [Self::One, Self::Several, Self::TwoStreams, Self::Unversioned];
 }
 

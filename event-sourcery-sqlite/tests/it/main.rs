@@ -26,6 +26,7 @@ mod listening;
 mod numbering;
 mod python;
 mod rebuilding;
+mod shared_commits;
 mod subscriptions;
 mod subscriptions_killed;
 mod unreadable;

@@ -11,8 +11,8 @@ fn call(writer: &Writer, left: Duration) -> impl Future<Output = Result<()>> {
     let (reply, answer) = oneshot::channel();
     let (waiting, slot) = waiting(insert, writer.waiting.enter(None, 0).unwrap());
     let since = Instant::now().checked_sub(TIMEOUT - left).unwrap();
-    let job = Job::Grouped(Box::new(Write::new(slot, reply)));
-    writer.jobs.as_ref().unwrap().send(None, since, job).unwrap();
+    let call = Box::new(Write::new(slot, reply));
+    writer.jobs.as_ref().unwrap().send(None, since, call).unwrap();
     async move {
         let answer = answer.await.unwrap();
         drop(waiting);

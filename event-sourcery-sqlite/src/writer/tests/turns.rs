@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use super::*;
-use crate::writer::group::LARGEST_GROUP;
+use crate::writer::group::{LARGEST_GROUP, LONGEST};
 
 type Call = Pin<Box<dyn Future<Output = Result<()>>>>;
 
@@ -33,6 +33,23 @@ async fn closure(writer: &Arc<Writer>, whose: &str) -> Call {
         Ok::<_, Error>(())
     };
     sent(Box::pin(async move { writer.transaction(whose, work).await })).await
+}
+
+/// One that takes longer than others are to wait for.
+async fn long_closure(writer: &Arc<Writer>, whose: &str) -> Call {
+    let (writer, whose) = (Arc::clone(writer), TenantId::new(whose).unwrap());
+    let work = |tx: &mut SqliteTransaction<'_>| {
+        tx.connection().execute("INSERT INTO rows VALUES (?1)", [CLOSURE]).unwrap();
+        std::thread::sleep(LONGEST);
+        Ok::<_, Error>(())
+    };
+    sent(Box::pin(async move { writer.transaction(whose, work).await })).await
+}
+
+/// How many rows were written before that of each closure.
+async fn where_closures_ran(writer: &Writer) -> Vec<usize> {
+    let written = written(writer).await.into_iter().enumerate();
+    written.filter(|(_, number)| *number == CLOSURE).map(|(before, _)| before).collect()
 }
 
 /// What was written, in this order.
@@ -70,7 +87,7 @@ async fn a_tenants_call_is_served_next_however_many_calls_of_another_wait() {
 }
 
 #[tokio::test]
-async fn closures_and_groups_take_turns() {
+async fn closures_are_served_in_turn_as_calls_are() {
     let folder = TempDir::new().unwrap();
     let writer = start(&folder).await;
     let held = Held::hold(&writer).await;
@@ -83,9 +100,24 @@ async fn closures_and_groups_take_turns() {
     }
     held.release().await;
     all(calls).await;
-    let written = written(&writer).await;
-    let closures: Vec<_> = (0..).zip(written).filter(|(_, number)| *number == CLOSURE).collect();
-    assert_eq!(closures, [(LARGEST_GROUP, CLOSURE), (LARGEST_GROUP + 2, CLOSURE)]);
+    assert_eq!(where_closures_ran(&writer).await, [1, 3]);
+}
+
+/// Nobody's calls wait in one transaction with a closure that takes long, as long as there is nothing to say that it does not.
+#[tokio::test]
+async fn after_a_closure_that_took_long_closures_and_groups_take_turns() {
+    let folder = TempDir::new().unwrap();
+    let writer = start(&folder).await;
+    let held = Held::hold(&writer).await;
+    let mut calls = vec![long_closure(&writer, "globex").await, long_closure(&writer, "globex").await];
+    calls.push(long_closure(&writer, "globex").await);
+    for _ in 0..LARGEST_GROUP + 2 {
+        calls.push(call(&writer, "acme", 1).await);
+    }
+    held.release().await;
+    all(calls).await;
+    // The first one joins the group that a call has begun, and closes it.
+    assert_eq!(where_closures_ran(&writer).await, [1, 2, LARGEST_GROUP + 3]);
 }
 
 #[tokio::test]
