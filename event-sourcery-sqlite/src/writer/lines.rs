@@ -174,6 +174,11 @@ impl Receiver {
         }
     }
 
+    /// Whether somebody has come, or nobody comes any more.
+    pub(super) fn has_news(&self) -> bool {
+        self.0.has_news.load(Ordering::Relaxed)
+    }
+
     /// The next that can join a group, if one is there.
     pub(super) fn receive_member(&self) -> Option<Box<dyn Member>> {
         let mut lines = self.0.lines();
