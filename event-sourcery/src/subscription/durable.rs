@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::care::Mended;
 pub use self::start::{Passed, Start};
 use super::deliver::{AtLeastOnce, InTransaction, WithinTransaction};
 use super::guarded::guarded;
@@ -34,7 +35,7 @@ use crate::wrapped_event::Recorded;
 ///
 /// A handler that fails, or panics, is called again after a pause that grows; after the last attempt the event is parked with
 /// its error. From the first failure on, later events of the same stream wait behind it, and other streams go on. Parked
-/// events are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here.
+/// events are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here, one or [all](Self::replay_all).
 ///
 /// ```
 /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
