@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
 use crate::groups::{
-    aggregate, batch, concurrent, held, in_memory, large, listening, load, sequential, subscribe,
+    aggregate, batch, concurrent, deleting, held, in_memory, large, listening, load, sequential, subscribe,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -77,6 +77,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
     runtime.block_on(held::measure(&mut bench))?;
+    runtime.block_on(deleting::measure(&mut bench))?;
     if let Some(server) = &server {
         runtime.block_on(groups::postgres::measure(&mut bench, server))?;
     }

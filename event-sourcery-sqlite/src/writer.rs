@@ -179,8 +179,18 @@ impl WriterThread {
         }
         let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;
-        let (leftovers, _pool_limit) = (Cell::new(false), connection::pool_limit(&options)?);
-        let writer = Self { connection, sql, options, guard, checkpointer, shared, leftovers, _pool_limit };
+        let pool_limit = connection::pool_limit(&options)?;
+        let leftovers = Cell::new(false);
+        let writer = Self {
+            connection,
+            sql,
+            options,
+            guard,
+            checkpointer,
+            shared,
+            leftovers,
+            _pool_limit: pool_limit,
+        };
         // A process that has ended may have left something.
         writer.leftovers.set(writer.may_write()? && writer.operations().has_leftovers()?);
         Ok(writer)

@@ -180,7 +180,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
     }
 
     /// How often a failing event is handled at most, the first time included, before it is parked: 10 times without, which
-    /// takes a minute or two. That a [batch](Self::batch) with a transaction was taken apart does not count.
+    /// takes a minute or two. That a [batch](Self::batch) with a transaction was taken apart does not count, nor does an attempt
+    /// whose process was killed before its failure was written, which may be half a second later.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.retry.attempts = attempts;
         self
