@@ -162,10 +162,14 @@ statements! {
         WHERE EXISTS (SELECT 1 FROM {events} e WHERE e.id = {outbox_entries}.position AND e.db_stream_id = ?1)";
     delete_snapshots: "
         DELETE FROM {snapshots} WHERE db_stream_id = ?1";
-    delete_some_snapshots: "
-        DELETE FROM {snapshots} WHERE rowid IN (SELECT rowid FROM {snapshots} WHERE db_stream_id = ?1 LIMIT ?2)";
-    delete_some_events: "
-        DELETE FROM {events} WHERE id IN (SELECT id FROM {events} WHERE db_stream_id = ?1 LIMIT ?2)";
+    some_snapshots: "
+        SELECT rowid FROM {snapshots} WHERE db_stream_id = ?1 LIMIT ?2";
+    delete_snapshot: "
+        DELETE FROM {snapshots} WHERE rowid = ?1";
+    some_events: "
+        SELECT id FROM {events} WHERE db_stream_id = ?1 LIMIT ?2";
+    delete_event: "
+        DELETE FROM {events} WHERE id = ?1";
     delete_stream: "
         DELETE FROM {streams} WHERE id = ?1";
     /// Of a deleted stream what is left to be removed: nobody can ask for it. No name holds a NUL.

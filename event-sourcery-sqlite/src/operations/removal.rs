@@ -23,12 +23,15 @@ const STEP: Duration = Duration::from_millis(5);
 /// How many rows are removed before it is looked at the time: each may be some megabytes.
 const PIECE: usize = 16;
 
-impl Operations<'_> {
+impl<'c> Operations<'c> {
     /// Removes a stream's rows, as many as it comes to in that time; tells whether all are gone.
     pub(super) fn remove(&self, stream: i64, patience: Duration) -> Result<bool> {
         let until = Instant::now() + patience;
-        for some in [&self.sql.delete_some_snapshots, &self.sql.delete_some_events] {
-            while self.execute(some, (stream, PIECE))? == PIECE {
+        let snapshots = (&self.sql.some_snapshots, &self.sql.delete_snapshot);
+        let events = (&self.sql.some_events, &self.sql.delete_event);
+        for (some, delete) in [snapshots, events] {
+            // One by one: what SQLite knows of the table may be old, and a scan would be made for each piece.
+            while self.remove_piece(stream, some, delete)? == PIECE {
                 if Instant::now() >= until {
                     return Ok(false);
                 }
@@ -36,6 +39,16 @@ impl Operations<'_> {
         }
         self.execute(&self.sql.delete_stream, [stream])?;
         Ok(true)
+    }
+
+    fn remove_piece(&self, stream: i64, some: &'c str, delete: &'c str) -> Result<usize> {
+        let rows = self.all_rows(some, (stream, PIECE), |row| {
+            row.get::<_, i64>(0).map_err(|error| error.to_string())
+        })?;
+        for row in &rows {
+            self.execute(delete, [*row])?;
+        }
+        Ok(rows.len())
     }
 
     /// Leaves the rest of a deleted stream to the writer.
