@@ -178,17 +178,19 @@ statements! {
         SET uuid = lower(hex(randomblob(16))), name = NULL, category = char(0), tenant_id = char(0), version = NULL
         WHERE id = ?1";
     hidden_stream: "
-        SELECT id FROM {streams} WHERE category = char(0) LIMIT 1";
+        SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0) LIMIT 1";
     /// The end of a search's conditions, while there are such streams. What asks for a category or a tenant finds none of them anyway.
     is_not_hidden: "
-        AND s.category IS NOT char(0)";
+        AND (s.category IS NOT char(0) OR s.tenant_id IS NOT char(0))";
     /// The plus sign keeps it from looking through all that is left.
     give_up_event: "
         DELETE FROM {events}
-        WHERE uuid = ?1 AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0))";
+        WHERE uuid = ?1
+          AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0))";
     give_up_snapshot: "
         DELETE FROM {snapshots}
-        WHERE uuid = ?1 AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0))";
+        WHERE uuid = ?1
+          AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0))";
     /// The reference's cursors know no tenant: they go with the last stream of that id.
     delete_cursors: "
         DELETE FROM {projector_cursors}
