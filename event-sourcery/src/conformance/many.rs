@@ -114,7 +114,10 @@ pub(super) async fn clause_8_8_thousands_of_streams_are_parked_and_replayed_in_f
     run.until_called(2 * STREAMS).await;
     eventually("all are free", async || durable(&store, 1).blocked().await.unwrap().is_empty()).await;
     let replaying = store.backend().commits() - before;
-    assert!(replaying <= 2 * COMMITS + IN_TIME, "{replaying} commits to replay {STREAMS} streams, and to handle them");
+    assert!(
+        replaying <= 2 * COMMITS + IN_TIME,
+        "{replaying} commits to replay {STREAMS} streams, and to handle them"
+    );
     assert_eq!(run.calls.load(Ordering::SeqCst), 2 * STREAMS, "each once, and once again");
     run.stop().await;
 }
