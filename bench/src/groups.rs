@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod batch;
 pub mod closures;
 pub mod concurrent;
+pub mod deleting;
 pub mod held;
 pub mod in_memory;
 pub mod large;
@@ -14,7 +15,7 @@ pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 22] = [
+pub const GROUPS: [(&str, &str); 24] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
@@ -26,6 +27,7 @@ pub const GROUPS: [(&str, &str); 22] = [
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
     ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
+    ("deleting", "While a stream of a million events is deleted"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
     ("postgres/concurrent", "PostgreSQL: 8 and 32 tasks, one event an append"),
     ("postgres/batch", "PostgreSQL: 100 events in one append"),
@@ -42,5 +44,6 @@ pub const GROUPS: [(&str, &str); 22] = [
         "postgres/held",
         "PostgreSQL: what a slow reader of 1,600 events of 1 MB holds, and how soon it has the first",
     ),
+    ("postgres/deleting", "PostgreSQL: while a stream of a million events is deleted"),
     ("postgres/driver", "PostgreSQL: what the driver costs"),
 ];

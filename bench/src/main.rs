@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
 use crate::groups::{
-    aggregate, batch, closures, concurrent, held, in_memory, large, listening, load, sequential, subscribe,
+    aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, sequential,
+    subscribe,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -78,6 +79,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
     runtime.block_on(held::measure(&mut bench))?;
+    runtime.block_on(deleting::measure(&mut bench))?;
     if let Some(server) = &server {
         runtime.block_on(groups::postgres::measure(&mut bench, server))?;
     }

@@ -9,11 +9,13 @@ mod few;
 mod hear;
 mod load;
 mod progress;
+mod removal;
 mod scan;
 mod search;
 mod snapshot;
 mod subscription;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use event_sourcery::backend::{StreamState, SubscriptionId};
@@ -50,6 +52,8 @@ pub(crate) struct Operations<'c> {
     pub(crate) depth: usize,
     /// What keeps closures and listeners from ending the transaction; there are none where nothing is written.
     pub(crate) guard: Option<&'c Guard>,
+    /// Whether there is something left of deleted streams, as far as is known; none where nothing is deleted.
+    pub(crate) leftovers: Option<&'c Cell<bool>>,
 }
 
 /// A row of the streams table.

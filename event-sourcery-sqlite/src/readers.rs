@@ -227,6 +227,7 @@ impl Reader {
             listeners: None,
             depth: 0,
             guard: None,
+            leftovers: None,
         }
     }
 

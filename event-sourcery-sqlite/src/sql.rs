@@ -155,16 +155,42 @@ statements! {
     /// such as the NaN that Python writes, is left as it is.
     keep_category_in_outbox: "
         UPDATE {outbox_entries} SET data = json_set(data, '$.category', ?2)
-        WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)
+        WHERE EXISTS (SELECT 1 FROM {events} e WHERE e.id = {outbox_entries}.position AND e.db_stream_id = ?1)
           AND CASE WHEN json_valid(data) THEN json_extract(data, '$.category') IS NULL END";
     delete_outbox: "
-        DELETE FROM {outbox_entries} WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)";
+        DELETE FROM {outbox_entries}
+        WHERE EXISTS (SELECT 1 FROM {events} e WHERE e.id = {outbox_entries}.position AND e.db_stream_id = ?1)";
     delete_snapshots: "
         DELETE FROM {snapshots} WHERE db_stream_id = ?1";
-    delete_events: "
-        DELETE FROM {events} WHERE db_stream_id = ?1";
+    some_snapshots: "
+        SELECT rowid FROM {snapshots} WHERE db_stream_id = ?1 LIMIT ?2";
+    delete_snapshot: "
+        DELETE FROM {snapshots} WHERE rowid = ?1";
+    some_events: "
+        SELECT id FROM {events} WHERE db_stream_id = ?1 LIMIT ?2";
+    delete_event: "
+        DELETE FROM {events} WHERE id = ?1";
     delete_stream: "
         DELETE FROM {streams} WHERE id = ?1";
+    /// Of a deleted stream what is left to be removed: nobody can ask for it. No name holds a NUL.
+    hide_stream: "
+        UPDATE {streams}
+        SET uuid = lower(hex(randomblob(16))), name = NULL, category = char(0), tenant_id = char(0), version = NULL
+        WHERE id = ?1";
+    hidden_stream: "
+        SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0) LIMIT 1";
+    /// The end of a search's conditions, while there are such streams. What asks for a category or a tenant finds none of them anyway.
+    is_not_hidden: "
+        AND (s.category IS NOT char(0) OR s.tenant_id IS NOT char(0))";
+    /// The plus sign keeps it from looking through all that is left.
+    give_up_event: "
+        DELETE FROM {events}
+        WHERE uuid = ?1
+          AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0))";
+    give_up_snapshot: "
+        DELETE FROM {snapshots}
+        WHERE uuid = ?1
+          AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0))";
     /// The reference's cursors know no tenant: they go with the last stream of that id.
     delete_cursors: "
         DELETE FROM {projector_cursors}

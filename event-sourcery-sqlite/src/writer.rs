@@ -17,18 +17,18 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_sourcery::backend::WaitingRoom;
 use event_sourcery::{Error, Result, TenantId};
-use rusqlite::Connection;
+use rusqlite::{Connection, MAIN_DB};
 use tokio::sync::{Notify, oneshot};
 
 use self::checkpointer::Checkpointer;
 use self::constraints::Constraints;
 use self::group::Group;
 pub(crate) use self::guard::{Ending, Guard};
-use self::lines::{Receiver, Sender, lines};
+use self::lines::{Queued, Receiver, Sender, lines};
 use self::member::{Closure, Member, Write};
 use self::waiting::waiting;
 use crate::backend::Listeners;
@@ -42,6 +42,9 @@ use crate::transaction::SqliteTransaction;
 
 /// What a closure takes of the room for closures, in bytes: nobody knows what it holds. So 16,384 of one tenant's may wait.
 const CLOSURE: usize = 4_096;
+
+/// How long it waits for another process's lock to remove what is left of deleted streams: somebody may come meanwhile.
+const BUSY: Duration = Duration::from_millis(10);
 
 /// What the writer shares with those who read and those who listen.
 #[derive(Debug, Default)]
@@ -151,6 +154,8 @@ struct WriterThread {
     closures_share: Cell<bool>,
     checkpointer: Checkpointer,
     shared: Shared,
+    /// Whether there may be something left of deleted streams.
+    leftovers: Cell<bool>,
     _pool_limit: Connection,
 }
 
@@ -169,7 +174,8 @@ impl WriterThread {
         let constraints = Constraints::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;
         let pool_limit = connection::pool_limit(&options)?;
-        Ok(Self {
+        let leftovers = Cell::new(false);
+        let writer = Self {
             connection,
             sql,
             options,
@@ -178,18 +184,62 @@ impl WriterThread {
             closures_share: Cell::new(true),
             checkpointer,
             shared,
+            leftovers,
             _pool_limit: pool_limit,
-        })
+        };
+        // A process that has ended may have left something.
+        writer.leftovers.set(writer.may_write()? && writer.operations().has_leftovers()?);
+        Ok(writer)
+    }
+
+    fn may_write(&self) -> Result<bool> {
+        self.connection
+            .is_readonly(MAIN_DB)
+            .map(|is_readonly| !is_readonly)
+            .map_err(|error| self.options.failed(error))
     }
 
     /// Works until every handle is gone and the queue is empty.
     fn run(&self, queue: &Receiver) {
-        while let Some((queued, first)) = queue.receive() {
+        while let Some((queued, first)) = self.next(queue) {
             self.wait_no_longer_than_asked(queued);
             self.commit_group(first, queue);
             self.shared.committed.notify_waiters();
             self.checkpointer.after_commit(&self.connection);
         }
+    }
+
+    /// The one whose turn it is. Before it, some of what is left of deleted streams is removed; and while nobody comes.
+    fn next(&self, queue: &Receiver) -> Option<Queued> {
+        while self.leftovers.get() && self.remove_some() && !queue.has_news() {}
+        queue.receive()
+    }
+
+    /// Removes some of what is left of deleted streams, in a transaction of its own; tells whether it could. Where it could not, the
+    /// next one is waited for.
+    fn remove_some(&self) -> bool {
+        let operations = self.operations();
+        let removed = self
+            .connection
+            .busy_timeout(BUSY)
+            .map_err(|error| operations.failed(error))
+            .and_then(|()| operations.run("BEGIN IMMEDIATE"))
+            .and_then(|()| operations.remove_some())
+            .and_then(|has_more| operations.run("COMMIT").map(|()| has_more));
+        roll_back(&self.connection);
+        self.checkpointer.after_commit(&self.connection);
+        match removed {
+            Ok(has_more) => self.leftovers.set(has_more),
+            Err(Error::Busy { .. }) => return false,
+            Err(error) => {
+                tracing::warn!(
+                    error = error.in_full(),
+                    "what is left of a deleted stream could not be removed, and is tried again after the next call"
+                );
+                return false;
+            }
+        }
+        true
     }
 
     /// The time in the queue counts: however many wait behind a lock, none waits longer than asked.
@@ -221,6 +271,7 @@ impl WriterThread {
             listeners: Some(&self.shared.listeners),
             depth: 0,
             guard: Some(&self.guard),
+            leftovers: Some(&self.leftovers),
         }
     }
 }

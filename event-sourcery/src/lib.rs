@@ -109,7 +109,7 @@ pub use snapshot::SaveSnapshot;
 pub use store::EventStore;
 pub use stream_id::{Category, StreamId, TenantId};
 pub use subscription::{
-    Batch, Batches, Durable, HandlerTransaction, Next, Passed, Start, Status, Subscribe, Subscription,
+    Batch, Batches, Durable, HandlerTransaction, Mended, Next, Passed, Start, Status, Subscribe, Subscription,
 };
 pub use upcast::{Split, StoredForm, Successor, Upcaster};
 pub use verify::{Verification, Verified, Verify, VerifyFailure};

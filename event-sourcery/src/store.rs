@@ -163,6 +163,9 @@ impl<B: Backend> EventStore<B> {
     /// What is in the outbox is still published, unless [`DeleteStream::drop_outbox`] says otherwise. The stream can
     /// be created anew from version 1, with either kind of versioning.
     ///
+    /// However long it is, it is gone for every reader at once, and whoever writes to other streams does not wait for it. SQLite
+    /// and the memory backend remove the rows of a long one afterwards, a few at a time.
+    ///
     /// Once this has returned, the subscriptions of this handle and its clones hand over none of its events, also where they have
     /// read ahead. When another process deletes, or a transaction of your own ([`within`](Self::within)), nobody tells them.
     ///

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub use self::batches::{Batch, Batches};
 pub(crate) use self::deletions::Deletions;
-pub use self::durable::{Durable, Passed, Start, Status};
+pub use self::durable::{Durable, Mended, Passed, Start, Status};
 use self::feed::Feed;
 pub use self::handler_transaction::HandlerTransaction;
 pub use self::live::{Next, Subscription};

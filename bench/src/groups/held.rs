@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_sourcery::{EventStore, MemoryBackend, Next, RawEvent, StreamId};
+use event_sourcery::{Aggregate, EventStore, MemoryBackend, Next, RawEvent, Repository, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_sqlite::SqliteBackend;
 use tokio::sync::Mutex;
@@ -28,6 +28,10 @@ const ROUNDS: usize = 3;
 const MOST_HELD: f64 = 16.0;
 const FIRST_WITHIN: f64 = 10.0;
 
+/// What an aggregate of so many small events may hold while it is loaded, in megabytes.
+const HISTORY: usize = 1_000_000;
+const MOST_FOLDED: f64 = 8.0;
+
 /// The reader pauses behind so many events, for so long: what is read ahead is read meanwhile.
 const PAUSE_BEHIND: usize = 10;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,6 +51,11 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
         fill(&open(&path).await?.erased(), bench.count(EVENTS)).await?;
         of_store(bench, "held/sqlite", &path.display().to_string())?;
     }
+    if bench.wants("aggregate/held") {
+        let path = bench.fresh("held")?;
+        fill_small(&open(&path).await?.erased(), bench.count(HISTORY)).await?;
+        of_aggregate(bench, "aggregate/held", &path.display().to_string())?;
+    }
     Ok(())
 }
 
@@ -58,7 +67,55 @@ pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
         database.psql("VACUUM ANALYZE");
         of_store(bench, "postgres/held", &database.url())?;
     }
+    if bench.wants("postgres/aggregate/held") {
+        let database = server.database();
+        let store = EventStore::new(postgres::open(&database).await?).erased();
+        fill_small(&store, bench.count(HISTORY)).await?;
+        database.psql("VACUUM ANALYZE");
+        of_aggregate(bench, "postgres/aggregate/held", &database.url())?;
+    }
     Ok(())
+}
+
+/// Counts its events.
+#[derive(Default)]
+struct Counted {
+    events: usize,
+}
+
+impl Aggregate for Counted {
+    type Event = RawEvent;
+    const CATEGORY: &'static str = "counted";
+
+    fn apply(&mut self, _: &RawEvent) {
+        self.events += 1;
+    }
+}
+
+/// The stream of an aggregate of so many events.
+fn counted(events: usize) -> Result<StreamId> {
+    Ok(stream(&events.to_string())?.in_category(Counted::CATEGORY)?)
+}
+
+/// Makes one with a single event as well: whoever is measured loads that first.
+async fn fill_small(store: &EventStore, events: usize) -> Result<()> {
+    let small = || RawEvent::new("Small", r#"{"cents":100}"#);
+    store.append(&counted(1)?, small()?).await?;
+    for version in (0..events).step_by(1_000) {
+        let page = (version..events.min(version + 1_000)).map(|_| small()).collect::<Result<Vec<_>, _>>()?;
+        store.append(&counted(events)?, page).expected_version(version as u64).await?;
+    }
+    Ok(())
+}
+
+fn of_aggregate(bench: &mut Bench, name: &str, place: &str) -> Result<()> {
+    let mut held = Vec::new();
+    for _ in 0..bench.pairs.min(ROUNDS) {
+        let (megabytes, _) = in_a_process(place, "aggregate", bench.count(HISTORY))?;
+        held.push(Pair { ours: megabytes, baseline: MOST_FOLDED });
+    }
+    let target = Target::AtMost(1.0);
+    bench.report(Figure::of(name, "MB at most, a million events", &held, "asked for", target))
 }
 
 fn stream(name: &str) -> Result<StreamId> {
@@ -149,6 +206,10 @@ async fn read(store: &EventStore, reader: &str, events: usize) -> Result<Duratio
                     break;
                 }
             }
+        }
+        "aggregate" => {
+            reading.read = Repository::<Counted>::new(store).load(&counted(events)?).await?.events;
+            reading.first = Some(Instant::now());
         }
         "durable" => return durable(store, reading).await,
         "live" => return live(store, reading).await,

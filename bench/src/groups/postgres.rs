@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::{aggregate, held, listening, subscribe};
+use crate::groups::{aggregate, deleting, held, listening, subscribe};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -25,5 +25,6 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     subscribe::postgres(bench, server).await?;
     aggregate::postgres(bench, server).await?;
     held::postgres(bench, server).await?;
+    deleting::postgres(bench, server).await?;
     driver::measure(bench, server).await
 }

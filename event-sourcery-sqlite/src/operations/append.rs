@@ -22,6 +22,9 @@ impl Operations<'_> {
         if written_still || self.connection.is_autocommit() {
             return Err(refused);
         }
+        if self.give_up_ids(request)? {
+            return self.append(request);
+        }
         let present = self.present(request)?;
         if present.is_empty() { Err(refused) } else { Ok(AppendOutcome::Present(present)) }
     }

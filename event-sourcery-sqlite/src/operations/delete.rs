@@ -1,10 +1,15 @@
 //! Deleting.
 
+use std::time::Duration;
+
 use event_sourcery::backend::DeleteRequest;
 use event_sourcery::{Result, StreamId};
 
 use super::{Operations, StreamRow};
 use crate::rows::hex;
+
+/// How long a deletion removes what there is: mostly that is all. What it leaves, the writer removes.
+const AT_ONCE: Duration = Duration::from_millis(2);
 
 impl Operations<'_> {
     /// Deletes a stream and all that hangs on it. What hangs on a row without events goes too.
@@ -35,10 +40,10 @@ impl Operations<'_> {
         } else if let Some(category) = stream.category() {
             self.execute(&self.sql.keep_category_in_outbox, (row.id, category.as_str()))?;
         }
-        self.execute(&self.sql.delete_snapshots, [row.id])?;
         self.execute(&self.sql.delete_states, [row.id])?;
-        self.execute(&self.sql.delete_events, [row.id])?;
-        self.execute(&self.sql.delete_stream, [row.id])?;
+        if !self.remove(row.id, AT_ONCE)? {
+            self.hide(row.id)?;
+        }
         Ok(())
     }
 }

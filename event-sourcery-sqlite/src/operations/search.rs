@@ -69,6 +69,8 @@ pub(crate) struct Search<F> {
     /// Whether it has ended before the end, because it has looked at enough.
     pub(super) is_cut: bool,
     lists: bool,
+    /// Whether there are events that nobody may see: what is left of deleted streams.
+    hides: bool,
     pub(super) found: F,
 }
 
@@ -109,6 +111,7 @@ impl<F: Found> Search<F> {
             until: None,
             is_cut: false,
             lists: true,
+            hides: false,
             found,
         }
     }
@@ -135,6 +138,7 @@ impl<F: Found> Search<F> {
             operations.refuse_beyond_end(self.reached())?;
         }
         self.end = Some(end);
+        self.hides = operations.has_leftovers()?;
         let mut rest = Stretch { after: self.after, end: end.to_i64() };
         if self.names.as_deref() == Some(NO_NAMES) {
             return Ok(None);
@@ -221,7 +225,8 @@ impl<F: Found> Search<F> {
 
     /// An event whose stream is lost comes along where nothing is asked of the stream.
     fn text(&self, sql: &Sql) -> String {
-        let text = format!("{}{} ORDER BY e.id", F::sql(sql), self.conditions);
+        let hidden = if self.hides { &*sql.is_not_hidden } else { "" };
+        let text = format!("{}{}{hidden} ORDER BY e.id", F::sql(sql), self.conditions);
         if self.asks_of_stream() { text.replacen("LEFT JOIN", "CROSS JOIN", 1) } else { text }
     }
 

@@ -15,7 +15,8 @@ impl Operations<'_> {
         let row = self.find_stream(tenant, stream)?;
         request.check(self.state_of(row)?)?;
         let Some(row) = row else { return Err(Error::bug("a stream without a row has a version")) };
-        if self.first(&self.sql.snapshot_exists, [hex(record.id)], |_| Ok(()))?.is_some() {
+        let exists = self.first(&self.sql.snapshot_exists, [hex(record.id)], |_| Ok(()))?.is_some();
+        if exists && !self.give_up_snapshot(record.id)? {
             return Err(Error::duplicate_event(record.id, stream.clone()));
         }
         self.execute(&self.sql.insert_snapshot, record_values(record, Some(*version), row.id))?;

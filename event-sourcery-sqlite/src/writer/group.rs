@@ -29,6 +29,9 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Not as a closure would write it: nobody asks the guard about what is prepared already.
 const COMMIT: &str = "COMMIT /* of a group */";
 
+/// In the order of their turns.
+type Members = Vec<Box<dyn Member>>;
+
 /// Those who share one transaction.
 ///
 /// A savepoint for each call costs more than the call itself: SQLite copies every page that it touches. Most
@@ -47,9 +50,9 @@ pub(super) struct Group<'c> {
     /// Whether a closure may share the transaction.
     shares: bool,
     /// Closures, and what was done before them.
-    settled: Vec<Box<dyn Member>>,
+    settled: Members,
     /// What was done since: one closure, or calls.
-    members: Vec<Box<dyn Member>>,
+    members: Members,
     /// Whether a savepoint stands between the two.
     has_savepoint: bool,
     /// Whether each call is looked at for constraints that it leaves violated.
@@ -275,7 +278,7 @@ impl<'c> Group<'c> {
     }
 
     /// Empties the group: its closures, and its calls.
-    fn all(&mut self) -> (Vec<Box<dyn Member>>, Vec<Box<dyn Member>>) {
+    fn all(&mut self) -> (Members, Members) {
         let all = take(&mut self.settled).into_iter().chain(take(&mut self.members));
         all.partition(|member| member.is_closure())
     }

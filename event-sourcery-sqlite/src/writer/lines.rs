@@ -19,7 +19,7 @@ use super::member::Member;
 const LOOK_OUT: Duration = Duration::from_micros(100);
 
 /// A call or a closure, and since when it waits.
-type Queued = (Instant, Box<dyn Member>);
+pub(super) type Queued = (Instant, Box<dyn Member>);
 
 /// The lines, as those who call have them. Dropped, nobody comes any more.
 pub(super) struct Sender(Arc<Shared>);
@@ -189,6 +189,11 @@ impl Receiver {
             lines.sleeps = true;
             lines = self.0.has_come.wait(lines).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Whether somebody has come, or nobody comes any more.
+    pub(super) fn has_news(&self) -> bool {
+        self.0.has_news.load(Ordering::Relaxed)
     }
 
     /// The next that joins a group, if one is there; a closure, if the group takes closures.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use event_sourcery::{EventStore, Next, RawEvent, Result, StreamId};
+use event_sourcery::{Aggregate, EventStore, Next, RawEvent, Repository, Result, StreamId};
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
 
 use crate::failures::Folder;
@@ -26,7 +26,22 @@ const MOST_MEGABYTES: u64 = 40;
 const READER: &str = "EVENT_SOURCERY_TEST_READER";
 
 fn stream() -> StreamId {
-    StreamId::from_name("large").unwrap()
+    StreamId::from_name("large").unwrap().in_category(Large::CATEGORY).unwrap()
+}
+
+/// How large a history is.
+#[derive(Default)]
+struct Large {
+    events: usize,
+}
+
+impl Aggregate for Large {
+    type Event = RawEvent;
+    const CATEGORY: &'static str = "large";
+
+    fn apply(&mut self, _: &RawEvent) {
+        self.events += 1;
+    }
 }
 
 /// A line of the process's status, in megabytes.
@@ -67,6 +82,7 @@ async fn read(store: &Store, reader: &str) -> Result<usize> {
                 read += 1;
             }
         }
+        "aggregate" => read = Repository::<Large>::new(store).load(&stream()).await?.events,
         "batches" => {
             let mut batches = store.subscribe::<RawEvent>().batches(4);
             while read < EVENTS {
@@ -119,7 +135,7 @@ async fn every_kind_of_reader_holds_a_few_large_events_at_once() {
     }
     drop(store);
     let test = concat!(module_path!(), "::every_kind_of_reader_holds_a_few_large_events_at_once");
-    for reader in ["load", "read_all", "subscribe", "batches", "durable"] {
+    for reader in ["load", "read_all", "subscribe", "aggregate", "batches", "durable"] {
         let child = once_more_on(test, folder.path()).env(READER, reader).status().unwrap();
         assert!(child.success(), "{reader}: its message is above");
     }

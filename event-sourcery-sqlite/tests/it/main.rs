@@ -23,6 +23,7 @@ mod failures;
 mod fuzz;
 mod group_commit;
 mod listening;
+mod long_deletions;
 mod numbering;
 mod python;
 mod rebuilding;

@@ -17,6 +17,9 @@ use crate::held_writer::together;
 
 type Tx<'w, 't> = Within<'w, SqliteTransaction<'t>>;
 
+/// What a closure does.
+type Work = fn(&mut Tx<'_, '_>) -> Result<()>;
+
 /// A call, which may panic.
 type Call = Pin<Box<dyn Future<Output = std::thread::Result<Result<()>>> + Send>>;
 
@@ -144,9 +147,11 @@ async fn closures_and_appends_share_a_sync() {
     let shop = Shop::new("mixed").await;
     let (streams, before) = (streams::<64>(), shop.vfs.syncs());
     let calls = streams.iter().zip([true, false, false].into_iter().cycle());
-    let calls = calls.map(|(stream, is_append)| {
-        if is_append { shop.append(stream, "Appended") } else { shop.order(stream, fine) }
-    });
+    let calls = calls.map(
+        |(stream, is_append)| {
+            if is_append { shop.append(stream, "Appended") } else { shop.order(stream, fine) }
+        },
+    );
     let answers = together(&shop.store, calls).await;
     let syncs = shop.vfs.syncs() - before;
     assert!(syncs <= FEW, "{syncs}");
@@ -156,7 +161,7 @@ async fn closures_and_appends_share_a_sync() {
 
 #[tokio::test]
 async fn of_closures_that_share_a_commit_those_that_fail_fail_alone() {
-    let ways: [(&str, fn(&mut Tx<'_, '_>) -> Result<()>); 11] = [
+    let ways: [(&str, Work); 11] = [
         ("an error of its own", |_| Err(Error::backend("own", "as it was told to"))),
         ("a refusal", |tx| tx.append(&StreamId::random(), event("Late")).expected_version(7).run().map(drop)),
         ("a panic", |_| panic!("as it was told to")),

@@ -308,6 +308,13 @@ macro_rules! __for_each_case {
             clause_5_1_what_is_made_anew_during_an_attempt_does_not_wait_for_the_event_that_is_gone,
             clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goes_on_without_it,
         }
+        many {
+            clause_8_8_thousands_of_streams_are_parked_and_replayed_in_few_commits [several_streams],
+            clause_8_8_everything_that_is_parked_is_replayed_or_skipped_in_few_commits [several_streams],
+            clause_8_8_replaying_everything_goes_on_where_it_was_interrupted [several_streams],
+            clause_8_8_what_others_change_meanwhile_is_left_to_them_and_told [several_streams],
+            clause_8_8_one_that_fails_among_many_that_are_replayed_waits_alone,
+        }
         beyond {
             clause_4_7_a_run_whose_checkpoint_lies_beyond_the_end_ends_with_that,
             clause_4_7_nothing_starts_and_nobody_waits_beyond_the_end,
@@ -473,6 +480,11 @@ macro_rules! __for_each_case {
             clause_5_2_a_deleted_stream_is_created_again_with_either_kind_of_versioning,
             clause_5_2_deleting_by_uuid_deletes_the_named_stream,
             clause_5_1_no_snapshot_is_taken_of_a_deleted_stream,
+        }
+        long_deletions {
+            clause_5_1_a_long_streams_events_are_gone_from_every_read_at_once,
+            clause_5_2_a_long_stream_is_made_anew_at_once_also_with_the_same_ids,
+            clause_2_11_a_long_deletion_that_is_rolled_back_has_removed_nothing [transactions],
         }
         snapshots {
             clause_6_1_a_snapshot_is_for_a_version_that_the_stream_has_reached,

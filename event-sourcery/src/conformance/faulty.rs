@@ -57,6 +57,10 @@ pub struct FaultyBackend<B> {
 struct Faults {
     calls: AtomicU64,
     scans: AtomicU64,
+    commits: AtomicU64,
+    /// How many lists of blocked streams were read, and what their readers wait for.
+    listed: AtomicU64,
+    listing: Arc<tokio::sync::Mutex<()>>,
     planned: Mutex<Vec<(u64, Fault)>>,
     /// One call out of so many is interrupted; 0: none.
     one_in: AtomicU64,
@@ -118,10 +122,32 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.scans.load(Ordering::SeqCst)
     }
 
+    /// How many of them would have been committed, had they not failed.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.faults.commits.load(Ordering::SeqCst)
+    }
+
+    /// Keeps lists of blocked streams from those who have asked for them, once they were read, until this is dropped.
+    pub(super) async fn hold_lists(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.faults.listing).lock_owned().await
+    }
+
+    /// How many were read.
+    pub(super) fn listed(&self) -> u64 {
+        self.faults.listed.load(Ordering::SeqCst)
+    }
+
     /// The backend within, which does not fail.
     #[must_use]
     pub const fn inner(&self) -> &B {
         &self.inner
+    }
+
+    /// A call that commits something.
+    async fn write<T, E: From<Error>>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.faults.commits.fetch_add(1, Ordering::SeqCst);
+        self.call(operation).await
     }
 
     async fn call<T, E: From<Error>>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E> {
@@ -204,7 +230,7 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
-        self.call(self.inner.append(request)).await
+        self.write(self.inner.append(request)).await
     }
 
     async fn load(&self, request: LoadRequest) -> Result<LoadedStream> {
@@ -217,19 +243,19 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
-        self.call(self.inner.delete(request)).await
+        self.write(self.inner.delete(request)).await
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
-        self.call(self.inner.save_snapshot(request)).await
+        self.write(self.inner.save_snapshot(request)).await
     }
 
     async fn save_state(&self, request: StateRequest) -> Result<()> {
-        self.call(self.inner.save_state(request)).await
+        self.write(self.inner.save_state(request)).await
     }
 
     async fn forget_projector(&self, request: ForgetRequest) -> Result<()> {
-        self.call(self.inner.forget_projector(request)).await
+        self.write(self.inner.forget_projector(request)).await
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
@@ -267,15 +293,18 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
-        self.call(self.inner.change_subscription(id, change)).await
+        self.write(self.inner.change_subscription(id, change)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        self.call(self.inner.progress(request)).await
+        self.write(self.inner.progress(request)).await
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        self.call(self.inner.blocked_streams(request)).await
+        let listed = self.call(self.inner.blocked_streams(request)).await;
+        self.faults.listed.fetch_add(1, Ordering::SeqCst);
+        drop(self.faults.listing.lock().await);
+        listed
     }
 
     async fn backlog(&self, request: BacklogRequest) -> Result<Backlog> {
@@ -293,7 +322,7 @@ impl<B: TransactionalBackend> TransactionalBackend for FaultyBackend<B> {
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&mut Self::Transaction<'t>) -> Result<T, E> + Send + 'static,
     {
-        self.call(self.inner.transaction(tenant, work)).await
+        self.write(self.inner.transaction(tenant, work)).await
     }
 
     fn listen(&self, interest: Vec<Filter>, listener: Arc<dyn Listener<Self>>) -> Result<Listening> {
@@ -322,7 +351,7 @@ impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
     }
 
     async fn commit(&self, handling: Self::Handling) -> Result<()> {
-        self.call(self.inner.commit(handling)).await
+        self.write(self.inner.commit(handling)).await
     }
 
     fn join_handling<'a>(&'a self, handling: &'a mut Self::Handling) -> Box<dyn JoinedTransaction + 'a> {

@@ -117,6 +117,8 @@ mod leases;
 mod listening;
 mod listening_anywhere;
 mod long;
+mod long_deletions;
+mod many;
 mod mending;
 mod model;
 mod narrowing;

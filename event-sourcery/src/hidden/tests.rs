@@ -134,6 +134,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "Lease",
     "LoadRequest",
     "Member",
+    "Mended",
     "NameKind",
     "NameProblem",
     "Names",

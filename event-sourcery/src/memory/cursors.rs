@@ -1,7 +1,8 @@
 //! The cursors of projectors, for as long as the process lives.
 
 use super::journal::{Done, Journal};
-use super::state::{State, StreamKey, key};
+use super::state::State;
+use super::stream_key::{StreamKey, key};
 use crate::backend::{Cursor, CursorId, ForgetRequest, HeldCursor};
 use crate::position::Position;
 
@@ -24,7 +25,7 @@ impl State {
 
     /// Puts a cursor, and gives what was there.
     pub(super) fn replace_cursor(&mut self, id: &CursorId, to: Option<Cursor>) -> Option<Cursor> {
-        let cursors = self.cursors.entry(key(&id.tenant, &id.stream)).or_default();
+        let cursors = self.cursors.get_or_default(key(&id.tenant, &id.stream))?;
         match to {
             Some(cursor) => cursors.insert(id.projector.clone(), cursor),
             None => cursors.remove(&id.projector),

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::log::Entry;
-use super::state::{State, Stream, StreamKey};
+use uuid::Uuid;
+
+use super::state::{State, Stream};
+use super::stream_key::StreamKey;
 use crate::backend::{BlockedStream, Cursor, CursorId, SubscriptionId, SubscriptionRecord};
 use crate::position::Position;
 
@@ -19,8 +21,10 @@ pub(super) enum Done {
     Created { stream: Arc<StreamKey> },
     /// A stream got its name.
     Named { stream: Arc<StreamKey> },
-    /// A stream was deleted.
-    Deleted { stream: Stream, events: Vec<(Position, Entry)> },
+    /// A stream was deleted. Its events are where they were.
+    Deleted { stream: Stream },
+    /// An event got the id that the event at a position had, of a stream that was deleted.
+    GivenUp { id: Uuid, position: Position },
     /// A snapshot was added to a stream.
     Snapshot { stream: Arc<StreamKey> },
     /// A subscription was put or removed.
@@ -34,6 +38,14 @@ pub(super) enum Done {
 impl Journal {
     pub(super) fn note(&mut self, done: Done) {
         self.0.push(done);
+    }
+
+    /// The streams that were deleted.
+    pub(super) fn deleted(self) -> impl Iterator<Item = Stream> {
+        self.0.into_iter().filter_map(|done| match done {
+            Done::Deleted { stream } => Some(stream),
+            _ => None,
+        })
     }
 
     /// The present moment, to go back to.

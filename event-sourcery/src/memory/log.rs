@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::state::StreamKey;
+use super::stream_key::StreamKey;
 use crate::backend::StoredEvent;
 use crate::position::Position;
 
@@ -45,38 +45,38 @@ impl Log {
         self.length += 1;
     }
 
+    /// The event at a position, unless its stream was deleted.
     pub(super) fn get(&self, position: Position) -> Option<&Entry> {
         let slot = slot(position)?;
-        self.chunks.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref()
+        self.chunks.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref().filter(is_there)
     }
 
-    /// Empties the slot.
+    /// Empties the slot, whoever's event stands there.
     pub(super) fn take(&mut self, position: Position) -> Option<Entry> {
         self.slot_mut(position)?.take()
     }
 
-    /// Fills the slot of an event that was taken.
-    pub(super) fn put_back(&mut self, position: Position, entry: Entry) {
-        if let Some(slot) = self.slot_mut(position) {
-            *slot = Some(entry);
-        }
-    }
-
-    /// The events above a position, in order.
-    pub(super) fn after(&self, position: Position) -> impl Iterator<Item = &Entry> {
-        let first = slot(position).map_or(0, |slot| slot + 1);
+    /// The events above a position and up to another, in order: no slot behind that is looked at, however many are empty.
+    pub(super) fn between(&self, after: Position, up_to: Position) -> impl Iterator<Item = &Entry> {
+        let [first, end] = [after, up_to].map(|position| slot(position).map_or(0, |slot| slot + 1));
         self.chunks
             .iter()
             .enumerate()
             .skip(first / CHUNK)
             .flat_map(move |(number, chunk)| chunk.iter().skip(first.saturating_sub(number * CHUNK)))
+            .take(end.saturating_sub(first))
             .flatten()
+            .filter(is_there)
     }
 
     fn slot_mut(&mut self, position: Position) -> Option<&mut Option<Entry>> {
         let slot = slot(position)?;
         self.chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
     }
+}
+
+fn is_there(entry: &&Entry) -> bool {
+    !entry.stream.is_deleted()
 }
 
 fn slot(position: Position) -> Option<usize> {

@@ -3,8 +3,10 @@
 mod cursors;
 mod journal;
 mod log;
+mod removals;
 mod sharded;
 mod state;
+mod stream_key;
 mod subscriptions;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 
 use self::journal::Journal;
 use self::state::State;
@@ -74,6 +77,14 @@ impl MemoryBackend {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes the events of deleted streams, a few at a time: others have their turn between. Who gives it up leaves the rest to
+    /// those who write.
+    async fn remove_deleted(&self) {
+        while self.state().remove_some() {
+            yield_now().await;
+        }
+    }
+
     /// Runs `work` as a transaction and keeps what it did if it succeeds.
     fn atomically<T, E>(
         &self,
@@ -84,7 +95,8 @@ impl MemoryBackend {
         let mut transaction = MemoryTransaction { state: &mut state, journal, listeners, depth: 0 };
         let result = work(&mut transaction);
         if result.is_ok() {
-            transaction.journal = Journal::default();
+            let journal = std::mem::take(&mut transaction.journal);
+            transaction.state.keep(journal);
             self.committed.notify_waiters();
         }
         result
@@ -125,7 +137,9 @@ impl Backend for MemoryBackend {
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
         give_way(0).await;
-        self.atomically(|transaction| transaction.delete(&request))
+        self.atomically(|transaction| transaction.delete(&request))?;
+        self.remove_deleted().await;
+        Ok(())
     }
 
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()> {
@@ -206,7 +220,9 @@ impl TransactionalBackend for MemoryBackend {
         F: for<'t> FnOnce(&mut MemoryTransaction<'t>) -> Result<T, E> + Send + 'static,
     {
         give_way(0).await;
-        self.atomically(work)
+        let done = self.atomically(work)?;
+        self.remove_deleted().await;
+        Ok(done)
     }
 
     fn listen(&self, interest: Vec<Filter>, listener: Arc<dyn Listener<Self>>) -> Result<Listening> {

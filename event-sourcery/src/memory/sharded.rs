@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 /// How many maps there are: with ten million entries, one that grows takes a few milliseconds.
 const SHARDS: usize = 256;
 
@@ -42,10 +44,17 @@ impl<K: Sharding, V> Sharded<K, V> {
         self.0.get_mut(usize::from(key.shard()))?.get_mut(key)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
-        if let Some(shard) = self.0.get_mut(usize::from(key.shard())) {
-            shard.insert(key, value);
-        }
+    /// Puts a value, and gives what was there.
+    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.0.get_mut(usize::from(key.shard()))?.insert(key, value)
+    }
+
+    /// The value of a key, which gets one if it has none.
+    pub(super) fn get_or_default(&mut self, key: K) -> Option<&mut V>
+    where
+        V: Default,
+    {
+        Some(self.0.get_mut(usize::from(key.shard()))?.entry(key).or_default())
     }
 
     pub(super) fn remove<Q: Sharding>(&mut self, key: &Q) -> Option<V>
@@ -54,11 +63,25 @@ impl<K: Sharding, V> Sharded<K, V> {
     {
         self.0.get_mut(usize::from(key.shard()))?.remove(key)
     }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
+        self.0.iter().flat_map(HashMap::keys)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.0.iter_mut().flat_map(HashMap::iter_mut)
+    }
 }
 
 /// A byte that differs where the bytes do.
 pub(super) fn spread(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |spread: u8, byte| spread.wrapping_mul(31).wrapping_add(*byte))
+}
+
+impl Sharding for Uuid {
+    fn shard(&self) -> u8 {
+        spread(self.as_bytes())
+    }
 }
 
 impl<K: Sharding> Sharding for Arc<K> {

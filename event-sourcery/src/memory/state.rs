@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::journal::{Done, Journal};
 use super::log::{self, Log};
+use super::removals::Removals;
 use super::sharded::{self, Sharded, Sharding};
+use super::stream_key::{StreamKey, key};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
     AppendRequest, Cursor, DeleteRequest, EventAt, NewRecord, PresentEvent, Requirement, SnapshotRequest,
@@ -21,13 +23,6 @@ use crate::error::{Error, Result};
 use crate::position::{AppendPosition, Position};
 use crate::stream_id::{Category, StreamId, TenantId};
 use crate::version::Version;
-
-/// A stream of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct StreamKey {
-    tenant: TenantId,
-    stream: StreamId,
-}
 
 /// A stream's name, in a tenant and a category.
 type Name = (TenantId, Option<Category>, Arc<str>);
@@ -54,32 +49,17 @@ pub(super) struct State {
     streams: Sharded<Arc<StreamKey>, Stream>,
     /// The UUID that has a name, by tenant, category and name.
     names: Sharded<Name, Uuid>,
-    snapshot_ids: HashSet<Uuid>,
+    snapshot_ids: Sharded<Uuid, ()>,
     /// One copy of each event name.
     event_names: HashSet<Arc<str>>,
     pub(super) subscriptions: Subscriptions,
-    pub(super) cursors: HashMap<StreamKey, HashMap<Arc<str>, Cursor>>,
-}
-
-impl Sharding for StreamKey {
-    fn shard(&self) -> u8 {
-        sharded::spread(self.stream.uuid().as_bytes())
-    }
+    pub(super) cursors: Sharded<StreamKey, HashMap<Arc<str>, Cursor>>,
+    pub(super) removals: Removals,
 }
 
 impl Sharding for Name {
     fn shard(&self) -> u8 {
         sharded::spread(self.2.as_bytes())
-    }
-}
-
-impl StreamKey {
-    pub(super) const fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    pub(super) const fn stream(&self) -> &StreamId {
-        &self.stream
     }
 }
 
@@ -112,26 +92,33 @@ impl State {
         self.free_everywhere(&key, journal);
         self.forget_cursors(&key, journal);
         let Some(stream) = self.streams.remove(&key) else { return };
-        let mut events = Vec::with_capacity(stream.positions.len());
-        for position in &stream.positions {
-            if let Some(entry) = self.log.take(*position) {
-                self.ids.remove(&entry.event.id);
-                events.push((*position, entry));
-            }
-        }
+        stream.key.set_deleted(true);
         for snapshot in &stream.snapshots {
             self.snapshot_ids.remove(&snapshot.id);
         }
-        if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
+        if let Some(name) = stored_name(stream.key.tenant(), &stream.id) {
             self.names.remove(&name);
         }
-        journal.note(Done::Deleted { stream, events });
+        journal.note(Done::Deleted { stream });
+    }
+
+    /// What was done is not taken back any more: what was deleted can be removed.
+    pub(super) fn keep(&mut self, journal: Journal) {
+        for stream in journal.deleted() {
+            self.removals.add(stream.positions);
+        }
+        self.remove_some();
+    }
+
+    /// Removes some events of deleted streams; tells whether there are more.
+    pub(super) fn remove_some(&mut self) -> bool {
+        self.removals.remove_some(&mut self.log, &mut self.ids)
     }
 
     pub(super) fn save_snapshot(&mut self, request: &SnapshotRequest, journal: &mut Journal) -> Result<()> {
         let SnapshotRequest { tenant, stream, version, record } = request;
         request.check(self.state_of(tenant, stream))?;
-        if !self.snapshot_ids.insert(record.id) {
+        if self.snapshot_ids.insert(record.id, ()).is_some() {
             return Err(Error::DuplicateEvent { event_id: record.id, stream: stream.clone() });
         }
         let snapshot = stored(&mut self.event_names, record, Position::START, Some(*version));
@@ -170,13 +157,16 @@ impl State {
             }
             Done::Named { stream } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
-                    if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
+                    if let Some(name) = stored_name(stream.key.tenant(), &stream.id) {
                         self.names.remove(&name);
                     }
                     stream.id = stream.id.without_name();
                 }
             }
-            Done::Deleted { stream, events } => self.undo_delete(stream, events),
+            Done::Deleted { stream } => self.undo_delete(stream),
+            Done::GivenUp { id, position } => {
+                self.ids.insert(id, position);
+            }
             Done::Subscription { id, before } => drop(self.subscriptions.put(&id, before)),
             Done::Blocked { id, stream, before } => {
                 drop(self.subscriptions.put_blocked(&id, &stream, before));
@@ -201,13 +191,12 @@ impl State {
         }
     }
 
-    fn undo_delete(&mut self, stream: Stream, events: Vec<(Position, log::Entry)>) {
-        for (position, entry) in events {
-            self.ids.insert(entry.event.id, position);
-            self.log.put_back(position, entry);
+    fn undo_delete(&mut self, stream: Stream) {
+        stream.key.set_deleted(false);
+        for snapshot in &stream.snapshots {
+            self.snapshot_ids.insert(snapshot.id, ());
         }
-        self.snapshot_ids.extend(stream.snapshots.iter().map(|snapshot| snapshot.id));
-        if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
+        if let Some(name) = stored_name(stream.key.tenant(), &stream.id) {
             self.names.insert(name, stream.id.uuid());
         }
         self.streams.insert(Arc::clone(&stream.key), stream);
@@ -233,12 +222,19 @@ impl State {
         for (number, new) in (0..).zip(&part.events) {
             let position = self.log.next();
             match self.ids.entry(new.id) {
-                Entry::Vacant(place) => place.insert(position),
+                Entry::Vacant(place) => {
+                    place.insert(position);
+                }
+                // A deleted stream's event has it, and gives it up.
+                Entry::Occupied(mut place) if self.log.get(*place.get()).is_none() => {
+                    let position = place.insert(position);
+                    journal.note(Done::GivenUp { id: new.id, position });
+                }
                 Entry::Occupied(_) => {
                     refused = Some(Error::DuplicateEvent { event_id: new.id, stream: part.stream.clone() });
                     break;
                 }
-            };
+            }
             let event = stored(
                 &mut self.event_names,
                 new,
@@ -262,7 +258,7 @@ impl State {
         versioned: bool,
         journal: &mut Journal,
     ) -> Result<()> {
-        let name = stored_name(&key.tenant, id);
+        let name = stored_name(key.tenant(), id);
         if let Some(name) = &name
             && let Some(holder) = self.names.get(name).filter(|holder| **holder != id.uuid())
         {
@@ -272,19 +268,20 @@ impl State {
                 holder: *holder,
             });
         }
-        let nameless = id.without_name();
-        let key = match self.streams.get(key) {
-            Some(stream) => Arc::clone(&stream.key),
+        let key = match self.streams.get_mut(key) {
+            Some(stream) => {
+                stream.id = id.clone();
+                Arc::clone(&stream.key)
+            }
             None => {
-                let key = Arc::new(StreamKey { tenant: key.tenant.clone(), stream: nameless.clone() });
-                self.streams.insert(Arc::clone(&key), Stream::new(Arc::clone(&key), nameless, versioned));
+                let key = Arc::new(self::key(key.tenant(), &id.without_name()));
+                self.streams.insert(Arc::clone(&key), Stream::new(Arc::clone(&key), id.clone(), versioned));
                 journal.note(Done::Created { stream: Arc::clone(&key) });
                 key
             }
         };
-        if let (Some(name), Some(stream)) = (name, self.streams.get_mut(&key)) {
+        if let Some(name) = name {
             self.names.insert(name, id.uuid());
-            stream.id = id.clone();
             journal.note(Done::Named { stream: key });
         }
         Ok(())
@@ -319,10 +316,10 @@ impl State {
     }
 
     fn record(&self, entry: &log::Entry) -> StoredRecord {
-        let stream = self.streams.get(&entry.stream).map_or(&entry.stream.stream, |stream| &stream.id);
+        let stream = self.streams.get(&entry.stream).map_or(entry.stream.stream(), |stream| &stream.id);
         StoredRecord {
             stream: stream.clone(),
-            tenant: entry.stream.tenant.clone(),
+            tenant: entry.stream.tenant().clone(),
             event: entry.event.clone(),
         }
     }
@@ -383,10 +380,6 @@ fn one_copy(names: &mut HashSet<Arc<str>>, name: &str) -> Arc<str> {
     let name: Arc<str> = name.into();
     names.insert(Arc::clone(&name));
     name
-}
-
-pub(super) fn key(tenant: &TenantId, stream: &StreamId) -> StreamKey {
-    StreamKey { tenant: tenant.clone(), stream: stream.clone() }
 }
 
 fn stored_name(tenant: &TenantId, stream: &StreamId) -> Option<Name> {

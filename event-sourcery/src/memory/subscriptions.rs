@@ -8,7 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::journal::{Done, Journal};
-use super::state::{State, StreamKey, key};
+use super::sharded::Sharded;
+use super::state::State;
+use super::stream_key::{StreamKey, key};
 use crate::backend::{
     Backlog, BacklogRequest, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
     SubscriptionChange, SubscriptionId, SubscriptionRecord,
@@ -26,7 +28,7 @@ pub(super) struct Subscriptions {
 /// The blocked streams of a subscription.
 #[derive(Default)]
 struct Blocked {
-    streams: HashMap<StreamKey, BlockedStream>,
+    streams: Sharded<StreamKey, BlockedStream>,
     /// Which of them wait for the event at a position.
     positions: BTreeMap<Position, Vec<StreamKey>>,
 }
@@ -166,7 +168,7 @@ impl State {
     /// No subscription waits for a stream that is gone.
     pub(super) fn free_everywhere(&mut self, stream: &StreamKey, journal: &mut Journal) {
         let blocking = self.subscriptions.blocked.iter();
-        let blocking = blocking.filter(|(_, blocked)| blocked.streams.contains_key(stream));
+        let blocking = blocking.filter(|(_, blocked)| blocked.streams.get(stream).is_some());
         let ids: Vec<_> = blocking.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.put_blocked(&id, stream.clone(), None, journal);
@@ -188,9 +190,8 @@ impl State {
 
     pub(super) fn backlog(&self, request: &BacklogRequest) -> Backlog {
         let (mut backlog, mut last) = (Backlog::default(), request.after);
-        let is_meant = |position: Position| request.up_to.is_none_or(|up_to| position <= up_to);
-        let events = self.events_after(request.after, &request.filter);
-        for event in events.take_while(|event| is_meant(event.position)) {
+        let up_to = request.up_to.unwrap_or_else(|| self.position());
+        for event in self.events_between(request.after, up_to, &request.filter) {
             if request.most == Some(backlog.events) {
                 backlog.cut_off = Some(last);
                 break;

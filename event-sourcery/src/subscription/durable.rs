@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::care::Mended;
 pub use self::start::{Passed, Start};
 use super::deliver::{AtLeastOnce, InTransaction, WithinTransaction};
 use super::guarded::guarded;
@@ -34,7 +35,7 @@ use crate::wrapped_event::Recorded;
 ///
 /// A handler that fails, or panics, is called again after a pause that grows; after the last attempt the event is parked with
 /// its error. From the first failure on, later events of the same stream wait behind it, and other streams go on. Parked
-/// events are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here.
+/// events are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here, one or [all](Self::replay_all).
 ///
 /// ```
 /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
@@ -179,7 +180,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
     }
 
     /// How often a failing event is handled at most, the first time included, before it is parked: 10 times without, which
-    /// takes a minute or two. That a [batch](Self::batch) with a transaction was taken apart does not count.
+    /// takes a minute or two. That a [batch](Self::batch) with a transaction was taken apart does not count, nor does an attempt
+    /// whose process was killed before its failure was written, which may be half a second later.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.retry.attempts = attempts;
         self

@@ -7,6 +7,7 @@
 mod blocked;
 mod debts;
 mod due;
+mod failures;
 mod handle;
 mod heard;
 mod leases;
@@ -15,6 +16,7 @@ mod scope;
 mod session;
 mod sizes;
 mod stop;
+mod together;
 mod turns;
 
 use std::future::pending;
@@ -153,9 +155,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         self.has_begun = true;
         loop {
             if self.stop.is_requested() {
-                return self.leave(session.reached()).await;
+                // No checkpoint passes what could not be kept.
+                let kept = self.keep_failures(&mut session).await;
+                return self.leave(if kept.is_ok() { session.reached() } else { Vec::new() }).await;
             }
             if Instant::now() >= self.renew_at(&session) {
+                self.keep_failures(&mut session).await?;
                 session = self.renew(session).await?;
             }
             if session.held.is_empty() {
@@ -169,6 +174,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Lets a stream be tried again, or fresh events be handled, whichever turn it is.
     async fn take_turn(&mut self, session: &mut Session) -> Result<()> {
         session.leave_out_deleted();
+        self.keep_failures_in_time(session).await?;
         let is_due = self.is_anything_due(session).await?;
         if !is_due {
             session.turns.nothing_is_due();
@@ -176,7 +182,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             self.read_on(session).await?;
         }
         let begun = Instant::now();
-        if is_due && (session.pending.is_empty() || session.turns.is_for_retries()) {
+        let is_for_retries = session.turns.is_for_retries() && !session.failures.may_wait();
+        if is_due && (session.pending.is_empty() || is_for_retries) {
             self.retry(session).await?;
             session.turns.retry_took(begun.elapsed());
         } else if session.pending.is_empty() {
@@ -199,6 +206,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Reads on, or waits until there is something to read.
     async fn read(&mut self, session: &mut Session) -> Result<()> {
         if session.at_end {
+            self.keep_failures(session).await?;
             let renew_at = self.renew_at(session);
             let until = if session.blocked.is_empty() { renew_at } else { renew_at.min(session.look_at) };
             if self.stop.wait(until, session.feed.wait()).await.is_none() {

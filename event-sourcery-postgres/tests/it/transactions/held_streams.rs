@@ -101,6 +101,34 @@ async fn appends_to_other_streams_finish_while_a_callers_transaction_sits_on_one
     }
 }
 
+/// However long a deletion takes: it holds the stream that it deletes, which readers see whole until it is over.
+#[tokio::test]
+async fn appends_to_other_streams_finish_while_a_deletion_is_under_way() {
+    let scene = Scene::new().await;
+    let (stream, others) = (StreamId::random(), (0..64).map(|_| StreamId::random()).collect::<Vec<_>>());
+    scene.store.append(&stream, events(1_000)).await.unwrap();
+    for other in others.iter().step_by(2) {
+        scene.store.append(other, event()).await.unwrap();
+    }
+    let mut tx = scene.begin().await;
+    scene.store.within(&mut tx).delete_stream(&stream).await.unwrap();
+
+    let (store, held) = (scene.store.clone(), stream.clone());
+    let waiting = tokio::spawn(async move { store.append(&held, event()).expected_version(1_000).await });
+    let finished = append_to_others(&scene.store, &others);
+    for finished in tokio::time::timeout(AT_ONCE, join_all(finished)).await.expect("they do not wait") {
+        finished.unwrap().unwrap();
+    }
+    scene.until_waiting(1).await;
+    assert!(!waiting.is_finished(), "its own stream's do");
+    assert_eq!(length(&scene.store, &stream).await, 1_000);
+
+    tx.commit().await.unwrap();
+    let refused = waiting.await.unwrap();
+    assert!(matches!(refused, Err(Error::Conflict { actual: 0, .. })), "{refused:?}");
+    assert_eq!(length(&scene.store, &stream).await, 0);
+}
+
 impl Held {
     async fn create(self, store: &Store, stream: &StreamId) {
         let append = store.append(stream, event());

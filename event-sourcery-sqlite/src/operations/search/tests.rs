@@ -345,11 +345,23 @@ async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_s
     }
     let categories = plan(&sql.categories).join("\n");
     assert_eq!(categories.matches("ix_event_sourcery_streams_of_category").count(), 2, "{categories}");
+    let hidden = plan(&sql.hidden_stream);
+    let index = "ix_event_sourcery_streams_of_category (category=? AND tenant_id=?)";
+    assert!(hidden[0].contains(index), "{hidden:#?}");
+    assert_eq!(hidden.len(), 1, "{hidden:#?}");
+    let given_up = plan(&sql.give_up_event);
+    assert!(given_up[0].contains("ix_event_sourcery_events_uuid (uuid=?)"), "{given_up:#?}");
+    let removed = plan(&sql.some_events);
+    assert!(removed[0].contains("COVERING INDEX") && removed[0].contains("(db_stream_id=?)"), "{removed:#?}");
+    assert!(plan(&sql.delete_event)[0].contains("INTEGER PRIMARY KEY (rowid=?)"));
     let mut texts = vec![sql.names.clone()];
     for names in [None, Some(1), Some(FEW_NAMES), Some(FEW_NAMES + 1)] {
         let mut filter = Filter::default();
         filter.names = names.map(|count| (0..count).map(|number| number.to_string().into()).collect());
         texts.push(Search::for_backlog(BacklogRequest::new(Position::START, filter.clone())).text(&sql));
+        let mut hiding = Search::for_page(Position::START, None, filter.clone(), 10);
+        hiding.hides = true;
+        texts.push(hiding.text(&sql));
         filter.tenant = Some(TenantId::new("acme").unwrap());
         filter.category = Some(Category::new("invoices").unwrap());
         texts.push(Search::for_page(Position::START, None, filter, 10).text(&sql));

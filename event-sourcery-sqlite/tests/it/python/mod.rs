@@ -3,6 +3,7 @@
 mod shared_file;
 
 mod leftovers;
+mod long_deletions;
 mod long_names;
 mod nan;
 mod rebuilding;

@@ -40,14 +40,13 @@ impl State {
         }
         let far = Position::from_i64(request.after.max(Position::START).to_i64().saturating_add(FAR));
         let reached = bound.min(far);
-        let within = |entry: &&log::Entry| entry.event.position <= reached;
         let wanted = |entry: &&log::Entry| passes(&request.filter, entry);
         let (mut room, mut is_full) = (PageRoom::of(request.limit), false);
         let mut fits = |entry: &&log::Entry| {
             is_full = !room.take(&entry.event);
             !is_full
         };
-        let entries = self.log.after(request.after).take_while(within).filter(wanted);
+        let entries = self.log.between(request.after, reached).filter(wanted);
         let records: Vec<_> = entries.take_while(&mut fits).map(|entry| self.record(entry)).collect();
         let next = match records.last() {
             Some(last) if is_full => last.event.position,
@@ -56,13 +55,14 @@ impl State {
         Ok(ScanPage { records, next, has_more: is_full || reached < bound })
     }
 
-    /// The events above a position that pass a filter.
-    pub(in crate::memory) fn events_after<'s>(
+    /// The events above a position and up to another that pass a filter.
+    pub(in crate::memory) fn events_between<'s>(
         &'s self,
         after: Position,
+        up_to: Position,
         filter: &'s Filter,
     ) -> impl Iterator<Item = &'s StoredEvent> {
-        self.log.after(after).filter(|entry| passes(filter, entry)).map(|entry| &entry.event)
+        self.log.between(after, up_to).filter(|entry| passes(filter, entry)).map(|entry| &entry.event)
     }
 
     /// What stands in for the first events of the stream.
@@ -109,5 +109,5 @@ impl State {
 }
 
 fn passes(filter: &Filter, entry: &log::Entry) -> bool {
-    filter.passes(&entry.stream.tenant, &entry.stream.stream, &entry.event.name)
+    filter.passes(entry.stream.tenant(), entry.stream.stream(), &entry.event.name)
 }

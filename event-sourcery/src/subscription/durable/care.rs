@@ -17,6 +17,32 @@ use crate::subscription::{blocked, refuse};
 /// How many of the events that a subscription is behind are counted.
 const COUNTED: u64 = 10_000;
 
+/// How many streams are replayed or skipped in one commit.
+const TOGETHER: usize = 256;
+
+/// What became of everything that was parked; see [`Durable::replay_all`] and [`Durable::skip_all`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Mended {
+    /// How many streams go on.
+    pub streams: usize,
+    /// How many others were listed as parked, and were not any more when it was their turn: somebody else has replayed or skipped
+    /// them, or deleted the stream.
+    pub changed_meanwhile: usize,
+}
+
+/// The stream once its failed event is to be tried again.
+fn again(failed: &BlockedStream) -> BlockedStream {
+    BlockedStream { attempts: 0, retry_at: Some(failed.since), ..failed.clone() }
+}
+
+/// The stream once its failed event is left out. It goes on with what follows, whether all before it was handled up to here or
+/// further.
+fn without(failed: &BlockedStream) -> BlockedStream {
+    let (after, position) = (failed.after.max(failed.position), failed.position.next());
+    BlockedStream { after, position, ..again(failed) }
+}
+
 impl<B: Backend, E: Event> Durable<B, E> {
     /// Where it stands; `None` where it has never run. It counts no more than 10,000 of the events that it is behind, and for no longer
     /// than a page takes: what it costs does not grow with the backlog.
@@ -108,8 +134,37 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// [`Error::NotBlocked`] where the stream is not blocked by this event any more, or the event was left out; and the
     /// backend's.
     pub async fn replay(&self, failed: &BlockedStream) -> Result<()> {
-        let again = BlockedStream { attempts: 0, retry_at: Some(failed.since), ..failed.clone() };
-        self.change(failed, again).await
+        self.change(failed, again(failed)).await
+    }
+
+    /// [Replays](Self::replay) all that is parked when it is called, however many streams that is: 256 in a commit.
+    ///
+    /// Where it fails or is given up, some are replayed already. Called again, it goes on with those that are still parked.
+    ///
+    /// # Errors
+    ///
+    /// The backend's. What was replayed, skipped or deleted by somebody else meanwhile is no error: the answer tells how many.
+    ///
+    /// ```
+    /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # let store = EventStore::new(MemoryBackend::new());
+    /// # for _ in 0..3 {
+    /// #     store.append(&StreamId::random(), RawEvent::new("Paid", "{}")?).await?;
+    /// # }
+    /// # let letters = || store.subscribe::<RawEvent>().durable("letters").attempts(1);
+    /// # let watched = store.clone();
+    /// # let all_are_parked = async move {
+    /// #     let letters = watched.subscribe::<RawEvent>().durable("letters");
+    /// #     while letters.parked().await.unwrap().len() < 3 {}
+    /// # };
+    /// # letters().until(all_are_parked).run(async |_, _| Err("the printer is out of paper".into())).await?;
+    /// let replayed = letters().replay_all().await?;
+    /// assert_eq!((replayed.streams, replayed.changed_meanwhile), (3, 0));
+    /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
+    /// ```
+    pub async fn replay_all(&self) -> Result<Mended> {
+        self.change_all(again).await
     }
 
     /// Leaves a failed event out, for good, and goes on with those behind it in its stream. Where a
@@ -119,11 +174,17 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ///
     /// As for [`replay`](Self::replay).
     pub async fn skip(&self, failed: &BlockedStream) -> Result<()> {
-        let (attempts, retry_at) = (0, Some(failed.since));
-        // The stream goes on with what follows, whether all before it was handled up to here or further.
-        let (after, position) = (failed.after.max(failed.position), failed.position.next());
-        let behind = BlockedStream { after, position, attempts, retry_at, ..failed.clone() };
-        self.change(failed, behind).await
+        self.change(failed, without(failed)).await
+    }
+
+    /// [Skips](Self::skip) each event that is parked when it is called, and no other: a stream whose next event is parked meanwhile waits
+    /// for that. Otherwise like [`replay_all`](Self::replay_all).
+    ///
+    /// # Errors
+    ///
+    /// As for [`replay_all`](Self::replay_all).
+    pub async fn skip_all(&self) -> Result<Mended> {
+        self.change_all(without).await
     }
 
     /// Starts again from there: what follows is handled anew, whether it was handled or not. What was parked before comes again
@@ -151,14 +212,31 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Ok(())
     }
 
+    async fn change_all(&self, to: fn(&BlockedStream) -> BlockedStream) -> Result<Mended> {
+        let (parked, mut mended) = (self.parked().await?, Mended::default());
+        let mut parts: Vec<&[BlockedStream]> = parked.chunks(TOGETHER).rev().collect();
+        while let Some(part) = parts.pop() {
+            let streams = part.iter().map(|failed| StreamProgress::Change(failed.at(), to(failed)));
+            match self.progress(streams.collect()).await {
+                Ok(()) => mended.streams += part.len(),
+                // One of them is not as it was, and nothing is written.
+                Err(Error::LeaseLost { .. }) => match part.split_at(part.len() / 2) {
+                    ([], _) => mended.changed_meanwhile += 1,
+                    (first, second) => parts.extend([second, first]),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(mended)
+    }
+
+    async fn progress(&self, streams: Vec<StreamProgress>) -> Result<()> {
+        let request = ProgressRequest::new(self.id()?).with_streams(streams);
+        self.of.store.backend().progress(request).await
+    }
+
     async fn change(&self, failed: &BlockedStream, to: BlockedStream) -> Result<()> {
-        let request = ProgressRequest {
-            subscription: self.id()?,
-            leases: Vec::new(),
-            position: None,
-            streams: vec![StreamProgress::Change(failed.at(), to)],
-        };
-        match self.of.store.backend().progress(request).await {
+        match self.progress(vec![StreamProgress::Change(failed.at(), to)]).await {
             Err(Error::LeaseLost { subscription }) => Err(Error::NotBlocked {
                 subscription,
                 stream: failed.stream.clone(),

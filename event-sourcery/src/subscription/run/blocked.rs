@@ -1,6 +1,7 @@
 //! Streams that wait for a failed event, tried again when it is time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -40,6 +41,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if session.blocked.is_empty() || Instant::now() < session.look_at {
             return Ok(false);
         }
+        // What is listed would not be what is known.
+        self.keep_failures(session).await?;
         let request = BlockedRequest {
             segments: Some(Segments::new(session.of, session.held.keys().copied())),
             due: true,
@@ -63,8 +66,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         Ok(session.due.is_known())
     }
 
-    /// Tries again the stream whose turn it is: one event of it.
+    /// Tries again the stream whose turn it is: one event of it. While that goes well, more and more of them together.
     pub(super) async fn retry(&mut self, session: &mut Session) -> Result<()> {
+        if session.failures.hold_up_checkpoints() {
+            self.keep_failures(session).await?;
+        }
+        let size = session.together.next();
+        if size > 1 && session.due.are_several() && self.retry_together(session, size).await? {
+            session.look_again();
+            return Ok(());
+        }
         let Some(blocked) = session.due.first().cloned() else { return Ok(()) };
         // Something may have happened to it since it was listed.
         let behind = match session.waiting(&blocked.tenant, &blocked.stream) {
@@ -100,35 +111,29 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if !is_known && record.event.unreadable.is_none() {
             return self.leave_to_others(session, held, blocked, &record).await;
         }
-        let (error, pause) = match Recorded::<E>::decode(&record) {
-            Err(error) => (whole(&error), None),
+        let (error, pause, took) = match Recorded::<E>::decode(&record) {
+            Err(error) => (whole(&error), None, Duration::ZERO),
             Ok(event) => {
                 let behind = behind.map(|next| blocked.behind(position, next));
                 let kept = self.progress_of(held, blocked, behind.clone());
                 let read = (vec![event], as_of);
                 let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
                 match failed {
-                    Some(Failure { error, .. }) => {
-                        (error, self.plan.retry.pause(blocked.attempts_at(position)))
+                    Some(Failure { error, took, .. }) => {
+                        (error, self.plan.retry.pause(blocked.attempts_at(position)), took)
                     }
                     // It was deleted before it was handed over.
                     None if kept == 0 => return Ok(None),
                     None => {
                         session.note(blocked, behind.as_ref());
+                        session.together.handled(1);
                         return Ok(behind);
                     }
                 }
             }
         };
-        let failed = BlockedStream {
-            position,
-            attempts: blocked.attempts_at(position),
-            error,
-            retry_at: pause.map(|pause| backend::later(session.now(), pause)),
-            ..blocked.clone()
-        };
-        self.tell(&failed, &record);
-        self.change(session, held, blocked, Some(failed)).await?;
+        self.fails_again(session, (held, blocked), &record, (error, pause));
+        self.keep_failures_after(session, took).await?;
         Ok(None)
     }
 
@@ -165,17 +170,21 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     }
 
     fn progress_of(&self, held: Held, was: &BlockedStream, to: Option<BlockedStream>) -> ProgressRequest {
-        let freed = || StreamProgress::Free(was.at(), was.tenant.clone(), was.stream.clone());
         ProgressRequest {
             subscription: self.plan.id.clone(),
             leases: vec![held.lease],
             position: Some(held.position),
-            streams: vec![to.map_or_else(freed, |to| StreamProgress::Change(was.at(), to))],
+            streams: vec![was.becomes(to)],
         }
     }
 
     /// What comes next in a blocked stream.
-    async fn next_of(&self, session: &Session, held: Held, blocked: &BlockedStream) -> Result<NextOf> {
+    pub(super) async fn next_of(
+        &self,
+        session: &Session,
+        held: Held,
+        blocked: &BlockedStream,
+    ) -> Result<NextOf> {
         let BlockedStream { tenant, stream, after, position, .. } = blocked;
         let left = Left { session, held, blocked };
         let failed = self.event_at(*position, tenant, stream).await?;
@@ -266,7 +275,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 }
 
 /// What comes next in a blocked stream.
-enum NextOf {
+pub(super) enum NextOf {
     /// An event, and where the one stands that follows it.
     Event { record: Box<StoredRecord>, next: Option<Position> },
     /// Nothing that is wanted up to here, where one of its events stands. There are more behind.
@@ -319,13 +328,21 @@ impl Left<'_> {
 
 impl BlockedStream {
     /// The stream once everything up to an event of it is handled, while those from `next` on still wait.
-    fn behind(&self, handled: Position, next: Position) -> Self {
+    pub(super) fn behind(&self, handled: Position, next: Position) -> Self {
         let (error, retry_at, after) = (String::new(), Some(self.since), self.after.max(handled));
         Self { after, position: next, attempts: 0, error, retry_at, ..self.clone() }
     }
 
+    /// What is written of it once it is blocked by something else; `None`: by nothing.
+    pub(super) fn becomes(&self, to: Option<Self>) -> StreamProgress {
+        match to {
+            Some(to) => StreamProgress::Change(self.at(), to),
+            None => StreamProgress::Free(self.at(), self.tenant.clone(), self.stream.clone()),
+        }
+    }
+
     /// How often the event at this position has failed, once it fails again.
-    fn attempts_at(&self, position: Position) -> u32 {
+    pub(super) fn attempts_at(&self, position: Position) -> u32 {
         if self.position == position { self.attempts.saturating_add(1) } else { 1 }
     }
 }

@@ -9,7 +9,10 @@ use super::session::{Key, LOOK};
 use crate::backend::BlockedStream;
 use crate::position::Position;
 
-/// How many are listed at once; and how many events of one of them are handled in a row.
+/// How many are listed at once.
+const LISTED: usize = 256;
+
+/// How many events of one of them are handled in a row.
 const RETRIED: usize = 16;
 
 /// Those that were listed and not tried yet.
@@ -61,7 +64,7 @@ impl Due {
 
     /// How many to list, with those that were tried.
     pub(super) fn limit(&self) -> usize {
-        RETRIED + self.tried_there.len()
+        LISTED + self.tried_there.len()
     }
 
     fn note_tried(&mut self, stream: &BlockedStream) {
@@ -99,6 +102,23 @@ impl Due {
 
     pub(super) fn first(&self) -> Option<&BlockedStream> {
         self.streams.front()
+    }
+
+    /// Whether more than one is listed.
+    pub(super) fn are_several(&self) -> bool {
+        self.streams.len() > 1
+    }
+
+    /// All, the first ones first.
+    pub(super) fn front(&self) -> impl Iterator<Item = &BlockedStream> {
+        self.streams.iter()
+    }
+
+    /// Notes that the first one was tried together with others. If it goes on at once, it does so in the next round.
+    pub(super) fn tried_together(&mut self, goes_on: bool) {
+        let Some(tried) = self.streams.pop_front() else { return };
+        self.note_tried(&tried);
+        (self.in_a_row, self.goes_on) = (0, self.goes_on || goes_on);
     }
 
     /// Notes that the first one was tried. `behind` is what it is blocked by, if it goes on at once.
@@ -149,7 +169,7 @@ mod tests {
     /// However many were left out in front of one event.
     #[test]
     fn those_that_stand_at_one_position_are_all_tried_in_one_round() {
-        let (mut due, all) = (Due::new(), (0..3 * RETRIED).map(|_| blocked(7)).collect::<Vec<_>>());
+        let (mut due, all) = (Due::new(), (0..3 * LISTED).map(|_| blocked(7)).collect::<Vec<_>>());
         due.begin(Position::from_i64(7));
         let mut tried = 0;
         loop {
@@ -170,11 +190,11 @@ mod tests {
     fn what_is_blocked_behind_a_round_that_has_begun_belongs_to_the_next_one() {
         let mut due = Due::new();
         let (most, full) =
-            (RETRIED as i64, |first: i64| (first..).take(RETRIED).map(blocked).collect::<Vec<_>>());
+            (LISTED as i64, |first: i64| (first..).take(LISTED).map(blocked).collect::<Vec<_>>());
         assert!(due.begins());
         due.begin(Position::from_i64(most + 1));
         due.list(full(1));
-        for _ in 0..RETRIED {
+        for _ in 0..LISTED {
             due.tried(None);
         }
         assert_eq!(due.end_round(), None, "one is left");

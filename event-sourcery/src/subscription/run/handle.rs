@@ -27,7 +27,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             if !taken.is_empty() {
                 let mut progress = handed.progress(taken.len());
                 progress.streams.splice(..0, held_back.into_iter().map(StreamProgress::Block));
-                self.plan.backend.progress(progress).await?;
+                self.plan.backend.progress(session.failures.with(progress)).await?;
+                session.failures_are_kept();
                 session.consumed(&taken);
             }
             match ended_by {
@@ -45,12 +46,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         }
         let (begun, handed_over) = (Instant::now(), events.len());
         let delivered = {
-            let handed = Arc::clone(&handed);
+            let (handed, failures) = (Arc::clone(&handed), Arc::clone(&session.failures));
             let read = (events, session.as_of);
-            self.deliver(session, read, move |kept| handed.progress(handed.items(kept))).await?
+            self.deliver(session, read, move |kept| failures.with(handed.progress(handed.items(kept))))
+                .await?
         };
         self.failures = 0;
         let Delivered { kept, failed } = delivered;
+        if kept > 0 {
+            session.failures_are_kept();
+        }
         let in_vain = failed.as_ref().map_or(Duration::ZERO, |failure| failure.took);
         session.debts.pay(begun.elapsed().saturating_sub(in_vain));
         let consumed = if kept == 0 { 0 } else { handed.items(kept) };
@@ -88,7 +93,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 session.put_back(behind);
                 session.debts.failed(&failing.record.tenant, took);
                 let pause = self.plan.retry.pause(1);
-                return self.block(session, before, &failing.record, 1, error, pause).await;
+                self.block(session, before, &failing.record, 1, error, pause);
+                return self.keep_failures_after(session, took).await;
             }
         }
         session.put_back(rest);
@@ -103,13 +109,14 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         obstacle: Obstacle,
     ) -> Result<()> {
         match obstacle {
-            Obstacle::Undecodable(error) => self.block(session, &[], record, 1, error, None).await,
+            Obstacle::Undecodable(error) => self.block(session, &[], record, 1, error, None),
             Obstacle::Unknown => {
                 let error = unknown(&record.event.name);
-                self.block(session, &[], record, 0, error, Some(self.plan.lease)).await
+                self.block(session, &[], record, 0, error, Some(self.plan.lease));
             }
-            Obstacle::Overtaken(was) => self.wait_for_it_first(session, record, was).await,
+            Obstacle::Overtaken(was) => self.wait_for_it_first(session, record, was).await?,
         }
+        Ok(())
     }
 
     /// The stream waits for an event behind this one: from here on, for this one first.
@@ -120,6 +127,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         was: BlockedAt,
     ) -> Result<()> {
         let Some(held) = session.held_of(record) else { return Ok(()) };
+        self.keep_failures(session).await?;
         let position = record.event.position;
         let first = BlockedStream { after: was.after, ..session.blocked_by(record, held) };
         let progress = ProgressRequest {
@@ -136,7 +144,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     }
 
     /// Blocks the stream of an event that failed; `before` are events in front of it that wait.
-    async fn block(
+    fn block(
         &self,
         session: &mut Session,
         before: &[Taken],
@@ -144,8 +152,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         attempts: u32,
         error: String,
         pause: Option<Duration>,
-    ) -> Result<()> {
-        let Some(held) = session.held_of(record) else { return Ok(()) };
+    ) {
+        let Some(held) = session.held_of(record) else { return };
         let position = record.event.position;
         let blocked = session.blocked_by(record, held);
         let retry_at = pause.map(|pause| backend::later(blocked.since, pause));
@@ -156,16 +164,15 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         progress.leases.push(held.lease);
         progress.position = Some(position);
         progress.streams.push(StreamProgress::Block(blocked.clone()));
-        self.plan.backend.progress(progress).await?;
+        session.failed(progress);
         session.consumed(before);
         session.reach(held.lease.segment, position);
         session.note(&blocked, Some(&blocked));
         session.look_at = session.look_at.min(later(Instant::now(), pause.unwrap_or(LOOK)));
-        Ok(())
     }
 
     /// What fails only together with others, no event is blocked by: nobody would hear of it.
-    fn tell_of_batch(&self, events: usize, error: &str) {
+    pub(super) fn tell_of_batch(&self, events: usize, error: &str) {
         let subscription = &*self.plan.id.name;
         tracing::warn!(subscription, events, error, "handling a batch failed: it is taken apart");
     }

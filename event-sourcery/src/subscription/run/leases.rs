@@ -110,6 +110,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             pending: VecDeque::new(),
             as_of: AsOf::default(),
             sizes: Sizes::new(self.plan.batch.min(MOST)),
+            together: Sizes::of_retries(self.plan.batch),
+            failures: Arc::default(),
         })
     }
 

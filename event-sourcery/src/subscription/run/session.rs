@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::debts::Debts;
 use super::due::Due;
+use super::failures::Failures;
 use super::sizes::Sizes;
 use super::turns::Turns;
 use crate::backend::{self, BlockedAt, BlockedStream, Filter, Kept, Lease, Segments, StoredRecord};
@@ -66,6 +67,10 @@ pub(super) struct Session {
     pub(super) as_of: AsOf,
     /// How many to take next.
     pub(super) sizes: Sizes,
+    /// How many streams to try again together next.
+    pub(super) together: Sizes,
+    /// What has failed and is not on record yet.
+    pub(super) failures: Arc<Failures>,
 }
 
 /// A stream and whose it is.

@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 /// So many at most where a subscription has caught up, or something has failed.
 const FIRST: usize = 64;
 
+/// So many streams are tried again together at most: as many as are listed at once.
+const RETRIED: usize = 256;
+
 /// Into so many parts a batch is divided that has failed as a whole: of 512 events one is found after four failures, and none is
 /// handed over more often. A handler that hangs costs its time limit as often.
 const PARTS: usize = 8;
@@ -17,6 +20,8 @@ const PARTS: usize = 8;
 pub(super) struct Sizes {
     /// What was asked for.
     most: usize,
+    /// Where nothing is known yet, or something has failed.
+    first: usize,
     usual: usize,
     /// The next ones, after a failure.
     parts: VecDeque<usize>,
@@ -24,7 +29,12 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, usual: FIRST.min(most), parts: VecDeque::new() }
+        Self { most, first: FIRST, usual: FIRST.min(most), parts: VecDeque::new() }
+    }
+
+    /// Of streams that are tried again: one by one, as long as they fail.
+    pub(super) fn of_retries(most: usize) -> Self {
+        Self { most: RETRIED.min(most), first: 1, usual: 1, parts: VecDeque::new() }
     }
 
     /// How many events the next batch has at most.
@@ -46,7 +56,7 @@ impl Sizes {
 
     /// There is nothing more for now, or there was no time for a whole batch.
     pub(super) fn begin_anew(&mut self) {
-        self.usual = FIRST.min(self.most);
+        self.usual = self.first.min(self.most);
     }
 
     /// An event has failed behind so many others: these by themselves, then it alone. Only then it is the one that failed.
@@ -63,7 +73,7 @@ impl Sizes {
         for part in rest.into_iter().chain(std::iter::repeat_n(size, whole)) {
             self.parts.push_front(part);
         }
-        self.usual = size.clamp(1, FIRST).min(self.most);
+        self.usual = size.clamp(1, self.first).min(self.most);
     }
 }
 
@@ -84,6 +94,22 @@ mod tests {
         sizes.begin_anew();
         assert_eq!(sizes.next(), 64);
         assert_eq!(Sizes::new(3).next(), 3);
+    }
+
+    #[test]
+    fn streams_are_tried_again_one_by_one_until_that_goes_well() {
+        let mut sizes = Sizes::of_retries(10_000);
+        for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 256] {
+            let size = sizes.next();
+            assert_eq!(size, expected);
+            sizes.handled(size);
+        }
+        sizes.take_apart(16);
+        assert_eq!(sizes.next(), 2);
+        sizes.begin_anew();
+        sizes.parts.clear();
+        assert_eq!(sizes.next(), 1);
+        assert_eq!(Sizes::of_retries(1).most, 1);
     }
 
     #[test]
