@@ -56,6 +56,7 @@ mod subscription_sql;
 mod tables;
 mod transaction;
 mod values;
+mod waiting;
 mod wakeups;
 
 pub use backend::PostgresBackend;

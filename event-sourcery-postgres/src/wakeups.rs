@@ -5,7 +5,7 @@
 //! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again. So both tasks
 //! may be on any runtime of the process, also on one that nobody drives for a while.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,12 @@ const RETRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 #[derive(Debug)]
 pub(crate) struct Wakeups {
     committed: Notify,
+    /// How many commits, or what may have been some, have become known.
+    heard: AtomicU64,
+    /// When something was last heard of.
+    stirred: Mutex<Option<Instant>>,
+    /// Whether somebody listens for those of other processes.
+    listens: AtomicBool,
     /// How many wait.
     waiting: AtomicUsize,
     /// None where nobody is to notify.
@@ -76,18 +82,52 @@ impl Wakeups {
             about,
             state: Mutex::default(),
         });
-        Arc::new(Self { committed: Notify::new(), waiting: AtomicUsize::new(0), notifications })
+        Arc::new(Self {
+            committed: Notify::new(),
+            heard: AtomicU64::new(0),
+            stirred: Mutex::default(),
+            listens: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            notifications,
+        })
     }
 
     /// Something was committed, or may have been.
     pub(crate) fn committed(self: &Arc<Self>) {
-        self.committed.notify_waiters();
+        self.hear();
         let Some(notifications) = &self.notifications else { return };
         let mut state = notifications.state();
         state.to_announce = true;
         if has_ended(state.announcer.as_ref()) {
             state.announcer = spawn(Arc::clone(self).announce());
         }
+    }
+
+    /// Wakes all who wait. Counted first: whoever has not begun to wait finds it counted.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::AcqRel);
+        self.stir();
+    }
+
+    /// Something may be committed soon, of which nobody is told: those who wait look often again.
+    pub(crate) fn stir(&self) {
+        *self.stirred() = Some(Instant::now());
+        self.committed.notify_waiters();
+    }
+
+    fn stirred(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stirred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many commits have become known.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing was heard of for so long, and somebody would have told.
+    pub(crate) fn is_quiet(&self, since: Duration) -> bool {
+        let is_told = self.listens.load(Ordering::Acquire);
+        is_told && self.stirred().is_none_or(|stirred| stirred.elapsed() >= since)
     }
 
     /// The next commit that becomes known, from now on.
@@ -213,6 +253,7 @@ impl Listener {
         let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
         in_time(LOOKS_AROUND, listener.listen(CHANNEL)).await?;
+        let _listens = Listens::start(&self.wakeups);
         self.wake(None);
         while !self.is_let_go(idle_since) {
             // Nothing is lost when it is given up: it is asked again.
@@ -236,7 +277,31 @@ impl Listener {
             && let Some(notifications) = &wakeups.notifications
             && about.is_none_or(|about| about == notifications.about)
         {
-            wakeups.committed.notify_waiters();
+            wakeups.hear();
         }
+    }
+}
+
+/// Somebody listens, for as long as this is kept.
+struct Listens<'l>(&'l Weak<Wakeups>);
+
+impl<'l> Listens<'l> {
+    fn start(wakeups: &'l Weak<Wakeups>) -> Self {
+        let listens = Self(wakeups);
+        listens.note(true);
+        listens
+    }
+
+    fn note(&self, listens: bool) {
+        if let Some(wakeups) = self.0.upgrade() {
+            wakeups.listens.store(listens, Ordering::Release);
+        }
+    }
+}
+
+/// Those who wait look often again, from their next look on.
+impl Drop for Listens<'_> {
+    fn drop(&mut self) {
+        self.note(false);
     }
 }

@@ -57,6 +57,7 @@ pub struct FaultyBackend<B> {
 struct Faults {
     calls: AtomicU64,
     scans: AtomicU64,
+    changes: AtomicU64,
     planned: Mutex<Vec<(u64, Fault)>>,
     /// One call out of so many is interrupted; 0: none.
     one_in: AtomicU64,
@@ -116,6 +117,12 @@ impl<B: Backend> FaultyBackend<B> {
     #[must_use]
     pub fn scans(&self) -> u64 {
         self.faults.scans.load(Ordering::SeqCst)
+    }
+
+    /// How many of them changed subscriptions, one or several.
+    #[must_use]
+    pub fn subscription_changes(&self) -> u64 {
+        self.faults.changes.load(Ordering::SeqCst)
     }
 
     /// The backend within, which does not fail.
@@ -267,7 +274,16 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
+        self.faults.changes.fetch_add(1, Ordering::SeqCst);
         self.call(self.inner.change_subscription(id, change)).await
+    }
+
+    async fn change_subscriptions(
+        &self,
+        changes: Vec<(SubscriptionId, SubscriptionChange)>,
+    ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        self.faults.changes.fetch_add(1, Ordering::SeqCst);
+        self.call(self.inner.change_subscriptions(changes)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
