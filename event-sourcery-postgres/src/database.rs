@@ -293,6 +293,9 @@ impl Database {
         &self,
         changes: &[(SubscriptionId, SubscriptionChange)],
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
         // Leases count in the run in which they are given. One without a mark has another name as soon as somebody leaves one.
         let renews = changes.iter().any(|(_, change)| matches!(change, SubscriptionChange::Renew(_)));
         if renews && !self.settled.known().run.is_marked() {

@@ -199,7 +199,8 @@ impl Settled {
                 found => found?,
             };
             self.telling.tell(&tracker.evidence, &mut connection, sql, &found).await?;
-            let settled = Recording::keep(&mut turn, connection, sql, &found, || self.recorded.is_time(record)).await;
+            let is_time = || self.recorded.is_time(record);
+            let settled = Recording::keep(&mut turn, connection, sql, &found, is_time).await;
             tracker.history.reached(settled, known);
             let known = Known::of(&tracker, &found, settled, known);
             let position = known.position;

@@ -218,7 +218,7 @@ impl SubscriptionBackend for SqliteBackend {
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         let change_all = move |operations: Operations<'_>| {
             let changed = changes.iter().map(|(id, change)| operations.change_subscription(id, change));
-            changed.collect()
+            changed.collect::<Result<Vec<_>>>()
         };
         self.writer()?.write(None, change_all).await
     }

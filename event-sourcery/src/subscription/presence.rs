@@ -8,6 +8,10 @@
 //! What the members on a runtime ask for together is done in the order in which they ask. So whoever leaves does so behind his
 //! last renewal, whether he has waited for that or not.
 
+#[cfg(test)]
+#[cfg(feature = "conformance")]
+mod tests;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

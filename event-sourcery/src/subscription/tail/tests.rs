@@ -1,5 +1,7 @@
 //! One reads for all, whoever comes and goes.
 
+mod waking;
+
 use std::time::Duration;
 
 use futures_util::FutureExt as _;

@@ -189,6 +189,12 @@ impl Waiters {
         !self.of_progress.is_empty()
     }
 
+    #[cfg(test)]
+    #[cfg(feature = "conformance")]
+    pub(super) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn tell(&mut self, numbers: Vec<u64>, news: impl Fn(&Waiter) -> News) -> Tidings {
         let waiters = numbers.into_iter().filter_map(|number| self.take(number));
         let told = waiters.map(|waiter| {
