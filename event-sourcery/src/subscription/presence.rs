@@ -23,7 +23,6 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::beat::Beat;
-use super::later;
 use crate::backend::{Backend, SubscriptionChange, SubscriptionId, SubscriptionRecord};
 use crate::error::Result;
 
@@ -55,9 +54,9 @@ impl Default for Presence {
 }
 
 impl Presence {
-    /// When leases are renewed that were asked for then: three times before they end, but not at once again.
+    /// When leases are renewed that were asked for then: three times before they end, and all of one length at the same times.
     pub(super) fn renew_at(&self, asked: Instant, lease: Duration) -> Instant {
-        self.beat.next_after(later(asked, lease / 6), lease / 3)
+        self.beat.next_after(asked, lease / 3)
     }
 
     /// Changes a subscription, together with what others ask for. Dropping the future takes back what was not begun.

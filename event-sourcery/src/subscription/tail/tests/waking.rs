@@ -91,7 +91,7 @@ async fn who_keeps_what_he_has_passed_is_told_of_it_and_others_are_not() {
         let (passed, ()) = tokio::join!(keeps.wait_or_pass(), append(&store, 3));
         passed
     };
-    match select(Box::pin(passing), Box::pin(does_not.wait())).await {
+    match in_time(select(Box::pin(passing), Box::pin(does_not.wait()))).await {
         Either::Left((may_be_more, _)) => assert!(!may_be_more),
         Either::Right(_) => panic!("it was woken by what it does not want"),
     }
