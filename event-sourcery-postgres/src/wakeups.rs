@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use event_sourcery::Result;
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -26,6 +27,9 @@ const CHANNEL: &str = "event_sourcery";
 
 /// A process announces its commits at most so often.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(20);
+
+/// For so long a notification is taken for an own one that comes from where the last one was sent.
+const OWN_FOR: Duration = Duration::from_millis(200);
 
 /// How long somebody listens after the last one has waited.
 const LISTENS_ON: Duration = Duration::from_secs(60);
@@ -65,6 +69,8 @@ struct Notifications {
 struct State {
     /// Something was committed that is not announced yet.
     to_announce: bool,
+    /// By which process of the server's that was last done, and when.
+    announced_by: Option<(u32, Instant)>,
     announcer: Option<AbortHandle>,
     listener: Option<AbortHandle>,
 }
@@ -201,8 +207,18 @@ impl Notifications {
     async fn announce(&self) -> Result<()> {
         let mut connection = self.connections.acquire(Purpose::Read).await?;
         let at_work = connection.at_work();
-        let told = answer(at_work.as_ref(), self.sql.announce.query().execute(&mut *connection)).await;
-        connection.keep_after(told.map(drop).map_err(crate::classify))
+        let told = answer(at_work.as_ref(), self.sql.announce.query().fetch_one(&mut *connection)).await;
+        let by = told.and_then(|told| told.try_get::<i32, _>(1)).map_err(crate::classify);
+        let by = connection.keep_after(by)?;
+        self.state().announced_by = Some((by.cast_unsigned(), Instant::now()));
+        Ok(())
+    }
+
+    /// Whether it was this process that has announced it: whoever waits here knows already. A process of the server's that was
+    /// somebody else's before is not taken for that for long.
+    fn is_own(&self, by: u32) -> bool {
+        let last = self.state().announced_by;
+        last.is_some_and(|(own, when)| own == by && when.elapsed() < OWN_FOR)
     }
 }
 
@@ -258,7 +274,7 @@ impl Listener {
         while !self.is_let_go(idle_since) {
             // Nothing is lost when it is given up: it is asked again.
             match tokio::time::timeout(LOOKS_AROUND, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => self.wake(Some(notification.payload())),
+                Ok(Ok(Some(told))) => self.wake(Some((told.payload(), told.process_id()))),
                 // It was without a connection, and does not know what was said meanwhile.
                 Ok(Ok(None)) => self.wake(None),
                 Ok(Err(problem)) => return Err(problem),
@@ -271,11 +287,11 @@ impl Listener {
         Ok(())
     }
 
-    /// Wakes all who wait, if it is about their store, or may be.
-    fn wake(&self, about: Option<&str>) {
+    /// Wakes all who wait, if others have said something about their store, or may have.
+    fn wake(&self, told: Option<(&str, u32)>) {
         if let Some(wakeups) = self.wakeups.upgrade()
             && let Some(notifications) = &wakeups.notifications
-            && about.is_none_or(|about| about == notifications.about)
+            && told.is_none_or(|(about, by)| about == notifications.about && !notifications.is_own(by))
         {
             wakeups.hear();
         }

@@ -135,7 +135,9 @@ impl Tail {
         progress: bool,
     ) -> News {
         let look = News { passed: after, may_be_more: true };
-        let Some(mut waiting) = Waiting::start(&self.0, backend, after, (filter, progress)) else { return look };
+        let Some(mut waiting) = Waiting::start(&self.0, backend, after, (filter, progress)) else {
+            return look;
+        };
         loop {
             let silent = self.0.state().may_be_silent(waiting.on);
             let Some(silent) = silent else { break };

@@ -109,7 +109,8 @@ async fn a_renewal_writes_no_segment() {
 async fn a_subscription_that_somebody_holds_holds_up_no_other() {
     let scene = Scene::new().await;
     let backend = scene.store.backend().clone();
-    let running = |name: &str| scene.store.subscribe::<RawEvent>().durable(name).lease(Duration::from_secs(2));
+    let lease = Duration::from_secs(2);
+    let running = |name: &str| scene.store.subscribe::<RawEvent>().durable(name).lease(lease);
     let names: Vec<_> = (0..6).map(|number| format!("letters {number}")).collect();
     let runs: Vec<_> =
         names.iter().map(|name| tokio::spawn(running(name).run(async |_, _| Ok(())))).collect();
