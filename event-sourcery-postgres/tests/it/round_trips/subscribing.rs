@@ -25,7 +25,7 @@ async fn an_event_that_is_waited_for_is_an_append_a_look_and_a_read() {
             tell.send(matches!(next, Next::Event(_))).unwrap();
         }
     });
-    let mut append = async |count| {
+    let mut append = async |count: i64| {
         for _ in 0..count {
             store.append(&StreamId::random(), event()).await.unwrap();
             while !told.recv().await.unwrap() {}
