@@ -26,10 +26,6 @@ use crate::rights::Rights;
 use crate::subscription_sql::MARK_HANDLING;
 use crate::transaction::{OnConnection, PostgresTransaction};
 
-/// How often a reader that waits looks for what it is not told of: commits of transactions that were not begun through the
-/// store, and those of other processes where a notification is lost.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
 /// A store in a PostgreSQL database. Clones share it; several processes can too, and several runtimes of a process: nothing hangs on the
 /// one that opened it.
 ///
@@ -296,18 +292,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
-        let _waiting = self.database.wakeups.wait();
-        loop {
-            // It counts from here on: what is committed after the look wakes it.
-            let committed = self.database.wakeups.next();
-            let settled = self.database.advance_readable().await?;
-            if settled > position {
-                return Ok(settled);
-            }
-            self.database.refuse_beyond_end(position)?;
-            // Woken, or tired of waiting: it looks again.
-            let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
-        }
+        self.database.wait_beyond(position).await
     }
 }
 
@@ -322,7 +307,16 @@ impl SubscriptionBackend for PostgresBackend {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
-        self.apart(async move |database| database.change_subscription(&id, &change).await).await
+        let changed = self.change_subscriptions(vec![(id, change)]).await?;
+        Ok(changed.into_iter().next().flatten())
+    }
+
+    /// All in one transaction, in as many statements as one.
+    async fn change_subscriptions(
+        &self,
+        changes: Vec<(SubscriptionId, SubscriptionChange)>,
+    ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        self.apart(async move |database| database.change_subscriptions(&changes).await).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -22,9 +22,10 @@ use crate::operations::{Operations, takes_one_statement};
 use crate::options::PostgresOptions;
 use crate::places::Purpose;
 use crate::pooler;
-use crate::settled::{Run, Settled, mark, reached_by};
+use crate::settled::{Record, Run, Settled, mark, reached_by};
 use crate::sql::Sql;
 use crate::transaction::PostgresTransaction;
+use crate::waiting::Looks;
 use crate::wakeups::Wakeups;
 
 /// How often it is looked how far the store is settled, while a lock is in the way.
@@ -43,6 +44,7 @@ pub(crate) struct Database {
     pub(crate) appends: Appends,
     pub(crate) settled: Arc<Settled>,
     pub(crate) wakeups: Arc<Wakeups>,
+    pub(crate) looks: Looks,
     pub(crate) listeners: Arc<Listeners>,
 }
 
@@ -107,7 +109,8 @@ impl Database {
         let notifies = options.notifications && !options.transaction_pooler;
         let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), notifies);
         let settled = Arc::new(Settled::opened(&run, given));
-        Ok(Self { connections, sql, appends, settled, wakeups, listeners: Arc::default() })
+        let looks = Looks::new(options.look_every);
+        Ok(Self { connections, sql, appends, settled, wakeups, looks, listeners: Arc::default() })
     }
 
     /// On a connection of the caller's pool.
@@ -199,9 +202,14 @@ impl Database {
     }
 
     pub(crate) async fn advance(&self) -> Result<Position> {
+        self.look(Record::Now).await
+    }
+
+    /// Looks how far it is settled, and puts that on record.
+    pub(crate) async fn look(&self, record: Record) -> Result<Position> {
         let since = Instant::now();
         loop {
-            match self.settled.advance(&self.connections, &self.sql).await {
+            match self.settled.advance(&self.connections, &self.sql, record).await {
                 // Somebody is at work on the table. It is waited for without a connection.
                 Err(Error::Busy { .. }) if since.elapsed() < self.connections.lock_timeout => {
                     tokio::time::sleep(LOOK_AGAIN).await;
@@ -276,27 +284,45 @@ impl Database {
     }
 
     pub(crate) async fn progress(&self, request: &ProgressRequest) -> Result<()> {
-        in_its_run!(*self, request.position, run =>
+        in_its_run!(*self, request.position.as_slice(), run =>
             call!(*self, Purpose::Write, operations => operations.progress(request, &run)))
     }
 
-    /// A change that puts down no position is made in any run.
-    pub(crate) async fn change_subscription(
+    /// Changes that put down no position are made in any run.
+    pub(crate) async fn change_subscriptions(
         &self,
-        id: &SubscriptionId,
-        change: &SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>> {
+        changes: &[(SubscriptionId, SubscriptionChange)],
+    ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
         // Leases count in the run in which they are given. One without a mark has another name as soon as somebody leaves one.
-        if matches!(change, SubscriptionChange::Renew(_)) && !self.settled.known().run.is_marked() {
+        let renews = changes.iter().any(|(_, change)| matches!(change, SubscriptionChange::Renew(_)));
+        if renews && !self.settled.known().run.is_marked() {
             let mut connection = self.connections.acquire(Purpose::Write).await?;
             mark(&mut connection, &self.sql).await;
             connection.give_back();
         }
-        let reached = reached_by(change);
-        in_its_run!(*self, reached, run => {
-            let run = reached.map(|_| &run);
-            call!(*self, Purpose::Write, operations => operations.change_subscription(id, change, run))
+        let reached: Vec<_> = changes.iter().filter_map(|(_, change)| reached_by(change)).collect();
+        in_its_run!(*self, &reached, run => {
+            let run = (!reached.is_empty()).then_some(&run);
+            if changes.len() > 1 {
+                self.change_without_patience(changes, run).await
+            } else {
+                call!(*self, Purpose::Write, operations => operations.change_subscriptions(changes, run))
+            }
         })
+    }
+
+    /// Waits for somebody's lock for a moment only: whoever waits for longer shares that with nobody.
+    async fn change_without_patience(
+        &self,
+        changes: &[(SubscriptionId, SubscriptionChange)],
+        run: Option<&Run>,
+    ) -> Result<Option<Vec<Option<SubscriptionRecord>>>> {
+        let mut connection = self.connections.acquire(Purpose::Write).await?;
+        let changed = Operations::alone(&mut connection, &self.sql).change_subscriptions(changes, run).await;
+        connection.keep_after(changed)
     }
 
     /// Refuses to wait for what comes after a position that was never given.

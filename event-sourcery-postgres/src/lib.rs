@@ -57,6 +57,7 @@ mod tables;
 mod taking_back;
 mod transaction;
 mod values;
+mod waiting;
 mod wakeups;
 
 pub use backend::PostgresBackend;

@@ -36,6 +36,7 @@ pub struct PostgresOptions {
     pub(crate) migrate: bool,
     pub(crate) notifications: bool,
     pub(crate) transaction_pooler: bool,
+    pub(crate) look_every: Option<Duration>,
     accept_lost_commits: bool,
     max_connections: Option<u32>,
     acquire_timeout: Duration,
@@ -83,6 +84,7 @@ impl PostgresOptions {
             migrate: true,
             notifications: true,
             transaction_pooler: false,
+            look_every: None,
             accept_lost_commits: false,
             max_connections: None,
             acquire_timeout: Duration::from_secs(5),
@@ -111,11 +113,22 @@ impl PostgresOptions {
 
     /// Whether processes wake each other by `NOTIFY`. On by default: a reader that waits is then told of other processes'
     /// commits within milliseconds, on one connection of its own beside the pool. Without, and where a notification is
-    /// lost, it looks every 100 ms. Off behind a [`transaction_pooler`](Self::transaction_pooler), where nobody can listen.
+    /// lost, it looks [now and then](Self::look_every). Off behind a [`transaction_pooler`](Self::transaction_pooler), where nobody can listen.
     ///
     /// An append's transaction never notifies. A process announces what it has committed afterwards, at most every 20 ms.
     pub fn notifications(self, notifications: bool) -> Self {
         Self { notifications, ..self }
+    }
+
+    /// How often readers that wait look for commits that nobody tells them of: those of other writers, of transactions that were not
+    /// [begun](PostgresBackend::begin) through a store, and all of other processes where nobody listens. A process looks for all of
+    /// its readers at once.
+    ///
+    /// By default every 100 ms; and every 2 s where it is told of others' commits, and was told of none for 5 s, and no transaction
+    /// that has appended is open. A process that is to be idle where it cannot be told looks less often; one that follows other
+    /// writers in an idle store looks more often. It looks every millisecond at most.
+    pub fn look_every(self, time: Duration) -> Self {
+        Self { look_every: Some(time.max(Duration::from_millis(1))), ..self }
     }
 
     /// How many connections the store's own calls share, at least one. 10 by default, or as many as a pool of the caller's may

@@ -38,7 +38,8 @@ use event_sourcery::{Error, Position, Result};
 
 pub(crate) use self::look::{Run, refused_on_standby};
 pub(crate) use self::reaching::reached_by;
-use self::recording::Recording;
+pub(crate) use self::recording::Record;
+use self::recording::{Recorded, Recording};
 use self::telling::Telling;
 pub(crate) use self::tracker::mark;
 use self::tracker::{Found, Tracker};
@@ -56,6 +57,7 @@ pub(crate) struct Settled {
     state: Mutex<State>,
     /// Who looks holds the turn of its runtime.
     turns: PerRuntime<tokio::sync::Mutex<Recording>>,
+    recorded: Recorded,
     telling: Telling,
     /// How many looks have begun, on whatever runtime.
     begun: AtomicU64,
@@ -133,11 +135,12 @@ impl Settled {
         self: &Arc<Self>,
         connections: &Arc<Connections>,
         sql: &Arc<Sql>,
+        record: Record,
     ) -> Result<Position> {
         let asked = self.begun.load(Ordering::Acquire);
         let (settled, connections, sql) = (Arc::clone(self), Arc::clone(connections), Arc::clone(sql));
         let looking = tokio::spawn(async move {
-            let looked = settled.look(asked, &connections, &sql).await;
+            let looked = settled.look(asked, &connections, &sql, record).await;
             looked.and_then(|position| settled.went_back.refuse().map(|()| position))
         });
         looking.await.unwrap_or_else(|ended| Err(Error::unavailable(ended)))
@@ -159,7 +162,7 @@ impl Settled {
         if given == 0 && self.replaced.get().is_some() {
             return false;
         }
-        match self.advance(connections, sql).await {
+        match self.advance(connections, sql, Record::Now).await {
             Err(Error::HistoryReplaced { .. }) => return true,
             Ok(_) => self.went_back.note(refused),
             // A look that sees it has kept it.
@@ -168,7 +171,13 @@ impl Settled {
         false
     }
 
-    async fn look(&self, asked: u64, connections: &Arc<Connections>, sql: &Arc<Sql>) -> Result<Position> {
+    async fn look(
+        &self,
+        asked: u64,
+        connections: &Arc<Connections>,
+        sql: &Arc<Sql>,
+        record: Record,
+    ) -> Result<Position> {
         let mut turn = self.turns.here(Default::default).lock_owned().await;
         loop {
             let before = self.state().clone();
@@ -190,7 +199,8 @@ impl Settled {
                 found => found?,
             };
             self.telling.tell(&tracker.evidence, &mut connection, sql, &found).await?;
-            let settled = Recording::keep(&mut turn, connection, sql, &found).await;
+            let is_time = || self.recorded.is_time(record);
+            let settled = Recording::keep(&mut turn, connection, sql, &found, is_time).await;
             tracker.history.reached(settled, known);
             let known = Known::of(&tracker, &found, settled, known);
             let position = known.position;
@@ -217,7 +227,7 @@ impl Settled {
         connections: &Arc<Connections>,
         sql: &Arc<Sql>,
     ) -> Result<Vec<Holder>> {
-        self.advance(connections, sql).await?;
+        self.advance(connections, sql, Record::Now).await?;
         let evidence = self.state().tracker.evidence.clone();
         let (mut connection, since) = (connections.acquire(Purpose::Read).await?, Instant::now());
         let holders = evidence.holders(&mut connection, sql).await;

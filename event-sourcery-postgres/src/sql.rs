@@ -283,12 +283,12 @@ statements! {
         WHERE stream_id = $1 AND coalesce(category, '') = $2
           AND NOT EXISTS (SELECT FROM {streams} WHERE uuid = $1 AND category = $2)";
     /// Tells other processes that something was committed. Nothing of it is to wait for a standby: it holds a lock that all
-    /// announcements take.
+    /// announcements take. Beside: the number of the server's process, by which a process knows its own announcements.
     announce: "
         WITH setting AS MATERIALIZED (
             SELECT set_config('synchronous_commit', 'off', true)
         )
-        SELECT pg_notify('event_sourcery', {events as text}) FROM setting";
+        SELECT pg_notify('event_sourcery', {events as text}), pg_backend_pid() FROM setting";
 }
 
 impl Sql {

@@ -111,11 +111,15 @@ macro_rules! mask {
 statements! {
     /// The statements about durable subscriptions.
     SubscriptionSql;
-    /// One change of a subscription at a time. The subscription need not exist. Beside: whether the server is in the run $3, or
-    /// none is given.
-    lock_subscription: concat!("
-        SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(chr(1), {subscription_segments as text}, $1, $2), 0)),
-               ", is_in_run!("$3"));
+    /// One change of a subscription at a time; several are locked in one order. $1 and $2: tenants and names, as in the next two.
+    /// A subscription need not exist. Beside: whether the server is in the run $3, or none is given.
+    lock_subscriptions: concat!("
+        SELECT pg_advisory_xact_lock(a.key), ", is_in_run!("$3"), "
+        FROM (
+            SELECT hashtextextended(concat_ws(chr(1), {subscription_segments as text}, n.tenant_id, n.name), 0) AS key
+            FROM unnest($1::text[], $2::text[]) AS n (tenant_id, name)
+            ORDER BY key
+        ) a");
     /// Segments: number, position, token, member, leased until. Members that count: how long their leases last, and the next two.
     /// What is kept beside: the last.
     subscription: concat!("
@@ -123,36 +127,47 @@ statements! {
         FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
         UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'
         UNION ALL ", kept!());
-    /// All members, the segments locked against those who write checkpoints, and then the time, alone.
-    subscription_to_change: concat!("
-        WITH segment AS MATERIALIZED (
-            SELECT s.segment, s.position, s.token, s.member, s.leased_until
-            FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
-            ORDER BY s.segment FOR UPDATE
+    /// The same of several, with their places from 1: all members, the segments locked against those who write checkpoints, and then
+    /// the time, alone.
+    subscriptions_to_change: concat!("
+        WITH asked AS MATERIALIZED (
+            SELECT n.tenant_id, n.name, n.place::integer AS place
+            FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (tenant_id, name, place)
+        ), segment AS MATERIALIZED (
+            SELECT s.segment, s.position, s.token, s.member, s.leased_until, a.place
+            FROM asked a JOIN {subscription_segments} s ON s.tenant_id = a.tenant_id AND s.name = a.name
+            ORDER BY s.tenant_id, s.name, s.segment FOR UPDATE OF s
         )
-        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text FROM segment s
-        UNION ALL ", members!(), "
-        UNION ALL ", kept!(), "
+        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text, s.place FROM segment s
         UNION ALL
-        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC', NULL");
+        SELECT NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text, a.place
+        FROM asked a JOIN {subscription_members} m ON m.tenant_id = a.tenant_id AND m.name = a.name
+        UNION ALL
+        SELECT NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept, a.place
+        FROM asked a JOIN {subscriptions} k ON k.tenant_id = a.tenant_id AND k.name = a.name
+        UNION ALL
+        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC', NULL, 0");
     /// $3: what is kept beside the checkpoints.
     write_kept: "
         INSERT INTO {subscriptions} AS k (tenant_id, name, kept) VALUES ($1, $2, $3)
         ON CONFLICT (tenant_id, name) DO UPDATE SET kept = excluded.kept";
-    /// $3 to $7: segments to write, their tokens as they are told; $8: members that are gone; $9 to $11: members to write.
-    write_subscription: concat!("
+    /// Of several: $1 to $7: segments to write, their tokens as they are told; $8 to $10: members that are gone; $11 to $15: members to
+    /// write.
+    write_subscriptions: concat!("
         WITH segment AS (
             INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
-            SELECT $1, $2, n.segment, n.position, n.token # ", mask!(), ", n.member, n.leased_until
-            FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::uuid[], $7::timestamp[])
-                AS n (segment, position, token, member, leased_until)
+            SELECT n.tenant_id, n.name, n.segment, n.position, n.token # ", mask!(), ", n.member, n.leased_until
+            FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::uuid[], $7::timestamp[])
+                AS n (tenant_id, name, segment, position, token, member, leased_until)
             ON CONFLICT (tenant_id, name, segment) DO UPDATE SET position = excluded.position, token = excluded.token,
                 member = excluded.member, leased_until = excluded.leased_until
         ), gone AS (
-            DELETE FROM {subscription_members} WHERE tenant_id = $1 AND name = $2 AND member = ANY ($8)
+            DELETE FROM {subscription_members} m
+            USING unnest($8::text[], $9::text[], $10::uuid[]) AS g (tenant_id, name, member)
+            WHERE m.tenant_id = g.tenant_id AND m.name = g.name AND m.member = g.member
         )
         INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms)
-        SELECT $1, $2, n.* FROM unnest($9::uuid[], $10::timestamp[], $11::bigint[]) AS n
+        SELECT n.* FROM unnest($11::text[], $12::text[], $13::uuid[], $14::timestamp[], $15::bigint[]) AS n
         ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until,
             lasting_ms = excluded.lasting_ms");
     forget_subscription: "

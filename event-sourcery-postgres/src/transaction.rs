@@ -126,6 +126,8 @@ impl JoinedTransaction for OnConnection<'_> {
             let given = database.settled.given()?;
             let appended = self.operations().append(request, given).await;
             if !database.was_given_elsewhere(&appended, given).await {
+                // Of the caller's commit nobody is told, unless the transaction is one of ours.
+                database.wakeups.stir();
                 return appended;
             }
         }
@@ -149,7 +151,8 @@ impl JoinedTransaction for OnConnection<'_> {
 
     async fn progress(&mut self, request: &ProgressRequest) -> Result<()> {
         let database = self.database;
-        in_its_run!(*database, request.position, run => self.operations().progress(request, &run).await)
+        let reached = request.position.as_slice();
+        in_its_run!(*database, reached, run => self.operations().progress(request, &run).await)
     }
 
     async fn hold_cursor(&mut self, id: &CursorId, position: Position) -> Result<HeldCursor> {

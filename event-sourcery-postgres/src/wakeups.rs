@@ -5,11 +5,12 @@
 //! has a task that listens, on a connection of its own. Both are a matter of time only: who is not woken looks again. So both tasks
 //! may be on any runtime of the process, also on one that nobody drives for a while.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use event_sourcery::Result;
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -27,6 +28,9 @@ const CHANNEL: &str = "event_sourcery";
 /// A process announces its commits at most so often.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(20);
 
+/// For so long a notification is taken for an own one that comes from where the last one was sent.
+const OWN_FOR: Duration = Duration::from_millis(200);
+
 /// How long somebody listens after the last one has waited.
 const LISTENS_ON: Duration = Duration::from_secs(60);
 
@@ -40,6 +44,12 @@ const RETRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 #[derive(Debug)]
 pub(crate) struct Wakeups {
     committed: Notify,
+    /// How many commits, or what may have been some, have become known.
+    heard: AtomicU64,
+    /// When something was last heard of.
+    stirred: Mutex<Option<Instant>>,
+    /// Whether somebody listens for those of other processes.
+    listens: AtomicBool,
     /// How many wait.
     waiting: AtomicUsize,
     /// None where nobody is to notify.
@@ -59,6 +69,8 @@ struct Notifications {
 struct State {
     /// Something was committed that is not announced yet.
     to_announce: bool,
+    /// By which process of the server's that was last done, and when.
+    announced_by: Option<(u32, Instant)>,
     announcer: Option<AbortHandle>,
     listener: Option<AbortHandle>,
 }
@@ -76,18 +88,52 @@ impl Wakeups {
             about,
             state: Mutex::default(),
         });
-        Arc::new(Self { committed: Notify::new(), waiting: AtomicUsize::new(0), notifications })
+        Arc::new(Self {
+            committed: Notify::new(),
+            heard: AtomicU64::new(0),
+            stirred: Mutex::default(),
+            listens: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            notifications,
+        })
     }
 
     /// Something was committed, or may have been.
     pub(crate) fn committed(self: &Arc<Self>) {
-        self.committed.notify_waiters();
+        self.hear();
         let Some(notifications) = &self.notifications else { return };
         let mut state = notifications.state();
         state.to_announce = true;
         if has_ended(state.announcer.as_ref()) {
             state.announcer = spawn(Arc::clone(self).announce());
         }
+    }
+
+    /// Wakes all who wait. Counted first: whoever has not begun to wait finds it counted.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::AcqRel);
+        self.stir();
+    }
+
+    /// Something may be committed soon, of which nobody is told: those who wait look often again.
+    pub(crate) fn stir(&self) {
+        *self.stirred() = Some(Instant::now());
+        self.committed.notify_waiters();
+    }
+
+    fn stirred(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stirred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many commits have become known.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing was heard of for so long, and somebody would have told.
+    pub(crate) fn is_quiet(&self, since: Duration) -> bool {
+        let is_told = self.listens.load(Ordering::Acquire);
+        is_told && self.stirred().is_none_or(|stirred| stirred.elapsed() >= since)
     }
 
     /// The next commit that becomes known, from now on.
@@ -161,8 +207,18 @@ impl Notifications {
     async fn announce(&self) -> Result<()> {
         let mut connection = self.connections.acquire(Purpose::Read).await?;
         let at_work = connection.at_work();
-        let told = answer(at_work.as_ref(), self.sql.announce.query().execute(&mut *connection)).await;
-        connection.keep_after(told.map(drop).map_err(crate::classify))
+        let told = answer(at_work.as_ref(), self.sql.announce.query().fetch_one(&mut *connection)).await;
+        let by = told.and_then(|told| told.try_get::<i32, _>(1)).map_err(crate::classify);
+        let by = connection.keep_after(by)?;
+        self.state().announced_by = Some((by.cast_unsigned(), Instant::now()));
+        Ok(())
+    }
+
+    /// Whether it was this process that has announced it: whoever waits here knows already. A process of the server's that was
+    /// somebody else's before is not taken for that for long.
+    fn is_own(&self, by: u32) -> bool {
+        let last = self.state().announced_by;
+        last.is_some_and(|(own, when)| own == by && when.elapsed() < OWN_FOR)
     }
 }
 
@@ -213,11 +269,12 @@ impl Listener {
         let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
         in_time(LOOKS_AROUND, listener.listen(CHANNEL)).await?;
+        let _listens = Listens::start(&self.wakeups);
         self.wake(None);
         while !self.is_let_go(idle_since) {
             // Nothing is lost when it is given up: it is asked again.
             match tokio::time::timeout(LOOKS_AROUND, listener.try_recv()).await {
-                Ok(Ok(Some(notification))) => self.wake(Some(notification.payload())),
+                Ok(Ok(Some(told))) => self.wake(Some((told.payload(), told.process_id()))),
                 // It was without a connection, and does not know what was said meanwhile.
                 Ok(Ok(None)) => self.wake(None),
                 Ok(Err(problem)) => return Err(problem),
@@ -230,13 +287,37 @@ impl Listener {
         Ok(())
     }
 
-    /// Wakes all who wait, if it is about their store, or may be.
-    fn wake(&self, about: Option<&str>) {
+    /// Wakes all who wait, if others have said something about their store, or may have.
+    fn wake(&self, told: Option<(&str, u32)>) {
         if let Some(wakeups) = self.wakeups.upgrade()
             && let Some(notifications) = &wakeups.notifications
-            && about.is_none_or(|about| about == notifications.about)
+            && told.is_none_or(|(about, by)| about == notifications.about && !notifications.is_own(by))
         {
-            wakeups.committed.notify_waiters();
+            wakeups.hear();
         }
+    }
+}
+
+/// Somebody listens, for as long as this is kept.
+struct Listens<'l>(&'l Weak<Wakeups>);
+
+impl<'l> Listens<'l> {
+    fn start(wakeups: &'l Weak<Wakeups>) -> Self {
+        let listens = Self(wakeups);
+        listens.note(true);
+        listens
+    }
+
+    fn note(&self, listens: bool) {
+        if let Some(wakeups) = self.0.upgrade() {
+            wakeups.listens.store(listens, Ordering::Release);
+        }
+    }
+}
+
+/// Those who wait look often again, from their next look on.
+impl Drop for Listens<'_> {
+    fn drop(&mut self) {
+        self.note(false);
     }
 }

@@ -23,10 +23,6 @@ use crate::readers::Readers;
 use crate::transaction::SqliteTransaction;
 use crate::writer::{Shared, Writer};
 
-/// How often a reader that waits looks for what other processes have committed. It reads the position: to ask SQLite
-/// whether anything has changed (`data_version`) takes as long.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
 /// Those who listen, and how they are called.
 pub(crate) type Listeners = event_sourcery::backend::Listeners<dyn Listener<SqliteBackend>>;
 
@@ -54,6 +50,9 @@ pub struct SqliteBackend {
     pub(crate) readers: Arc<Readers>,
     /// Wakes those who wait for a commit.
     committed: Arc<Notify>,
+    /// How often they look for what other processes have committed. They read the position: to ask SQLite whether anything has
+    /// changed (`data_version`) takes as long.
+    look_every: Duration,
     /// Held by the one search that adds to the type directory; when that failed last.
     listing: Arc<Mutex<Option<Instant>>>,
     listeners: Arc<Listeners>,
@@ -77,7 +76,7 @@ impl SqliteBackend {
 
     pub(crate) async fn with_options(options: SqliteOptions) -> Result<Self> {
         let options = options.at_an_absolute_path()?;
-        let committed = Arc::new(Notify::new());
+        let (committed, look_every) = (Arc::new(Notify::new()), options.look_every);
         let (seen, listeners) = (Arc::new(Seen::default()), Arc::<Listeners>::default());
         let shared = Shared {
             committed: Arc::clone(&committed),
@@ -87,7 +86,7 @@ impl SqliteBackend {
         let writer = Writer::start(options.clone(), shared).await?;
         let file = Arc::new(OpenedFile::of(&options));
         let (writer, readers) = (Arc::new(writer), Readers::new(options, seen, Arc::clone(&file)));
-        Ok(Self { writer, file, readers, committed, listing: Arc::default(), listeners })
+        Ok(Self { writer, file, readers, committed, look_every, listing: Arc::default(), listeners })
     }
 
     /// The writer, unless another file stands in the place of the one that it writes to.
@@ -191,7 +190,7 @@ impl Backend for SqliteBackend {
                 return Ok(settled);
             }
             // Woken, or tired of waiting: it looks again.
-            let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
+            let _ = tokio::time::timeout(self.look_every, committed).await;
         }
     }
 }
@@ -210,6 +209,18 @@ impl SubscriptionBackend for SqliteBackend {
     ) -> Result<Option<SubscriptionRecord>> {
         let whose = Some(id.tenant.clone());
         self.writer()?.write(whose, move |operations| operations.change_subscription(&id, &change)).await
+    }
+
+    /// All in one transaction: a write of the file, however many they are.
+    async fn change_subscriptions(
+        &self,
+        changes: Vec<(SubscriptionId, SubscriptionChange)>,
+    ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        let change_all = move |operations: Operations<'_>| {
+            let changed = changes.iter().map(|(id, change)| operations.change_subscription(id, change));
+            changed.collect::<Result<Vec<_>>>()
+        };
+        self.writer()?.write(None, change_all).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

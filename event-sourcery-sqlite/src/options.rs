@@ -57,6 +57,7 @@ pub struct SqliteOptions {
     pub(crate) synchronous: Synchronous,
     pub(crate) busy_timeout: Duration,
     pub(crate) readers: usize,
+    pub(crate) look_every: Duration,
     pub(crate) vfs: Option<String>,
 }
 
@@ -73,6 +74,7 @@ impl SqliteOptions {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             readers: 4,
+            look_every: Duration::from_millis(100),
             vfs: None,
         }
     }
@@ -114,6 +116,13 @@ impl SqliteOptions {
     /// How many connections read at the same time, at least one. 4 by default.
     pub fn readers(self, readers: usize) -> Self {
         Self { readers, ..self }
+    }
+
+    /// How often readers that wait look for what other processes have committed. A process looks for all of its readers at once;
+    /// of its own commits they are told. Every 100 ms by default, and every millisecond at most: a process that is to be idle, or
+    /// is the only one that writes, looks less often.
+    pub fn look_every(self, time: Duration) -> Self {
+        Self { look_every: time.max(Duration::from_millis(1)), ..self }
     }
 
     /// The name of the SQLite VFS to open the file with, for those who have registered one. What stands at the path is then the

@@ -20,6 +20,7 @@
 mod append;
 mod capabilities;
 mod cursors;
+mod keeping;
 mod kept;
 mod listeners;
 mod parts;
@@ -48,6 +49,7 @@ pub use self::append::{
 };
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
+pub use self::keeping::SubscriptionBackend;
 pub use self::kept::Kept;
 pub use self::listeners::{
     AsyncListener, HeardRecord, Hearing, ListenedTransaction, Listener, Listeners, Listening,
@@ -66,9 +68,7 @@ pub use self::room::{Names, PageRoom, Seat, WaitingRoom};
 pub use self::scope::Scope;
 pub use self::segments::{Lease, MOST_SEGMENTS, SegmentRecord, Segments};
 pub(crate) use self::subscriptions::later;
-pub use self::subscriptions::{
-    Member, RenewRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
-};
+pub use self::subscriptions::{Member, RenewRequest, SubscriptionChange, SubscriptionId, SubscriptionRecord};
 pub use self::task::in_a_task;
 pub use self::transactions::{BackendTransaction, JoinableBackend, JoinedTransaction, TransactionalBackend};
 pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};

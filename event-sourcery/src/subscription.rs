@@ -1,6 +1,7 @@
 //! Subscriptions: events as they come, from a position on, without a gap.
 
 mod batches;
+mod beat;
 mod blocked;
 mod deletions;
 mod deliver;
@@ -9,6 +10,7 @@ mod feed;
 mod guarded;
 mod handler_transaction;
 mod live;
+mod presence;
 mod run;
 mod stopping;
 mod tail;

@@ -3,6 +3,7 @@
 mod by_hand;
 mod few;
 mod handlers;
+mod narrow;
 
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -61,6 +62,14 @@ pub async fn sqlite(bench: &mut Bench) -> Result<()> {
         let store = open(&bench.fresh("subscribed")?).await?;
         writers(bench, "subscribe", &store.erased()).await?;
     }
+    if bench.wants("subscribe/narrow") {
+        let store = open(&bench.fresh("subscribed")?).await?;
+        narrow::narrow(bench, "subscribe", &store.erased()).await?;
+    }
+    if bench.wants("subscribe/idle") {
+        let store = open(&bench.fresh("subscribed")?).await?;
+        narrow::idle(bench, "subscribe", &store.erased()).await?;
+    }
     if bench.wants("subscribe/few") {
         let many = LargeStore::find_or_build(bench, 10).await?;
         let fewer = LargeStore::find_or_build_of(bench, few::FEWER as u64, 10).await?;
@@ -118,6 +127,16 @@ pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
         let database = server.database();
         let store = EventStore::new(postgres::open(&database).await?);
         writers(bench, PREFIX, &store.erased()).await?;
+    }
+    if bench.wants("postgres/subscribe/narrow") {
+        let database = server.database();
+        let store = EventStore::new(postgres::open(&database).await?);
+        narrow::narrow(bench, PREFIX, &store.erased()).await?;
+    }
+    if bench.wants("postgres/subscribe/idle") {
+        let database = server.database();
+        let store = EventStore::new(postgres::open(&database).await?);
+        narrow::idle(bench, PREFIX, &store.erased()).await?;
     }
     handlers::postgres(bench, server).await
 }
@@ -325,7 +344,7 @@ async fn writers(bench: &mut Bench, prefix: &str, store: &EventStore) -> Result<
         pairs.push(Pair { ours, baseline: write().await? });
     }
     let name = format!("{prefix}/writers");
-    let target = Target::AtLeast(0.85);
+    let target = Target::AtLeast(0.9);
     bench.report(Figure::of(&name, "appends/s, 10 subscribers", &pairs, "no subscriber", target))?;
     let lags: Vec<_> = lags.into_iter().map(|lag| Pair { ours: lag, baseline: 1_000.0 }).collect();
     let name = format!("{name}/p99-lag");

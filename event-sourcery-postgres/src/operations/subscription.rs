@@ -27,107 +27,149 @@ impl Operations<'_> {
     pub(crate) async fn subscription(&mut self, id: &SubscriptionId) -> Result<Option<SubscriptionRecord>> {
         let query = of_subscription(&self.sql.subscriptions.subscription, id);
         let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
-        let read = Read::from(&rows).map_err(|error| self.failed(error))?;
-        Ok(read.record)
+        let mut read = Read::default();
+        rows.iter().try_for_each(|row| read.take(row)).map_err(|error| self.failed(error))?;
+        Ok(read.record())
     }
 
-    /// Changes a subscription, in a transaction: what it is now; nothing in another run of the server than this, where one is
-    /// given. Changes wait for each other, even where there is no subscription yet, and for those who write its checkpoints.
-    pub(crate) async fn change_subscription(
+    /// Changes subscriptions, none of them twice, in a transaction: what they are now; nothing in another run of the server than
+    /// this, where one is given. Changes of a subscription wait for each other, even where there is none yet, and for those who
+    /// write its checkpoints.
+    pub(crate) async fn change_subscriptions(
         &mut self,
-        id: &SubscriptionId,
-        change: &SubscriptionChange,
+        changes: &[(SubscriptionId, SubscriptionChange)],
         run: Option<&Run>,
-    ) -> Result<Option<Changed>> {
-        self.try_change(id, change, run).await.map_err(|failure| self.failed_committing(failure))
+    ) -> Result<Option<Vec<Changed>>> {
+        self.try_change(changes, run).await.map_err(|failure| self.failed_committing(failure))
     }
 
     async fn try_change(
         &mut self,
-        id: &SubscriptionId,
-        change: &SubscriptionChange,
+        changes: &[(SubscriptionId, SubscriptionChange)],
         run: Option<&Run>,
-    ) -> Result<Option<Changed>, Failure> {
+    ) -> Result<Option<Vec<Changed>>, Failure> {
         self.begin().await?;
-        let changed = self.change_under_lock(id, change, run).await;
+        let changed = self.change_under_lock(changes, run).await;
         self.end(changed).await
     }
 
     async fn change_under_lock(
         &mut self,
-        id: &SubscriptionId,
-        change: &SubscriptionChange,
+        changes: &[(SubscriptionId, SubscriptionChange)],
         run: Option<&Run>,
-    ) -> Result<Option<Changed>, Failure> {
+    ) -> Result<Option<Vec<Changed>>, Failure> {
         let sql = &self.sql.subscriptions;
-        let lock = of_subscription(&sql.lock_subscription, id).bind(run.and_then(Run::looked_at));
-        let locked = self.row(lock).await?;
-        let is_in_run: Option<bool> = locked.map(|row| value(&row, 1)).transpose()?;
+        let lock = of_subscriptions(&sql.lock_subscriptions, changes).bind(run.and_then(Run::looked_at));
+        let locked = self.rows(lock).await?;
+        let is_in_run: Option<bool> = locked.first().map(|row| value(row, 1)).transpose()?;
         if is_in_run != Some(true) {
             return Ok(None);
         }
         // In a statement of its own: it has to see what those wrote whose lock had to be waited for.
-        let rows = self.rows(of_subscription(&sql.subscription_to_change, id)).await?;
-        let Read { record: before, now } = Read::from(&rows)?;
-        let after = change.apply(before.clone(), now).map(in_microseconds);
-        match &after {
-            Some(after) if before.as_ref() != Some(after) => {
-                self.write_subscription(id, before.as_ref(), after).await?;
+        let rows = self.rows(of_subscriptions(&sql.subscriptions_to_change, changes)).await?;
+        let (before, now) = read_several(&rows, changes.len())?;
+        let both = changes.iter().zip(&before);
+        let after = both.map(|((_, change), before)| change.apply(before.clone(), now).map(in_microseconds));
+        let after: Vec<Changed> = after.collect();
+        let mut different = Different::default();
+        for (((id, change), before), after) in changes.iter().zip(&before).zip(&after) {
+            match after {
+                Some(after) => different.note(id, before.as_ref(), after),
+                None if before.is_some() => {
+                    self.execute(of_subscription(&sql.forget_subscription, id)).await?;
+                }
+                None => {}
             }
-            None if before.is_some() => {
-                self.execute(of_subscription(&sql.forget_subscription, id)).await?;
+            if change.frees_streams() {
+                self.execute(of_subscription(&sql.free_all_streams, id)).await?;
             }
-            _ => {}
         }
-        if change.frees_streams() {
-            self.execute(of_subscription(&sql.free_all_streams, id)).await?;
-        }
+        self.write_subscriptions(&different).await?;
         Ok(Some(after))
     }
 
-    /// Writes what is different now.
-    async fn write_subscription(
-        &mut self,
-        id: &SubscriptionId,
-        before: Option<&SubscriptionRecord>,
-        after: &SubscriptionRecord,
-    ) -> Result<(), Failure> {
-        let (old_segments, old_members) = before.map_or((&[] as &[_], &[] as &[_]), |before| {
-            (before.segments.as_slice(), before.members.as_slice())
-        });
-        let (mut numbers, mut positions, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut holders, mut times) = (Vec::new(), Vec::new());
-        for (number, segment) in after.segments.iter().enumerate() {
-            if old_segments.get(number) == Some(segment) {
-                continue;
-            }
-            numbers.push(i32::try_from(number).unwrap_or(i32::MAX));
-            positions.push(segment.position.to_i64());
-            tokens.push(segment.token);
-            holders.push(segment.member);
-            times.push(UtcTimestamp(segment.leased_until));
-        }
-        let kept = after
-            .kept
-            .as_ref()
-            .filter(|kept| before.is_none_or(|before| before.kept.as_ref() != Some(*kept)));
-        if let Some(kept) = kept {
+    async fn write_subscriptions(&mut self, different: &Different<'_>) -> Result<(), Failure> {
+        let Different { segments, gone, members, kept } = different;
+        for (id, kept) in kept {
             let text = kept.to_text().map_err(|error| sqlx::Error::Encode(error.into()))?;
             self.execute(of_subscription(&self.sql.subscriptions.write_kept, id).bind(text)).await?;
         }
-        let is_gone = |old: &&Member| after.members.iter().all(|member| member.id != old.id);
-        let gone: Vec<Uuid> = old_members.iter().filter(is_gone).map(|old| old.id).collect();
-        let (mut members, mut until, mut lasting) = (Vec::new(), Vec::new(), Vec::new());
-        for member in after.members.iter().filter(|member| !old_members.contains(member)) {
-            members.push(member.id);
-            until.push(UtcTimestamp(member.until));
-            lasting.push(i64::try_from(member.lasting.as_millis()).unwrap_or(i64::MAX));
+        if segments.is_empty() && gone.is_empty() && members.is_empty() {
+            return Ok(());
         }
-        let query = of_subscription(&self.sql.subscriptions.write_subscription, id);
-        let query = query.bind(numbers).bind(positions).bind(tokens).bind(holders).bind(times);
-        self.execute(query.bind(gone).bind(members).bind(until).bind(lasting)).await?;
+        let query = self.sql.subscriptions.write_subscriptions.query();
+        let query = query
+            .bind(column(segments, |(id, ..)| id.tenant.as_str()))
+            .bind(column(segments, |(id, ..)| &*id.name))
+            .bind(column(segments, |(_, number, _)| *number))
+            .bind(column(segments, |(.., segment)| segment.position.to_i64()))
+            .bind(column(segments, |(.., segment)| segment.token))
+            .bind(column(segments, |(.., segment)| segment.member))
+            .bind(column(segments, |(.., segment)| UtcTimestamp(segment.leased_until)))
+            .bind(column(gone, |(id, _)| id.tenant.as_str()))
+            .bind(column(gone, |(id, _)| &*id.name))
+            .bind(column(gone, |(_, member)| *member))
+            .bind(column(members, |(id, _)| id.tenant.as_str()))
+            .bind(column(members, |(id, _)| &*id.name))
+            .bind(column(members, |(_, member)| member.id))
+            .bind(column(members, |(_, member)| UtcTimestamp(member.until)))
+            .bind(column(members, |(_, member)| milliseconds(member.lasting)));
+        self.execute(query).await?;
         Ok(())
     }
+}
+
+/// What is different now: rows to write, and members that are gone.
+#[derive(Default)]
+struct Different<'r> {
+    segments: Vec<(&'r SubscriptionId, i32, &'r SegmentRecord)>,
+    gone: Vec<(&'r SubscriptionId, Uuid)>,
+    members: Vec<(&'r SubscriptionId, &'r Member)>,
+    kept: Vec<(&'r SubscriptionId, &'r Kept)>,
+}
+
+impl<'r> Different<'r> {
+    fn note(
+        &mut self,
+        id: &'r SubscriptionId,
+        before: Option<&SubscriptionRecord>,
+        after: &'r SubscriptionRecord,
+    ) {
+        let (old_segments, old_members) = before.map_or((&[] as &[_], &[] as &[_]), |before| {
+            (before.segments.as_slice(), before.members.as_slice())
+        });
+        for (number, segment) in after.segments.iter().enumerate() {
+            if old_segments.get(number) != Some(segment) {
+                self.segments.push((id, i32::try_from(number).unwrap_or(i32::MAX), segment));
+            }
+        }
+        let is_gone = |old: &&Member| after.members.iter().all(|member| member.id != old.id);
+        self.gone.extend(old_members.iter().filter(is_gone).map(|old| (id, old.id)));
+        let new = after.members.iter().filter(|member| !old_members.contains(member));
+        self.members.extend(new.map(|member| (id, member)));
+        let was_kept = before.and_then(|before| before.kept.as_ref());
+        let kept = after.kept.as_ref().filter(|kept| was_kept != Some(*kept));
+        self.kept.extend(kept.map(|kept| (id, kept)));
+    }
+}
+
+/// Something of each row, for a statement that takes columns.
+fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A statement with the keys of subscriptions bound: tenants, names.
+fn of_subscriptions<'q>(
+    statement: &Statement,
+    changes: &'q [(SubscriptionId, SubscriptionChange)],
+) -> Query<'q, Postgres, PgArguments> {
+    let keys = changes.iter().map(|(id, _)| (id.tenant.as_str(), &*id.name));
+    let (tenants, names): (Vec<_>, Vec<_>) = keys.unzip();
+    statement.query().bind(tenants).bind(names)
 }
 
 /// A statement with a subscription's key bound: tenant, name.
@@ -139,43 +181,56 @@ pub(super) fn of_subscription<'q>(
 }
 
 /// What the rows of a subscription say.
+#[derive(Default)]
 struct Read {
-    record: Option<SubscriptionRecord>,
-    /// The store's time, if it was asked for.
-    now: Timestamp,
+    segments: Vec<(i32, SegmentRecord)>,
+    members: Vec<Member>,
+    kept: Option<Kept>,
 }
 
 impl Read {
-    fn from(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
-        let (mut segments, mut members, mut now) = (Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
-        let mut kept = None;
-        for row in rows {
-            if let Some(text) = value::<Option<&str>>(row, 5)? {
-                kept = Some(Kept::from_text(text).map_err(|error| sqlx::Error::Decode(error.into()))?);
-                continue;
-            }
-            // A lease, or a member, whose end cannot be told is gone.
-            let time = value::<UtcTimestamp>(row, 4).map(|time| time.0);
-            match (value::<Option<i32>>(row, 0)?, value::<Option<Uuid>>(row, 3)?) {
-                (Some(number), member) => {
-                    let position = Position::from_i64(value(row, 1)?);
-                    let (token, leased_until) = (value(row, 2)?, time.unwrap_or_default());
-                    let segment = SegmentRecord::new(position, token).with_member(member, leased_until);
-                    segments.push((number, segment));
-                }
-                (None, Some(id)) => {
-                    let lasting = Duration::from_millis(u64::try_from(value::<i64>(row, 2)?).unwrap_or(0));
-                    members.push(Member::new(id, time.unwrap_or_default(), lasting));
-                }
-                (None, None) => now = time?,
-            }
+    fn take(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
+        if let Some(text) = value::<Option<&str>>(row, 5)? {
+            self.kept = Some(Kept::from_text(text).map_err(|error| sqlx::Error::Decode(error.into()))?);
+            return Ok(());
         }
-        segments.sort_by_key(|(number, _)| *number);
-        members.sort_by_key(|member| member.id);
-        let segments: Vec<_> = segments.into_iter().map(|(_, segment)| segment).collect();
-        let record = (!segments.is_empty()).then_some(SubscriptionRecord::new(segments, members, kept));
-        Ok(Self { record, now })
+        // A lease, or a member, whose end cannot be told is gone.
+        let until = value::<UtcTimestamp>(row, 4).map(|time| time.0).unwrap_or_default();
+        match (value::<Option<i32>>(row, 0)?, value::<Option<Uuid>>(row, 3)?) {
+            (Some(number), member) => {
+                let position = Position::from_i64(value(row, 1)?);
+                let segment = SegmentRecord::new(position, value(row, 2)?).with_member(member, until);
+                self.segments.push((number, segment));
+            }
+            (None, Some(id)) => {
+                let lasting = Duration::from_millis(u64::try_from(value::<i64>(row, 2)?).unwrap_or(0));
+                self.members.push(Member::new(id, until, lasting));
+            }
+            (None, None) => {}
+        }
+        Ok(())
     }
+
+    fn record(mut self) -> Option<SubscriptionRecord> {
+        self.segments.sort_by_key(|(number, _)| *number);
+        self.members.sort_by_key(|member| member.id);
+        let segments: Vec<_> = self.segments.into_iter().map(|(_, segment)| segment).collect();
+        (!segments.is_empty()).then_some(SubscriptionRecord::new(segments, self.members, self.kept))
+    }
+}
+
+/// So many subscriptions, by their places, and the store's time.
+fn read_several(rows: &[PgRow], count: usize) -> Result<(Vec<Changed>, Timestamp), sqlx::Error> {
+    let (mut several, mut now) = (Vec::new(), Timestamp::UNIX_EPOCH);
+    several.resize_with(count, Read::default);
+    for row in rows {
+        let place = usize::try_from(value::<i32>(row, 6)?).unwrap_or(0);
+        match place.checked_sub(1).and_then(|place| several.get_mut(place)) {
+            Some(read) => read.take(row)?,
+            None => now = value::<UtcTimestamp>(row, 4)?.0,
+        }
+    }
+    Ok((several.into_iter().map(Read::record).collect(), now))
 }
 
 /// A subscription with its times as they will be read.

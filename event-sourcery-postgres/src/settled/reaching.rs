@@ -26,14 +26,14 @@ use event_sourcery::{Error, Position, Result};
 use super::{Known, Run, Settled};
 
 impl Settled {
-    /// The run in which it may be put down that this position was reached; `None` where it has to be looked first.
-    pub(crate) fn run_to_reach(&self, reached: Option<Position>) -> Result<Option<Run>> {
+    /// The run in which it may be put down that these positions were reached; `None` where it has to be looked first.
+    pub(crate) fn run_to_reach(&self, reached: &[Position]) -> Result<Option<Run>> {
         if let Some(position) = self.replaced.get() {
             return Err(Error::HistoryReplaced { position: *position });
         }
         let Known { position, run, readable, .. } = self.known();
-        let is_settled_anew = reached.is_some_and(|reached| readable < reached && reached <= position);
-        Ok((!is_settled_anew).then_some(run))
+        let is_settled_anew = |reached: &Position| readable < *reached && *reached <= position;
+        Ok((!reached.iter().any(is_settled_anew)).then_some(run))
     }
 }
 
@@ -63,30 +63,37 @@ mod tests {
     }
 
     fn reaches(settled: &Settled, position: i64) -> bool {
-        settled.run_to_reach(Some(Position::from_i64(position))).unwrap().is_some()
+        settled.run_to_reach(&[Position::from_i64(position)]).unwrap().is_some()
     }
 
     #[test]
     fn what_a_new_run_has_not_settled_again_is_not_put_down_as_reached() {
         let settled = knowing(12, 9);
         assert!(reaches(&settled, 9) && !reaches(&settled, 10) && !reaches(&settled, 12));
-        assert!(settled.run_to_reach(None).unwrap().is_some());
+        assert!(settled.run_to_reach(&[]).unwrap().is_some());
         assert!(reaches(&knowing(12, 12), 12));
+    }
+
+    #[test]
+    fn of_several_positions_each_has_to_be_settled_again() {
+        let (settled, positions) = (knowing(12, 9), [9, 10, 13].map(Position::from_i64));
+        assert!(settled.run_to_reach(&positions).unwrap().is_none());
+        assert!(settled.run_to_reach(&[positions[0], positions[2]]).unwrap().is_some());
     }
 
     #[test]
     fn once_the_server_was_replaced_nothing_is_put_down() {
         let settled = knowing(12, 12);
         settled.replaced.set(Position::from_i64(12)).unwrap();
-        for reached in [None, Some(Position::from_i64(3))] {
-            assert!(matches!(settled.run_to_reach(reached), Err(Error::HistoryReplaced { .. })));
+        for reached in [vec![], vec![Position::from_i64(3)]] {
+            assert!(matches!(settled.run_to_reach(&reached), Err(Error::HistoryReplaced { .. })));
         }
     }
 
     #[test]
     fn who_has_never_looked_is_bound_to_no_run() {
-        let run = Settled::default().run_to_reach(None).unwrap().unwrap();
+        let run = Settled::default().run_to_reach(&[]).unwrap().unwrap();
         assert_eq!(run.looked_at(), None);
-        assert_eq!(knowing(12, 12).run_to_reach(None).unwrap().unwrap().looked_at(), Some("a run"));
+        assert_eq!(knowing(12, 12).run_to_reach(&[]).unwrap().unwrap().looked_at(), Some("a run"));
     }
 }

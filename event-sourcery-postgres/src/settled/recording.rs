@@ -1,8 +1,8 @@
 //! Putting the settled position on record before it is handed out, so that a reader that is started again does not wait, for
 //! old events, on a transaction that happens to be open; and so that nothing that was handed out can be drawn again.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
@@ -17,11 +17,38 @@ use crate::sql::Sql;
 /// away.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How often a position below the newest event is put on record, where it need not be at once.
+const NOW_AND_THEN: Duration = Duration::from_millis(100);
+
+/// When a position below the newest event is put on record. It is there to spare others a wait, and an event's own commit has made
+/// sure of it: so whoever looks again soon, because he waits, need not do so each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    Now,
+    NowAndThen,
+}
+
 /// The record, as far as a runtime of this process writes it: it waits for no other runtime's to be written.
 #[derive(Debug, Default)]
 pub(super) struct Recording {
     /// What takes long goes on by itself; meanwhile no other is begun.
     under_way: Option<JoinHandle<bool>>,
+}
+
+/// When a position below the newest event was last put on record, on whatever runtime.
+#[derive(Debug, Default)]
+pub(super) struct Recorded(Mutex<Option<Instant>>);
+
+impl Recorded {
+    /// Whether it is time to put one on record. Whoever asks does so then.
+    pub(super) fn is_time(&self, record: Record) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = record == Record::Now || last.is_none_or(|last| last.elapsed() >= NOW_AND_THEN);
+        if is_time {
+            *last = Some(Instant::now());
+        }
+        is_time
+    }
 }
 
 impl Recording {
@@ -32,6 +59,7 @@ impl Recording {
         mut connection: Lease,
         sql: &Arc<Sql>,
         found: &Found,
+        is_time: impl FnOnce() -> bool,
     ) -> i64 {
         let Found { settled, visible, recorded, .. } = *found;
         // Above the newest event of the last look, no more is sure than what that look began with.
@@ -41,6 +69,10 @@ impl Recording {
             return settled;
         }
         if settled <= visible {
+            if !is_time() {
+                connection.keep();
+                return settled;
+            }
             let recorded = record(&mut connection, sql, settled, "off").await;
             connection.end(recorded.is_some());
             return settled;
@@ -91,4 +123,19 @@ async fn record(connection: &mut Lease, sql: &Sql, settled: i64, synchronous_com
         })
         .map(|recorded| recorded > 0)
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looks_again_and_again_puts_it_on_record_now_and_then_and_whoever_looks_once_does_at_once() {
+        let recorded = Recorded::default();
+        assert!(recorded.is_time(Record::NowAndThen));
+        assert!(!recorded.is_time(Record::NowAndThen));
+        assert!(recorded.is_time(Record::Now));
+        std::thread::sleep(NOW_AND_THEN);
+        assert!(recorded.is_time(Record::NowAndThen));
+    }
 }

@@ -1,5 +1,7 @@
 //! How many statements an append is, as the server counts them.
 
+mod subscribing;
+
 use event_sourcery::{Append, Appended, Error, EventStore, OnStore, RawEvent, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::{self, PgPool};

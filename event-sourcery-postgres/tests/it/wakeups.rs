@@ -92,6 +92,32 @@ async fn without_notifications_nobody_listens_and_commits_are_found_by_looking()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_of_nothing_looks_as_often_as_it_was_asked_to() {
+    let scene = Scene::new().await;
+    let often = opened(options(&scene).notifications(false).look_every(Duration::from_millis(5))).await;
+    let median = median(&scene.store, &often, 20).await;
+    assert!(median < Duration::from_millis(40), "{median:?}");
+}
+
+/// It is told of others' commits, and looks seldom while there are none. Of a foreign transaction's commit nobody tells it; but
+/// what was appended there was appended through this store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_it_is_quiet_a_commit_that_nobody_tells_of_is_found_all_the_same() {
+    let scene = Scene::new().await;
+    let reader = scene.store.backend().clone();
+    let waiting = tokio::spawn(async move { reader.wait_beyond(Position::START).await.unwrap() });
+    until(async || listeners(&scene).await == 1).await;
+    // Longer than it takes until it is quiet.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut tx = scene.store.backend().pool().begin().await.unwrap();
+    scene.store.within(&mut tx).append(&StreamId::random(), event()).await.unwrap();
+    tx.commit().await.unwrap();
+    let committed = Instant::now();
+    assert_eq!(waiting.await.unwrap().to_i64(), 1);
+    assert!(committed.elapsed() < Duration::from_millis(500), "{:?}", committed.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_whose_connection_is_ended_is_replaced_and_nothing_is_missed_meanwhile() {
     let scene = Scene::new().await;
     let another = scene.another_store().await;

@@ -75,7 +75,8 @@ pub struct SegmentRecord {
     pub token: i64,
     /// Who works on it.
     pub member: Option<Uuid>,
-    /// Until when, by the store's clock. Without a member, it means nothing.
+    /// Until when it was given, by the store's clock. From there on it lasts as long as its [member](super::Member) counts: who renews
+    /// his leases writes no segment. Without a member, it means nothing.
     pub leased_until: Timestamp,
 }
 

@@ -82,6 +82,13 @@ impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
         (**self).change_subscription(id, change).await
     }
 
+    async fn change_subscriptions(
+        &self,
+        changes: Vec<(SubscriptionId, SubscriptionChange)>,
+    ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        (**self).change_subscriptions(changes).await
+    }
+
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
         (**self).progress(request).await
     }

@@ -8,64 +8,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::kept::Kept;
-use super::progress::{Backlog, BacklogRequest, BlockedRequest, BlockedStream, ProgressRequest};
+use super::progress::BlockedStream;
 use super::scope::Scope;
 use super::segments::{Lease, SegmentRecord};
-use crate::error::Result;
 use crate::position::Position;
 use crate::stream_id::TenantId;
-
-/// What a backend keeps for durable subscriptions.
-#[async_trait]
-pub trait SubscriptionBackend {
-    /// A subscription as it stands, [without members](SubscriptionRecord::as_of) that do not count any more by the store's
-    /// clock; `None` where there is none of that name.
-    ///
-    /// # Errors
-    ///
-    /// The backend's own.
-    async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>>;
-
-    /// Reads a subscription, [applies](SubscriptionChange::apply) the change by the store's clock, and writes what it
-    /// makes of it, atomically; tells what was written. [`SubscriptionChange::frees_streams`] says whether the blocked
-    /// streams go too.
-    ///
-    /// # Errors
-    ///
-    /// The backend's own.
-    async fn change_subscription(
-        &self,
-        id: SubscriptionId,
-        change: SubscriptionChange,
-    ) -> Result<Option<SubscriptionRecord>>;
-
-    /// Writes progress, all or nothing, in a transaction of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::LeaseLost`](crate::Error::LeaseLost) where a token is not the segment's, or a stream is not blocked as the
-    /// request says; and the backend's own.
-    async fn progress(&self, request: ProgressRequest) -> Result<()>;
-
-    /// Streams that wait for a failed event, by the position of that event.
-    ///
-    /// # Errors
-    ///
-    /// The backend's own.
-    async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>>;
-
-    /// Counts what lies between a position and the settled one.
-    ///
-    /// # Errors
-    ///
-    /// The backend's own.
-    async fn backlog(&self, request: BacklogRequest) -> Result<Backlog>;
-}
 
 /// Which subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -276,12 +227,7 @@ impl RenewRequest {
         record.members.push(Member { id: self.member, until, lasting });
         record.members.sort_by_key(|member| member.id);
         if self.share {
-            record.share(self.member);
-        }
-        for segment in &mut record.segments {
-            if segment.member == Some(self.member) {
-                segment.leased_until = until;
-            }
+            record.share(self.member, until);
         }
         record
     }
@@ -338,7 +284,7 @@ impl SubscriptionRecord {
     }
 
     /// Gives a member its share: as many segments as the others have, or one more for those who come first by id.
-    fn share(&mut self, member: Uuid) {
+    fn share(&mut self, member: Uuid, until: Timestamp) {
         let rank = self.members.iter().position(|other| other.id == member).unwrap_or(0);
         let (segments, members) = (self.segments.len(), self.members.len().max(1));
         let share = segments / members + usize::from(rank < segments % members);
@@ -354,7 +300,7 @@ impl SubscriptionRecord {
         let is_leased = |holder: Uuid| members.iter().any(|other| other.id == holder);
         let free = self.segments.iter_mut().filter(|segment| !segment.member.is_some_and(is_leased));
         for segment in free.take(share.saturating_sub(has)) {
-            segment.member = Some(member);
+            (segment.member, segment.leased_until) = (Some(member), until);
             segment.token = segment.token_for(member);
         }
     }

@@ -401,6 +401,17 @@ macro_rules! __for_each_case {
             clause_5_1_a_stream_that_is_gone_is_not_blocked,
             clause_5_1_a_stream_made_anew_is_not_blocked_by_an_event_of_the_old_one,
         }
+        routing {
+            clause_8_5_an_event_wakes_those_alone_who_want_it,
+            clause_8_1_each_of_many_narrow_subscribers_is_handed_all_that_it_wants,
+            clause_8_6_the_checkpoint_of_one_that_wants_none_of_what_comes_goes_on,
+            clause_8_3_who_has_caught_up_has_caught_up_with_what_others_want,
+        }
+        presences {
+            clause_8_7_the_members_of_a_process_renew_their_leases_together,
+            clause_8_7_a_member_that_hangs_loses_its_leases_though_others_of_its_process_renew_theirs,
+            clause_8_7_several_subscriptions_are_changed_as_each_would_be,
+        }
         stopping {
             clause_8_9_a_stop_finishes_the_event_in_hand_and_no_event_comes_twice,
             clause_8_9_a_stop_finishes_the_event_in_hand_of_a_stream_that_waited,

@@ -58,6 +58,7 @@ struct Faults {
     calls: AtomicU64,
     scans: AtomicU64,
     commits: AtomicU64,
+    changes: AtomicU64,
     /// How many lists of blocked streams were read, and what their readers wait for.
     listed: AtomicU64,
     listing: Arc<tokio::sync::Mutex<()>>,
@@ -136,6 +137,12 @@ impl<B: Backend> FaultyBackend<B> {
     /// How many were read.
     pub(super) fn listed(&self) -> u64 {
         self.faults.listed.load(Ordering::SeqCst)
+    }
+
+    /// How many of them changed subscriptions, one or several.
+    #[must_use]
+    pub fn subscription_changes(&self) -> u64 {
+        self.faults.changes.load(Ordering::SeqCst)
     }
 
     /// The backend within, which does not fail.
@@ -293,7 +300,16 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
         id: SubscriptionId,
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
+        self.faults.changes.fetch_add(1, Ordering::SeqCst);
         self.write(self.inner.change_subscription(id, change)).await
+    }
+
+    async fn change_subscriptions(
+        &self,
+        changes: Vec<(SubscriptionId, SubscriptionChange)>,
+    ) -> Result<Vec<Option<SubscriptionRecord>>> {
+        self.faults.changes.fetch_add(1, Ordering::SeqCst);
+        self.write(self.inner.change_subscriptions(changes)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use self::ahead::Ahead;
 use self::scanning::{Scanned, Scanning};
 use super::deletions::{AsOf, Watch};
-use super::tail::Tail;
+use super::tail::{News, Tail};
 use crate::backend::{Backend, Filter, ScanPage, ScanRequest, StoredRecord};
 use crate::error::Result;
 use crate::position::Position;
@@ -139,9 +139,21 @@ impl Feed {
         true
     }
 
-    /// Waits until there is something to read, which may turn out to be for others.
-    pub(super) async fn wait(&self) {
-        self.tail.wait_beyond(&self.backend, self.cursor).await;
+    /// Waits until there may be something to read. What turned out to be for others meanwhile is passed.
+    pub(super) async fn wait(&mut self) {
+        self.wait_for_news(false).await;
+    }
+
+    /// The same, for one that keeps what it has passed: ends now and then with that alone. Whether there may be something to read.
+    pub(super) async fn wait_or_pass(&mut self) -> bool {
+        self.wait_for_news(true).await
+    }
+
+    async fn wait_for_news(&mut self, progress: bool) -> bool {
+        let News { passed, may_be_more } =
+            self.tail.wait_beyond(&self.backend, self.cursor, &self.filter, progress).await;
+        self.cursor = self.cursor.max(passed);
+        may_be_more
     }
 
     async fn scan(&mut self, limit: usize) -> Result<Page> {

@@ -209,10 +209,14 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             self.keep_failures(session).await?;
             let renew_at = self.renew_at(session);
             let until = if session.blocked.is_empty() { renew_at } else { renew_at.min(session.look_at) };
-            if self.stop.wait(until, session.feed.wait()).await.is_none() {
-                return Ok(());
+            match self.stop.wait(until, session.feed.wait_or_pass()).await {
+                Some(true) => session.at_end = false,
+                Some(false) => {
+                    session.pass_page();
+                    return Ok(());
+                }
+                None => return Ok(()),
             }
-            session.at_end = false;
         }
         self.read_on(session).await
     }

@@ -26,7 +26,6 @@ use crate::position::Position;
 use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::feed::Feed;
-use crate::subscription::later;
 
 /// How many segments a subscription has that was not told.
 const SEGMENTS: u16 = 8;
@@ -35,9 +34,9 @@ const SEGMENTS: u16 = 8;
 const LEAVING: u32 = 4;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
-    /// Leases are renewed three times before they end.
+    /// See [`Presence::renew_at`](crate::subscription::presence::Presence::renew_at).
     pub(super) fn renew_at(&self, session: &Session) -> Instant {
-        later(session.asked, self.plan.lease / 3)
+        self.plan.renew_at(session.asked)
     }
 
     async fn ask(
@@ -149,7 +148,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let change = SubscriptionChange::Leave { member: self.member, reached };
         let mut failures = 0;
         loop {
-            let left = self.plan.backend.change_subscription(self.plan.id.clone(), change.clone()).await;
+            let left = self.plan.change(change.clone()).await;
             match left {
                 Err(error) if self.passes(&error) && failures < LEAVING => {
                     failures += 1;
@@ -232,18 +231,26 @@ impl Plan {
             tracing::info!(subscription, member = %gone.id, "a member is gone, without having left: its leases end");
         }
         let request = RenewRequest { reached, share, heard, unheard, ..request };
-        let record =
-            self.backend.change_subscription(self.id.clone(), SubscriptionChange::Renew(request)).await?;
+        let record = self.change(SubscriptionChange::Renew(request)).await?;
         let members = record.as_ref().map(|record| record.members.as_slice()).unwrap_or_default();
         self.seen().note(members, member, Instant::now());
         Ok(record)
+    }
+
+    fn renew_at(&self, asked: Instant) -> Instant {
+        self.tail.presence().renew_at(asked, self.lease)
+    }
+
+    /// Changes the subscription, together with others of this process.
+    async fn change(&self, change: SubscriptionChange) -> Result<Option<SubscriptionRecord>> {
+        self.tail.presence().change(&self.backend, &self.id, change).await
     }
 
     /// Keeps what is held, and takes nothing on, as long as a handler, or a read, is at work.
     pub(super) async fn keep_leases(&self, member: Uuid, asked: &Mutex<Instant>) -> Infallible {
         let at = || *asked.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            sleep_until(later(at(), self.lease / 3)).await;
+            sleep_until(self.renew_at(at())).await;
             let now = Instant::now();
             if let Err(error) = self.renew(member, Vec::new(), false).await {
                 tracing::warn!(

@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Shared;
+use super::waiters::Tidings;
 use super::window::{KEPT, Window};
+use super::{Shared, State};
 use crate::backend::{Backend, Filter, ScanRequest};
 use crate::error::Result;
 use crate::position::Position;
@@ -19,8 +20,15 @@ const PAGE: usize = 512;
 /// The least time between two reads: what is committed meanwhile is read together. A lone event does not wait.
 const PACE: Duration = Duration::from_millis(8);
 
-/// How often the task shows that it goes on, and looks whether anybody waits.
+/// How often the task shows that it goes on, where somebody waits on another runtime, and looks whether anybody waits, where
+/// nobody does.
 const BEAT: Duration = Duration::from_millis(250);
+
+/// How often it does otherwise: an idle process should not wake.
+const SLOW_BEAT: Duration = Duration::from_secs(2);
+
+/// How often those are told how far nothing was for them who keep that.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// How often nobody waits in a row before it ends: whoever handles what he was handed comes back.
 const IDLE_BEATS: u32 = 4;
@@ -72,8 +80,38 @@ impl Drop for Reading {
         state.reader = None;
         // The next one begins where it is asked to: what this one failed on may be nobody's concern.
         state.last_read = None;
+        // They look for themselves, and start another one.
+        let everybody = state.waiters.all();
         drop(state);
-        self.shared.told.send_modify(|told| told.ended += 1);
+        everybody.send();
+    }
+}
+
+impl State {
+    /// How soon the task shows again that it goes on.
+    fn beat(&self) -> Duration {
+        if self.waiting == 0 || self.is_watched_from_elsewhere() {
+            BEAT
+        } else if self.is_progress_to_be_told() {
+            PROGRESS
+        } else {
+            SLOW_BEAT
+        }
+    }
+
+    /// Whether somebody who keeps it may have passed something, and was not told.
+    fn is_progress_to_be_told(&self) -> bool {
+        self.has_passed && self.waiters.want_progress()
+    }
+
+    /// Those who are told by now how far nothing was for them.
+    fn tell_progress(&mut self) -> Tidings {
+        let is_time = self.told_progress.is_none_or(|told| told.elapsed() >= PROGRESS);
+        if !is_time || !self.is_progress_to_be_told() {
+            return Tidings::default();
+        }
+        (self.told_progress, self.has_passed) = (Some(Instant::now()), false);
+        self.waiters.of_progress(self.window.to)
     }
 }
 
@@ -83,21 +121,19 @@ impl Shared {
         let begin = self.state().begin.take();
         if let Some(begin) = begin {
             // Not beyond what is there: somebody may have been told to start where the store ended before it was restored.
-            let begin = begin.min(backend.position().await?);
-            self.state().window = Window::at(begin);
-            self.told.send_modify(|told| told.reached = begin);
+            self.begin_at(begin.min(backend.position().await?));
         }
         let (from, last_read) = {
             let state = self.state();
             (state.window.to, state.last_read)
         };
-        let Some(mut settled) = self.settled(backend, from).await? else { return Ok(false) };
+        // Before it looks, and not between two looks: what is committed meanwhile is found by the same one.
         if let Some(last_read) = last_read
             && last_read.elapsed() < PACE
         {
             sleep_until(last_read + PACE).await;
-            settled = backend.wait_beyond(from).await?;
         }
+        let Some(settled) = self.settled(backend, from).await? else { return Ok(false) };
         if self.state().waiting == 0 {
             return Ok(false);
         }
@@ -105,11 +141,21 @@ impl Shared {
         Ok(true)
     }
 
+    /// What lies before is not read for all: whoever has not looked so far does so.
+    fn begin_at(&self, begin: Position) {
+        let mut state = self.state();
+        state.window = Window::at(begin);
+        let behind = state.waiters.behind(begin, Position::START);
+        drop(state);
+        behind.send();
+    }
+
     /// What is settled once it is more than this, unless nobody waits for it.
     async fn settled(&self, backend: &dyn Backend, from: Position) -> Result<Option<Position>> {
         let (mut settled, mut idle) = (pin!(backend.wait_beyond(from)), 0);
         while idle < IDLE_BEATS {
-            match select(pin!(timeout(BEAT, &mut settled)), pin!(self.gone.notified())).await {
+            let beat = self.state().beat();
+            match select(pin!(timeout(beat, &mut settled)), pin!(self.gone.notified())).await {
                 Either::Left((Ok(settled), _)) => return settled.map(Some),
                 Either::Left((Err(_), _)) => {}
                 Either::Right(_) => return Ok(None),
@@ -117,6 +163,9 @@ impl Shared {
             let mut state = self.state();
             state.reader = Some(Instant::now());
             idle = if state.waiting == 0 { idle + 1 } else { 0 };
+            let progress = state.tell_progress();
+            drop(state);
+            progress.send();
         }
         Ok(None)
     }
@@ -132,19 +181,29 @@ impl Shared {
             let page = backend.scan(request).await?;
             (after, has_more) = (page.next, page.has_more);
             let mut state = self.state();
+            // Under one lock: who begins to wait after this knows that it was read, and who waits has it noted.
+            state.waiters.note(&page.records);
             state.window.extend(page, as_of, &self.deletions);
             state.reader = Some(Instant::now());
             if !has_more {
                 break;
             }
         }
-        let mut state = self.state();
-        if has_more {
-            (state.window, after) = (Window::at(settled), settled);
-        }
-        state.is_current = true;
-        drop(state);
-        self.told.send_modify(|told| told.reached = after);
+        self.tell(after, has_more.then_some(settled));
         Ok(())
+    }
+
+    /// Tells those who wait of what was read up to here, and where it was more than is kept, up to where it was not read.
+    fn tell(&self, read: Position, not_read: Option<Position>) {
+        let mut state = self.state();
+        let mut told = state.waiters.wanted();
+        if let Some(settled) = not_read {
+            state.window = Window::at(settled);
+            told = told.and(state.waiters.behind(settled, read));
+        }
+        (state.is_current, state.has_passed) = (true, true);
+        let told = told.and(state.tell_progress());
+        drop(state);
+        told.send();
     }
 }

@@ -1,5 +1,7 @@
 //! One reads for all, whoever comes and goes.
 
+mod waking;
+
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -145,11 +147,11 @@ async fn a_reader_far_behind_leaves_what_is_between_to_those_who_are_there() {
     tail.0.state().waiting = 1;
     let before = store.backend().scans();
     tokio::spawn(Reading::new(Arc::clone(&tail.0)).read_for_all(backend));
-    until(|| tail.0.told.borrow().reached == Position::from_i64(20_000)).await;
+    until(|| tail.0.state().window.to == Position::from_i64(20_000)).await;
     assert_eq!(store.backend().scans() - before, 16);
     assert!(tail.page(Position::START, &Filter::default(), 10).is_none());
     append(&store, 1).await;
-    until(|| tail.0.told.borrow().reached == Position::from_i64(20_001)).await;
+    until(|| tail.0.state().window.to == Position::from_i64(20_001)).await;
     // It shows that it goes on, but for where nothing is run here for a second.
     tail.0.state().reader = Some(Instant::now());
     let page = tail.page(Position::from_i64(20_000), &Filter::default(), 10).unwrap();

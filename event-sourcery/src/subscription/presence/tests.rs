@@ -1,0 +1,128 @@
+//! What members ask for at once is asked for together, and in order.
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::*;
+use crate::MemoryBackend;
+use crate::backend::{Filter, Kept, RenewRequest, Scope};
+use crate::conformance::{Fault, FaultyBackend};
+use crate::position::Position;
+use crate::stream_id::TenantId;
+
+const MEMBER: Uuid = Uuid::from_u128(1);
+
+struct Scene {
+    presence: Arc<Presence>,
+    faulty: FaultyBackend<MemoryBackend>,
+    backend: Arc<dyn Backend>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let faulty = FaultyBackend::new(MemoryBackend::new());
+        let backend = Arc::new(faulty.clone());
+        Self { presence: Arc::default(), faulty, backend }
+    }
+
+    async fn change(&self, name: &str, change: SubscriptionChange) -> Changed {
+        self.presence.change(&self.backend, &id(name), change).await
+    }
+
+    async fn members(&self, name: &str) -> usize {
+        let record = self.backend.subscription(id(name)).await.unwrap();
+        record.map_or(0, |record| record.members.len())
+    }
+}
+
+fn id(name: &str) -> SubscriptionId {
+    SubscriptionId::new(TenantId::DEFAULT, name)
+}
+
+fn renew(member: Uuid) -> SubscriptionChange {
+    let kept = Kept::new(Scope::of(&Filter::default()), Position::START, Vec::new());
+    let create = (2, Position::START);
+    SubscriptionChange::Renew(RenewRequest::new(member, create, kept, Duration::from_secs(60)))
+}
+
+fn leave() -> SubscriptionChange {
+    SubscriptionChange::Leave { member: MEMBER, reached: Vec::new() }
+}
+
+#[tokio::test]
+async fn what_many_ask_for_at_once_is_one_call() {
+    let scene = Scene::new();
+    let names: Vec<_> = (0..50).map(|number| number.to_string()).collect();
+    for changed in join_all(names.iter().map(|name| scene.change(name, renew(MEMBER)))).await {
+        assert_eq!(changed.unwrap().unwrap().members.len(), 1);
+    }
+    assert_eq!(scene.faulty.subscription_changes(), 1);
+    assert!(scene.presence.queues().is_empty(), "nobody is at it any more");
+    scene.change("1", leave()).await.unwrap();
+    assert_eq!(scene.faulty.subscription_changes(), 2);
+}
+
+#[tokio::test]
+async fn what_fails_for_all_is_asked_for_by_each() {
+    let scene = Scene::new();
+    scene.faulty.fail(1, Fault::Before);
+    // The second of those that follow.
+    scene.faulty.fail(3, Fault::Before);
+    let changed = join_all(["1", "2", "3"].map(|name| scene.change(name, renew(MEMBER)))).await;
+    assert_eq!(scene.faulty.subscription_changes(), 4);
+    assert_eq!(changed.iter().filter(|changed| changed.is_ok()).count(), 2, "{changed:?}");
+}
+
+#[tokio::test]
+async fn two_members_of_a_subscription_ask_one_after_the_other() {
+    let scene = Scene::new();
+    let changed = join_all([1, 2].map(|member| scene.change("1", renew(Uuid::from_u128(member))))).await;
+    let members: Vec<_> =
+        changed.into_iter().map(|changed| changed.unwrap().unwrap().members.len()).collect();
+    assert_eq!((members, scene.faulty.subscription_changes()), (vec![1, 2], 2));
+}
+
+#[tokio::test]
+async fn who_leaves_does_so_behind_the_renewal_that_is_under_way() {
+    let scene = Scene::new();
+    let mut renewing = Box::pin(join_all(["1", "2"].map(|name| scene.change(name, renew(MEMBER)))));
+    assert!((&mut renewing).now_or_never().is_none());
+    scene.change("1", leave()).await.unwrap();
+    drop(renewing);
+    assert_eq!((scene.members("1").await, scene.members("2").await), (0, 1));
+}
+
+#[tokio::test]
+async fn what_is_given_up_before_it_is_begun_is_not_asked_for() {
+    let scene = Scene::new();
+    assert!(scene.change("1", renew(MEMBER)).now_or_never().is_none());
+    scene.change("2", renew(MEMBER)).await.unwrap();
+    assert_eq!((scene.members("1").await, scene.members("2").await), (0, 1));
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_nobody_waiting() {
+    let scene = Scene::new();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ended = runtime();
+    let mut asking = Box::pin(scene.change("1", renew(MEMBER)));
+    ended.block_on(async { assert!((&mut asking).now_or_never().is_none()) });
+    drop(ended);
+    let changed = runtime().block_on(asking);
+    assert_eq!(changed.unwrap().unwrap().members.len(), 1);
+}
+
+#[test]
+fn leases_are_renewed_within_a_third_of_their_time_and_at_the_same_times() {
+    let (presence, lease) = (Presence::default(), Duration::from_secs(6));
+    let now = Instant::now();
+    let times: Vec<_> = (0..40).map(|tenth| now + Duration::from_millis(100) * tenth).collect();
+    for asked in &times {
+        let renewed = presence.renew_at(*asked, lease);
+        assert!(renewed > *asked && renewed <= *asked + lease / 3);
+    }
+    let renewed: std::collections::HashSet<_> =
+        times.iter().map(|asked| presence.renew_at(*asked, lease)).collect();
+    assert!(renewed.len() <= 3, "{renewed:?}");
+}
