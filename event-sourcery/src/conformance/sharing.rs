@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::exactly_once::{
@@ -171,13 +172,14 @@ pub(super) async fn clause_8_7_a_handler_that_takes_longer_than_the_lease_keeps_
     .await;
     store.append(&ledger("1"), noted(1)).await.unwrap();
     handled.reach(1).await;
-    let mut given = record(&store).await.segments[0];
+    let mut given: Option<(i64, Timestamp)> = None;
     eventually("a handler's lease lasts three times as long as it was given for", async || {
-        let now = record(&store).await.segments[0];
-        if now.token != given.token {
-            given = now;
-        }
-        now.leased_until.duration_since(given.leased_until).as_millis() >= 900
+        let SubscriptionRecord { segments, members, .. } = record(&store).await;
+        let (token, holder) = (segments[0].token, segments[0].member);
+        let Some(holder) = members.iter().find(|member| Some(member.id) == holder) else { return false };
+        given = given.filter(|(before, _)| *before == token);
+        let (_, begun) = *given.get_or_insert((token, holder.until));
+        holder.until.duration_since(begun).as_millis() >= 900
     })
     .await;
     gate.add_permits(100);

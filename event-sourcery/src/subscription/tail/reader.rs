@@ -130,8 +130,10 @@ impl Shared {
         // Before it looks, and not between two looks: what is committed meanwhile is found by the same one.
         if let Some(last_read) = last_read
             && last_read.elapsed() < PACE
+            && let Either::Right(_) =
+                select(pin!(sleep_until(last_read + PACE)), pin!(self.gone.notified())).await
         {
-            sleep_until(last_read + PACE).await;
+            return Ok(false);
         }
         let Some(settled) = self.settled(backend, from).await? else { return Ok(false) };
         if self.state().waiting == 0 {
