@@ -68,6 +68,7 @@ mod memory;
 mod new_event;
 #[cfg(any(feature = "conformance", all(test, feature = "testing")))]
 mod ordered;
+pub mod outbox;
 mod panics;
 mod payload;
 mod position;
