@@ -9,6 +9,9 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod filter;
 mod publisher;
 
+pub(crate) use self::filter::OutboxFilter;
 pub use self::publisher::{BoxFuture, OutboxEntry, PublishError, Publisher};
+pub use crate::subscription::{Outbox, Published};
