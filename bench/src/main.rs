@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
 use crate::groups::{
-    aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, sequential,
-    subscribe,
+    aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, outbox,
+    sequential, subscribe,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -76,6 +76,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     in_memory::measure(&mut bench)?;
     runtime.block_on(large::measure(&mut bench))?;
     runtime.block_on(listening::measure(&mut bench))?;
+    runtime.block_on(outbox::measure(&mut bench))?;
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
     runtime.block_on(held::measure(&mut bench))?;

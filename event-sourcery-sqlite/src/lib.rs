@@ -40,6 +40,7 @@ mod layout;
 mod numbering;
 mod operations;
 mod options;
+mod outbox_sql;
 mod readers;
 mod rows;
 mod sql;

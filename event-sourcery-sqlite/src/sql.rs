@@ -1,24 +1,33 @@
 //! The statements, with the tables' names in them. Values are always parameters.
 
 use crate::layout;
+use crate::outbox_sql::OutboxSql;
 
-/// Makes a struct of statements; `{table}` stands for the table's full name.
+/// Makes a struct of statements, and of parts that are made for the same tables; `{table}` stands for the table's full name.
 macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident: $sql:expr;)+) => {
-        /// Every statement that the operations run.
+    (
+        $(#[$about:meta])* $Statements:ident $(with $($part:ident: $Part:ty),+)?;
+        $($(#[$doc:meta])* $name:ident: $sql:expr;)+
+    ) => {
+        $(#[$about])*
         #[derive(Debug)]
-        pub(crate) struct Sql {
+        pub(crate) struct $Statements {
             $($(#[$doc])* pub(crate) $name: String,)+
+            $($(pub(crate) $part: $Part,)+)?
         }
 
-        impl Sql {
+        impl $Statements {
             /// The statements for tables with this prefix, which was checked to be a plain identifier.
             pub(crate) fn new(prefix: &str) -> Self {
-                Self { $($name: with_tables($sql, prefix),)+ }
+                Self {
+                    $($name: $crate::sql::with_tables($sql, prefix),)+
+                    $($($part: <$Part>::new(prefix),)+)?
+                }
             }
         }
     };
 }
+pub(crate) use statements;
 
 /// Puts the tables' names in the place of `{table}`.
 pub(crate) fn with_tables(sql: &str, prefix: &str) -> String {
@@ -62,6 +71,9 @@ macro_rules! blocked {
 }
 
 statements! {
+    /// Every statement that the operations run.
+    Sql with outbox: OutboxSql;
+
     find_stream: "
         SELECT id, name IS NOT NULL FROM {streams} WHERE uuid = ?1 AND category = ?2 AND tenant_id = ?3";
     /// The newest event by version: NULL only where no event has one.
@@ -151,15 +163,6 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     snapshot_exists: "
         SELECT 1 FROM {snapshots} WHERE uuid = ?1";
-    /// An outbox entry of the reference finds its category through the event, which is about to go. What is not JSON,
-    /// such as the NaN that Python writes, is left as it is.
-    keep_category_in_outbox: "
-        UPDATE {outbox_entries} SET data = json_set(data, '$.category', ?2)
-        WHERE EXISTS (SELECT 1 FROM {events} e WHERE e.id = {outbox_entries}.position AND e.db_stream_id = ?1)
-          AND CASE WHEN json_valid(data) THEN json_extract(data, '$.category') IS NULL END";
-    delete_outbox: "
-        DELETE FROM {outbox_entries}
-        WHERE EXISTS (SELECT 1 FROM {events} e WHERE e.id = {outbox_entries}.position AND e.db_stream_id = ?1)";
     delete_snapshots: "
         DELETE FROM {snapshots} WHERE db_stream_id = ?1";
     some_snapshots: "
@@ -208,9 +211,10 @@ statements! {
                coalesce((SELECT max(block) * ?1 - 1 FROM {event_blocks_mark} WHERE block > 0), 0)";
     /// The table's name.
     events_name: "{events}";
-    /// Of a deleted stream, whoever's subscription it was.
+    /// Of a deleted stream, whoever's subscription it was; but not of the outbox, which still publishes what is in it.
     free_deleted: "
-        DELETE FROM {blocked_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
+        DELETE FROM {blocked_streams}
+        WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3 AND subscription_name <> ''";
     cursor: "
         SELECT version, position FROM {projected_streams}
         WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3 AND projector = ?4";

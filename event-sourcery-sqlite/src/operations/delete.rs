@@ -24,6 +24,9 @@ impl Operations<'_> {
             }
             // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
             self.execute(&self.sql.free_deleted, (&uuid, category, tenant.as_str()))?;
+            if *drop_outbox {
+                self.execute(&self.sql.outbox.look_again, (&uuid, category, tenant.as_str()))?;
+            }
             self.execute(&self.sql.forget_cursors, (&uuid, category, tenant.as_str()))?;
             // The reference's know no tenant, and count for the default one. They may be about another's stream, if he has one.
             if may_have_cursors {
@@ -36,9 +39,9 @@ impl Operations<'_> {
 
     fn delete_rows(&self, row: StreamRow, stream: &StreamId, drop_outbox: bool) -> Result<()> {
         if drop_outbox {
-            self.execute(&self.sql.delete_outbox, [row.id])?;
+            self.execute(&self.sql.outbox.drop_entries, (row.id, hex(stream.uuid())))?;
         } else if let Some(category) = stream.category() {
-            self.execute(&self.sql.keep_category_in_outbox, (row.id, category.as_str()))?;
+            self.execute(&self.sql.outbox.keep_category, (row.id, category.as_str()))?;
         }
         self.execute(&self.sql.delete_states, [row.id])?;
         if !self.remove(row.id, AT_ONCE)? {

@@ -7,6 +7,7 @@
 //! - Whoever asks for the stream finds none, Event Sourcery for Python too, and appending to it begins another one.
 //! - Whoever reads across streams leaves hidden ones out (`Search`), as long as there are any: one look at an index tells.
 //! - The ids of events and of snapshots that are left are given up to whoever appends them.
+//! - Entries of the outbox are no part of it. What hidden rows tell of their category is not taken for it (`category_at`).
 
 use std::time::{Duration, Instant};
 

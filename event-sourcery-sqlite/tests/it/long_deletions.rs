@@ -1,6 +1,7 @@
 //! Streams that are too long to be removed at once: hidden when they are deleted, removed bit by bit.
 
-use event_sourcery::{Category, Event as _, EventStore, NewEvent, RawEvent, StreamId};
+use event_sourcery::backend::{Backend as _, OutboxRequest};
+use event_sourcery::{Category, Event as _, EventStore, NewEvent, Position, RawEvent, StreamId};
 use event_sourcery_sqlite::rusqlite::Connection;
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
 use tokio::time::{Duration, Instant, sleep};
@@ -30,11 +31,15 @@ async fn open(folder: &Folder) -> Store {
 
 async fn filled(folder: &Folder) -> Store {
     let store = open(folder).await;
+    fill(&store, &stream()).await;
+    store
+}
+
+async fn fill(store: &Store, stream: &StreamId) {
     for first in (0..MANY).step_by(2_000) {
-        let append = store.append(&stream(), (first..first + 2_000).map(event).collect::<Vec<_>>());
+        let append = store.append(stream, (first..first + 2_000).map(event).collect::<Vec<_>>());
         append.expected_version(first).await.unwrap();
     }
-    store
 }
 
 fn number(sql: &Connection, query: &str) -> u64 {
@@ -170,4 +175,24 @@ async fn another_process_sees_nothing_of_what_is_left() {
     let reader = EventStore::new(reader);
     assert!(all(&reader).await.is_empty());
     assert_eq!(rows(&sql), left, "who only reads removes nothing");
+}
+
+/// An entry of Event Sourcery for Python does not tell its category. Its event would, which is still there.
+#[tokio::test]
+async fn an_entry_of_a_stream_without_a_category_has_none_while_what_is_left_of_that_is_hidden() {
+    let folder = Folder::new();
+    let (store, sql, stream) = (open(&folder).await, folder.foreign_connection(), StreamId::random());
+    fill(&store, &stream).await;
+    let enter = "INSERT INTO event_sourcery_outbox_entries (created_at, data, position, tries_left)
+        SELECT created_at, json_object('uuid', uuid, 'stream_id', ?1, 'created_at', created_at, 'version', version,
+               'name', name, 'data', json(data), 'context', json(event_context), 'tenant_id', ''), id, 3
+        FROM event_sourcery_events ORDER BY id DESC LIMIT 1";
+    sql.execute(enter, [stream.uuid().to_string()]).unwrap();
+    store.delete_stream(&stream).await.unwrap();
+    drop(store);
+    let is_there = format!("SELECT count(*) FROM event_sourcery_events WHERE id = {MANY}");
+    assert_eq!(number(&sql, &is_there), 1, "its event was removed before the store was closed");
+    let reader = SqliteOptions::new(folder.path()).read_only(true).open().await.unwrap();
+    let page = reader.outbox(OutboxRequest::new(Position::START, 10)).await.unwrap();
+    assert_eq!(page.records.iter().map(|record| &record.stream).collect::<Vec<_>>(), [&stream]);
 }

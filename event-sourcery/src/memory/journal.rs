@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::outbox;
 use super::state::{State, Stream};
 use super::stream_key::StreamKey;
 use crate::backend::{BlockedStream, Cursor, CursorId, SubscriptionId, SubscriptionRecord};
@@ -33,6 +34,8 @@ pub(super) enum Done {
     Blocked { id: SubscriptionId, stream: StreamKey, before: Option<BlockedStream> },
     /// A cursor was put or taken away.
     Cursor { id: CursorId, before: Option<Cursor> },
+    /// An entry was put into the outbox, was published, or is gone.
+    Entry { position: Position, before: Option<outbox::Entry> },
 }
 
 impl Journal {

@@ -72,7 +72,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             self.keep_failures(session).await?;
         }
         let size = session.together.next();
-        if size > 1 && session.due.are_several() && self.retry_together(session, size).await? {
+        // A publisher is told of each entry how often it was tried.
+        let may_be_several = size > 1 && session.due.are_several() && !self.plan.id.is_outbox();
+        if may_be_several && self.retry_together(session, size).await? {
             session.look_again();
             return Ok(());
         }
@@ -111,16 +113,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if !is_known && record.event.unreadable.is_none() {
             return self.leave_to_others(session, held, blocked, &record).await;
         }
-        let (error, pause, took) = match Recorded::<E>::decode(&record) {
-            Err(error) => (whole(&error), None, Duration::ZERO),
+        let (error, attempts, pause, took) = match Recorded::<E>::decode(&record) {
+            Err(error) => (whole(&error), blocked.attempts_at(position), None, Duration::ZERO),
             Ok(event) => {
                 let behind = behind.map(|next| blocked.behind(position, next));
                 let kept = self.progress_of(held, blocked, behind.clone());
-                let read = (vec![event], as_of);
+                let read = (vec![event], as_of, blocked.attempts_at(position));
                 let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
                 match failed {
-                    Some(Failure { error, took, .. }) => {
-                        (error, self.plan.retry.pause(blocked.attempts_at(position)), took)
+                    Some(Failure { error, took, pause, .. }) => {
+                        let (attempts, pause) = pause.after(&self.plan.retry, blocked.attempts_at(position));
+                        (error, attempts, pause, took)
                     }
                     // It was deleted before it was handed over.
                     None if kept == 0 => return Ok(None),
@@ -132,7 +135,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 }
             }
         };
-        self.fails_again(session, (held, blocked), &record, (error, pause));
+        self.fails_again(session, (held, blocked), &record, (error, attempts, pause));
         self.keep_failures_after(session, took).await?;
         Ok(None)
     }
@@ -175,6 +178,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             leases: vec![held.lease],
             position: Some(held.position),
             streams: vec![was.becomes(to)],
+            outbox: None,
         }
     }
 

@@ -109,12 +109,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         session: &mut Session,
         (held, blocked): (Held, &BlockedStream),
         record: &StoredRecord,
-        (error, pause): (String, Option<Duration>),
+        (error, attempts, pause): (String, u32, Option<Duration>),
     ) {
         let position = record.event.position;
         let failed = BlockedStream {
             position,
-            attempts: blocked.attempts_at(position),
+            attempts,
             error,
             retry_at: pause.map(|pause| backend::later(session.now(), pause)),
             ..blocked.clone()
@@ -126,9 +126,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         session.together.begin_anew();
     }
 
-    /// Writes them, if they are many, or wait long enough.
+    /// Writes them, if they are many, or wait long enough. Those of the outbox at once: its other end may be away next, and then the run
+    /// begins anew.
     pub(super) async fn keep_failures_in_time(&self, session: &mut Session) -> Result<()> {
-        if session.failures.are_due() { self.keep_failures(session).await } else { Ok(()) }
+        let are_due = session.failures.are_due() || self.plan.id.is_outbox();
+        if are_due { self.keep_failures(session).await } else { Ok(()) }
     }
 }
 

@@ -32,6 +32,13 @@ struct Retried {
     behind: Option<BlockedStream>,
 }
 
+impl Retried {
+    /// How often its event is handed over with this time.
+    fn attempts(&self) -> u32 {
+        self.blocked.attempts_at(self.record.event.position)
+    }
+}
+
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Tries again the first streams that are due, at most so many. Not where there are no two that can be tried together.
     pub(super) async fn retry_together(&mut self, session: &mut Session, size: usize) -> Result<bool> {
@@ -41,12 +48,13 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if retried.len() < 2 {
             return Ok(false);
         }
+        let attempts = retried.iter().map(Retried::attempts).max().unwrap_or(1);
         let (count, retried, id) = (retried.len(), Arc::new(retried), self.plan.id.clone());
         let progress = {
             let retried = Arc::clone(&retried);
             move |kept| progress_of(&id, retried.iter().take(kept))
         };
-        let Delivered { kept, failed } = self.deliver(session, (events, as_of), progress).await?;
+        let Delivered { kept, failed } = self.deliver(session, (events, as_of, attempts), progress).await?;
         for Retried { blocked, behind, .. } in retried.iter().take(kept) {
             session.note(blocked, behind.as_ref());
             session.due.tried_together(behind.is_some());
@@ -75,11 +83,11 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         &self,
         session: &mut Session,
         failing: &Retried,
-        Failure { error, took, .. }: Failure,
+        Failure { error, took, pause, .. }: Failure,
     ) -> Result<()> {
         let Retried { blocked, held, record, .. } = failing;
-        let pause = self.plan.retry.pause(blocked.attempts_at(record.event.position));
-        self.fails_again(session, (*held, blocked), record, (error, pause));
+        let (attempts, pause) = pause.after(&self.plan.retry, failing.attempts());
+        self.fails_again(session, (*held, blocked), record, (error, attempts, pause));
         session.due.tried_together(false);
         session.held_back.remove(&(blocked.tenant.clone(), blocked.stream.clone()));
         self.keep_failures_after(session, took).await
@@ -123,5 +131,6 @@ fn progress_of<'r>(
         leases: leases.into_iter().collect(),
         position,
         streams: handled.map(|retried| retried.blocked.becomes(retried.behind.clone())).collect(),
+        outbox: None,
     }
 }
