@@ -4,7 +4,6 @@ mod joining;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
