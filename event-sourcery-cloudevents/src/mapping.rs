@@ -18,7 +18,9 @@ pub struct CloudEvents {
 #[non_exhaustive]
 pub enum MappingError {
     /// A source that is no reference to a URI.
-    #[error("the source {source_given:?} is refused: give a reference to a URI, such as `/shop` or `https://shop.example`")]
+    #[error(
+        "the source {source_given:?} is refused: give a reference to a URI, such as `/shop` or `https://shop.example`"
+    )]
     InvalidSource {
         /// What was given, cut to 40 characters.
         source_given: String,
@@ -87,7 +89,7 @@ impl CloudEvents {
         ];
         let attributes: Vec<(&'static str, String)> =
             attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        for (attribute, value) in &attributes {
+        for &(attribute, ref value) in &attributes {
             if value.is_empty() || value.chars().any(is_unsayable) {
                 return Err(MappingError::Unsayable { attribute, value: shown(value) });
             }

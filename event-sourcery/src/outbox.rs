@@ -10,5 +10,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod publisher;
+mod rounds;
 
 pub use self::publisher::{BoxFuture, OutboxEntry, PublishError, Publisher};
+pub use self::rounds::in_rounds;
