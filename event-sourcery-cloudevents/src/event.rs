@@ -62,6 +62,9 @@ impl<'r> CloudEvent<'r> {
 impl fmt::Debug for CloudEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.data().len();
-        f.debug_struct("CloudEvent").field("attributes", &self.attributes).field("data_bytes", &bytes).finish()
+        f.debug_struct("CloudEvent")
+            .field("attributes", &self.attributes)
+            .field("data_bytes", &bytes)
+            .finish()
     }
 }

@@ -66,11 +66,9 @@ impl CloudEvent<'_> {
     #[must_use]
     pub fn message(&self, form: Form, binding: Binding) -> Message {
         match form {
-            Form::Structured => Message {
-                content_type: STRUCTURED_CONTENT_TYPE,
-                headers: Vec::new(),
-                body: self.to_json(),
-            },
+            Form::Structured => {
+                Message { content_type: STRUCTURED_CONTENT_TYPE, headers: Vec::new(), body: self.to_json() }
+            }
             Form::Binary => Message {
                 content_type: DATA_CONTENT_TYPE,
                 headers: self.headers(binding),

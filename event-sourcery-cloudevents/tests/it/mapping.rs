@@ -6,7 +6,8 @@ use event_sourcery_cloudevents::{Binding, CloudEvents, Form, MappingError, token
 
 /// A record with everything in it, and names that need care.
 pub(crate) fn full() -> Recorded<RawEvent> {
-    let stream = StreamId::from_name("größe 100 % \"x\"").unwrap().in_category("rechnungen/2026, alt").unwrap();
+    let stream =
+        StreamId::from_name("größe 100 % \"x\"").unwrap().in_category("rechnungen/2026, alt").unwrap();
     let context =
         Context::new().with_correlation_id(Uuid::from_u128(1)).with_causation_id(Uuid::from_u128(2));
     let event = RawEvent::new("shop.Bezahlt€", r#"{"n": 9007199254740993, "text": "ü\"\n"}"#).unwrap();
@@ -64,7 +65,10 @@ fn what_no_attribute_can_hold_is_refused_by_name() {
         let recorded =
             Recorded::new(event.clone(), StreamId::from_name(name).unwrap(), Position::from_i64(1));
         let refused = events().event(&recorded).unwrap_err();
-        assert!(matches!(refused, MappingError::Unsayable { attribute: "subject", .. }), "{name:?}: {refused}");
+        assert!(
+            matches!(refused, MappingError::Unsayable { attribute: "subject", .. }),
+            "{name:?}: {refused}"
+        );
     }
 }
 

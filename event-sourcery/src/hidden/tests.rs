@@ -130,6 +130,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "ForgetRequest",
     "HeldCursor",
     "Holder",
+    "Inbox",
     "Kept",
     "Lease",
     "LoadRequest",
