@@ -4,7 +4,7 @@ use async_nats::jetstream::stream::{Config, StorageType};
 use event_sourcery::outbox::conformance::{entry, publisher_holds_back_what_stands_behind_a_refused_message};
 use event_sourcery::outbox::{OutboxEntry, Publisher};
 use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
-use event_sourcery_publish_nats::{Weakness, async_nats};
+use event_sourcery_publish_nats::Weakness;
 use serde_json::json;
 
 use crate::scene::Shop;

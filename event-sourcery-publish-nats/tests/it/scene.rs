@@ -11,7 +11,7 @@ use event_sourcery::outbox::conformance::Receiver;
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, Publisher};
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
-use event_sourcery_publish_nats::{NatsPublisher, async_nats};
+use event_sourcery_publish_nats::NatsPublisher;
 use futures_util::TryStreamExt as _;
 
 /// What is waited for comes within this, or never.
