@@ -33,10 +33,59 @@ macro_rules! highest_given {
     };
 }
 
+/// What is told of new events, `event`, where some of them go into the outbox.
+macro_rules! told {
+    ($given:literal) => {
+        concat!(
+            position_above!($given),
+            ", version, uuid, name, data, event_context, created_at, db_stream_id, schema_version"
+        )
+    };
+}
+
+/// Puts those of the events, `event`, whose ids are listed into the outbox, as the reference writes it: with how often that tries
+/// them. What else there is to know of an event's stream is found by the join.
+macro_rules! enter {
+    ($join:literal, $uuid:literal, $category:literal, $tenant:literal, $name:literal, $ids:literal) => {
+        concat!(
+            ", entry AS (
+            INSERT INTO {outbox_entries} (created_at, data, stream_name, position, tries_left)
+            SELECT clock_timestamp() AT TIME ZONE 'UTC', jsonb_build_object(
+                'uuid', e.uuid, 'stream_id', ",
+            $uuid,
+            ", 'created_at', to_char(e.created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), 'version', e.version, 'name', e.name,
+                'data', e.data, 'context', e.event_context, 'tenant_id', ",
+            $tenant,
+            ", 'category', ",
+            $category,
+            ", 'schema_version', e.schema_version),
+                coalesce(",
+            $name,
+            ", (SELECT n.name FROM {streams} n WHERE n.id = e.db_stream_id)), e.id, 3
+            FROM event e ",
+            $join,
+            " WHERE e.uuid = ANY (",
+            $ids,
+            "::uuid[]) ORDER BY e.id
+        )"
+        )
+    };
+}
+
+/// The same of the events of one stream: $14 are the ids.
+macro_rules! enter_of_one {
+    () => {
+        enter!("", "$1::uuid", "$2::text", "$3::text", "$4::text", "$14")
+    };
+}
+
 /// The rest of an append to one stream, `stream`, whose first version is $6 or null: the events, in their order. Positions
 /// are drawn after the stream is locked, and only if there is a stream. They are above $13.
 macro_rules! insert_events {
     () => {
+        insert_events!(position_above!("$13"), "")
+    };
+    ($told:expr, $enter:expr) => {
         concat!(
             ", event AS (
             INSERT INTO {events}
@@ -47,9 +96,11 @@ macro_rules! insert_events {
                 WITH ORDINALITY AS e (uuid, name, data, context, created_at, schema_version, number)
             ORDER BY e.number
             RETURNING ",
-            position_above!("$13"),
+            $told,
             "
-        )
+        )",
+            $enter,
+            "
         SELECT max(id) FROM event"
         )
     };
@@ -115,31 +166,10 @@ macro_rules! extended_or_created {
     };
 }
 
-statements! {
-    /// The statements of appends.
-    AppendSql;
-    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
-    /// first event; $7 to $12: the events' values; $13: what their positions are above. Nothing where the stream or the name
-    /// exists.
-    create: concat!(created!(), insert_events!());
-    /// [`create`](Self::create) with one event.
-    create_one: concat!(created!(), insert_event!());
-    /// Appends to a versioned stream whose row and last event are at the version before $6. Nothing where they are not.
-    extend: concat!(extended!(), insert_events!());
-    /// [`extend`](Self::extend) with one event.
-    extend_one: concat!(extended!(), insert_event!());
-    /// Appends to a stream without versions, or creates it: $5 and $6 are null. The row is locked, so that the events of
-    /// one append stay next to each other. Nothing where the stream has versions, or somebody else is creating it.
-    extend_or_create: concat!(extended_or_created!(), insert_events!());
-    /// [`extend_or_create`](Self::extend_or_create) with one event.
-    extend_or_create_one: concat!(extended_or_created!(), insert_event!());
-    /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
-    /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
-    /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another
-    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. The positions
-    /// are above $16. Answers with the members that were written, by their number, and without a position with those that somebody
-    /// else holds. Those are looked up one by one: no plan for many of them is any good for the usual few.
-    append_batch: concat!("
+/// The statement of [`AppendSql::append_batch`].
+macro_rules! batch {
+    ($told:expr, $enter:expr) => {
+        concat!("
         WITH patience AS MATERIALIZED (
             SELECT set_config('lock_timeout', $15::text, true)
         ), member AS MATERIALIZED (
@@ -179,14 +209,78 @@ statements! {
             JOIN stream ON stream.number = e.member
             JOIN member m ON m.number = e.member
             ORDER BY e.number
-            RETURNING ", position_above!("$16"), ", db_stream_id
-        )
+            RETURNING ", $told, "
+        )", $enter, "
         SELECT stream.number, max(event.id) FROM stream JOIN event ON event.db_stream_id = stream.id
         GROUP BY stream.number
         UNION ALL
         SELECT m.number, NULL FROM member m
         WHERE m.expected IS DISTINCT FROM 0 AND m.number <> ALL (ARRAY(SELECT l.number FROM locked l))
-          AND (SELECT s.id FROM {streams} s WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), ") IS NOT NULL");
+          AND (SELECT s.id FROM {streams} s WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), ") IS NOT NULL")
+    };
+}
+
+/// Gives streams ($1: numbers) their versions and names: the beginning of [`AppendSql::write`].
+macro_rules! write_streams {
+    () => {
+        "
+        WITH stream AS (
+            UPDATE {streams} s SET version = m.version, name = coalesce(s.name, m.name)
+            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m (id, version, name) WHERE s.id = m.id
+        )"
+    };
+}
+
+/// Stores events: $4 to $11 are an event's stream, version and values.
+macro_rules! write_events {
+    () => {
+        "
+        INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
+        SELECT e.version, e.uuid, e.name, e.data, e.context, e.created_at, e.stream, e.schema_version
+        FROM unnest($4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[], $10::timestamp[],
+                    $11::int[])
+            WITH ORDINALITY AS e (stream, version, uuid, name, data, context, created_at, schema_version, number)
+        ORDER BY e.number
+        RETURNING "
+    };
+}
+
+statements! {
+    /// The statements of appends.
+    AppendSql;
+    /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
+    /// first event; $7 to $12: the events' values; $13: what their positions are above. Nothing where the stream or the name
+    /// exists.
+    create: concat!(created!(), insert_events!());
+    /// [`create`](Self::create) with one event.
+    create_one: concat!(created!(), insert_event!());
+    /// [`create`](Self::create) with events of which some go into the outbox: $14 are their ids.
+    create_and_enter: concat!(created!(), insert_events!(told!("$13"), enter_of_one!()));
+    /// Appends to a versioned stream whose row and last event are at the version before $6. Nothing where they are not.
+    extend: concat!(extended!(), insert_events!());
+    /// [`extend`](Self::extend) with one event.
+    extend_one: concat!(extended!(), insert_event!());
+    /// [`extend`](Self::extend), as [`create_and_enter`](Self::create_and_enter).
+    extend_and_enter: concat!(extended!(), insert_events!(told!("$13"), enter_of_one!()));
+    /// Appends to a stream without versions, or creates it: $5 and $6 are null. The row is locked, so that the events of
+    /// one append stay next to each other. Nothing where the stream has versions, or somebody else is creating it.
+    extend_or_create: concat!(extended_or_created!(), insert_events!());
+    /// [`extend_or_create`](Self::extend_or_create) with one event.
+    extend_or_create_one: concat!(extended_or_created!(), insert_event!());
+    /// [`extend_or_create`](Self::extend_or_create), as [`create_and_enter`](Self::create_and_enter).
+    extend_or_create_and_enter: concat!(extended_or_created!(), insert_events!(told!("$13"), enter_of_one!()));
+    /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
+    /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
+    /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another
+    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. The positions
+    /// are above $16. Answers with the members that were written, by their number, and without a position with those that somebody
+    /// else holds. Those are looked up one by one: no plan for many of them is any good for the usual few.
+    append_batch: batch!(concat!(position_above!("$16"), ", db_stream_id"), "");
+    /// The same with events of which some go into the outbox: $17 are their ids.
+    append_batch_and_enter: batch!(told!("$16"), enter!(
+        "JOIN stream ON stream.id = e.db_stream_id JOIN member m ON m.number = stream.number",
+        "m.uuid", "m.category", "m.tenant_id", "m.name", "$17"
+    ));
     /// What streams are, in the order asked: number of the row, its version, whether it has a name; the last version and
     /// whether there are events; who else has the name that the stream is to have: its number, UUID, and whether it has
     /// events; and whether any of the events of $5 is there, in whatever stream.
@@ -216,18 +310,12 @@ statements! {
         ORDER BY s.uuid, s.category FOR NO KEY UPDATE OF s");
     /// Gives streams ($1: numbers) their versions and names, which also mends rows that disagree with their events, and
     /// stores events: $4 to $11 are an event's stream, version and values, and their positions are above $12.
-    write: concat!("
-        WITH stream AS (
-            UPDATE {streams} s SET version = m.version, name = coalesce(s.name, m.name)
-            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m (id, version, name) WHERE s.id = m.id
-        )
-        INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
-        SELECT e.version, e.uuid, e.name, e.data, e.context, e.created_at, e.stream, e.schema_version
-        FROM unnest($4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[], $10::timestamp[],
-                    $11::int[])
-            WITH ORDINALITY AS e (stream, version, uuid, name, data, context, created_at, schema_version, number)
-        ORDER BY e.number
-        RETURNING ", position_above!("$12"), ", db_stream_id");
+    write: concat!(write_streams!(), write_events!(), position_above!("$12"), ", db_stream_id");
+    /// The same with events of which some go into the outbox: $13 are their ids.
+    write_and_enter: concat!(write_streams!(), ", event AS (", write_events!(), told!("$12"), ")", enter!(
+        "JOIN {streams} s ON s.id = e.db_stream_id JOIN unnest($1::bigint[], $3::text[]) AS m (id, name) ON m.id = s.id",
+        "s.uuid", "s.category", "s.tenant_id", "coalesce(s.name, m.name)", "$13"
+    ), " SELECT id, db_stream_id FROM event");
     /// The events of these ids, each with its stream and the id of the event before it in its stream.
     present: concat!("
         SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id, coalesce(

@@ -1,21 +1,21 @@
 //! The backend: the pool, the tables, and who does what.
 
+mod joining;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
-    BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, JoinableBackend, JoinedTransaction,
-    Listening, LoadRequest, LoadSink, LoadedStream, Present, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, in_a_task,
+    AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
+    LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
+    StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
 };
 use event_sourcery::{Error, Position, Result};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, SqlSafeStr, Transaction};
+use sqlx::{PgPool, SqlSafeStr};
 
-use crate::at_work::Mark;
 use crate::database::{Database, call};
 use crate::hand_over::load_apart;
 use crate::holders::Holder;
@@ -23,8 +23,7 @@ use crate::layout;
 use crate::options::PostgresOptions;
 use crate::places::Purpose;
 use crate::rights::Rights;
-use crate::subscription_sql::MARK_HANDLING;
-use crate::transaction::{OnConnection, PostgresTransaction};
+use crate::transaction::PostgresTransaction;
 
 /// How often a reader that waits looks for what it is not told of: commits of transactions that were not begun through the
 /// store, and those of other processes where a notification is lost.
@@ -106,7 +105,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// ```
 #[derive(Clone)]
 pub struct PostgresBackend {
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
 }
 
 impl fmt::Debug for PostgresBackend {
@@ -227,7 +226,7 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners()
+        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -309,6 +308,14 @@ impl Backend for PostgresBackend {
             let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
         }
     }
+
+    async fn outbox(&self, request: OutboxRequest) -> Result<ScanPage> {
+        self.apart(async move |database| database.outbox(&request).await).await
+    }
+
+    async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
+        self.hold(&request).await
+    }
 }
 
 #[async_trait]
@@ -340,61 +347,5 @@ impl SubscriptionBackend for PostgresBackend {
             call!(database, operations => operations.backlog(&request, settled))
         })
         .await
-    }
-}
-
-#[async_trait]
-impl JoinableBackend for PostgresBackend {
-    type Transaction<'t> = Transaction<'t, Postgres>;
-
-    type Handling = PostgresTransaction<'static>;
-
-    type Connection = PgConnection;
-
-    /// On a connection that only handlers get. All statements go to the server together. Zero would mean for ever there.
-    async fn begin_handling(
-        &self,
-        idle: Duration,
-        statement: Option<Duration>,
-    ) -> Result<PostgresTransaction<'static>> {
-        let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
-        let (idle, mark) = (milliseconds(idle), Mark::new());
-        let mut begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}; {MARK_HANDLING}; {}",
-            mark.set()
-        );
-        if let Some(statement) = statement.map(milliseconds) {
-            begin.push_str(&format!("; SET LOCAL statement_timeout = {statement}"));
-        }
-        self.database.begin_handling(AssertSqlSafe(begin), mark).await
-    }
-
-    async fn commit(&self, handling: PostgresTransaction<'static>) -> Result<()> {
-        handling.commit().await
-    }
-
-    fn join_handling<'a>(
-        &'a self,
-        handling: &'a mut PostgresTransaction<'static>,
-    ) -> Box<dyn JoinedTransaction + 'a> {
-        let at_work = handling.at_work();
-        Box::new(OnConnection { connection: handling, database: &self.database, at_work, depth: 0 })
-    }
-
-    fn connection<'a>(transaction: &'a mut Transaction<'_, Postgres>) -> &'a mut PgConnection {
-        &mut *transaction
-    }
-
-    fn join<'a>(&'a self, transaction: &'a mut Transaction<'_, Postgres>) -> Box<dyn JoinedTransaction + 'a> {
-        let connection = &mut *transaction;
-        Box::new(OnConnection { connection, database: &self.database, at_work: None, depth: 0 })
-    }
-
-    fn listen(
-        &self,
-        interest: Vec<Filter>,
-        listener: Arc<dyn AsyncListener<PgConnection>>,
-    ) -> Result<Listening> {
-        Ok(self.database.listeners.add(interest, listener))
     }
 }

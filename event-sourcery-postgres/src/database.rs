@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{
-    LoadRequest, LoadedStream, ProgressRequest, ScanPage, ScanRequest, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord,
+    LoadRequest, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{Postgres, SqlSafeStr, Transaction};
@@ -241,6 +241,39 @@ impl Database {
             }
             _ => self.scan_up_to(request, settled).await,
         }
+    }
+
+    /// A page of entries. Like [`scan`](Self::scan), it is read in the run in which its end was settled.
+    pub(crate) async fn outbox(&self, request: &OutboxRequest) -> Result<ScanPage> {
+        if let Some(up_to) = request.up_to {
+            return self.outbox_up_to(request, up_to).await;
+        }
+        let known = self.settled.known().readable;
+        if request.after < known {
+            let page = self.outbox_up_to(request, known).await?;
+            if page.has_more {
+                return Ok(page);
+            }
+        }
+        let settled = self.advance_readable().await?;
+        if settled <= request.after {
+            self.refuse_beyond_end(request.after)?;
+            return Ok(ScanPage::new(Vec::new(), request.after, false));
+        }
+        self.outbox_up_to(request, settled).await
+    }
+
+    async fn outbox_up_to(&self, request: &OutboxRequest, up_to: Position) -> Result<ScanPage> {
+        for _ in 0..RUNS {
+            let known = self.settled.known();
+            if (up_to <= known.readable || up_to > known.position)
+                && let Some(page) = call!(*self, operations => operations.outbox(request, up_to, &known.run))?
+            {
+                return Ok(page);
+            }
+            self.advance().await?;
+        }
+        Err(Error::unavailable("the server was replaced each time it was read"))
     }
 
     /// A page up to a position. Where it was settled, and the server runs anew since, it has to be so in that run too.

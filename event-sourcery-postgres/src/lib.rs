@@ -31,6 +31,7 @@ mod database;
 mod failure;
 mod hand_over;
 mod holders;
+mod holding;
 mod inbox;
 mod layout;
 mod lease;

@@ -8,6 +8,7 @@ mod delete;
 mod directory;
 mod hear;
 mod load;
+mod outbox;
 mod progress;
 mod reading;
 mod scan;

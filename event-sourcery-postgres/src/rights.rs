@@ -5,6 +5,9 @@ use event_sourcery::Error;
 use crate::failure::Failure;
 use crate::tables::{TABLES, Tables};
 
+/// The tables whose rows are numbered by a sequence that the store draws from.
+pub(crate) const NUMBERED: [&str; 3] = ["events", "streams", "outbox_entries"];
+
 /// What a role of the database is to do with a store; see [`PostgresOptions::grants`](crate::PostgresOptions::grants).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,7 +39,7 @@ impl Rights {
     pub(crate) const fn on_sequence_of(self, table: &str) -> Option<&'static str> {
         match (self, table.as_bytes()) {
             (Self::Reader, b"events") => Some("SELECT"),
-            (Self::Application, b"events" | b"streams") => Some("USAGE, SELECT"),
+            (Self::Application, b"events" | b"streams" | b"outbox_entries") => Some("USAGE, SELECT"),
             _ => None,
         }
     }
@@ -100,7 +103,7 @@ impl MissingRights {
         if let Some((table, rights)) = Rights::Application.on_tables().find(|(table, _)| is_about(table)) {
             return Some(grant(rights, &self.tables.table(table), role));
         }
-        let table = ["events", "streams"].into_iter().find(|table| is_about(&format!("{table}_id_seq")))?;
+        let table = NUMBERED.into_iter().find(|table| is_about(&format!("{table}_id_seq")))?;
         let sequence = self.tables.table(&format!("{table}_id_seq"));
         Some(grant(Rights::Application.on_sequence_of(table)?, &format!("SEQUENCE {sequence}"), role))
     }

@@ -193,6 +193,9 @@ statements! {
             FOR KEY SHARE OF s"));
     /// The same for a stream whose row is lost, and stays so.
     block_lost: block!("SELECT e.db_stream_id FROM {events} e WHERE e.id = $9");
+    /// The same for the outbox: the entry at $9 has to be there, whether its stream is or not.
+    block_entry: block!("
+            SELECT o.id FROM {outbox_entries} o WHERE o.position = $9 AND o.published_at IS NULL LIMIT 1");
     /// $6 to $13 as in [`block`](Self::block); $14 and $15: what the stream is blocked by.
     change_blocked: concat!("
         UPDATE {blocked_streams} SET segment = $6, stream_name = $7, after_position = $8, position = $9, attempts = $10,
@@ -215,11 +218,12 @@ statements! {
           AND b.stream_uuid = $7 AND b.category = $8 AND b.tenant_id = $9
           AND (NOT $10 OR b.retry_at <= now() AT TIME ZONE 'UTC')
         LIMIT $5");
-    /// A stream that is deleted is blocked for no subscription: by none of its events, which are gone. One that was made anew
+    /// A stream that is deleted is blocked for no subscription but the outbox: by none of its events, which are gone. One that was made anew
     /// since, where there was none to delete, may be blocked already; also while this waits for the row: a row that was changed
     /// meanwhile stands at another position than the one that this statement began with. $1 to $3: its UUID, category, tenant.
     free_deleted: concat!("
         DELETE FROM {blocked_streams} b WHERE b.stream_uuid = $1 AND b.category = $2 AND b.tenant_id = $3
+          AND b.subscription_name <> ''
           AND b.position IN (SELECT o.position FROM {blocked_streams} o
                              WHERE o.stream_uuid = $1 AND o.category = $2 AND o.tenant_id = $3)
           AND NOT EXISTS (SELECT FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
@@ -227,5 +231,10 @@ statements! {
     /// The same where this transaction has held the row of the stream: nobody can have made that anew. A row that was changed while
     /// this waited for it goes too.
     free_held: "
-        DELETE FROM {blocked_streams} WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3";
+        DELETE FROM {blocked_streams}
+        WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3 AND subscription_name <> ''";
+    /// A stream whose entries were dropped from the outbox is looked at again for what is left, if it waits.
+    look_again: "
+        UPDATE {blocked_streams} SET attempts = 0, retry_at = since
+        WHERE stream_uuid = $1 AND category = $2 AND tenant_id = $3 AND subscription_name = ''";
 }

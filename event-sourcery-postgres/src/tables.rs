@@ -39,7 +39,7 @@ tables! {
     "snapshots": ["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"],
         "SELECT", "SELECT, INSERT, DELETE";
     "outbox_entries": ["id", "created_at", "data", "stream_name", "position", "tries_left"],
-        "", "SELECT, UPDATE, DELETE";
+        "", "SELECT, INSERT, UPDATE, DELETE";
     "projector_cursors": ["id", "name", "stream_id", "category", "version"],
         "", "SELECT, DELETE";
     "settled": ["only_row", "position"],

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, ForgetRequest, Listener, Listening, LoadRequest, LoadSink,
-    LoadedStream, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Listener, Listening,
+    LoadRequest, LoadSink, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use jiff::Timestamp;
@@ -135,7 +136,7 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners()
+        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -193,6 +194,14 @@ impl Backend for SqliteBackend {
             // Woken, or tired of waiting: it looks again.
             let _ = tokio::time::timeout(LOOK_AGAIN, committed).await;
         }
+    }
+
+    async fn outbox(&self, request: OutboxRequest) -> Result<ScanPage> {
+        self.readers.read(move |operations| operations.outbox(&request)).await
+    }
+
+    async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
+        self.readers.read(move |operations| operations.held_entries(&request.positions)).await
     }
 }
 

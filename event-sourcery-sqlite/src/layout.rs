@@ -9,7 +9,7 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
 pub(crate) const TABLES: [(&str, &str); 14] = [
@@ -114,6 +114,7 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
             "streams" => statements.extend(adopt::streams(&schema)?),
             "events" => statements.extend(adopt::events(&schema)?),
             "snapshots" => statements.extend(adopt::snapshots(&schema)?),
+            "outbox_entries" => statements.extend(adopt::outbox_entries(&schema)?),
             "subscription_members" => statements.extend(adopt::members(&schema)?),
             // The positions may begin anew, and the type directory with them.
             "event_blocks_mark" if makes_events(&statements, &schema) => {

@@ -8,6 +8,7 @@ mod directory;
 mod few;
 mod hear;
 mod load;
+mod outbox;
 mod progress;
 mod scan;
 mod search;

@@ -159,6 +159,46 @@ statements! {
           AND CASE WHEN json_valid(data) THEN json_extract(data, '$.category') IS NULL END";
     delete_outbox: "
         DELETE FROM {outbox_entries} WHERE position IN (SELECT id FROM {events} WHERE db_stream_id = ?1)";
+    /// An entry of the outbox, as the reference writes it, which says how often that tries it. ?4: the number of the stream, which
+    /// may know its name.
+    insert_entry: "
+        INSERT INTO {outbox_entries} (created_at, data, stream_name, position, tries_left, stream_uuid)
+        VALUES (?1, ?2, coalesce(?3, (SELECT name FROM {streams} WHERE id = ?4)), ?5, 3, ?6)";
+    /// Those that are not published, by the positions of their events.
+    entries: "
+        SELECT position, data, stream_name FROM {outbox_entries}
+        WHERE position > ?1 AND position <= ?2 AND published_at IS NULL
+        ORDER BY position";
+    /// The same of one stream, and of whatever stream it does not tell.
+    entries_of_stream: "
+        SELECT position, data, stream_name FROM {outbox_entries}
+        WHERE stream_uuid = ?3 AND position > ?1 AND position <= ?2 AND published_at IS NULL
+        UNION ALL
+        SELECT position, data, stream_name FROM {outbox_entries}
+        WHERE stream_uuid IS NULL AND position > ?1 AND position <= ?2 AND published_at IS NULL
+        ORDER BY 1";
+    /// The category of the stream of an event.
+    category_at: "
+        SELECT s.category FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.id = ?1";
+    /// Which of these entries are there.
+    waiting_entries: "
+        SELECT position FROM {outbox_entries}
+        WHERE position IN (SELECT value FROM json_each(?1)) AND published_at IS NULL";
+    entry_waits: "
+        SELECT 1 FROM {outbox_entries} WHERE position = ?1 AND published_at IS NULL";
+    delete_entries: "
+        DELETE FROM {outbox_entries} WHERE position IN (SELECT value FROM json_each(?1)) AND published_at IS NULL";
+    /// Published entries that are kept. The reference tries them no more.
+    keep_entries: "
+        UPDATE {outbox_entries} SET published_at = ?2, tries_left = 0
+        WHERE position IN (SELECT value FROM json_each(?1)) AND published_at IS NULL";
+    /// Those that have been kept long enough.
+    delete_kept_entries: "
+        DELETE FROM {outbox_entries} WHERE published_at < ?1";
+    /// Of a stream whose entries were dropped: it is looked at again for what is left, if it waits.
+    look_again: "
+        UPDATE {blocked_streams} SET attempts = 0, retry_at = since
+        WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3 AND subscription_name = ''";
     delete_snapshots: "
         DELETE FROM {snapshots} WHERE db_stream_id = ?1";
     delete_events: "
@@ -182,9 +222,10 @@ statements! {
                coalesce((SELECT max(block) * ?1 - 1 FROM {event_blocks_mark} WHERE block > 0), 0)";
     /// The table's name.
     events_name: "{events}";
-    /// Of a deleted stream, whoever's subscription it was.
+    /// Of a deleted stream, whoever's subscription it was; but not of the outbox, which still publishes what is in it.
     free_deleted: "
-        DELETE FROM {blocked_streams} WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3";
+        DELETE FROM {blocked_streams}
+        WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3 AND subscription_name <> ''";
     cursor: "
         SELECT version, position FROM {projected_streams}
         WHERE stream_uuid = ?1 AND category = ?2 AND tenant_id = ?3 AND projector = ?4";

@@ -241,7 +241,7 @@ impl<'a> Plan<'a> {
             let problem = "say it after `.and(..)`, about the stream that was given events".to_owned();
             return Err(Error::InvalidOption { option: "expected_version", problem });
         }
-        let mut repeats = Vec::new();
+        let (mut repeats, mut outbox) = (Vec::new(), HashSet::new());
         let mut streams = Vec::with_capacity(parts.len());
         for Part { stream, expectation, events } in parts {
             let Encoded(pending) = events?;
@@ -252,6 +252,11 @@ impl<'a> Plan<'a> {
             for mut event in pending {
                 event.context.inherit(&scope.handed_down);
                 scope.enrichers.enrich(&mut event.context, &event.record, &stream, &scope.tenant)?;
+                if let Some(filter) = &scope.outbox
+                    && filter.takes(&event.context, &event.record, &stream, &scope.tenant)
+                {
+                    outbox.insert(event.record.id);
+                }
                 event.record.context = event.context.encode()?;
                 events.push(event.record);
                 repeats.push(event.repeats);
@@ -262,7 +267,7 @@ impl<'a> Plan<'a> {
             return Err(Error::EmptyAppend { stream: None });
         }
         let mut request = AppendRequest::new(scope.tenant.clone(), streams);
-        request.requirements = requirements;
+        (request.requirements, request.outbox) = (requirements, outbox);
         refuse_doubles(&request)?;
         size::refuse_too_much(&request, size::MOST_BYTES)?;
         Ok(Prepared { scope, request: Arc::new(request), repeats })

@@ -22,6 +22,7 @@ mod capabilities;
 mod cursors;
 mod kept;
 mod listeners;
+mod outbox;
 mod parts;
 mod progress;
 mod reads;
@@ -52,6 +53,7 @@ pub use self::kept::Kept;
 pub use self::listeners::{
     AsyncListener, HeardRecord, Hearing, ListenedTransaction, Listener, Listeners, Listening,
 };
+pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;
 pub(crate) use self::parts::load_in_pages;
 pub use self::progress::{
@@ -180,4 +182,24 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// The backend's own.
     async fn wait_beyond(&self, position: Position) -> Result<Position>;
+
+    /// Reads entries of the outbox. Without an implementation of its own, a backend has no outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] without an implementation of its own; the backend's own.
+    async fn outbox(&self, request: OutboxRequest) -> Result<ScanPage> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "an outbox"))
+    }
+
+    /// Looks whether entries are still there, and keeps others from publishing them who heed no leases, where there may be such.
+    ///
+    /// # Errors
+    ///
+    /// As for [`outbox`](Self::outbox).
+    async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "an outbox"))
+    }
 }

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::panics::caught;
 use crate::stream_id::{StreamId, TenantId};
 
-/// The event that an enricher is asked about.
+/// The event that an enricher, or the filter of an outbox, is asked about.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Enriching<'a> {
@@ -24,7 +24,7 @@ pub struct Enriching<'a> {
     pub stream_id: &'a StreamId,
     /// Whose stream.
     pub tenant_id: &'a TenantId,
-    /// The context so far: what the caller set, and what enrichers before this one added.
+    /// The context so far: what the caller set, and what enrichers before this one added. The filter of an outbox sees all of it.
     pub context: &'a Context,
     /// As it is to be stored, but for its context.
     pub(crate) record: &'a NewRecord,

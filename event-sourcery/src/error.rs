@@ -475,6 +475,17 @@ pub enum Error {
         stream: StreamId,
     },
 
+    /// Whoever takes what the outbox publishes is away, or takes nothing for now. Nothing is wrong with the entries: they wait. A
+    /// [run](crate::outbox::Outbox::run_forever) tries again by itself, and does not end with it.
+    #[error("nobody takes what the outbox publishes for now: its entries wait, and are tried again")]
+    #[non_exhaustive]
+    PublisherAway {
+        /// How long to wait at least, if the other end has said so.
+        retry_after: Option<Duration>,
+        /// What the publisher says.
+        source: Source,
+    },
+
     /// A listener failed that was called for an event of an append: nothing of the append was kept. Its own error is the source.
     #[error(
         "a listener that was called for the event {name:?}{} of the stream {stream} has failed, so that nothing of the append was kept: \
@@ -681,6 +692,7 @@ impl Error {
             | Self::Unavailable { .. }
             | Self::StorageFull { .. }
             | Self::StreamChangedWhileReading { .. }
+            | Self::PublisherAway { .. }
             | Self::NotHandledInTime { .. } => true,
             Self::ListenerFailed { source, .. } => {
                 source.downcast_ref::<Self>().is_some_and(Self::is_retryable)

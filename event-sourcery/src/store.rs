@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
 use crate::new_event::{IntoEvent, IntoEvents};
+use crate::outbox::OutboxFilter;
 use crate::position::Position;
 use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
@@ -77,7 +78,7 @@ impl<B: Backend> EventStore<B> {
         let tail: Arc<Tail> = Arc::default();
         let deletions = Arc::clone(tail.deletions());
         let (enrichers, handed_down) = (Enrichers::default(), HandedDown::default());
-        let scope = Scope { tenant: TenantId::DEFAULT, enrichers, handed_down, deletions };
+        let scope = Scope { tenant: TenantId::DEFAULT, enrichers, outbox: None, handed_down, deletions };
         Self { backend: Arc::new(backend), scope, tail, turns: Arc::default() }
     }
 
@@ -225,6 +226,12 @@ impl<B: Backend> EventStore<B> {
         let mut store = self.clone();
         store.scope.deletions = Arc::clone(deletions);
         store
+    }
+
+    /// This handle, which puts into the outbox what passes.
+    pub(crate) fn putting_into_outbox(mut self, filter: OutboxFilter) -> Self {
+        self.scope.outbox = Some(filter);
+        self
     }
 
     pub(crate) const fn scope(&self) -> &Scope {

@@ -4,7 +4,8 @@ CREATE TABLE {outbox_entries} (
     data JSONB NOT NULL,
     stream_name VARCHAR(255),
     position BIGINT,
-    tries_left INTEGER NOT NULL
+    tries_left INTEGER NOT NULL,
+    published_at TIMESTAMP WITHOUT TIME ZONE
 );
 
 CREATE INDEX {ix_*outbox_entries_created_at}

@@ -35,6 +35,8 @@ impl Schema<'_> {
                 statements.extend(self.script(script));
             } else if ["events", "snapshots"].contains(&table) {
                 statements.extend(self.adopt(table).await?);
+            } else if table == "outbox_entries" {
+                statements.extend(self.adopt_outbox(table).await?);
             } else if table == "subscription_members" {
                 statements.extend(self.adopt_members(table).await?);
             }
@@ -68,6 +70,14 @@ impl Schema<'_> {
         let is_there = self.columns(table).await?.iter().any(|column| column == "lasting_ms");
         let name = self.tables.table(table);
         let add = || format!("ALTER TABLE {name} ADD COLUMN lasting_ms BIGINT NOT NULL DEFAULT 0");
+        Ok((!is_there).then(add))
+    }
+
+    /// The outbox lacks what tells that an entry was published, and is kept.
+    async fn adopt_outbox(&mut self, table: &str) -> Result<Option<String>> {
+        let is_there = self.columns(table).await?.iter().any(|column| column == "published_at");
+        let name = self.tables.table(table);
+        let add = || format!("ALTER TABLE {name} ADD COLUMN published_at TIMESTAMP WITHOUT TIME ZONE");
         Ok((!is_there).then(add))
     }
 

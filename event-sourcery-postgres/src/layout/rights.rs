@@ -4,7 +4,7 @@ use event_sourcery::{Error, Result};
 
 use super::schema::Schema;
 use crate::at_work::answer;
-use crate::rights::{Rights, grant, quoted};
+use crate::rights::{NUMBERED, Rights, grant, quoted};
 use crate::tables::{TABLES, Table};
 
 /// The name of the sequence that numbers the rows of a table, as SQL spells it.
@@ -74,7 +74,7 @@ impl Schema<'_> {
         for (table, rights) in rights.on_tables() {
             statements.push(grant(rights, &self.tables.table(table), &role));
         }
-        for table in ["events", "streams"] {
+        for table in NUMBERED {
             let Some(rights) = rights.on_sequence_of(table) else { continue };
             if let Some(sequence) = self.sequence_of(table).await? {
                 statements.push(grant(rights, &format!("SEQUENCE {sequence}"), &role));

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamState, Written,
 };
-use event_sourcery::{AppendPosition, Error, Result, TenantId, Version};
-use sqlx::PgConnection;
+use event_sourcery::{AppendPosition, Error, Result, Version};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::{Holder, Known, Operations};
@@ -94,12 +96,12 @@ impl Operations<'_> {
         let Some(part) = request.streams.first() else { return Ok(None) };
         if !self.joined {
             self.enter().await?;
-            let written = append_at_once(self.connection, self.sql, &request.tenant, part, self.given);
+            let written = append_at_once(self.connection, self.sql, request, part, self.given);
             let written = answer(self.at_work.as_ref(), written).await;
             return self.leave(written).await;
         }
         self.begin().await?;
-        let written = append_at_once(self.connection, self.sql, &request.tenant, part, self.given).await;
+        let written = append_at_once(self.connection, self.sql, request, part, self.given).await;
         self.end(written.map_err(Failure::from)).await
     }
 
@@ -256,8 +258,11 @@ impl Operations<'_> {
             }
         }
         let events = EventColumns::of(request.streams.iter().flat_map(|part| &part.events));
-        let query = self.sql.append.write.query().bind(rows).bind(versions).bind(names);
+        let sql = &self.sql.append;
+        let statement = if request.outbox.is_empty() { &sql.write } else { &sql.write_and_enter };
+        let query = statement.query().bind(rows).bind(versions).bind(names);
         let query = events.bind(query.bind(event_rows).bind(event_versions)).bind(self.given);
+        let query = bind_outbox(query, request);
         let answer = self.rows(query).await?;
         let positions: Vec<(i64, i64)> = answer
             .iter()
@@ -282,27 +287,46 @@ pub(crate) fn is_simple(request: &AppendRequest) -> bool {
 async fn append_at_once(
     connection: &mut PgConnection,
     sql: &Sql,
-    tenant: &TenantId,
+    request: &AppendRequest,
     part: &StreamAppend,
     given: i64,
 ) -> Result<Option<Written>, sqlx::Error> {
     let StreamAppend { stream, expectation, events, .. } = part;
-    let (one, several) = match expectation {
-        Expectation::Version(0) => (&sql.append.create_one, &sql.append.create),
-        Expectation::Version(_) => (&sql.append.extend_one, &sql.append.extend),
-        Expectation::NoVersioning => (&sql.append.extend_or_create_one, &sql.append.extend_or_create),
+    let (one, several, and_enter) = match expectation {
+        Expectation::Version(0) => (&sql.append.create_one, &sql.append.create, &sql.append.create_and_enter),
+        Expectation::Version(_) => (&sql.append.extend_one, &sql.append.extend, &sql.append.extend_and_enter),
+        Expectation::NoVersioning => (
+            &sql.append.extend_or_create_one,
+            &sql.append.extend_or_create,
+            &sql.append.extend_or_create_and_enter,
+        ),
     };
-    let statement = if events.len() == 1 { one } else { several };
+    let enters = !request.outbox.is_empty();
+    let statement = match events.len() {
+        _ if enters => and_enter,
+        1 => one,
+        _ => several,
+    };
     let first = first_version(*expectation).map(stored_version);
-    let query = Operations::about(statement, tenant, stream).bind(stream.name());
+    let query = Operations::about(statement, &request.tenant, stream).bind(stream.name());
     let query = query.bind(last_version(part).map(stored_version)).bind(first);
     let query = match events.as_slice() {
-        [event] => values::bind_event(query, event),
+        [event] if !enters => values::bind_event(query, event),
         events => EventColumns::of(events).bind(query),
     };
-    let row = query.bind(given).fetch_optional(connection).await?;
+    let query = bind_outbox(query.bind(given), request);
+    let row = query.fetch_optional(connection).await?;
     let position = row.map(|row| value::<Option<i64>>(&row, 0)).transpose()?.flatten();
     Ok(position.map(|position| written(part, position)))
+}
+
+/// Binds the ids of the events that go into the outbox, last, if there are any.
+fn bind_outbox<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    request: &AppendRequest,
+) -> Query<'q, Postgres, PgArguments> {
+    let ids: Vec<Uuid> = request.outbox.iter().copied().collect();
+    if ids.is_empty() { query } else { query.bind(ids) }
 }
 
 /// What the request writes to and depends on, column by column. A required stream is not given a name.

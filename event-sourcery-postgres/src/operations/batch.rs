@@ -1,6 +1,7 @@
 //! Appending to several streams at once, for several callers.
 
 use event_sourcery::backend::{AppendRequest, Written};
+use uuid::Uuid;
 
 use super::Operations;
 use super::append::{last_version, row_version, written};
@@ -48,12 +49,16 @@ impl Operations<'_> {
                 places.push(place);
             }
         }
-        let query = self.sql.append.append_batch.query();
+        let ids: Vec<Uuid> = requests.iter().flat_map(|request| &request.outbox).copied().collect();
+        let sql = &self.sql.append;
+        let statement = if ids.is_empty() { &sql.append_batch } else { &sql.append_batch_and_enter };
+        let query = statement.query();
         let query =
             query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
         let query = query.bind(event_members).bind(places);
         let events = EventColumns::of(members.iter().flat_map(|(_, part)| &part.events));
         let query = events.bind(query).bind(PATIENCE_OF_A_BATCH).bind(given);
+        let query = if ids.is_empty() { query } else { query.bind(ids) };
         let rows = self.rows(query).await?;
         let mut all = vec![InBatch::Open; requests.len()];
         for row in &rows {

@@ -33,6 +33,9 @@ impl Operations<'_> {
         let subscriptions = &sql.subscriptions;
         let free = if found.is_some() { &subscriptions.free_held } else { &subscriptions.free_deleted };
         self.execute(Self::about(free, tenant, stream)).await?;
+        if *drop_outbox {
+            self.execute(Self::about(&subscriptions.look_again, tenant, stream)).await?;
+        }
         self.execute(Self::about(&sql.cursors.forget, tenant, stream)).await?;
         // The reference's know no tenant, and count for the default one. They may be about another's stream, if he has one.
         if found.is_some() || tenant.is_default() {

@@ -40,7 +40,7 @@ impl Operations<'_> {
     /// Writes progress, all or nothing; nothing in another run of the server than this. Checkpoints alone are one statement. In
     /// the caller's transaction, a refusal leaves the transaction as it was.
     pub(crate) async fn progress(&mut self, request: &ProgressRequest, run: &Run) -> Result<Option<()>> {
-        let made = if request.streams.is_empty() {
+        let made = if request.streams.is_empty() && request.outbox.is_none() {
             self.reach(request, run).await
         } else {
             self.reach_with_streams(request, run).await
@@ -82,6 +82,9 @@ impl Operations<'_> {
             if !self.change_stream(&request.subscription, progress).await? {
                 return Ok(Made::Lost);
             }
+        }
+        if let Some(outbox) = &request.outbox {
+            self.publish(outbox).await?;
         }
         Ok(Made::Kept)
     }
@@ -127,6 +130,9 @@ impl Operations<'_> {
         let (tenant, stream) = progress.stream();
         let about = |statement| about_blocked(statement, id, tenant, stream);
         let query = match progress {
+            StreamProgress::Block(blocked) if id.is_outbox() => {
+                bind_blocked(about(&sql.block_entry), blocked)
+            }
             StreamProgress::Block(blocked) if *stream == lost_stream_id(blocked.position) => {
                 bind_blocked(about(&sql.block_lost), blocked)
             }

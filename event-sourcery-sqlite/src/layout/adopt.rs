@@ -35,6 +35,25 @@ pub(super) fn snapshots(schema: &Schema<'_>) -> Result<Vec<String>> {
     Ok(add_schema_version(&schema.table("snapshots"), &schema.columns("snapshots")?))
 }
 
+/// The outbox: it lacks what tells that an entry was published and of which stream it is, and what they are found by. Entries of
+/// Event Sourcery for Python tell their stream in their text alone.
+pub(super) fn outbox_entries(schema: &Schema<'_>) -> Result<Vec<String>> {
+    let (table, columns) = (schema.table("outbox_entries"), schema.columns("outbox_entries")?);
+    let added = [("published_at", "DATETIME"), ("stream_uuid", "CHAR(32)")].into_iter();
+    let missing = added.filter(|(added, _)| !columns.iter().any(|column| column == added));
+    let mut statements: Vec<_> =
+        missing.map(|(column, kind)| format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")).collect();
+    let script = TABLES.iter().find(|(name, _)| *name == "outbox_entries").map_or("", |(_, sql)| *sql);
+    for index in split(&with_tables(script, &schema.options.prefix)).into_iter().skip(1) {
+        let name = index.split_whitespace().nth(2).unwrap_or_default();
+        let is_there = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+        if schema.texts(is_there, name)?.is_empty() {
+            statements.push(index);
+        }
+    }
+    Ok(statements)
+}
+
 fn add_schema_version(table: &str, columns: &[String]) -> Vec<String> {
     if columns.iter().any(|column| column == ADDED) {
         return Vec::new();

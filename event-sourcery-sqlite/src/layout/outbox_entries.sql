@@ -4,8 +4,19 @@ CREATE TABLE {outbox_entries} (
     data TEXT NOT NULL,
     stream_name VARCHAR(255),
     position INTEGER,
-    tries_left INTEGER NOT NULL
+    tries_left INTEGER NOT NULL,
+    published_at DATETIME,
+    stream_uuid CHAR(32)
 );
 
 CREATE INDEX ix_{outbox_entries}_created_at
 ON {outbox_entries} (created_at);
+
+CREATE INDEX ix_{outbox_entries}_position
+ON {outbox_entries} (position);
+
+CREATE INDEX ix_{outbox_entries}_stream
+ON {outbox_entries} (stream_uuid, position);
+
+CREATE INDEX ix_{outbox_entries}_published_at
+ON {outbox_entries} (published_at) WHERE published_at IS NOT NULL;

@@ -47,10 +47,11 @@ impl Operations<'_> {
             let row = self.find_stream(&request.tenant, &requirement.stream)?;
             requirement.check(self.state_of(row)?)?;
         }
-        request.streams.iter().map(|part| self.append_to(&request.tenant, part)).collect()
+        request.streams.iter().map(|part| self.append_to(request, part)).collect()
     }
 
-    fn append_to(&self, tenant: &TenantId, part: &StreamAppend) -> Result<Written> {
+    fn append_to(&self, request: &AppendRequest, part: &StreamAppend) -> Result<Written> {
+        let tenant = &request.tenant;
         let row = self.find_stream(tenant, &part.stream)?;
         let state = self.state_of(row)?;
         let first_version = part.check(state)?;
@@ -59,13 +60,16 @@ impl Operations<'_> {
             None => self.insert_stream(tenant, &part.stream, last_version)?,
             Some(row) => self.update_stream(tenant, &part.stream, row, state, last_version)?,
         };
-        let mut insert = self.statement(&self.sql.insert_event)?;
+        let (mut insert, mut last_position) = (self.statement(&self.sql.insert_event)?, 0);
         for (number, event) in (0..).zip(&part.events) {
             let version = first_version.map(|first| first.saturating_add(number));
             let values = record_values(event, version, stream);
             insert.execute(values).map_err(|error| self.failed(error))?;
+            last_position = self.connection.last_insert_rowid();
+            if request.outbox.contains(&event.id) {
+                self.enter(event, (tenant, &part.stream), (version, last_position), stream)?;
+            }
         }
-        let last_position = self.connection.last_insert_rowid();
         self.look.given(last_position, self.sql)?;
         let last_position = AppendPosition::from_i64(last_position);
         Ok(Written::new(first_version, last_position))

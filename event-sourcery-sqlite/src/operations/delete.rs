@@ -19,6 +19,9 @@ impl Operations<'_> {
             }
             // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
             self.execute(&self.sql.free_deleted, (&uuid, category, tenant.as_str()))?;
+            if *drop_outbox {
+                self.execute(&self.sql.look_again, (&uuid, category, tenant.as_str()))?;
+            }
             self.execute(&self.sql.forget_cursors, (&uuid, category, tenant.as_str()))?;
             // The reference's know no tenant, and count for the default one. They may be about another's stream, if he has one.
             if may_have_cursors {

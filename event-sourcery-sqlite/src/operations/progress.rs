@@ -15,7 +15,7 @@ use crate::time;
 impl Operations<'_> {
     /// Writes progress, all or nothing. A lost lease is found before anything is written.
     pub(crate) fn progress(&self, request: &ProgressRequest) -> Result<()> {
-        let ProgressRequest { subscription, leases, position, streams, .. } = request;
+        let ProgressRequest { subscription, leases, position, streams, outbox, .. } = request;
         let (tenant, name) = key(subscription);
         self.atomically(|| {
             for lease in leases {
@@ -27,6 +27,9 @@ impl Operations<'_> {
             }
             for progress in streams {
                 self.write_stream(subscription, progress)?;
+            }
+            if let Some(outbox) = outbox {
+                self.publish(outbox)?;
             }
             let Some(position) = position else { return Ok(()) };
             for lease in leases {
@@ -46,7 +49,7 @@ impl Operations<'_> {
             self.first(&self.sql.blocked_at, key.clone(), |row| Ok(rows::blocked_at(row, 0).ok()))?;
         let blocked_at = blocked_at.flatten();
         match progress {
-            StreamProgress::Block(blocked) if !self.has_event(blocked)? => Ok(()),
+            StreamProgress::Block(blocked) if !self.has_what_blocks(subscription, blocked)? => Ok(()),
             StreamProgress::Block(blocked) if blocked_at.is_none() => self.block(subscription, blocked),
             StreamProgress::Change(was, blocked) if blocked_at == Some(*was) => {
                 self.block(subscription, blocked)
@@ -57,6 +60,11 @@ impl Operations<'_> {
             StreamProgress::Waits(..) if blocked_at.is_some() => Ok(()),
             _ => Err(lost(subscription)),
         }
+    }
+
+    /// Whether the event that a stream is blocked by is there; of the outbox, whether the entry is.
+    fn has_what_blocks(&self, subscription: &SubscriptionId, blocked: &BlockedStream) -> Result<bool> {
+        if subscription.is_outbox() { self.entry_waits(blocked.position) } else { self.has_event(blocked) }
     }
 
     /// Whether the event that a stream is blocked by is there, in this stream. Of a lost one, there is no more to tell.

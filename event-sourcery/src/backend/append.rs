@@ -1,5 +1,6 @@
 //! Appends: what is asked for, what it expects, what became of it.
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
@@ -24,6 +25,8 @@ pub struct AppendRequest {
     pub streams: Vec<StreamAppend>,
     /// What has to hold besides, checked in the same transaction.
     pub requirements: Vec<Requirement>,
+    /// The ids of those of its events that are put into the outbox, in the same transaction.
+    pub outbox: HashSet<Uuid>,
     /// What those have deleted who listened to it; mostly, nobody does.
     pub(crate) deleted: OnceLock<Arc<Deletions>>,
 }
@@ -31,14 +34,21 @@ pub struct AppendRequest {
 impl AppendRequest {
     /// An append without requirements.
     #[must_use]
-    pub const fn new(tenant: TenantId, streams: Vec<StreamAppend>) -> Self {
-        Self { tenant, streams, requirements: Vec::new(), deleted: OnceLock::new() }
+    pub fn new(tenant: TenantId, streams: Vec<StreamAppend>) -> Self {
+        let (requirements, outbox, deleted) = (Vec::new(), HashSet::new(), OnceLock::new());
+        Self { tenant, streams, requirements, outbox, deleted }
     }
 
     /// This append, if these hold too.
     #[must_use]
     pub fn with_requirements(self, requirements: Vec<Requirement>) -> Self {
         Self { requirements, ..self }
+    }
+
+    /// This append, which puts the events of these ids into the outbox.
+    #[must_use]
+    pub fn with_outbox(self, outbox: HashSet<Uuid>) -> Self {
+        Self { outbox, ..self }
     }
 
     /// What it takes where it waits: its events' payloads and contexts, and a little for each, in bytes.

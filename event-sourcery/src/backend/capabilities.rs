@@ -24,13 +24,17 @@ pub struct Capabilities {
     pub shared: bool,
     /// Listeners are called inside the transactions that append: one of the traits of transactions implements `listen`.
     pub listeners: bool,
+    /// It has an outbox: what [`AppendRequest::outbox`](super::AppendRequest::outbox) names is put there, and
+    /// [`Backend::outbox`](super::Backend::outbox) reads it.
+    pub outbox: bool,
 }
 
 impl Capabilities {
     /// No capability: add what is there.
     #[must_use]
     pub const fn none() -> Self {
-        Self { several_streams: false, transactions: false, durable: false, shared: false, listeners: false }
+        let (several_streams, transactions, durable) = (false, false, false);
+        Self { several_streams, transactions, durable, shared: false, listeners: false, outbox: false }
     }
 
     /// One append can span several streams.
@@ -61,5 +65,11 @@ impl Capabilities {
     #[must_use]
     pub const fn listeners(self) -> Self {
         Self { listeners: true, ..self }
+    }
+
+    /// It has an outbox.
+    #[must_use]
+    pub const fn outbox(self) -> Self {
+        Self { outbox: true, ..self }
     }
 }

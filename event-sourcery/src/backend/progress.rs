@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::outbox::OutboxProgress;
 use super::reads::Filter;
 use super::segments::{Lease, Segments};
 use super::subscriptions::SubscriptionId;
@@ -23,13 +24,15 @@ pub struct ProgressRequest {
     pub position: Option<Position>,
     /// What becomes of blocked streams.
     pub streams: Vec<StreamProgress>,
+    /// What becomes of entries of the outbox, where it is the outbox that makes progress.
+    pub outbox: Option<OutboxProgress>,
 }
 
 impl ProgressRequest {
     /// Progress of a subscription from outside, that changes nothing yet.
     #[must_use]
     pub const fn new(subscription: SubscriptionId) -> Self {
-        Self { subscription, leases: Vec::new(), position: None, streams: Vec::new() }
+        Self { subscription, leases: Vec::new(), position: None, streams: Vec::new(), outbox: None }
     }
 
     /// The same by who has these leases.
@@ -49,6 +52,12 @@ impl ProgressRequest {
     pub fn with_streams(self, streams: Vec<StreamProgress>) -> Self {
         Self { streams, ..self }
     }
+
+    /// The same, with what becomes of entries of the outbox.
+    #[must_use]
+    pub fn with_outbox(self, outbox: OutboxProgress) -> Self {
+        Self { outbox: Some(outbox), ..self }
+    }
 }
 
 /// What becomes of a stream. Each of them is refused with [`Error::LeaseLost`](crate::Error::LeaseLost) where the stream is
@@ -58,7 +67,8 @@ impl ProgressRequest {
 #[derive(Debug, Clone)]
 pub enum StreamProgress {
     /// A stream that was free is blocked by the event at its position. Where that event is not, or no longer, in this stream
-    /// of this tenant, the stream stays free: it was deleted meanwhile, and perhaps made anew.
+    /// of this tenant, the stream stays free: it was deleted meanwhile, and perhaps made anew. For the outbox it is the entry
+    /// that has to be there, whether its stream is or not.
     Block(BlockedStream),
     /// A stream that was blocked there is blocked otherwise.
     Change(BlockedAt, BlockedStream),

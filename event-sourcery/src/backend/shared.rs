@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, LoadRequest, LoadSink, LoadedStream, Present,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
+    LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
+    StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -65,6 +65,14 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
         (**self).wait_beyond(position).await
+    }
+
+    async fn outbox(&self, request: OutboxRequest) -> Result<ScanPage> {
+        (**self).outbox(request).await
+    }
+
+    async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
+        (**self).hold_entries(request).await
     }
 }
 

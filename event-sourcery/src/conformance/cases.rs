@@ -557,6 +557,36 @@ macro_rules! __for_each_case {
             clause_12_3_a_field_with_a_default_reads_old_events,
             clause_12_3_an_unknown_field_in_old_events_is_ignored,
         }
+        outbox {
+            clause_10_1_what_passes_the_filter_is_published_once_and_nothing_else [outbox],
+            clause_10_1_without_an_outbox_a_run_publishes_nothing [outbox],
+            clause_10_1_the_filter_sees_the_undecoded_record [outbox],
+            clause_10_1_an_append_that_is_refused_or_repeated_puts_nothing_in [outbox],
+            clause_10_1_entries_share_the_fate_of_their_transaction [outbox, transactions],
+            clause_10_1_each_stream_of_an_append_has_its_entries [outbox, several_streams],
+            clause_10_1_what_a_handler_appends_has_its_entries [outbox],
+            clause_10_1_what_a_listener_appends_has_its_entries [outbox, listeners],
+            clause_10_5_what_is_published_carries_the_whole_record [outbox],
+            clause_7_2_the_outbox_of_the_default_handle_sees_every_tenant_and_a_tenants_its_own [outbox],
+            clause_5_1_what_is_in_the_outbox_is_published_though_its_stream_was_deleted [outbox],
+            clause_5_1_what_waits_in_the_outbox_is_published_though_its_stream_was_deleted [outbox],
+            clause_5_1_what_was_dropped_from_the_outbox_is_not_published_and_holds_up_nothing [outbox],
+        }
+        publishing {
+            clause_10_2_each_stream_is_published_in_its_order_in_batches_of_any_size [outbox],
+            clause_10_2_a_refused_entry_holds_back_its_own_stream_only [outbox],
+            clause_10_2_many_refused_entries_of_one_batch_are_each_tried_once_a_round [outbox],
+            clause_10_2_what_was_published_and_not_taken_down_comes_again_with_its_id [outbox],
+            clause_10_2_a_worker_that_is_killed_while_it_publishes_is_followed_by_another [outbox],
+            clause_10_3_attempts_are_counted_and_the_entry_is_parked_listed_and_replayed [outbox],
+            clause_10_3_a_skipped_entry_is_gone_and_those_behind_it_follow [outbox],
+            clause_10_3_while_the_other_end_is_away_no_attempt_counts_and_everything_waits [outbox],
+            clause_10_3_a_publisher_that_panics_is_a_failure_of_the_entry_that_it_panics_on [outbox],
+            clause_10_4_many_workers_publish_no_entry_at_the_same_time [outbox],
+            clause_10_4_a_run_hands_over_no_more_than_its_limit_and_leaves_the_rest [outbox],
+            clause_10_4_a_worker_that_is_told_to_stop_finishes_what_it_is_publishing [outbox],
+            clause_10_4_what_was_published_can_be_kept_for_a_while_and_is_not_published_again [outbox],
+        }
         upcasting {
             clause_12_2_a_stream_reads_every_form_as_the_current_one,
             clause_12_2_a_paged_read_upcasts,

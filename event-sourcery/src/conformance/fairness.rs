@@ -162,8 +162,7 @@ async fn park(store: &EventStore, count: u64) {
         StreamProgress::Block(blocked.with_attempts(3).with_error("as always"))
     });
     let subscription = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
-    let (leases, streams) = (Vec::new(), parked.collect());
-    let parking = ProgressRequest { subscription, leases, position: None, streams };
+    let parking = ProgressRequest::new(subscription).with_streams(parked.collect());
     store.backend().progress(parking).await.unwrap();
 }
 

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
-    BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, JoinableBackend,
-    JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, Present, ProgressRequest, ScanPage,
-    ScanRequest, SnapshotRequest, StateRequest, StoredEvent, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
+    JoinableBackend, JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, OutboxRequest,
+    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -253,6 +253,14 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
         self.call(self.inner.wait_beyond(position)).await
+    }
+
+    async fn outbox(&self, request: OutboxRequest) -> Result<ScanPage> {
+        self.call(self.inner.outbox(request)).await
+    }
+
+    async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
+        self.call(self.inner.hold_entries(request)).await
     }
 }
 

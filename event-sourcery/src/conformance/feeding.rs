@@ -75,6 +75,7 @@ impl Feeding {
         let scope = Scope {
             tenant: TenantId::DEFAULT,
             enrichers: Enrichers::default(),
+            outbox: None,
             handed_down: HandedDown::default(),
             deletions: std::sync::Arc::default(),
         };

@@ -44,7 +44,7 @@ async fn leave(store: &EventStore, member: Uuid) {
 
 fn progress(leases: &[(Lease, Position)], position: i64, streams: Vec<StreamProgress>) -> ProgressRequest {
     let leases = leases.iter().map(|(lease, _)| *lease).collect();
-    ProgressRequest { subscription: id(), leases, position: Some(at(position)), streams }
+    ProgressRequest { leases, position: Some(at(position)), streams, ..ProgressRequest::new(id()) }
 }
 
 async fn checkpoints(store: &EventStore) -> Vec<Position> {

@@ -300,8 +300,7 @@ pub(super) async fn clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goe
     let left_behind = BlockedStream { after, position, attempts: 0, retry_at, ..parked.clone() };
     let left_behind = StreamProgress::Change(parked.at(), left_behind);
     let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
-    let request =
-        ProgressRequest { subscription: id, leases: Vec::new(), position: None, streams: vec![left_behind] };
+    let request = ProgressRequest { streams: vec![left_behind], ..ProgressRequest::new(id) };
     store.backend().progress(request).await.unwrap();
     let run = Running::noting(letters(&store), &handled);
     handled.reach(40).await;

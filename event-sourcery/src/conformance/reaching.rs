@@ -40,8 +40,7 @@ fn id() -> SubscriptionId {
 
 async fn reach(store: &EventStore, lease: Lease, position: i64) {
     let position = Some(Position::from_i64(position));
-    let (subscription, leases) = (id(), vec![lease]);
-    let progress = ProgressRequest { subscription, leases, position, streams: Vec::new() };
+    let progress = ProgressRequest { leases: vec![lease], position, ..ProgressRequest::new(id()) };
     store.backend().progress(progress).await.unwrap();
 }
 

@@ -38,6 +38,7 @@ pub(super) enum Need {
     durable,
     shared,
     listeners,
+    outbox,
 }
 
 impl Need {
@@ -48,6 +49,7 @@ impl Need {
             Self::durable => by.durable,
             Self::shared => by.shared,
             Self::listeners => by.listeners,
+            Self::outbox => by.outbox,
         }
     }
 
@@ -58,6 +60,7 @@ impl Need {
             Self::durable => "not durable",
             Self::shared => "not shared between processes",
             Self::listeners => "no listeners",
+            Self::outbox => "no outbox",
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::backend::{
     StoredRecord, StreamAppend, TransactionalBackend as _,
 };
 use crate::new_event::{Encoded, IntoEvent as _, IntoEvents as _};
+use crate::outbox::OutboxEntry;
 use crate::{
     Batch, Context, Enriching, Event as _, EventStore, Heard, MemoryBackend, MemoryTransaction, Next,
     Position, Projected, RawEvent, Recorded, StoredForm, StreamId, TenantId, WrappedEvent,
@@ -44,6 +45,7 @@ const HOLD_SECRETS: &[&str] = &[
     "NewEvent",
     "NewRecord",
     "Next",
+    "OutboxEntry",
     "PendingEvent",
     "PresentEvent",
     "Projected",
@@ -70,6 +72,7 @@ const HOLD_ERRORS: &[&str] = &[
     "Error",
     "PayloadError",
     "ProgressRequest",
+    "PublishError",
     "StreamProgress",
     "Verification",
     "VerifyFailure",
@@ -95,6 +98,7 @@ const HOLD_WHAT_IS_THE_CALLERS: &[&str] = &[
     "LoadStream",
     "OnStore",
     "Opened",
+    "Outbox",
     "PostgresBackend",
     "PostgresTransaction",
     "Projection",
@@ -129,6 +133,8 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "Filter",
     "ForgetRequest",
     "HeldCursor",
+    "HeldEntries",
+    "HoldRequest",
     "Holder",
     "Inbox",
     "Kept",
@@ -138,11 +144,14 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "NameKind",
     "NameProblem",
     "Names",
+    "OutboxProgress",
+    "OutboxRequest",
     "PageRoom",
     "Passed",
     "Position",
     "Present",
     "Projector",
+    "Published",
     "RenewRequest",
     "Requirement",
     "Rights",
@@ -276,6 +285,7 @@ fn plain_values(samples: &mut Samples) {
     samples.add(&StoredForm::new("CardAdded".into(), 1, fields));
     samples.add(&WrappedEvent::<RawEvent>::decode(&stream, &stored_event()).unwrap());
     samples.add(&recorded());
+    samples.add(&OutboxEntry::new(recorded(), 1));
     samples.add(&Heard::<RawEvent>::decode(&stored_record()).unwrap());
     samples.add(&Next::Event(recorded()));
     samples.add(&Projected::Event(recorded()));

@@ -144,6 +144,7 @@ fn heard<E: Event>(event: &HeardRecord<'_>, of_listener: &Scope) -> Result<(Hear
     let scope = Scope {
         tenant: heard.tenant_id.clone(),
         enrichers: of_listener.enrichers.clone(),
+        outbox: of_listener.outbox.clone(),
         handed_down: of_listener.handed_down.caused_by(&heard.wrapped_event),
         deletions: Arc::clone(event.deletions()),
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::log::Entry;
+use super::outbox;
 use super::state::{State, Stream, StreamKey};
 use crate::backend::{BlockedStream, Cursor, CursorId, SubscriptionId, SubscriptionRecord};
 use crate::position::Position;
@@ -29,6 +30,8 @@ pub(super) enum Done {
     Blocked { id: SubscriptionId, stream: StreamKey, before: Option<BlockedStream> },
     /// A cursor was put or taken away.
     Cursor { id: CursorId, before: Option<Cursor> },
+    /// An entry was put into the outbox, was published, or is gone.
+    Entry { position: Position, before: Option<outbox::Entry> },
 }
 
 impl Journal {

@@ -3,6 +3,7 @@
 mod cursors;
 mod journal;
 mod log;
+mod outbox;
 mod sharded;
 mod state;
 mod subscriptions;
@@ -20,9 +21,9 @@ use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
-    Listener, Listening, LoadRequest, LoadSink, LoadedStream, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
+    HeldEntries, HoldRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, OutboxRequest,
+    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -105,7 +106,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().listeners()
+        Capabilities::none().several_streams().transactions().listeners().outbox()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -163,6 +164,16 @@ impl Backend for MemoryBackend {
             }
             committed.await;
         }
+    }
+
+    async fn outbox(&self, request: OutboxRequest) -> Result<ScanPage> {
+        let page = self.state().outbox(&request);
+        give_way(page.size()).await;
+        Ok(page)
+    }
+
+    async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
+        Ok(self.in_turn().await.held_entries(&request.positions))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The events, the streams, and the indexes over them.
 
 mod reads;
+mod undoing;
 
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::journal::{Done, Journal};
 use super::log::{self, Log};
+use super::outbox::Outbox;
 use super::sharded::{self, Sharded, Sharding};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
@@ -59,6 +61,7 @@ pub(super) struct State {
     event_names: HashSet<Arc<str>>,
     pub(super) subscriptions: Subscriptions,
     pub(super) cursors: HashMap<StreamKey, HashMap<Arc<str>, Cursor>>,
+    pub(super) outbox: Outbox,
 }
 
 impl Sharding for StreamKey {
@@ -99,7 +102,7 @@ impl State {
             let Requirement::Stream(requirement) = requirement;
             requirement.check(self.state_of(&request.tenant, &requirement.stream))?;
         }
-        request.streams.iter().map(|part| self.append_to(&request.tenant, part, journal)).collect()
+        request.streams.iter().map(|part| self.append_to(request, part, journal)).collect()
     }
 
     /// Those of the request's events that are in the store already.
@@ -110,6 +113,9 @@ impl State {
     pub(super) fn delete(&mut self, request: &DeleteRequest, journal: &mut Journal) {
         let key = key(&request.tenant, &request.stream);
         self.free_everywhere(&key, journal);
+        if request.drop_outbox {
+            self.drop_entries(&key, journal);
+        }
         self.forget_cursors(&key, journal);
         let Some(stream) = self.streams.remove(&key) else { return };
         let mut events = Vec::with_capacity(stream.positions.len());
@@ -161,65 +167,13 @@ impl State {
         }
     }
 
-    /// Takes back one thing; things are taken back in reverse order.
-    pub(super) fn undo(&mut self, done: Done) {
-        match done {
-            Done::Appended { stream, count } => self.undo_append(&stream, count),
-            Done::Created { stream } => {
-                self.streams.remove(&stream);
-            }
-            Done::Named { stream } => {
-                if let Some(stream) = self.streams.get_mut(&stream) {
-                    if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
-                        self.names.remove(&name);
-                    }
-                    stream.id = stream.id.without_name();
-                }
-            }
-            Done::Deleted { stream, events } => self.undo_delete(stream, events),
-            Done::Subscription { id, before } => drop(self.subscriptions.put(&id, before)),
-            Done::Blocked { id, stream, before } => {
-                drop(self.subscriptions.put_blocked(&id, &stream, before));
-            }
-            Done::Cursor { id, before } => drop(self.replace_cursor(&id, before)),
-            Done::Snapshot { stream } => {
-                let stream = self.streams.get_mut(&stream);
-                if let Some(snapshot) = stream.and_then(|stream| stream.snapshots.pop()) {
-                    self.snapshot_ids.remove(&snapshot.id);
-                }
-            }
-        }
-    }
-
-    fn undo_append(&mut self, stream: &StreamKey, count: usize) {
-        let Some(stream) = self.streams.get_mut(stream) else { return };
-        for _ in 0..count {
-            let entry = stream.positions.pop().and_then(|position| self.log.take(position));
-            if let Some(entry) = entry {
-                self.ids.remove(&entry.event.id);
-            }
-        }
-    }
-
-    fn undo_delete(&mut self, stream: Stream, events: Vec<(Position, log::Entry)>) {
-        for (position, entry) in events {
-            self.ids.insert(entry.event.id, position);
-            self.log.put_back(position, entry);
-        }
-        self.snapshot_ids.extend(stream.snapshots.iter().map(|snapshot| snapshot.id));
-        if let Some(name) = stored_name(&stream.key.tenant, &stream.id) {
-            self.names.insert(name, stream.id.uuid());
-        }
-        self.streams.insert(Arc::clone(&stream.key), stream);
-    }
-
     fn append_to(
         &mut self,
-        tenant: &TenantId,
+        request: &AppendRequest,
         part: &StreamAppend,
         journal: &mut Journal,
     ) -> Result<Written> {
-        let key = key(tenant, &part.stream);
+        let key = key(&request.tenant, &part.stream);
         let known = self.streams.get(&key);
         let first_version = part.check(known.map_or(StreamState::Missing, Stream::state))?;
         if known.is_none_or(|stream| stream.id.name().is_none() && part.stream.name().is_some()) {
@@ -245,6 +199,10 @@ impl State {
                 position,
                 first_version.map(|first| first.saturating_add(number)),
             );
+            if request.outbox.contains(&new.id) {
+                let (id, tenant) = (stream.id.clone(), request.tenant.clone());
+                self.outbox.enter(StoredRecord::new(id, tenant, event.clone()), journal);
+            }
             self.log.push(log::Entry { stream: Arc::clone(&stream.key), event });
             stream.positions.push(position);
         }

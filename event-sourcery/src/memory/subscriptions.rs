@@ -129,7 +129,7 @@ impl State {
 
     /// Writes progress. What refused progress has done is left for the journal to take back.
     pub(super) fn progress(&mut self, request: &ProgressRequest, journal: &mut Journal) -> Result<()> {
-        let ProgressRequest { subscription: id, leases, position, streams } = request;
+        let ProgressRequest { subscription: id, leases, position, streams, outbox } = request;
         let lost = || Error::LeaseLost { subscription: id.name.to_string() };
         if !leases.is_empty() {
             let mut record = self.subscriptions.find(id).cloned().ok_or_else(lost)?;
@@ -146,7 +146,7 @@ impl State {
             let blocked = self.subscriptions.blocked.get(id).and_then(|all| all.streams.get(&stream));
             let at = blocked.map(BlockedStream::at);
             match progress {
-                StreamProgress::Block(blocked) if !self.has_event(&stream, blocked.position) => {}
+                StreamProgress::Block(blocked) if !self.has_what_blocks(id, &stream, blocked.position) => {}
                 StreamProgress::Block(blocked) if at.is_none() => {
                     self.put_blocked(id, stream, Some(blocked.clone()), journal);
                 }
@@ -160,13 +160,34 @@ impl State {
                 _ => return Err(lost()),
             }
         }
+        if let Some(outbox) = outbox {
+            self.publish(outbox, journal);
+        }
         Ok(())
     }
 
-    /// No subscription waits for a stream that is gone.
+    /// Whether the event that a stream is blocked by is there; of the outbox, whether the entry is.
+    fn has_what_blocks(&self, id: &SubscriptionId, stream: &StreamKey, position: Position) -> bool {
+        if id.is_outbox() { self.outbox.waits(position) } else { self.has_event(stream, position) }
+    }
+
+    /// Has the outbox try a stream again, if it waits.
+    pub(super) fn look_at_again(&mut self, stream: &StreamKey, journal: &mut Journal) {
+        let outboxes = self.subscriptions.blocked.iter().filter(|(id, _)| id.is_outbox());
+        let waiting: Vec<_> = outboxes
+            .filter_map(|(id, blocked)| Some((id.clone(), blocked.streams.get(stream)?.clone())))
+            .collect();
+        for (id, blocked) in waiting {
+            let again = BlockedStream { attempts: 0, retry_at: Some(blocked.since), ..blocked };
+            self.put_blocked(&id, stream.clone(), Some(again), journal);
+        }
+    }
+
+    /// No subscription waits for a stream that is gone. What is in the outbox is still published.
     pub(super) fn free_everywhere(&mut self, stream: &StreamKey, journal: &mut Journal) {
         let blocking = self.subscriptions.blocked.iter();
-        let blocking = blocking.filter(|(_, blocked)| blocked.streams.contains_key(stream));
+        let blocking =
+            blocking.filter(|(id, blocked)| !id.is_outbox() && blocked.streams.contains_key(stream));
         let ids: Vec<_> = blocking.map(|(id, _)| id.clone()).collect();
         for id in ids {
             self.put_blocked(&id, stream.clone(), None, journal);

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Source;
@@ -86,6 +87,26 @@ pub trait Publisher: Send + Sync {
     /// known (an answer that did not come in time), answer an error. A call that does not return holds up its worker's share of
     /// the outbox: have a time limit of your own.
     fn publish<'a>(&'a self, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Vec<Result<(), PublishError>>>;
+}
+
+impl<P: Publisher + ?Sized> Publisher for &P {
+    fn batch(&self) -> usize {
+        (**self).batch()
+    }
+
+    fn publish<'a>(&'a self, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        (**self).publish(entries)
+    }
+}
+
+impl<P: Publisher + ?Sized> Publisher for Arc<P> {
+    fn batch(&self) -> usize {
+        (**self).batch()
+    }
+
+    fn publish<'a>(&'a self, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        (**self).publish(entries)
+    }
 }
 
 /// Why an entry was not published.

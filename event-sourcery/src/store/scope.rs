@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::backend::{LoadRequest, Span};
 use crate::context::HandedDown;
 use crate::enricher::Enrichers;
+use crate::outbox::OutboxFilter;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::Deletions;
 use crate::wrapped_event::Recorded;
@@ -14,6 +15,8 @@ use crate::wrapped_event::Recorded;
 pub(crate) struct Scope {
     pub(crate) tenant: TenantId,
     pub(crate) enrichers: Enrichers,
+    /// What is put into the outbox; `None`: nothing.
+    pub(crate) outbox: Option<OutboxFilter>,
     /// What the context of each event is that says nothing else.
     pub(crate) handed_down: HandedDown,
     /// Where what is deleted is noted: for all handles of the store, or until a transaction is over.

@@ -376,12 +376,13 @@ mod tests {
         (0..2 * KNOWN).for_each(|_| deletions.note(&acme, &StreamId::random()));
 
         let until = Instant::now() + Duration::from_secs(60);
-        let budget = Budget { until, stop: Arc::default(), deletions, as_of, watched: None };
+        let budget = Budget { until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 };
         let progress = |_| ProgressRequest {
             subscription: SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() },
             leases: Vec::new(),
             position: None,
             streams: Vec::new(),
+            outbox: None,
         };
         let handled = Arc::new(Mutex::new(Vec::new()));
         let noting = Arc::clone(&handled);

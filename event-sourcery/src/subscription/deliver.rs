@@ -1,6 +1,7 @@
 //! How events reach a handler, and how the progress they make is kept with what the handler did.
 
 mod batches;
+mod publishing;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 pub(super) use self::batches::InBatches;
+pub(super) use self::publishing::{Publishing, Tally};
 use super::HandlerTransaction;
 use crate::backend::{
     Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::retry::Retry;
 use crate::store::{EventStore, Scope};
 use crate::subscription::deletions::{AsOf, Deletions, Watch};
 use crate::subscription::guarded::{Guarded, Handled, guarded_call, panicked, took_longer, whole};
@@ -54,6 +57,35 @@ pub(super) struct Failure {
     pub(super) error: String,
     /// How long it took; with those before it, where they are not kept.
     pub(super) took: Duration,
+    pub(super) pause: Pause,
+}
+
+impl Failure {
+    fn of_one(at: usize, error: String, took: Duration) -> Self {
+        Self { at, of: 1, error, took, pause: Pause::ByAttempts }
+    }
+}
+
+/// When something that failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// After a pause that grows with the attempts.
+    ByAttempts,
+    /// The same, but not before so long.
+    AtLeast(Duration),
+    /// It was no attempt.
+    Uncounted(Duration),
+}
+
+impl Pause {
+    /// How many attempts there were, of so many with this one, and the pause after it; `None` after the last.
+    pub(super) fn after(self, retry: &Retry, attempts: u32) -> (u32, Option<Duration>) {
+        match self {
+            Self::ByAttempts => (attempts, retry.pause(attempts)),
+            Self::AtLeast(least) => (attempts, retry.pause(attempts).map(|pause| pause.max(least))),
+            Self::Uncounted(pause) => (attempts.saturating_sub(1), Some(pause)),
+        }
+    }
 }
 
 /// When to hand over no more events for now: time is up, the subscription is to stop, or the next one may be gone.
@@ -66,6 +98,8 @@ pub(super) struct Budget {
     pub(super) as_of: AsOf,
     /// The stream of an event that was read by itself.
     pub(super) watched: Option<Watch>,
+    /// How often they are handed over with this time, as far as that is counted.
+    pub(super) attempt: u32,
 }
 
 impl Budget {
@@ -142,7 +176,7 @@ where
             let store = self.store.reacting_to(&event);
             let (_at_work, begun) = (budget.stop.at_work(), Instant::now());
             if let Err(error) = (self.handler)(event, store).await {
-                failed = Some(Failure { at: kept, of: 1, error, took: begun.elapsed() });
+                failed = Some(Failure::of_one(kept, error, begun.elapsed()));
                 break;
             }
             kept += 1;
@@ -192,7 +226,7 @@ where
             drop(at_work);
             let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
             if let Err(error) = handled_well.and_then(|()| finished()) {
-                let failed = Failure { at: handled, of: 1, error, took: begun.elapsed() };
+                let failed = Failure::of_one(handled, error, begun.elapsed());
                 return Ok(Delivered { kept: 0, failed: Some(failed) });
             }
             handled += 1;
@@ -299,7 +333,7 @@ where
         let ended = AssertUnwindSafe(ended).catch_unwind().await;
         deletions.note_all(&noted);
         let (at, took) = (at.load(Ordering::Relaxed), begun.elapsed());
-        let failed = |error| Ok(Delivered { kept: 0, failed: Some(Failure { at, of: 1, error, took }) });
+        let failed = |error| Ok(Delivered { kept: 0, failed: Some(Failure::of_one(at, error, took)) });
         match ended {
             Ok(Ok(kept)) => Ok(Delivered { kept, failed: None }),
             Ok(Err(RolledBack::ByStore(error))) => blamed(error, at, took),
@@ -328,7 +362,7 @@ const fn is_the_handlers(error: &Error) -> bool {
 fn blamed(error: Error, handled: usize, took: Duration) -> Result<Delivered> {
     match handled.checked_sub(1).filter(|_| is_the_handlers(&error)) {
         Some(at) => {
-            let failed = Failure { at, of: 1, error: whole(&error), took };
+            let failed = Failure::of_one(at, whole(&error), took);
             Ok(Delivered { kept: 0, failed: Some(failed) })
         }
         None => Err(error),

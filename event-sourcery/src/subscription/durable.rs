@@ -16,7 +16,7 @@ use super::deliver::{AtLeastOnce, InTransaction, WithinTransaction};
 use super::guarded::guarded;
 use super::run::{self, Heard, Plan};
 use super::{HandlerTransaction, Subscribe, refuse};
-use crate::backend::{Backend, JoinableBackend, MOST_SEGMENTS, Scope, SubscriptionId, TransactionalBackend};
+use crate::backend::{Backend, JoinableBackend, Scope, SubscriptionId, TransactionalBackend};
 use crate::error::{Error, NameKind, Result, Source};
 use crate::event::Event;
 use crate::limits;
@@ -72,7 +72,7 @@ pub struct Durable<B, E> {
 }
 
 /// How many events are handled together at most, unless told: more make no great difference any more.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 
 /// Where a durable subscription stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -268,20 +268,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
     fn plan(self) -> Result<(Plan, run::Until)> {
         refuse(&self.of.refused)?;
         let id = self.id()?;
-        let invalid =
-            |option, problem: &str| Err(Error::InvalidOption { option, problem: problem.to_owned() });
-        if self.segments.is_some_and(|count| count == 0 || count > MOST_SEGMENTS) {
-            return invalid("segments", "a subscription has 1 to 64 segments");
-        }
-        if self.lease < Duration::from_millis(100) {
-            return invalid("lease", "a lease lasts at least 100 ms");
-        }
         if self.handler_timeout.is_some_and(|time| time.is_zero()) {
-            return invalid("handler_timeout", "a handler needs some time");
-        }
-        if self.batch == 0 || self.retry.attempts == 0 {
-            let option = if self.batch == 0 { "batch" } else { "attempts" };
-            return invalid(option, "it has to be at least 1");
+            let problem = "a handler needs some time".to_owned();
+            return Err(Error::InvalidOption { option: "handler_timeout", problem });
         }
         let plan = Plan {
             backend: self.of.store.shared_backend(),
@@ -299,7 +288,9 @@ impl<B: Backend, E: Event> Durable<B, E> {
             lease: self.lease,
             batch: self.batch,
             retry: self.retry,
+            ends: false,
         };
+        plan.check()?;
         let until = self.until.map(|until| until.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok((plan, until))
     }

@@ -35,7 +35,7 @@ use super::deliver::{Budget, Deliver, Delivered};
 use super::durable::{Passed, Start};
 use super::stopping::PATIENCE;
 use super::tail::Tail;
-use crate::backend::{Backend, Filter, Present, ProgressRequest, Scope, SubscriptionId};
+use crate::backend::{Backend, Filter, MOST_SEGMENTS, Present, ProgressRequest, Scope, SubscriptionId};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::retry::Retry;
@@ -56,6 +56,9 @@ const OUTAGE: Retry = Retry {
     first_pause: Duration::from_millis(20),
     longest_pause: Duration::from_secs(10),
 };
+
+/// What others ask for counts up to here.
+pub(super) const LONGEST_ASKED_FOR: Duration = Duration::from_secs(3_600);
 
 /// What is done when the subscription is to stop.
 pub(super) type Until = Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
@@ -80,12 +83,33 @@ pub(super) struct Plan {
     pub(super) lease: Duration,
     pub(super) batch: usize,
     pub(super) retry: Retry,
+    /// Whether it ends once nothing is left to be handed over for now.
+    pub(super) ends: bool,
+}
+
+impl Plan {
+    /// Refuses what was asked for and cannot be.
+    pub(super) fn check(&self) -> Result<()> {
+        let invalid =
+            |option, problem: &str| Err(Error::InvalidOption { option, problem: problem.to_owned() });
+        if self.segments.is_some_and(|count| count == 0 || count > MOST_SEGMENTS) {
+            return invalid("segments", "a subscription has 1 to 64 segments");
+        }
+        if self.lease < Duration::from_millis(100) {
+            return invalid("lease", "a lease lasts at least 100 ms");
+        }
+        if self.batch == 0 || self.retry.attempts == 0 {
+            let option = if self.batch == 0 { "batch" } else { "attempts" };
+            return invalid(option, "it has to be at least 1");
+        }
+        Ok(())
+    }
 }
 
 /// Runs until it is told to stop, or trying again cannot help.
 pub(super) async fn run<E: Event, D: Deliver<E>>(plan: Plan, until: Until, deliver: D) -> Result<()> {
     let stop = Stop::default();
-    let subscription = plan.id.name.to_string();
+    let subscription = plan.id.told().to_owned();
     let stopping = async {
         let Some(until) = until else { return pending().await };
         until.await;
@@ -124,8 +148,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 }
                 Err(error) if self.passes(&error) && !self.stop.is_requested() => {
                     self.failures = self.failures.saturating_add(1);
-                    let pause = OUTAGE.pause_without_end(self.failures);
-                    let subscription = &*self.plan.id.name;
+                    let pause = OUTAGE.pause_without_end(self.failures).max(asked_for(&error));
+                    let subscription = self.plan.id.told();
                     if matches!(error, Error::LeaseLost { .. }) {
                         tracing::debug!(subscription, "a lease was lost: reading again where it stands");
                     } else {
@@ -159,6 +183,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 session = self.renew(session).await?;
             }
             if session.held.is_empty() {
+                if self.plan.ends {
+                    return self.leave(Vec::new()).await;
+                }
                 self.stop.pause(self.renew_at(&session)).await;
                 continue;
             }
@@ -199,6 +226,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Reads on, or waits until there is something to read.
     async fn read(&mut self, session: &mut Session) -> Result<()> {
         if session.at_end {
+            if self.plan.ends {
+                self.stop.request();
+                return Ok(());
+            }
             let renew_at = self.renew_at(session);
             let until = if session.blocked.is_empty() { renew_at } else { renew_at.min(session.look_at) };
             if self.stop.wait(until, session.feed.wait()).await.is_none() {
@@ -236,16 +267,16 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             || self.has_begun && matches!(error, Error::ReadOnly { .. })
     }
 
-    /// Hands events over that were read as of then, and renews the leases as long as it takes.
+    /// Hands events over that were read as of then, for the so-many-th time, and renews the leases as long as it takes.
     async fn deliver(
         &mut self,
         session: &mut Session,
-        (events, as_of): (Vec<Recorded<E>>, AsOf),
+        (events, as_of, attempt): (Vec<Recorded<E>>, AsOf, u32),
         progress: impl Fn(usize) -> ProgressRequest + Send + Sync + 'static,
     ) -> Result<Delivered> {
         let until = self.renew_at(session).min(Instant::now() + KEEP_AFTER);
         let (stop, deletions) = (Arc::clone(&self.stop.stopping), Arc::clone(self.plan.tail.deletions()));
-        let budget = Budget { until, stop, deletions, as_of, watched: session.feed.watched() };
+        let budget = Budget { until, stop, deletions, as_of, watched: session.feed.watched(), attempt };
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);
@@ -253,5 +284,13 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             Either::Left((delivered, _)) => delivered,
             Either::Right((never, _)) => match never {},
         }
+    }
+}
+
+/// How long to wait at least, where whoever takes what is published has said so.
+fn asked_for(error: &Error) -> Duration {
+    match error {
+        Error::PublisherAway { retry_after: Some(pause), .. } => (*pause).min(LONGEST_ASKED_FOR),
+        _ => Duration::ZERO,
     }
 }

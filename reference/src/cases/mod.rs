@@ -11,6 +11,7 @@ mod drift;
 mod layouts;
 mod names;
 mod projecting;
+mod publishing;
 mod racing;
 mod reading;
 mod snapshots;
@@ -104,6 +105,13 @@ macro_rules! __for_each_case {
             a_cursor_of_pythons_counts_no_more_once_the_projector_is_forgotten,
             a_cursor_of_pythons_counts_no_more_once_rust_has_deleted_the_stream,
             a_cursor_of_pythons_counts_no_more_however_often_rust_deletes_the_stream,
+        }
+        publishing {
+            python_publishes_what_rust_has_put_into_the_outbox,
+            rust_publishes_what_python_has_put_into_the_outbox,
+            rust_publishes_in_the_order_of_a_stream_that_both_append_to,
+            rust_publishes_what_python_has_given_up,
+            what_rust_keeps_after_it_was_published_python_does_not_publish,
         }
         racing {
             of_two_appends_with_one_expectation_exactly_one_wins,

@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::{
-    AtLeastOnce, Budget, Deliver, Delivered, Failure, InTransaction, Progress, RolledBack, WithinTransaction,
-    is_the_handlers, is_there, keep, keep_within,
+    AtLeastOnce, Budget, Deliver, Delivered, Failure, InTransaction, Pause, Progress, RolledBack,
+    WithinTransaction, is_the_handlers, is_there, keep, keep_within,
 };
 use crate::backend::{Backend, BackendTransaction, JoinableBackend, TransactionalBackend};
 use crate::error::{Error, Result};
@@ -69,7 +69,9 @@ fn first_gone<E>(
 
 /// Nobody knows which of so many events is to blame.
 fn failed(events: usize, error: String, begun: Instant) -> Delivered {
-    Delivered { kept: 0, failed: Some(Failure { at: 0, of: events, error, took: begun.elapsed() }) }
+    let took = begun.elapsed();
+    let failed = Failure { at: 0, of: events, error, took, pause: Pause::ByAttempts };
+    Delivered { kept: 0, failed: Some(failed) }
 }
 
 /// So many are handled.
@@ -234,7 +236,7 @@ mod tests {
     fn budget(store: &EventStore<MemoryBackend>) -> Budget {
         let deletions = Arc::clone(&store.scope().deletions);
         let (until, as_of) = (Instant::now() + Duration::from_secs(60), deletions.now());
-        Budget { until, stop: Arc::default(), deletions, as_of, watched: None }
+        Budget { until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 }
     }
 
     /// More streams of the tenant are deleted than are known.
@@ -248,6 +250,7 @@ mod tests {
             leases: Vec::new(),
             position: None,
             streams: Vec::new(),
+            outbox: None,
         }
     }
 

@@ -157,6 +157,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
             leases: Vec::new(),
             position: None,
             streams: vec![StreamProgress::Change(failed.at(), to)],
+            outbox: None,
         };
         match self.of.store.backend().progress(request).await {
             Err(Error::LeaseLost { subscription }) => Err(Error::NotBlocked {

@@ -100,16 +100,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         if !is_known && record.event.unreadable.is_none() {
             return self.leave_to_others(session, held, blocked, &record).await;
         }
-        let (error, pause) = match Recorded::<E>::decode(&record) {
-            Err(error) => (whole(&error), None),
+        let (error, attempts, pause) = match Recorded::<E>::decode(&record) {
+            Err(error) => (whole(&error), blocked.attempts_at(position), None),
             Ok(event) => {
                 let behind = behind.map(|next| blocked.behind(position, next));
                 let kept = self.progress_of(held, blocked, behind.clone());
-                let read = (vec![event], as_of);
+                let read = (vec![event], as_of, blocked.attempts_at(position));
                 let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
                 match failed {
-                    Some(Failure { error, .. }) => {
-                        (error, self.plan.retry.pause(blocked.attempts_at(position)))
+                    Some(Failure { error, pause, .. }) => {
+                        let (counted, pause) = pause.after(&self.plan.retry, blocked.attempts_at(position));
+                        (error, counted, pause)
                     }
                     // It was deleted before it was handed over.
                     None if kept == 0 => return Ok(None),
@@ -122,7 +123,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         };
         let failed = BlockedStream {
             position,
-            attempts: blocked.attempts_at(position),
+            attempts,
             error,
             retry_at: pause.map(|pause| backend::later(session.now(), pause)),
             ..blocked.clone()
@@ -171,6 +172,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             leases: vec![held.lease],
             position: Some(held.position),
             streams: vec![to.map_or_else(freed, |to| StreamProgress::Change(was.at(), to))],
+            outbox: None,
         }
     }
 

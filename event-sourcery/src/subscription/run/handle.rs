@@ -46,7 +46,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let (begun, handed_over) = (Instant::now(), events.len());
         let delivered = {
             let handed = Arc::clone(&handed);
-            let read = (events, session.as_of);
+            let read = (events, session.as_of, 1);
             self.deliver(session, read, move |kept| handed.progress(handed.items(kept))).await?
         };
         self.failures = 0;
@@ -75,7 +75,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         rest: &[Taken],
         failure: Failure,
     ) -> Result<()> {
-        let Failure { at, of, error, took } = failure;
+        let Failure { at, of, error, took, pause } = failure;
         if of > 1 {
             self.tell_of_batch(of, &error);
             session.debts.failed_together(took);
@@ -87,8 +87,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             if let Some((failing, behind)) = failing.split_first() {
                 session.put_back(behind);
                 session.debts.failed(&failing.record.tenant, took);
-                let pause = self.plan.retry.pause(1);
-                return self.block(session, before, &failing.record, 1, error, pause).await;
+                let (attempts, pause) = pause.after(&self.plan.retry, 1);
+                return self.block(session, before, &failing.record, attempts, error, pause).await;
             }
         }
         session.put_back(rest);
@@ -127,6 +127,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             leases: vec![held.lease],
             position: Some(position),
             streams: vec![StreamProgress::Change(was, first.clone())],
+            outbox: None,
         };
         self.plan.backend.progress(progress).await?;
         session.reach(held.lease.segment, position);
@@ -166,14 +167,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// What fails only together with others, no event is blocked by: nobody would hear of it.
     fn tell_of_batch(&self, events: usize, error: &str) {
-        let subscription = &*self.plan.id.name;
+        let subscription = self.plan.id.told();
         tracing::warn!(subscription, events, error, "handling a batch failed: it is taken apart");
     }
 
     pub(super) fn tell(&self, blocked: &BlockedStream, record: &StoredRecord) {
         let BlockedStream { stream, position, attempts, error, retry_at, .. } = blocked;
-        let (subscription, event) = (&*self.plan.id.name, &*record.event.name);
+        let (subscription, event) = (self.plan.id.told(), &*record.event.name);
         match retry_at {
+            Some(_) if *attempts == 0 && self.plan.id.is_outbox() => {
+                tracing::debug!(subscription, event, %stream, %position, error, "an entry waits");
+            }
             Some(_) if *attempts == 0 => {
                 tracing::warn!(subscription, event, %stream, %position, "an event is left to members that know it");
             }
@@ -228,6 +232,7 @@ impl Handed {
             leases: leases.into_iter().collect(),
             position: done.last().map(|(position, ..)| *position),
             streams: waiting.into_iter().map(waits).collect(),
+            outbox: None,
         }
     }
 }

@@ -1,0 +1,2 @@
+CREATE INDEX {ix_*outbox_entries_position}
+ON {outbox_entries} (position);
