@@ -177,7 +177,7 @@ impl Publisher for NatsPublisher {
             if !entries.is_empty() && self.context.client().connection_state() == State::Connected {
                 self.warn().await;
             }
-            in_rounds(entries, |round| self.round(round)).await
+            in_rounds(entries, move |round| self.round(round)).await
         })
     }
 }

@@ -204,7 +204,7 @@ impl Publisher for WebhookPublisher {
     }
 
     fn publish<'a>(&'a self, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
-        Box::pin(in_rounds(entries, |round| self.round(round)))
+        Box::pin(in_rounds(entries, move |round| self.round(round)))
     }
 }
 

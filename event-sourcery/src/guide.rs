@@ -49,5 +49,8 @@ pub mod read_models {}
 #[doc = include_str!("../guide/listen-inside-the-transaction.md")]
 pub mod listen_inside_the_transaction {}
 
+#[doc = include_str!("../guide/publishers-and-inboxes.md")]
+pub mod publishers_and_inboxes {}
+
 #[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

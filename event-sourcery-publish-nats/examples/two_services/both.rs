@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use broker_cluster::Nats;
-use event_sourcery_sqlite::rusqlite::Connection;
+use event_sourcery_sqlite::rusqlite::{Connection, OpenFlags};
 use tokio::time::sleep;
 
 use crate::Failure;
@@ -59,6 +59,7 @@ async fn all_are_entered(folder: &Path, orders: u64) {
 }
 
 fn entered(folder: &Path) -> Result<u64, Failure> {
-    let books = Connection::open(folder.join("books.db"))?;
+    // Who only looks does not make the file.
+    let books = Connection::open_with_flags(folder.join("books.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     Ok(books.query_row("SELECT count(*) FROM sales", [], |row| row.get(0))?)
 }

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use broker_cluster::Nats;
-use event_sourcery_sqlite::rusqlite::{Connection, Result};
+use event_sourcery_sqlite::rusqlite::{Connection, OpenFlags, Result};
 
 const CUSTOMERS: u64 = 3;
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -55,7 +55,8 @@ fn started(arguments: &[String]) -> Child {
 
 /// The customers and numbers of the orders, in the order in which they were entered.
 fn entered(folder: &Path) -> Result<Vec<(String, u64)>> {
-    let books = Connection::open(folder.join("books.db"))?;
+    // Who only looks does not make the file.
+    let books = Connection::open_with_flags(folder.join("books.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut sales = books.prepare("SELECT customer, number FROM sales ORDER BY id")?;
     sales.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
