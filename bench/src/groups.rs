@@ -8,12 +8,13 @@ pub mod in_memory;
 pub mod large;
 pub mod listening;
 pub mod load;
+pub mod outbox;
 pub mod postgres;
 pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 21] = [
+pub const GROUPS: [(&str, &str); 23] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("batch", "100 events in one append"),
@@ -21,6 +22,10 @@ pub const GROUPS: [(&str, &str); 21] = [
     ("memory", "The memory backend, on one core"),
     ("large", "Appending to a store of 10 million events"),
     ("listening", "Appends with a listener that does nothing, and with one that listens to something else"),
+    (
+        "outbox",
+        "Appends with an outbox, and draining 100,000 entries of 10,000 streams into a publisher that does nothing",
+    ),
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
     ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
@@ -32,6 +37,10 @@ pub const GROUPS: [(&str, &str); 21] = [
     (
         "postgres/listening",
         "PostgreSQL: appends with a listener that does nothing, and with one that listens to something else",
+    ),
+    (
+        "postgres/outbox",
+        "PostgreSQL: appends with an outbox, and draining 100,000 entries of 10,000 streams into a publisher that does nothing",
     ),
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
 use crate::groups::{
-    aggregate, batch, concurrent, held, in_memory, large, listening, load, sequential, subscribe,
+    aggregate, batch, concurrent, held, in_memory, large, listening, load, outbox, sequential, subscribe,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -74,6 +74,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     in_memory::measure(&mut bench)?;
     runtime.block_on(large::measure(&mut bench))?;
     runtime.block_on(listening::measure(&mut bench))?;
+    runtime.block_on(outbox::measure(&mut bench))?;
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
     runtime.block_on(held::measure(&mut bench))?;

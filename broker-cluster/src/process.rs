@@ -16,7 +16,11 @@ pub(crate) const PORTS: u32 = 5;
 
 /// A server's first process, at the head of a group that holds those it starts.
 #[derive(Debug)]
-pub(crate) struct Process(Child);
+pub(crate) struct Process {
+    first: Child,
+    /// Its number may be another one's by then.
+    is_gone: bool,
+}
 
 impl Process {
     /// Starts it, its output in a file, and waits until it answers. Where it does not, the end of its log says why.
@@ -29,14 +33,14 @@ impl Process {
             File::options().create(true).append(true).open(log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let program = command.get_program().to_owned();
-        let child = command
+        let first = command
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
             .process_group(0)
             .spawn()
             .map_err(|error| format!("{}: {error}", program.display()))?;
-        let mut process = Self(child);
+        let mut process = Self { first, is_gone: false };
         let deadline = Instant::now() + PATIENCE;
         while !answers() {
             if !process.is_alive() || Instant::now() > deadline {
@@ -50,27 +54,21 @@ impl Process {
     }
 
     fn is_alive(&mut self) -> bool {
-        matches!(self.0.try_wait(), Ok(None))
+        matches!(self.first.try_wait(), Ok(None))
     }
 
     /// SIGKILL to all of the group.
     pub(crate) fn kill(&mut self) {
-        self.signal("KILL");
-        let _ = self.0.wait();
-    }
-
-    /// SIGTERM, and waits until the first process has ended.
-    pub(crate) fn stop(mut self) {
-        self.signal("TERM");
-        let deadline = Instant::now() + PATIENCE;
-        while self.is_alive() && Instant::now() < deadline {
-            pause();
+        if !self.is_gone {
+            self.signal("KILL");
+            let _ = self.first.wait();
+            self.is_gone = true;
         }
     }
 
     /// A signal to all of the group: by the shell, as the `kill` of its own is always there.
     pub(crate) fn signal(&self, signal: &str) {
-        let kill = format!("kill -{signal} -{}", self.0.id());
+        let kill = format!("kill -{signal} -{}", self.first.id());
         let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
     }
 }

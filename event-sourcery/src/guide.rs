@@ -49,6 +49,9 @@ pub mod read_models {}
 #[doc = include_str!("../guide/listen-inside-the-transaction.md")]
 pub mod listen_inside_the_transaction {}
 
+#[doc = include_str!("../guide/publish-events.md")]
+pub mod publish_events {}
+
 #[doc = include_str!("../guide/publishers-and-inboxes.md")]
 pub mod publishers_and_inboxes {}
 

@@ -36,6 +36,8 @@
 //!   written. See [*read models*](guide::read_models).
 //! - [`EventStore::listen`] calls your code inside the transactions that append. See
 //!   [*listen inside the transaction*](guide::listen_inside_the_transaction).
+//! - [`EventStore::with_outbox`] puts events beside their append that are to be published, and [`outbox`] publishes them. See
+//!   [*publish events*](guide::publish_events).
 //! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
 //!   [*evolving events*](guide::evolving_events).
 //! - Publishers for brokers are crates of their own, and an inbox is at the other end. See

@@ -1,10 +1,11 @@
-//! The pages *operate* and *react to events* name the tests that show what they say.
+//! The pages *operate*, *react to events* and *publish events* name the tests that show what they say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const OPERATE: &str = include_str!("../../event-sourcery/guide/operate.md");
 const REACT_TO_EVENTS: &str = include_str!("../../event-sourcery/guide/react-to-events.md");
+const PUBLISH_EVENTS: &str = include_str!("../../event-sourcery/guide/publish-events.md");
 
 /// Where tests stand: those of the kit, and those of the databases, their examples included.
 const FOLDERS: [&str; 4] = [
@@ -64,4 +65,10 @@ fn every_test_that_the_page_operate_names_is_there() {
 fn every_test_that_the_page_react_to_events_names_is_there() {
     let (_, tables) = REACT_TO_EVENTS.split_once("### Which test shows it").unwrap();
     assert_are_there(in_last_cells(tables), 40);
+}
+
+#[test]
+fn every_test_that_the_page_publish_events_names_is_there() {
+    let (_, tables) = PUBLISH_EVENTS.split_once("### Which test shows it").unwrap();
+    assert_are_there(in_last_cells(tables), 20);
 }

@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::{aggregate, held, listening, subscribe};
+use crate::groups::{aggregate, held, listening, outbox, subscribe};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -21,6 +21,7 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     load::measure(bench, server).await?;
     lone::measure(bench, server).await?;
     listening::postgres(bench, server).await?;
+    outbox::postgres(bench, server).await?;
     read::measure(bench, server).await?;
     subscribe::postgres(bench, server).await?;
     aggregate::postgres(bench, server).await?;

@@ -46,6 +46,7 @@ pub(super) async fn clause_14_1_what_can_be_retried_says_so(_: Subject) {
         Error::Unavailable { source: source() },
         Error::StorageFull { source: source() },
         Error::StreamChangedWhileReading { stream: ledger("1") },
+        Error::PublisherAway { retry_after: None, source: source() },
         Error::NotHandledInTime {
             subscription: "letters".to_owned(),
             stream: Some(ledger("1")),

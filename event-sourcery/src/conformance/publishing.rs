@@ -13,11 +13,12 @@ use super::outbox::publish;
 use super::post::{Fate, Post};
 use super::running::eventually;
 use super::subject::Subject;
-use crate::backend::{Backend as _, OutboxRequest};
+use crate::backend::{Backend as _, OutboxRequest, SubscriptionBackend as _, SubscriptionId};
 use crate::error::{Error, Result};
 use crate::outbox::OutboxEntry;
 use crate::position::Position;
 use crate::store::EventStore;
+use crate::stream_id::TenantId;
 
 /// A worker, until it is aborted.
 fn worker(store: &EventStore, post: &Post, lease: Duration) -> JoinHandle<Result<()>> {
@@ -125,6 +126,7 @@ pub(super) async fn clause_10_2_what_was_published_and_not_taken_down_comes_agai
             by_turns_behind(&entering, version.unwrap_or(0)).await;
             store.backend().fail(call, fault);
             let _ = store.outbox().lease(Duration::from_millis(100)).run(&post).await;
+            eventually("its lease is over", async || !has_members(&subject).await).await;
         }
     }
     eventually("nothing is left", async || {
@@ -137,6 +139,12 @@ pub(super) async fn clause_10_2_what_was_published_and_not_taken_down_comes_agai
     let ids: BTreeSet<_> = post.ids().into_iter().collect();
     assert_eq!(ids.len(), events, "a repeat has the id of the first");
     assert!(post.numbers().len() > events, "some came again");
+}
+
+/// Whether somebody has a lease.
+async fn has_members(subject: &Subject) -> bool {
+    let record = subject.backend().subscription(SubscriptionId::outbox(TenantId::DEFAULT)).await.unwrap();
+    record.is_some_and(|record| !record.members.is_empty())
 }
 
 /// How many entries are left.

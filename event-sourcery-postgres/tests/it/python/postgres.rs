@@ -99,7 +99,7 @@ impl SharedDatabase for Postgres {
 
     fn rows(&self) -> Rows {
         let rows = |table| {
-            self.texts(&format!("SELECT to_jsonb(t) - 'schema_version' FROM {table} t ORDER BY t::text"))
+            self.texts(&format!("SELECT to_jsonb(t) - 'schema_version' - 'published_at' FROM {table} t ORDER BY t::text"))
         };
         TABLES.iter().map(|table| ((*table).to_owned(), rows(table))).collect()
     }

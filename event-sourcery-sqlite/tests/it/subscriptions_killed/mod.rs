@@ -2,6 +2,7 @@
 
 mod at_least_once;
 mod exactly_once;
+mod outbox;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
