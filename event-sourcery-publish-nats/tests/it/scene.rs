@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context, Message};
 use broker_cluster::Nats;
 use event_sourcery::outbox::conformance::Receiver;
-use event_sourcery::outbox::{BoxFuture, OutboxEntry, Publisher};
+use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
 use event_sourcery_publish_nats::NatsPublisher;
@@ -66,14 +66,14 @@ impl Shop {
         while !entries.is_empty() {
             assert!(Instant::now() < deadline, "{} entries are not published", entries.len());
             let batch: Vec<_> = entries.iter().take(20).cloned().collect();
-            let mut answers = publisher.publish(&batch).await.into_iter();
-            assert!(
-                answers
-                    .as_slice()
-                    .iter()
-                    .flat_map(|answer| answer.as_ref().err())
-                    .all(|error| !error.is_refused())
-            );
+            let answers = publisher.publish(&batch).await;
+            let refused = answers.iter().any(|answer| answer.as_ref().is_err_and(PublishError::is_refused));
+            assert!(!refused, "nothing is wrong with any of them: {answers:?}");
+            if answers.iter().any(Result::is_err) {
+                // As an outbox pauses; the client needs the time to find the way back.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let mut answers = answers.into_iter();
             entries.retain(|_| answers.next().is_none_or(|answer| answer.is_err()));
         }
     }
