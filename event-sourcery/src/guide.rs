@@ -52,5 +52,8 @@ pub mod listen_inside_the_transaction {}
 #[doc = include_str!("../guide/publish-events.md")]
 pub mod publish_events {}
 
+#[doc = include_str!("../guide/publishers-and-inboxes.md")]
+pub mod publishers_and_inboxes {}
+
 #[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

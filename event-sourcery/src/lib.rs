@@ -40,6 +40,8 @@
 //!   [*publish events*](guide::publish_events).
 //! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
 //!   [*evolving events*](guide::evolving_events).
+//! - Publishers for brokers are crates of their own, and an inbox is at the other end. See
+//!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
 //! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
 //!   is for those who write another.

@@ -11,7 +11,9 @@
 pub mod conformance;
 mod filter;
 mod publisher;
+mod rounds;
 
 pub(crate) use self::filter::OutboxFilter;
 pub use self::publisher::{BoxFuture, OutboxEntry, PublishError, Publisher};
+pub use self::rounds::in_rounds;
 pub use crate::subscription::{Outbox, Published};

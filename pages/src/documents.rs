@@ -4,8 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn documents() -> Vec<PathBuf> {
-    let crates =
-        ["", "event-sourcery", "event-sourcery-macros", "event-sourcery-postgres", "event-sourcery-sqlite"];
+    let crates = [
+        "",
+        "event-sourcery",
+        "event-sourcery-cloudevents",
+        "event-sourcery-macros",
+        "event-sourcery-postgres",
+        "event-sourcery-publish-nats",
+        "event-sourcery-publish-rabbitmq",
+        "event-sourcery-publish-webhook",
+        "event-sourcery-sqlite",
+    ];
     let folders =
         crates.into_iter().chain(["event-sourcery/guide"]).map(|folder| Path::new("..").join(folder));
     let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));

@@ -1,4 +1,4 @@
-//! The pages *operate*, *react to events* and *publish events* name the tests that show what they say.
+//! The pages *operate*, *react to events*, *publish events* and *publishers and inboxes* name the tests that show what they say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 const OPERATE: &str = include_str!("../../event-sourcery/guide/operate.md");
 const REACT_TO_EVENTS: &str = include_str!("../../event-sourcery/guide/react-to-events.md");
 const PUBLISH_EVENTS: &str = include_str!("../../event-sourcery/guide/publish-events.md");
+const PUBLISHERS_AND_INBOXES: &str = include_str!("../../event-sourcery/guide/publishers-and-inboxes.md");
 
-/// Where tests stand: those of the kit, and those of the databases, their examples included.
-const FOLDERS: [&str; 4] = [
+/// Where tests stand: those of the kit, those of the databases, their examples included, and those of the publishers.
+const FOLDERS: [&str; 7] = [
     "../event-sourcery/src/conformance",
     "../event-sourcery-sqlite/tests/it",
     "../event-sourcery-postgres/tests/it",
+    "../event-sourcery-publish-nats/tests/it",
+    "../event-sourcery-publish-rabbitmq/tests/it",
+    "../event-sourcery-publish-webhook/tests/it",
     "../reference/src",
 ];
 
@@ -71,4 +75,10 @@ fn every_test_that_the_page_react_to_events_names_is_there() {
 fn every_test_that_the_page_publish_events_names_is_there() {
     let (_, tables) = PUBLISH_EVENTS.split_once("### Which test shows it").unwrap();
     assert_are_there(in_last_cells(tables), 20);
+}
+
+#[test]
+fn every_test_that_the_page_publishers_and_inboxes_names_is_there() {
+    let (_, table) = PUBLISHERS_AND_INBOXES.split_once("## What can happen").unwrap();
+    assert_are_there(in_last_cells(table), 20);
 }

@@ -6,13 +6,18 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 16] = [
     "../Cargo.toml",
     "../bench/results",
     "../bench/src",
+    "../broker-cluster",
     "../event-sourcery",
+    "../event-sourcery-cloudevents",
     "../event-sourcery-macros",
     "../event-sourcery-postgres",
+    "../event-sourcery-publish-nats",
+    "../event-sourcery-publish-rabbitmq",
+    "../event-sourcery-publish-webhook",
     "../event-sourcery-sqlite",
     "../justfile",
     "../killed",

@@ -22,6 +22,7 @@ mod examples;
 mod failures;
 mod fuzz;
 mod group_commit;
+mod inbox;
 mod listening;
 mod long_deletions;
 mod numbering;

@@ -136,6 +136,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "HeldEntries",
     "HoldRequest",
     "Holder",
+    "Inbox",
     "Kept",
     "Lease",
     "LoadRequest",

@@ -1,0 +1,186 @@
+//! Messages from elsewhere, each handled once, in the consumer's own transaction.
+
+use std::time::Duration;
+
+use event_sourcery::{Error, Result};
+use sqlx::{Acquire as _, AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+
+use crate::failure::classify;
+
+/// The table and its index. They can be made again at any time.
+const MIGRATION: &str = include_str!("inbox/inbox.sql");
+
+/// One at a time: two that make a table at once get in each other's way.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7163821846519203)";
+
+const IS_THERE: &str = "SELECT to_regclass('event_sourcery_inbox') IS NOT NULL";
+
+/// Takes an id down, unless it is there; and takes out two that are older than the window, so that there are never many more of those
+/// than of the others. What somebody else is taking out is left to him.
+const TAKE: &str = "
+    WITH expired AS (
+        SELECT message_id FROM event_sourcery_inbox
+        WHERE consumer = $1 AND message_id <> $2 AND handled_at < clock_timestamp() - make_interval(secs => $3)
+        ORDER BY handled_at LIMIT 2 FOR UPDATE SKIP LOCKED
+    ), forgotten AS (
+        DELETE FROM event_sourcery_inbox WHERE consumer = $1 AND message_id IN (SELECT message_id FROM expired)
+    )
+    INSERT INTO event_sourcery_inbox (consumer, message_id, handled_at) VALUES ($1, $2, clock_timestamp())
+    ON CONFLICT DO NOTHING";
+
+/// How long ids are kept where nothing else is said.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The longest that ids are kept: a hundred years, which PostgreSQL's times bear.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How many bytes an id or a name may have: the columns hold 255 characters.
+const LONGEST: usize = 255;
+
+/// Messages that a consumer has handled, in a table of its own: `event_sourcery_inbox`, in the first schema of the connection's
+/// `search_path`.
+///
+/// Whoever delivers messages at least once delivers some of them again. A consumer that hands them to an inbox, in the transaction of
+/// what it makes of them, handles each once: the message's id is committed with the rest, or not at all.
+///
+/// ```
+/// # use event_sourcery_postgres::{Inbox, sqlx};
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// # let database = postgres_cluster::Server::shared().create_database();
+/// let pool = sqlx::PgPool::connect(&database.url()).await?;
+/// # sqlx::raw_sql("CREATE TABLE sales (cents BIGINT)").execute(&pool).await?;
+/// let inbox = Inbox::open(&pool, "books").await?;
+///
+/// for delivery in 1..=2 {
+///     let mut tx = pool.begin().await?;
+///     let booked = inbox.handle(&mut tx, "e0b5a7c2", async |tx| {
+///         sqlx::query("INSERT INTO sales VALUES (500)").execute(&mut **tx).await?;
+///         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+///     });
+///     assert_eq!(booked.await?.is_some(), delivery == 1);
+///     tx.commit().await?; // and acknowledge the message only now
+/// }
+/// # let sales: i64 = sqlx::query_scalar("SELECT count(*) FROM sales").fetch_one(&pool).await?;
+/// # assert_eq!(sales, 1);
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(()) }).unwrap();
+/// ```
+///
+/// **How long it remembers.** An id is kept for a week, or as long as [`keep_for`](Self::keep_for) says, by the server's clock: a message that
+/// comes again later is handled again. So the window has to be longer than whoever delivers goes on trying. Each message that is
+/// handled takes out two ids that are older: the table holds what came within the window, and does not grow beyond.
+///
+/// **Several consumers** at once, and several processes: two that have one message wait for each other, and the second handles it only where
+/// the first has rolled back. Those of one name share a memory; those of different names each handle every message.
+///
+/// Order is not its business: what is delivered in order stays so where one message is handled after the other.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    consumer: String,
+    window: Duration,
+}
+
+impl Inbox {
+    /// The inbox of this consumer. Its table is made where it is missing, which needs the right to make one; a role without that right
+    /// uses one that is there ([`migration`](Self::migration)).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for a name outside of 1 to 255 bytes, or with a NUL; [`Error::MissingGrant`] where the table is
+    /// missing and the role may not make it; [`Error::Unavailable`], and the database's own.
+    pub async fn open(pool: &PgPool, consumer: impl Into<String>) -> Result<Self> {
+        let consumer = consumer.into();
+        check("consumer", &consumer)?;
+        let mut connection = pool.acquire().await.map_err(classify)?;
+        if !is_there(&mut connection).await? {
+            // Sent together, so that they share a transaction, which holds the lock.
+            let make = AssertSqlSafe(format!("{LOCK}; {MIGRATION}"));
+            sqlx::raw_sql(make).execute(&mut *connection).await.map_err(classify)?;
+        }
+        Ok(Self { consumer, window: WEEK })
+    }
+
+    /// The statements that make the table, for those who run their own migrations. They can be run again at any time.
+    #[must_use]
+    pub const fn migration() -> &'static str {
+        MIGRATION
+    }
+
+    /// Keeps ids for so long; a week otherwise, and a hundred years at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] below one second.
+    pub fn keep_for(self, window: Duration) -> Result<Self> {
+        if window < Duration::from_secs(1) {
+            let problem =
+                format!("{window:?} is no time for a message to come again: give a second at least");
+            return Err(Error::InvalidOption { option: "keep_for", problem });
+        }
+        Ok(Self { window: window.min(CENTURY), ..self })
+    }
+
+    /// Runs the handler, unless a message of this id was handled before: `None` then. Commit the transaction, and acknowledge the
+    /// message after that, in both cases.
+    ///
+    /// Four round trips beside the handler's. The handler runs under a savepoint: where it fails, what it has written is taken back,
+    /// with the id, and the transaction goes on. It is given the transaction, for statements of its own (`&mut **tx`) and for
+    /// [`within`](event_sourcery::EventStore::within); it leaves the end to the caller. If this call is dropped half-way,
+    /// roll the transaction back.
+    ///
+    /// # Errors
+    ///
+    /// The handler's. [`Error::InvalidOption`] for an id outside of 1 to 255 bytes, or with a NUL; [`Error::SerializationFailure`]
+    /// where two transactions take several messages in different orders, and above READ COMMITTED where somebody else has
+    /// handled it meanwhile: run the whole transaction again; [`Error::RolledBack`] where the handler has kept the failure of a statement
+    /// to itself; and the database's own.
+    pub async fn handle<T, E, H>(
+        &self,
+        transaction: &mut Transaction<'_, Postgres>,
+        message_id: &str,
+        handler: H,
+    ) -> Result<Option<T>, E>
+    where
+        E: From<Error>,
+        H: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
+    {
+        check("message_id", message_id)?;
+        // Dropped half-way, it is rolled back before anything else is sent.
+        let mut savepoint = transaction.begin().await.map_err(classify)?;
+        if !self.take(&mut savepoint, message_id).await? {
+            savepoint.commit().await.map_err(classify)?;
+            return Ok(None);
+        }
+        match handler(&mut savepoint).await {
+            Ok(made) => {
+                savepoint.commit().await.map_err(classify)?;
+                Ok(Some(made))
+            }
+            Err(error) => {
+                // Where this fails, so will the caller's next statement, and nothing is kept.
+                let _ = savepoint.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the id was not there; it is now.
+    async fn take(&self, connection: &mut PgConnection, message_id: &str) -> Result<bool> {
+        let window = self.window.as_secs_f64();
+        let take = sqlx::query(TAKE).bind(&self.consumer).bind(message_id).bind(window);
+        // Unnamed, for those behind a pooler.
+        let taken = take.persistent(false).execute(connection).await.map_err(classify)?;
+        Ok(taken.rows_affected() > 0)
+    }
+}
+
+async fn is_there(connection: &mut PgConnection) -> Result<bool> {
+    sqlx::query_scalar(IS_THERE).persistent(false).fetch_one(connection).await.map_err(classify)
+}
+
+fn check(option: &'static str, value: &str) -> Result<()> {
+    if (1..=LONGEST).contains(&value.len()) && !value.contains('\0') {
+        return Ok(());
+    }
+    let problem = format!("it has {} bytes: give 1 to {LONGEST}, and no NUL", value.len());
+    Err(Error::InvalidOption { option, problem })
+}

@@ -1,0 +1,89 @@
+//! A server that is away, frozen, or killed at random: nothing is lost, and the order of each stream holds.
+
+use std::collections::{BTreeMap, HashSet};
+use std::thread;
+use std::time::Duration;
+
+use event_sourcery::StreamId;
+use event_sourcery::outbox::conformance::{Receiver as _, entry, publisher_tells_that_the_other_end_is_away};
+use event_sourcery::outbox::{OutboxEntry, Publisher};
+use event_sourcery::uuid::Uuid;
+
+use crate::scene::Shop;
+
+fn id(entry: &OutboxEntry) -> Uuid {
+    entry.recorded().wrapped_event.uuid
+}
+
+/// What has arrived, without its repeats, holds each stream's events in their order, and all of them.
+fn assert_whole_and_in_order(entries: &[OutboxEntry], arrived: &[Uuid]) {
+    let mut seen = HashSet::new();
+    let arrived: Vec<_> = arrived.iter().filter(|id| seen.insert(**id)).collect();
+    let mut streams = BTreeMap::<_, Vec<_>>::new();
+    for entry in entries {
+        streams.entry(entry.recorded().stream_id.clone()).or_default().push(id(entry));
+    }
+    for expected in streams.values() {
+        let found: Vec<_> = arrived.iter().filter(|id| expected.contains(id)).map(|id| **id).collect();
+        assert_eq!(&found, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_away_and_it_goes_on_when_it_is_back() {
+    let mut shop = Shop::open().await;
+    let publisher = shop.publisher();
+    shop.nats().kill();
+    publisher_tells_that_the_other_end_is_away(&publisher).await;
+    shop.nats().start_again();
+    let entries = vec![entry(&StreamId::random(), 1)];
+    Shop::drain(&publisher, entries.clone()).await;
+    assert_eq!(shop.arrived().await, [id(&entries[0])]);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_away() {
+    let mut shop = Shop::open().await;
+    let publisher = shop.publisher();
+    let entries = [entry(&StreamId::random(), 1)];
+    assert!(publisher.publish(&entries).await[0].is_ok());
+    shop.nats().freeze();
+    publisher_tells_that_the_other_end_is_away(&publisher).await;
+    shop.nats().thaw();
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let mut shop = Shop::open().await;
+    let publisher = shop.publisher();
+    let entries: Vec<_> = (1..=50).map(|number| entry(&StreamId::random(), number)).collect();
+    assert!(publisher.publish(&entries).await.iter().all(Result::is_ok));
+    shop.nats().kill();
+    shop.nats().start_again();
+    // Its client finds the way back by itself.
+    Shop::drain(&publisher, vec![entry(&StreamId::random(), 1)]).await;
+    let arrived: HashSet<_> = shop.arrived().await.into_iter().collect();
+    assert!(entries.iter().all(|entry| arrived.contains(&id(entry))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_it_loses_nothing_and_keeps_the_order_of_each_stream() {
+    let mut shop = Shop::open().await;
+    let publisher = shop.publisher();
+    let streams: Vec<_> = (0..5).map(|_| StreamId::random()).collect();
+    let entries: Vec<_> =
+        (1..=200).flat_map(|number| streams.iter().map(move |stream| entry(stream, number))).collect();
+    let mut nats = shop.nats.take().unwrap();
+    let killing = tokio::task::spawn_blocking(move || {
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(fastrand::u64(5..200)));
+            nats.kill();
+            nats.start_again();
+        }
+        nats
+    });
+    Shop::drain(&publisher, entries.clone()).await;
+    shop.nats = Some(killing.await.unwrap());
+    Shop::drain(&publisher, vec![entry(&StreamId::random(), 1)]).await;
+    assert_whole_and_in_order(&entries, &shop.arrived().await);
+}
