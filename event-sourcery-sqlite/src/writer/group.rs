@@ -27,7 +27,7 @@ const RELEASE: &str = "RELEASE event_sourcery_group";
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Not as a closure would write it: nobody asks the guard about what is prepared already.
-const COMMIT: &str = "COMMIT /* of a group */";
+pub(super) const COMMIT: &str = "COMMIT /* of a group */";
 
 /// In the order of their turns.
 type Members = Vec<Box<dyn Member>>;

@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant, sleep};
 use uuid::Uuid;
 
 use crate::failures::Folder;
+use crate::held_writer::together;
 use crate::process::{once_more_on, store_path};
 
 type Store = EventStore<SqliteBackend>;
@@ -170,4 +171,28 @@ async fn another_process_sees_nothing_of_what_is_left() {
     let reader = EventStore::new(reader);
     assert!(all(&reader).await.is_empty());
     assert_eq!(rows(&sql), left, "who only reads removes nothing");
+}
+
+/// What removes has ended its own transactions before. That is not to have left anything to end others' by.
+#[tokio::test]
+async fn a_closure_that_tries_to_commit_fails_alone_also_where_something_was_removed() {
+    let folder = Folder::new();
+    drop(open(&folder).await);
+    let sql = folder.foreign_connection();
+    let hidden = "INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES ('00', char(0), char(0))";
+    sql.execute(hidden, []).unwrap();
+    let store = open(&folder).await;
+    until_left(&sql, 0, 0).await;
+    let calls = [false, true].map(|commits| {
+        store.transaction(move |tx| {
+            tx.append(&StreamId::random(), RawEvent::new("Happened", "{}")?).run()?;
+            if commits {
+                let _ = tx.connection().prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            }
+            Ok::<_, event_sourcery::Error>(())
+        })
+    });
+    let answers = together(&store, calls).await;
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false], "{answers:?}");
+    assert_eq!(rows(&sql), 1);
 }
