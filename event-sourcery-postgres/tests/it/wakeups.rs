@@ -6,7 +6,7 @@ use event_sourcery::backend::Backend as _;
 use event_sourcery::{EventStore, Position, StreamId};
 use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
 
-use crate::scene::{Scene, Store, event, until};
+use crate::scene::{AT_THE_GATE, GATE, Scene, Store, event, until};
 
 /// The store as another process has it.
 async fn opened(options: PostgresOptions) -> Store {
@@ -115,6 +115,32 @@ async fn once_it_is_quiet_a_commit_that_nobody_tells_of_is_found_all_the_same() 
     let committed = Instant::now();
     assert_eq!(waiting.await.unwrap().to_i64(), 1);
     assert!(committed.elapsed() < Duration::from_millis(500), "{:?}", committed.elapsed());
+}
+
+/// Whoever waits for the answer tells others of the commit; the server makes it without him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_that_is_committed_after_it_was_given_up_wakes_those_who_wait() {
+    let scene = Scene::new().await;
+    scene.database.psql(GATE);
+    let never = || options(&scene).look_every(Duration::from_secs(600));
+    let (here, elsewhere) = (opened(never()).await, opened(never()).await);
+    let waiting = [&here, &elsewhere].map(|store| {
+        let reader = store.backend().clone();
+        tokio::spawn(async move { reader.wait_beyond(Position::START).await.unwrap() })
+    });
+    until(async || listeners(&scene).await == 2).await;
+    // Each looks once more when it has begun to listen.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    scene.run("INSERT INTO gate VALUES (TRUE)").await;
+    let appending = tokio::spawn(async move { here.append(&StreamId::random(), event()).await });
+    until(async || scene.number(AT_THE_GATE).await == 1).await;
+    appending.abort();
+    assert!(appending.await.unwrap_err().is_cancelled());
+    scene.run("DELETE FROM gate").await;
+    for waiting in waiting {
+        let found = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert_eq!(found.expect("it is told").unwrap().to_i64(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
