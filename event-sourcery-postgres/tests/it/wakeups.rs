@@ -117,6 +117,27 @@ async fn once_it_is_quiet_a_commit_that_nobody_tells_of_is_found_all_the_same() 
     assert!(committed.elapsed() < Duration::from_millis(500), "{:?}", committed.elapsed());
 }
 
+/// As a program that does not use this library: it tells nobody, ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_in_which_somebody_writes_who_tells_nobody_is_not_quiet() {
+    let scene = Scene::new().await;
+    let tells_nobody = opened(options(&scene).notifications(false)).await;
+    let waiting = |after| {
+        let reader = scene.store.backend().clone();
+        tokio::spawn(async move { reader.wait_beyond(after).await.unwrap() })
+    };
+    let first = waiting(Position::START);
+    until(async || listeners(&scene).await == 1).await;
+    // Longer than it takes until it is quiet.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    tells_nobody.append(&StreamId::random(), event()).await.unwrap();
+    let second = waiting(first.await.unwrap());
+    tells_nobody.append(&StreamId::random(), event()).await.unwrap();
+    let committed = Instant::now();
+    assert_eq!(second.await.unwrap().to_i64(), 2);
+    assert!(committed.elapsed() < Duration::from_secs(1), "{:?}", committed.elapsed());
+}
+
 /// Whoever waits for the answer tells others of the commit; the server makes it without him.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_that_is_committed_after_it_was_given_up_wakes_those_who_wait() {
