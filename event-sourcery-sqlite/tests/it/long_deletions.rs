@@ -204,7 +204,8 @@ async fn a_closure_that_tries_to_commit_fails_alone_also_where_something_was_rem
     let folder = Folder::new();
     drop(open(&folder).await);
     let sql = folder.foreign_connection();
-    let hidden = "INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES ('00', char(0), char(0))";
+    let hidden =
+        "INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES ('00', char(0), char(0))";
     sql.execute(hidden, []).unwrap();
     let store = open(&folder).await;
     until_left(&sql, 0, 0).await;
