@@ -202,8 +202,7 @@ impl Database {
             match became {
                 InBatch::Written(written) => {
                     done_with.push(member.stream);
-                    // A caller that is gone does not want to know.
-                    let _ = member.answer.send(Ok(AppendOutcome::Written(vec![written])));
+                    self.answer(member, Ok(AppendOutcome::Written(vec![written])));
                 }
                 _ if member.answer.is_closed() => done_with.push(member.stream),
                 became => rest.push(Member { is_held: matches!(became, InBatch::Held), ..member }),
@@ -215,7 +214,7 @@ impl Database {
             Ok([last]) => {
                 self.start_batches(&turn.queue);
                 let outcome = turn.run(self.append_rest(&last, was_lost)).await;
-                let _ = last.answer.send(outcome);
+                self.answer(last, outcome);
             }
             Err(rest) => {
                 turn.streams.clear();
@@ -223,10 +222,17 @@ impl Database {
                     let turn = self.turn_of(&turn.queue, vec![member.stream], 0);
                     tokio::spawn(async move {
                         let outcome = turn.database.append_rest(&member, was_lost).await;
-                        let _ = member.answer.send(outcome);
+                        turn.database.answer(member, outcome);
                     });
                 }
             }
+        }
+    }
+
+    /// Tells a caller what became of his append. One that is gone does not want to know, nor does he tell others of it.
+    fn answer(&self, member: Member, outcome: Result<AppendOutcome>) {
+        if member.answer.send(outcome).is_err() {
+            self.wakeups.committed();
         }
     }
 

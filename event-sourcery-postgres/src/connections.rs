@@ -14,7 +14,7 @@
 //! closed where there would be too many.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
@@ -34,6 +34,7 @@ use crate::pooler::{self, server_process};
 use crate::pools::{Pools, not_connected};
 use crate::session::{IS_STANDBY, PROCESS, STARTED, Session};
 use crate::settled::refused_on_standby;
+use crate::wakeups::Wakeups;
 
 /// A connection that was idle for longer than this is tried before it is used: its server may have been restarted.
 pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -65,6 +66,8 @@ pub(crate) struct Connections {
     /// Half of the places are for those that wait for locks: see [`Patience`].
     pub(crate) patient: Arc<Semaphore>,
     idle: Mutex<Idle>,
+    /// Who is told of what may have been committed.
+    pub(crate) wakeups: OnceLock<Weak<Wakeups>>,
     /// Whether a pooler hands out server connections by the transaction, which the store was not told of.
     are_shared: AtomicBool,
 }
@@ -122,6 +125,7 @@ impl Connections {
             places: Places::new(max_connections),
             patient: Arc::new(Semaphore::new(patient)),
             idle: Mutex::default(),
+            wakeups: OnceLock::new(),
             are_shared: AtomicBool::default(),
         })
     }

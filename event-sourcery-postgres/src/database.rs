@@ -108,6 +108,7 @@ impl Database {
         let (sql, appends) = (Arc::new(Sql::new(&tables)), Appends::new(options.connection_count()));
         let notifies = options.notifications && !options.transaction_pooler;
         let wakeups = Wakeups::new(&connections, &sql, tables.table("events"), notifies);
+        let _ = connections.wakeups.set(Arc::downgrade(&wakeups));
         let settled = Arc::new(Settled::opened(&run, given));
         let looks = Looks::new(options.look_every);
         Ok(Self { connections, sql, appends, settled, wakeups, looks, listeners: Arc::default() })

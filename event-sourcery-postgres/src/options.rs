@@ -124,8 +124,8 @@ impl PostgresOptions {
     /// [begun](PostgresBackend::begin) through a store, and all of other processes where nobody listens. A process looks for all of
     /// its readers at once.
     ///
-    /// By default every 100 ms; and every 2 s where it is told of others' commits, and was told of none for 5 s, and no transaction
-    /// that has appended is open. A process that is to be idle where it cannot be told looks less often; one that follows other
+    /// By default every 100 ms; and every 2 s where it is told of others' commits, and was told of none, and found none, for 5 s, and
+    /// no transaction that has appended is open. A process that is to be idle where it cannot be told looks less often; one that follows other
     /// writers in an idle store looks more often. It looks every millisecond at most.
     pub fn look_every(self, time: Duration) -> Self {
         Self { look_every: Some(time.max(Duration::from_millis(1))), ..self }

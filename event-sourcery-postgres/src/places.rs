@@ -64,6 +64,11 @@ impl Places {
         Arc::clone(&self.long).acquire_owned().await.ok().map(Turn)
     }
 
+    /// Whether what has this place may commit something.
+    pub(crate) const fn may_commit(place: &Place) -> bool {
+        place.to_write.is_some()
+    }
+
     /// How many nobody has.
     pub(crate) fn free(&self) -> usize {
         self.all.available_permits()

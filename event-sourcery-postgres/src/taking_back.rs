@@ -6,7 +6,7 @@
 //! next call. It keeps the call's place meanwhile: so there are never more of them than places. What the server is at work on is not
 //! cancelled: a commit that waits for a standby would be seen by others.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::connections::{Connections, Opened, close, spawn};
-use crate::places::Place;
+use crate::places::{Place, Places};
 use crate::session;
 
 /// How long it takes at most. After that the connection is closed: a call that waits for the place has more time.
@@ -35,6 +35,7 @@ impl Connections {
             return close(opened.connection);
         }
         let home = Arc::clone(self);
+        let may_commit = place.as_ref().is_some_and(Places::may_commit);
         spawn(async move {
             let set_right = timeout(TAKING_BACK, home.set_right(&mut opened)).await;
             if matches!(set_right, Ok(Ok(()))) {
@@ -43,6 +44,10 @@ impl Connections {
                 close(opened.connection);
             }
             drop(place);
+            // It may have been committed, and whoever would have told of it is gone.
+            if may_commit && let Some(wakeups) = home.wakeups.get().and_then(Weak::upgrade) {
+                wakeups.committed();
+            }
         });
     }
 

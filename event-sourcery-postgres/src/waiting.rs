@@ -18,7 +18,7 @@ use crate::settled::Record;
 /// those of other processes where a notification is lost.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often they do so where they are told of others' commits, and nothing was heard of for a while.
+/// How often they do so where they are told of others' commits, and nothing was heard of, or found, for a while.
 const LOOK_WHEN_QUIET: Duration = Duration::from_secs(2);
 
 /// After so long it is quiet.
@@ -74,9 +74,13 @@ impl Database {
             let rest = match self.looks.rest(heard, self.look_every()).filter(|_| is_known) {
                 Some(rest) => rest,
                 None => {
-                    let began = Instant::now();
+                    let (began, end) = (Instant::now(), self.settled.known().end);
                     self.look(Record::NowAndThen).await?;
                     self.looks.note(Look { began, heard });
+                    // Whoever has drawn that may tell nobody, and go on.
+                    if self.settled.known().end > end {
+                        self.wakeups.stir();
+                    }
                     self.look_every()
                 }
             };

@@ -46,7 +46,7 @@ pub(crate) struct Wakeups {
     committed: Notify,
     /// How many commits, or what may have been some, have become known.
     heard: AtomicU64,
-    /// When something was last heard of.
+    /// When something was last heard of, or found.
     stirred: Mutex<Option<Instant>>,
     /// Whether somebody listens for those of other processes.
     listens: AtomicBool,

@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::checkpointer::Checkpointer;
 use self::constraints::Constraints;
-use self::group::Group;
+use self::group::{COMMIT, Group};
 pub(crate) use self::guard::{Ending, Guard};
 use self::lines::{Queued, Receiver, Sender, lines};
 use self::member::{Closure, Member, Write};
@@ -225,7 +225,7 @@ impl WriterThread {
             .map_err(|error| operations.failed(error))
             .and_then(|()| operations.run("BEGIN IMMEDIATE"))
             .and_then(|()| operations.remove_some())
-            .and_then(|has_more| operations.run("COMMIT").map(|()| has_more));
+            .and_then(|has_more| operations.run(COMMIT).map(|()| has_more));
         roll_back(&self.connection);
         self.checkpointer.after_commit(&self.connection);
         match removed {

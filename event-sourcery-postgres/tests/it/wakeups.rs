@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::Backend as _;
-use event_sourcery::{EventStore, Position, StreamId};
+use event_sourcery::{EventStore, Position, RawEvent, StreamId};
 use event_sourcery_postgres::{PostgresBackend, PostgresOptions, sqlx};
 
-use crate::scene::{Scene, Store, event, until};
+use crate::scene::{AT_THE_GATE, GATE, Scene, Store, event, until};
 
 /// The store as another process has it.
 async fn opened(options: PostgresOptions) -> Store {
@@ -115,6 +115,94 @@ async fn once_it_is_quiet_a_commit_that_nobody_tells_of_is_found_all_the_same() 
     let committed = Instant::now();
     assert_eq!(waiting.await.unwrap().to_i64(), 1);
     assert!(committed.elapsed() < Duration::from_millis(500), "{:?}", committed.elapsed());
+}
+
+/// As a program that does not use this library: it tells nobody, ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_in_which_somebody_writes_who_tells_nobody_is_not_quiet() {
+    let scene = Scene::new().await;
+    let tells_nobody = opened(options(&scene).notifications(false)).await;
+    let waiting = |after| {
+        let reader = scene.store.backend().clone();
+        tokio::spawn(async move { reader.wait_beyond(after).await.unwrap() })
+    };
+    let first = waiting(Position::START);
+    until(async || listeners(&scene).await == 1).await;
+    // Longer than it takes until it is quiet.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    tells_nobody.append(&StreamId::random(), event()).await.unwrap();
+    let second = waiting(first.await.unwrap());
+    tells_nobody.append(&StreamId::random(), event()).await.unwrap();
+    let committed = Instant::now();
+    assert_eq!(second.await.unwrap().to_i64(), 2);
+    assert!(committed.elapsed() < Duration::from_secs(1), "{:?}", committed.elapsed());
+}
+
+/// Whoever waits for the answer tells others of the commit; the server makes it without him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_that_is_committed_after_it_was_given_up_wakes_those_who_wait() {
+    let scene = Scene::new().await;
+    scene.database.psql(GATE);
+    let never = || options(&scene).look_every(Duration::from_secs(600));
+    let (here, elsewhere) = (opened(never()).await, opened(never()).await);
+    let waiting = [&here, &elsewhere].map(|store| {
+        let reader = store.backend().clone();
+        tokio::spawn(async move { reader.wait_beyond(Position::START).await.unwrap() })
+    });
+    until(async || listeners(&scene).await == 2).await;
+    // Each looks once more when it has begun to listen.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    scene.run("INSERT INTO gate VALUES (TRUE)").await;
+    let appending = tokio::spawn(async move { here.append(&StreamId::random(), event()).await });
+    until(async || scene.number(AT_THE_GATE).await == 1).await;
+    appending.abort();
+    assert!(appending.await.unwrap_err().is_cancelled());
+    scene.run("DELETE FROM gate").await;
+    for waiting in waiting {
+        let found = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert_eq!(found.expect("it is told").unwrap().to_i64(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_a_batch_commits_when_its_callers_are_gone_wakes_those_who_wait() {
+    let scene = Scene::new().await;
+    let one_writes = opened(options(&scene).max_connections(2)).await;
+    let reader = opened(options(&scene).look_every(Duration::from_secs(600))).await.backend().clone();
+    scene.database.psql(GATE);
+    scene
+        .run(
+            "DROP TRIGGER gate ON event_sourcery_events;
+             CREATE TRIGGER gate AFTER INSERT ON event_sourcery_events FOR EACH ROW WHEN (NEW.name = 'Gated')
+             EXECUTE FUNCTION wait_at_gate();
+             INSERT INTO gate VALUES (TRUE)",
+        )
+        .await;
+    // The first three run alone, and the others together behind them.
+    let appending = ["Happened", "Happened", "Happened", "Gated", "Gated"].map(|name| {
+        let store = one_writes.clone();
+        tokio::spawn(async move {
+            let event = RawEvent::new(name, "{}").unwrap();
+            store.append(&StreamId::random(), event).await
+        })
+    });
+    until(async || scene.number(AT_THE_GATE).await == 1).await;
+    let mut known = Position::START;
+    while known.to_i64() < 3 {
+        known = reader.wait_beyond(known).await.unwrap();
+    }
+    let waiting = tokio::spawn(async move { reader.wait_beyond(known).await.unwrap() });
+    until(async || listeners(&scene).await == 1).await;
+    // Until it has looked once more, and the first three are told of.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for append in appending.into_iter().skip(3) {
+        append.abort();
+        assert!(append.await.unwrap_err().is_cancelled());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    scene.run("DELETE FROM gate").await;
+    let found = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    assert_eq!(found.expect("it is told").unwrap().to_i64(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,13 +21,15 @@ pub(super) const LONGEST: Duration = Duration::from_millis(20);
 
 /// The name of the savepoint within a group.
 pub(super) const SAVEPOINT: &str = "event_sourcery_group";
+/// The name of the one around a call within a closure (`Operations::atomically`).
+pub(super) const OF_A_CALL: &str = "event_sourcery";
 const SET: &str = "SAVEPOINT event_sourcery_group";
 const TAKE_BACK: &str = "ROLLBACK TO event_sourcery_group";
 const RELEASE: &str = "RELEASE event_sourcery_group";
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Not as a closure would write it: nobody asks the guard about what is prepared already.
-const COMMIT: &str = "COMMIT /* of a group */";
+pub(super) const COMMIT: &str = "COMMIT /* of a group */";
 
 /// In the order of their turns.
 type Members = Vec<Box<dyn Member>>;
@@ -43,6 +45,10 @@ type Members = Vec<Box<dyn Member>>;
 /// A closure runs once. So what was done before it is settled, and a savepoint stands between that and the closure, to which
 /// the closure alone is taken back when it fails. The calls behind it run again from the next savepoint on. Where SQLite rolls
 /// back everything, the calls run again, and the closures that have run are lost: their callers are told to repeat them.
+///
+/// A savepoint that a closure has left open would be there for the next one, which could take back by its name what the first has
+/// done. It goes with the one of ours that is set below it. The first of a group has none, unless closures are known to set any:
+/// whoever shows that is alone from there on.
 pub(super) struct Group<'c> {
     writer: &'c WriterThread,
     operations: Operations<'c>,
@@ -124,6 +130,7 @@ impl<'c> Group<'c> {
         } else {
             self.add_call(member);
         }
+        self.is_closed |= !self.has_savepoint && self.writer.guard.sets_savepoints();
     }
 
     fn add_call(&mut self, mut call: Box<dyn Member>) {
@@ -245,10 +252,15 @@ impl<'c> Group<'c> {
         }
     }
 
-    /// Begins anew where the transaction is over.
+    /// Begins anew where the transaction is over; where closures set savepoints, with one of ours.
     fn begin_again(&mut self) {
         if self.failure.is_none() && self.connection().is_autocommit() {
             self.failure = run(self.connection(), BEGIN).err().map(Failure::from);
+        }
+        let is_first = self.settled.is_empty() && self.members.is_empty() && !self.has_savepoint;
+        if self.failure.is_none() && is_first && self.writer.guard.sets_savepoints() {
+            let set = self.set_savepoint();
+            self.fail_by(set);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
-use super::group::SAVEPOINT;
+use super::group::{OF_A_CALL, SAVEPOINT};
 
 /// While a closure runs, a statement that ends the transaction cannot be prepared, nor one about the savepoint below the closure,
 /// and no commit succeeds on the connection. Whatever ends the transaction all the same is remembered: SQLite when the disk is
@@ -23,6 +23,8 @@ struct State {
     is_lent: AtomicBool,
     /// Whether immediate constraints were made deferred ones.
     defers: AtomicBool,
+    /// Whether a closure has ever set a savepoint of its own: what is prepared again and again is asked about once.
+    sets_savepoints: AtomicBool,
 }
 
 /// What a closure did about the end of its transaction.
@@ -95,6 +97,11 @@ impl Guard {
         self.0.is_lent.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether closures set savepoints of their own, and may leave them open.
+    pub(super) fn sets_savepoints(&self) -> bool {
+        self.0.sets_savepoints.load(Ordering::Relaxed)
+    }
+
     /// Undoes what a closure would leave to the next one in its transaction. A violated constraint is forgotten by it.
     pub(super) fn undo_settings(&self, connection: &Connection) -> rusqlite::Result<()> {
         if self.0.defers.swap(false, Ordering::Relaxed) {
@@ -118,6 +125,11 @@ impl Guard {
                 if savepoint_name.eq_ignore_ascii_case(SAVEPOINT) =>
             {
                 Authorization::Deny
+            }
+            AuthAction::Savepoint { operation: TransactionOperation::Begin, savepoint_name } => {
+                let is_own = !savepoint_name.eq_ignore_ascii_case(OF_A_CALL);
+                self.0.sets_savepoints.fetch_or(is_own, Ordering::Relaxed);
+                Authorization::Allow
             }
             AuthAction::Pragma { pragma_name, .. } => {
                 let defers = pragma_name.eq_ignore_ascii_case("defer_foreign_keys");

@@ -1,5 +1,6 @@
 mod constraints;
 mod locked;
+mod savepoints;
 mod turns;
 
 use std::sync::mpsc;

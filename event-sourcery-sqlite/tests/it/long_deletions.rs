@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant, sleep};
 use uuid::Uuid;
 
 use crate::failures::Folder;
+use crate::held_writer::together;
 use crate::process::{once_more_on, store_path};
 
 type Store = EventStore<SqliteBackend>;
@@ -195,4 +196,29 @@ async fn an_entry_of_a_stream_without_a_category_has_none_while_what_is_left_of_
     let reader = SqliteOptions::new(folder.path()).read_only(true).open().await.unwrap();
     let page = reader.outbox(OutboxRequest::new(Position::START, 10)).await.unwrap();
     assert_eq!(page.records.iter().map(|record| &record.stream).collect::<Vec<_>>(), [&stream]);
+}
+
+/// What removes has ended its own transactions before. That is not to have left anything to end others' by.
+#[tokio::test]
+async fn a_closure_that_tries_to_commit_fails_alone_also_where_something_was_removed() {
+    let folder = Folder::new();
+    drop(open(&folder).await);
+    let sql = folder.foreign_connection();
+    let hidden =
+        "INSERT INTO event_sourcery_streams (uuid, category, tenant_id) VALUES ('00', char(0), char(0))";
+    sql.execute(hidden, []).unwrap();
+    let store = open(&folder).await;
+    until_left(&sql, 0, 0).await;
+    let calls = [false, true].map(|commits| {
+        store.transaction(move |tx| {
+            tx.append(&StreamId::random(), RawEvent::new("Happened", "{}")?).run()?;
+            if commits {
+                let _ = tx.connection().prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            }
+            Ok::<_, event_sourcery::Error>(())
+        })
+    });
+    let answers = together(&store, calls).await;
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false], "{answers:?}");
+    assert_eq!(rows(&sql), 1);
 }

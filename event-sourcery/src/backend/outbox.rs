@@ -117,7 +117,7 @@ impl fmt::Debug for HeldEntries {
     }
 }
 
-/// What keeps others from entries. Dropped, it lets go of them.
+/// What keeps others from entries. Dropped, it lets go of them, sooner or later.
 #[async_trait]
 pub trait Hold: Send {
     /// Writes progress, and lets go of them, at once.
@@ -127,6 +127,9 @@ pub trait Hold: Send {
     /// As for [`SubscriptionBackend::progress`](super::SubscriptionBackend::progress). Where the hold had ended by itself, an error
     /// that [can be retried](crate::Error::is_retryable), or the backend's own: nothing was written.
     async fn keep(self: Box<Self>, progress: &ProgressRequest) -> Result<()>;
+
+    /// Lets go of them, and writes nothing. Whoever asks for them behind this gets them.
+    async fn release(self: Box<Self>);
 }
 
 /// What becomes of entries, with the progress of those who publish them.

@@ -1,19 +1,21 @@
 //! A backend that fails on purpose.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod faults;
+mod holding;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
+use self::faults::Faults;
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
     JoinableBackend, JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, OutboxRequest,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent,
-    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -51,26 +53,6 @@ pub enum Fault {
 pub struct FaultyBackend<B> {
     inner: B,
     faults: Arc<Faults>,
-}
-
-#[derive(Debug, Default)]
-struct Faults {
-    calls: AtomicU64,
-    scans: AtomicU64,
-    commits: AtomicU64,
-    changes: AtomicU64,
-    /// How many lists of blocked streams were read, and what their readers wait for.
-    listed: AtomicU64,
-    listing: Arc<tokio::sync::Mutex<()>>,
-    planned: Mutex<Vec<(u64, Fault)>>,
-    /// One call out of so many is interrupted; 0: none.
-    one_in: AtomicU64,
-    /// How many milliseconds a read across streams takes.
-    slow_by: AtomicU64,
-    /// Where the events stand that cannot be read.
-    lost: Mutex<HashSet<Position>>,
-    /// So many loads find no stream.
-    hidden: Mutex<u64>,
 }
 
 impl<B: Backend> FaultyBackend<B> {
@@ -158,72 +140,8 @@ impl<B: Backend> FaultyBackend<B> {
     }
 
     async fn call<T, E: From<Error>>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let call = self.faults.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let fault = {
-            let mut planned = self.faults.planned.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = planned.iter().position(|(planned, _)| *planned == call);
-            at.map(|at| planned.swap_remove(at).1)
-        };
-        let failure =
-            |source: &str| Err(Error::Backend { backend: self.inner.name(), source: source.into() }.into());
-        match fault {
-            None => self.faults.interrupt(operation).await,
-            Some(Fault::Before) => failure("the connection broke before the call, as planned"),
-            Some(Fault::After) => {
-                operation.await?;
-                failure("the connection broke before the answer, as planned")
-            }
-        }
+        self.faults.call(self.inner.name(), operation).await
     }
-}
-
-impl Faults {
-    fn lost(&self) -> MutexGuard<'_, HashSet<Position>> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hidden(&self) -> MutexGuard<'_, u64> {
-        self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a load finds no stream.
-    fn hides(&self) -> bool {
-        let mut hidden = self.hidden();
-        let hides = *hidden > 0;
-        *hidden = hidden.saturating_sub(1);
-        hides
-    }
-
-    /// Leaves of an event what a backend can tell of a row that it cannot read.
-    fn lose(&self, event: &mut StoredEvent) {
-        if self.lost().contains(&event.position) {
-            event.unreadable = Some("its row was lost, as planned".into());
-            event.data = Box::default();
-        }
-    }
-
-    async fn interrupt<T, E: From<Error>>(
-        &self,
-        operation: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        let one_in = self.one_in.load(Ordering::SeqCst);
-        if one_in == 0 || chance(one_in) > 0 {
-            return operation.await;
-        }
-        if chance(2) == 0 {
-            return Err(Error::Unavailable { source: "interrupted before the call, at random".into() }.into());
-        }
-        let answer = operation.await?;
-        if self.one_in.load(Ordering::SeqCst) == 0 {
-            return Ok(answer);
-        }
-        Err(Error::OutcomeUnknown { source: "interrupted before the answer, at random".into() }.into())
-    }
-}
-
-/// A number below this one, at random.
-fn chance(below: u64) -> u64 {
-    Uuid::new_v4().as_u64_pair().1 % below.max(1)
 }
 
 #[async_trait]
@@ -293,7 +211,8 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
-        self.call(self.inner.hold_entries(request)).await
+        let held = self.call(self.inner.hold_entries(request)).await?;
+        Ok(holding::faulty(held, self.inner.name(), &self.faults))
     }
 }
 

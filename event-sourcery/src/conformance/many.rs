@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -9,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::faulty::{Fault, FaultyBackend};
 use super::ledger::{Noted, ledger, noted, notes};
-use super::running::{Handled, Running, SOON, Settings, eventually, letters};
+use super::running::{Handled, Running, Settings, eventually, letters};
 use super::subject::Subject;
 use crate::backend::{
     Backend, BlockedAt, BlockedStream, ProgressRequest, StreamProgress, SubscriptionBackend as _,
@@ -23,10 +24,10 @@ use crate::subscription::Durable;
 
 type Counting = EventStore<FaultyBackend<Arc<dyn Backend>>>;
 
-const STREAMS: usize = 2_000;
+const STREAMS: usize = 1_000;
 
 /// How many commits these may take: 100 for ten thousand.
-const COMMITS: u64 = 20;
+const COMMITS: u64 = 10;
 
 /// As many may be made because time passes: on a slow machine it is looked for what is due, and kept what waits, meanwhile.
 const IN_TIME: u64 = 40;
@@ -49,7 +50,7 @@ async fn with_streams(store: &Counting, count: usize) -> Vec<Position> {
 }
 
 fn durable(store: &Counting, attempts: u32) -> Durable<FaultyBackend<Arc<dyn Backend>>, Noted> {
-    let settings = Settings { attempts, batch: 512, lease: 4 * SOON, ..Settings::default() };
+    let settings = Settings { attempts, batch: 512, lease: Duration::from_secs(60), ..Settings::default() };
     settings.of(store.subscribe())
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Feed {
     watched: Option<(Position, Watch)>,
     /// What comes next, read while this page is decoded and handled.
     ahead: Option<Ahead>,
+    /// Where it has last waited.
+    waited_at: Option<Position>,
     /// What is being read, and the page that it belongs to: whoever gives a call up goes on there.
     scanning: Scanning,
     begun: Option<BegunPage>,
@@ -56,8 +58,9 @@ pub(super) struct Page {
 impl Feed {
     pub(super) fn new(backend: Arc<dyn Backend>, tail: Arc<Tail>, filter: Filter, after: Position) -> Self {
         let (begins_at, let_go, watched) = (None, None, None);
-        let (ahead, scanning, begun) = (None, Scanning::default(), None);
-        Self { backend, tail, filter, cursor: after, begins_at, let_go, watched, ahead, scanning, begun }
+        let (ahead, waited_at, scanning, begun) = (None, None, Scanning::default(), None);
+        let cursor = after;
+        Self { backend, tail, filter, cursor, begins_at, let_go, watched, ahead, waited_at, scanning, begun }
     }
 
     /// Everything up to here was read.
@@ -150,8 +153,10 @@ impl Feed {
     }
 
     async fn wait_for_news(&mut self, progress: bool) -> bool {
+        let in_vain = self.waited_at.replace(self.cursor) == Some(self.cursor);
+        let after = (self.cursor, in_vain);
         let News { passed, may_be_more } =
-            self.tail.wait_beyond(&self.backend, self.cursor, &self.filter, progress).await;
+            self.tail.wait_beyond(&self.backend, after, &self.filter, progress).await;
         self.cursor = self.cursor.max(passed);
         may_be_more
     }

@@ -209,8 +209,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             self.read_on(session).await?;
         }
         let begun = Instant::now();
-        let is_for_retries = session.turns.is_for_retries() && !session.failures.may_wait();
-        if is_due && (session.pending.is_empty() || is_for_retries) {
+        let are_held_up = session.failures.hold_up_checkpoints();
+        let is_for_retries =
+            is_due && session.turns.is_for_retries() && !(are_held_up && session.turns.put_off());
+        if is_for_retries || is_due && session.pending.is_empty() {
             self.retry(session).await?;
             session.turns.retry_took(begun.elapsed());
         } else if session.pending.is_empty() {

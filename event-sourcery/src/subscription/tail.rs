@@ -126,16 +126,20 @@ impl Tail {
 
     /// Waits until there may be something above a position that passes a filter, or until the reader has failed: then whoever
     /// looks for himself meets what it met, if it is about him. With `progress`, also until it is known that there was nothing for
-    /// him for a while, and up to where.
+    /// him for a while, and up to where. `in_vain`: he has waited there before, and found nothing.
     pub(super) async fn wait_beyond(
         &self,
         backend: &Arc<dyn Backend>,
-        after: Position,
+        (after, in_vain): (Position, bool),
         filter: &Filter,
         progress: bool,
     ) -> News {
         let look = News { passed: after, may_be_more: true };
         let Some(mut waiting) = Waiting::start(&self.0, backend, after, (filter, progress)) else {
+            // Where the server runs anew, what was read before may not be settled there again for long: he would look on and on.
+            if in_vain {
+                let _ = backend.wait_beyond(after).await;
+            }
             return look;
         };
         loop {

@@ -259,8 +259,8 @@ impl<P: Publisher> Deliver<RawEvent> for Publishing<P> {
             request.outbox = Some(OutboxProgress::new(published).keeping(self.keep));
             self.keep(hold, request).await?;
             self.tally.published.fetch_add(count, Ordering::Relaxed);
-        } else {
-            drop(hold);
+        } else if let Some(hold) = hold {
+            hold.release().await;
         }
         if self.left == Some(0) {
             budget.stop.request();

@@ -58,17 +58,8 @@ impl Failures {
         self.position.is_some()
     }
 
-    /// Whether others may still come that share their commit, before one is made that has to have them.
-    pub(super) fn may_wait(&self) -> bool {
-        self.hold_up_checkpoints() && !self.have_waited(KEEP_AFTER)
-    }
-
     fn are_due(&self) -> bool {
-        self.streams.len() >= AT_ONCE || self.have_waited(LOOK)
-    }
-
-    fn have_waited(&self, so_long: Duration) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= so_long)
+        self.streams.len() >= AT_ONCE || self.since.is_some_and(|since| since.elapsed() >= LOOK)
     }
 }
 
@@ -177,13 +168,11 @@ mod tests {
             failures.add(progress(1, Some(4)));
         }
         failures.since = Some(Instant::now() + LOOK);
-        assert!(!failures.are_due() && failures.may_wait());
+        assert!(!failures.are_due());
         failures.add(progress(1, Some(4)));
         assert!(failures.are_due());
         let mut old = Failures::default();
         old.add(progress(1, Some(4)));
-        old.since = old.since.and_then(|since| since.checked_sub(KEEP_AFTER));
-        assert!(!old.may_wait(), "who is tried again waits no longer");
         old.since = old.since.and_then(|since| since.checked_sub(LOOK));
         assert!(old.are_due());
     }

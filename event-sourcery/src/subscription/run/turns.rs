@@ -6,6 +6,9 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tokio::time::Instant;
+
+use super::KEEP_AFTER;
 
 /// How long fresh events may be kept waiting by streams that are tried again, beside the handler that is at work.
 pub(super) const SLACK: Duration = Duration::from_millis(200);
@@ -15,6 +18,8 @@ pub(super) const SLACK: Duration = Duration::from_millis(200);
 pub(super) struct Turns {
     /// How much more of it fresh events have had.
     ahead: SignedDuration,
+    /// Since when streams whose turn it is are put off.
+    put_off: Option<Instant>,
 }
 
 impl Turns {
@@ -24,6 +29,7 @@ impl Turns {
 
     pub(super) fn retry_took(&mut self, time: Duration) {
         self.ahead = self.ahead.saturating_sub(signed(time));
+        self.put_off = None;
     }
 
     pub(super) fn nothing_is_fresh(&mut self) {
@@ -32,6 +38,13 @@ impl Turns {
 
     pub(super) fn nothing_is_due(&mut self) {
         self.ahead = self.ahead.min(SignedDuration::ZERO);
+        self.put_off = None;
+    }
+
+    /// Puts off the streams whose turn it is, so that more that fail share a commit: not for long, however often others have failed
+    /// since. Tells whether it is not too late for that.
+    pub(super) fn put_off(&mut self) -> bool {
+        self.put_off.get_or_insert_with(Instant::now).elapsed() < KEEP_AFTER
     }
 
     /// Whether fresh events wait, if there are any.
@@ -94,5 +107,16 @@ mod tests {
         assert!(turns.is_for_retries());
         turns.nothing_is_due();
         assert!(!turns.is_for_retries());
+    }
+
+    #[test]
+    fn who_is_put_off_has_his_turn_soon_however_often_others_fail() {
+        let mut turns = Turns::default();
+        assert!(turns.put_off());
+        turns.put_off = Instant::now().checked_sub(KEEP_AFTER);
+        turns.fresh_took(Duration::from_millis(1));
+        assert!(!turns.put_off());
+        turns.retry_took(Duration::from_millis(1));
+        assert!(turns.put_off(), "by now he has had it");
     }
 }

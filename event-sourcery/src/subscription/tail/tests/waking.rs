@@ -38,6 +38,21 @@ async fn what_is_read_for_all_between_a_look_and_the_wait_behind_it_is_not_waite
     assert_eq!(looked.read(10).await.unwrap().records.len(), 1);
 }
 
+/// As on a server that runs anew, where positions above the newest event are settled again only once a transaction has ended.
+#[tokio::test]
+async fn what_was_read_for_all_and_is_not_there_again_is_not_looked_for_on_and_on() {
+    let store = store();
+    append(&store, 3).await;
+    let (tail, mut feed) = (store.tail(), narrow(&store, "Wanted").await);
+    assert_eq!(feed.cursor(), Position::from_i64(3));
+    tail.0.state().window = Window::at(Position::from_i64(10));
+    in_time(feed.wait()).await;
+    assert!(feed.read(10).await.unwrap().records.is_empty());
+    assert!(feed.wait().now_or_never().is_none(), "it has looked");
+    in_time(async { tokio::join!(feed.wait(), append_of(&store, "Wanted")) }).await;
+    assert_eq!(feed.read(10).await.unwrap().records.len(), 1);
+}
+
 #[tokio::test]
 async fn an_event_wakes_those_alone_who_want_it() {
     let (store, woken) = (store(), Arc::new(AtomicUsize::new(0)));
