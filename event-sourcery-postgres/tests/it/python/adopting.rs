@@ -26,18 +26,27 @@ fn changes(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adopting_adds_two_columns_widens_one_and_writes_no_table_anew() {
+async fn adopting_adds_columns_and_indexes_widens_one_column_and_writes_no_table_anew() {
     let database = Postgres::create().await;
     fill(&mut database.made_by_python());
     let before = database.schema();
 
     database.rust().await;
 
-    let (added, removed) = changes(&before, &database.schema());
+    let (mut added, removed) = changes(&before, &database.schema());
+    // Where the indexes of the outbox lie.
+    added.retain(|line| !line.starts_with("ix_"));
+    let outbox = "event_sourcery_outbox_entries";
+    let index =
+        |name: &str, on: &str| format!("CREATE INDEX ix_{outbox}_{name} ON public.{outbox} USING btree {on}");
     assert_eq!(
         added,
         [
+            &*index("kept", "(published_at) WHERE (published_at IS NOT NULL)"),
+            &*index("position", "(\"position\")"),
+            &*index("stream", "(((data ->> 'stream_id'::text)), \"position\")"),
             "event_sourcery_events.schema_version integer NOT NULL DEFAULT 1",
+            "event_sourcery_outbox_entries.published_at timestamp without time zone",
             "event_sourcery_snapshots.name character varying(200) NOT NULL",
             "event_sourcery_snapshots.schema_version integer NOT NULL DEFAULT 1",
         ]
