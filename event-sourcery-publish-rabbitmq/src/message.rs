@@ -47,11 +47,14 @@ pub enum UnfitMessage {
     },
 }
 
+/// What it is routed by.
+pub(crate) type RoutingKey = Box<dyn Fn(&Recorded<RawEvent>) -> String + Send + Sync>;
+
 /// What a publisher makes of an entry.
 pub(crate) struct Messages {
     pub(crate) events: CloudEvents,
     pub(crate) form: Form,
-    pub(crate) routing_key: Box<dyn Fn(&Recorded<RawEvent>) -> String + Send + Sync>,
+    pub(crate) routing_key: RoutingKey,
 }
 
 /// What is sent.

@@ -28,7 +28,7 @@ async fn one(publisher: &WebhookPublisher) -> Result<(), PublishError> {
 
 /// What an error says, with all that caused it.
 fn in_full(error: &PublishError) -> String {
-    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |error| error.source());
+    let causes = iter::successors(Some(error as &(dyn Error + 'static)), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
