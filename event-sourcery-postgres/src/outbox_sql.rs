@@ -75,13 +75,15 @@ statements! {
     entries_of_stream: entries!(concat!("
               AND o.data ->> 'stream_id' = $7 AND coalesce(o.data ->> 'tenant_id', '') = $9 AND ", category!(), " = $8"));
     /// Which of the entries at $1 are there, and whether nobody else is publishing them: they are locked, and what a worker of the
-    /// reference holds is passed over.
+    /// reference holds is passed over. What somebody else has published since the statement began is not free: the row that is locked
+    /// is looked at once more.
     hold_entries: "
         WITH entry AS MATERIALIZED (
             SELECT o.id, o.position FROM {outbox_entries} o
             WHERE o.position = ANY ($1::bigint[]) AND o.published_at IS NULL
         ), free AS MATERIALIZED (
-            SELECT o.id FROM {outbox_entries} o WHERE o.id IN (SELECT e.id FROM entry e) FOR UPDATE SKIP LOCKED
+            SELECT o.id FROM {outbox_entries} o
+            WHERE o.id IN (SELECT e.id FROM entry e) AND o.published_at IS NULL FOR UPDATE SKIP LOCKED
         )
         SELECT e.position, e.id IN (SELECT f.id FROM free f) FROM entry e";
     /// The entries at $1 were published.

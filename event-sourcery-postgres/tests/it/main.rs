@@ -20,6 +20,7 @@ mod failures;
 mod fuzz;
 mod given_up;
 mod hang_ups;
+mod holding;
 mod inbox;
 mod listening;
 mod long;

@@ -13,13 +13,13 @@ use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
 
 /// Which entries of the outbox to read: those that are not published, each as the record of its event, whether that is still in
-/// its stream or not. In position order, up to what is settled.
+/// its stream or not. In position order.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct OutboxRequest {
     /// Only entries of events above this position.
     pub after: Position,
-    /// Only up to this position; `None`: up to what is settled now.
+    /// Only up to this position, whatever is visible, settled or not; `None`: up to what is settled now.
     pub up_to: Option<Position>,
     /// Only this tenant's; `None`: everybody's.
     pub tenant: Option<TenantId>,

@@ -268,7 +268,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             session.pass(page.next);
             session.turns.nothing_is_fresh();
             session.debts.nothing_is_fresh();
-            self.failures = 0;
+            // What has failed may be due once more: that it can be read says nothing of it.
+            if session.due.first().is_none() {
+                self.failures = 0;
+            }
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod interleavings;
 mod lag;
 mod lost_commits;
 mod numbering;
+mod outbox;
 mod prepared;
 mod refused;
 mod restarts;

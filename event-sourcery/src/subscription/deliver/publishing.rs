@@ -289,3 +289,42 @@ impl<P: Publisher> Deliver<RawEvent> for Publishing<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::outbox::BoxFuture;
+    use crate::{EventStore, MemoryBackend, StreamId};
+
+    /// It refuses an entry when it is asked first, and is away from then on. How often it was asked.
+    #[derive(Default)]
+    struct Closing(Mutex<u32>);
+
+    impl Publisher for Closing {
+        fn publish<'a>(&'a self, _: &'a [OutboxEntry]) -> BoxFuture<'a, Answers> {
+            Box::pin(async move {
+                let mut asked = self.0.lock().unwrap();
+                *asked += 1;
+                let away = || PublishError::away("it is closed");
+                vec![Err(if *asked == 1 { PublishError::refused("too heavy") } else { away() })]
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_while_the_other_end_is_away_where_nothing_is_fresh_and_an_entry_is_due() {
+        let store = EventStore::new(MemoryBackend::new()).with_outbox(|_| true).unwrap();
+        let event = RawEvent::new("Happened", "{}").unwrap();
+        store.append(&StreamId::random(), event).await.unwrap();
+        let closing = Closing::default();
+        let outbox = store.outbox().pauses(Duration::ZERO, Duration::ZERO);
+        let run = timeout(Duration::from_secs(1), outbox.run_forever(&closing));
+        assert!(run.await.is_err(), "it goes on");
+        let asked = *closing.0.lock().unwrap();
+        assert!((3..15).contains(&asked), "{asked} times");
+    }
+}

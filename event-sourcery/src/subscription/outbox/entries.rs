@@ -47,7 +47,10 @@ impl Backend for Entries {
             }
             _ => (Position::START, None),
         };
-        let page = self.0.outbox(of_stream(after, limit.unwrap_or(PAGE))).await?;
+        // As far as they are visible, settled or not: another process may have come further than this one knows to be settled, and what
+        // waits up to its checkpoint is there.
+        let all = of_stream(after, limit.unwrap_or(PAGE)).with_up_to(Position::from_i64(i64::MAX));
+        let page = self.0.outbox(all).await?;
         let first = page.records.first().map(|first| first.event.position);
         let events = page.records.into_iter().map(|record| record.event).collect();
         Ok(LoadedStream::new(events).with_page(page.has_more, anchor.or(first)))

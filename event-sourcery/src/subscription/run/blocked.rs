@@ -120,6 +120,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 let kept = self.progress_of(held, blocked, behind.clone());
                 let read = (vec![event], as_of, blocked.attempts_at(position));
                 let Delivered { kept, failed } = self.deliver(session, read, move |_| kept.clone()).await?;
+                self.failures = 0;
                 match failed {
                     Some(Failure { error, took, pause, .. }) => {
                         let (attempts, pause) = pause.after(&self.plan.retry, blocked.attempts_at(position));

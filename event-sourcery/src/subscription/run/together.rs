@@ -55,6 +55,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             move |kept| progress_of(&id, retried.iter().take(kept))
         };
         let Delivered { kept, failed } = self.deliver(session, (events, as_of, attempts), progress).await?;
+        self.failures = 0;
         for Retried { blocked, behind, .. } in retried.iter().take(kept) {
             session.note(blocked, behind.as_ref());
             session.due.tried_together(behind.is_some());
