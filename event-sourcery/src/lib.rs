@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! - `derive` (on by default): `#[derive(Event)]`.
-//! - `conformance`: the contract as tests, for those who write a backend.
+//! - `conformance`: the contract as tests, for those who write a backend or a publisher.
 //! - `testing`: what your own tests need: given, when, then, and the lock on what is stored. For `dev-dependencies`.
 
 mod aggregate;
