@@ -7,18 +7,16 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::faulty::Fault;
 use super::ledger::{ledger, noted};
 use super::outbox::publish;
 use super::post::{Fate, Post};
 use super::running::eventually;
 use super::subject::Subject;
-use crate::backend::{Backend as _, OutboxRequest, SubscriptionBackend as _, SubscriptionId};
+use crate::backend::{Backend as _, OutboxRequest};
 use crate::error::{Error, Result};
 use crate::outbox::OutboxEntry;
 use crate::position::Position;
 use crate::store::EventStore;
-use crate::stream_id::TenantId;
 
 /// A worker, until it is aborted.
 fn worker(store: &EventStore, post: &Post, lease: Duration) -> JoinHandle<Result<()>> {
@@ -136,12 +134,6 @@ pub(super) async fn clause_10_2_what_was_published_and_not_taken_down_comes_agai
     .await;
     assert_all_in_order(&post, 1, length);
     assert_eq!(ids().len() as u64, length, "a repeat has the id of the first");
-}
-
-/// Whether somebody has a lease.
-async fn has_members(subject: &Subject) -> bool {
-    let record = subject.backend().subscription(SubscriptionId::outbox(TenantId::DEFAULT)).await.unwrap();
-    record.is_some_and(|record| !record.members.is_empty())
 }
 
 /// How many entries are left.
