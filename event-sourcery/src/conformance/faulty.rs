@@ -88,6 +88,12 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.lost().remove(&position);
     }
 
+    /// Lets so many writes of progress be lost on their way, from the next one on: with [`Error::Unavailable`], before they reached
+    /// the backend.
+    pub fn lose_progress(&self, writes: u64) {
+        *self.faults.unwritten() = writes;
+    }
+
     /// Lets so many loads find no stream, whichever they ask for, from the next one on.
     pub fn hide_streams(&self, loads: u64) {
         *self.faults.hidden() = loads;
@@ -240,6 +246,7 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
+        self.faults.lose_progress()?;
         self.write(self.inner.progress(request)).await
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Faults {
     pub(super) lost: Mutex<HashSet<Position>>,
     /// So many loads find no stream.
     pub(super) hidden: Mutex<u64>,
+    /// So many writes of progress are lost.
+    pub(super) unwritten: Mutex<u64>,
 }
 
 impl Faults {
@@ -60,6 +62,18 @@ impl Faults {
 
     pub(super) fn hidden(&self) -> MutexGuard<'_, u64> {
         self.hidden.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn unwritten(&self) -> MutexGuard<'_, u64> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails where a write of progress is to be lost.
+    pub(super) fn lose_progress(&self) -> Result<()> {
+        let mut unwritten = self.unwritten();
+        let lost = *unwritten > 0;
+        *unwritten = unwritten.saturating_sub(1);
+        if lost { Err(Error::Unavailable { source: "lost on the way, as planned".into() }) } else { Ok(()) }
     }
 
     /// Whether a load finds no stream.
