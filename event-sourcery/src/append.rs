@@ -276,7 +276,8 @@ impl<'a> Plan<'a> {
 
 /// A call names a stream once, and an event id once.
 fn refuse_doubles(request: &AppendRequest) -> Result<()> {
-    for Requirement::Stream(StreamRequirement { stream, .. }) in &request.requirements {
+    for requirement in &request.requirements {
+        let Requirement::Stream(StreamRequirement { stream, .. }) = requirement else { continue };
         if request.streams.iter().any(|part| part.stream == *stream) {
             return Err(Error::StreamGivenTwice { stream: stream.clone() });
         }

@@ -22,6 +22,7 @@ mod capabilities;
 mod cursors;
 mod keeping;
 mod kept;
+mod keys;
 mod listeners;
 mod outbox;
 mod parts;
@@ -52,6 +53,9 @@ pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::keeping::SubscriptionBackend;
 pub use self::kept::Kept;
+pub use self::keys::{
+    KeyRequirement, KeysRequest, NewKeysRequest, OldKeysRequest, RewrapRequest, SubjectKey, WrappedKey,
+};
 pub use self::listeners::{
     AsyncListener, HeardRecord, Hearing, ListenedTransaction, Listener, Listeners, Listening,
 };
@@ -76,6 +80,7 @@ pub use self::transactions::{BackendTransaction, JoinableBackend, JoinedTransact
 pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::stream_id::TenantId;
 
 /// What every backend does. Object-safe: [`Arc<dyn Backend>`] is a backend too.
 #[async_trait]
@@ -201,5 +206,48 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         let _ = request;
         Err(Error::unsupported(self.name(), "an outbox"))
+    }
+
+    /// Reads the keys of data subjects, those that were shredded too, in any order. Who was never given one is left out. Without
+    /// an implementation of its own, a backend has no keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] without an implementation of its own; the backend's own.
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "keys of data subjects"))
+    }
+
+    /// Stores keys for subjects that were never given one, as durably as an append, and answers what is stored for each of them
+    /// behind that, in any order: of two who do so at the same time, both are answered the one key there is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`keys`](Self::keys).
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "keys of data subjects"))
+    }
+
+    /// Reads a page of keys that are wrapped by something else than they should be, of all tenants, in the order of tenant and
+    /// subject. What was shredded is left out.
+    ///
+    /// # Errors
+    ///
+    /// As for [`keys`](Self::keys).
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "keys of data subjects"))
+    }
+
+    /// Stores a key as it is wrapped now, and tells whether it did: not where another one, or none, is stored by now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`keys`](Self::keys).
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "keys of data subjects"))
     }
 }

@@ -192,6 +192,15 @@ pub enum Error {
         actual: Option<Version>,
     },
 
+    /// An event about a data subject whose key was shredded: nothing about them is written any more.
+    #[error(
+        "the key of the data subject {subject:?} was shredded: nothing that is to be encrypted for them can be stored"
+    )]
+    SubjectShredded {
+        /// The subject.
+        subject: String,
+    },
+
     /// A payload that cannot be stored so that it reads back equal.
     #[error("the payload of {name:?} cannot be stored: {problem}")]
     InvalidPayload {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
+use super::keys::KeyRequirement;
 use super::records::{NewRecord, StoredRecord};
 use crate::error::{Error, Result};
 use crate::position::AppendPosition;
@@ -27,6 +28,8 @@ pub struct AppendRequest {
     pub requirements: Vec<Requirement>,
     /// The ids of those of its events that are put into the outbox, in the same transaction.
     pub outbox: HashSet<Uuid>,
+    /// The subjects whose keys are shredded in the same transaction, each once. Who has no key is marked as shredded all the same.
+    pub shreds: Vec<Arc<str>>,
     /// What those have deleted who listened to it; mostly, nobody does.
     pub(crate) deleted: OnceLock<Arc<Deletions>>,
 }
@@ -36,7 +39,7 @@ impl AppendRequest {
     #[must_use]
     pub fn new(tenant: TenantId, streams: Vec<StreamAppend>) -> Self {
         let (requirements, outbox, deleted) = (Vec::new(), HashSet::new(), OnceLock::new());
-        Self { tenant, streams, requirements, outbox, deleted }
+        Self { tenant, streams, requirements, outbox, shreds: Vec::new(), deleted }
     }
 
     /// This append, if these hold too.
@@ -49,6 +52,12 @@ impl AppendRequest {
     #[must_use]
     pub fn with_outbox(self, outbox: HashSet<Uuid>) -> Self {
         Self { outbox, ..self }
+    }
+
+    /// This append, which shreds the keys of these subjects.
+    #[must_use]
+    pub fn with_shreds(self, shreds: Vec<Arc<str>>) -> Self {
+        Self { shreds, ..self }
     }
 
     /// What it takes where it waits: its events' payloads and contexts, and a little for each, in bytes.
@@ -190,6 +199,8 @@ impl Expectation {
 pub enum Requirement {
     /// About another stream of the tenant.
     Stream(StreamRequirement),
+    /// About the key of a data subject of the tenant.
+    Key(KeyRequirement),
 }
 
 /// Another stream is at a version.

@@ -27,6 +27,9 @@ pub struct Capabilities {
     /// It has an outbox: what [`AppendRequest::outbox`](super::AppendRequest::outbox) names is put there, and
     /// [`Backend::outbox`](super::Backend::outbox) reads it.
     pub outbox: bool,
+    /// It keeps the keys of data subjects, checks [`Requirement::Key`](super::Requirement::Key), and heeds
+    /// [`AppendRequest::shreds`](super::AppendRequest::shreds).
+    pub keys: bool,
 }
 
 impl Capabilities {
@@ -34,7 +37,15 @@ impl Capabilities {
     #[must_use]
     pub const fn none() -> Self {
         let (several_streams, transactions, durable) = (false, false, false);
-        Self { several_streams, transactions, durable, shared: false, listeners: false, outbox: false }
+        Self {
+            several_streams,
+            transactions,
+            durable,
+            shared: false,
+            listeners: false,
+            outbox: false,
+            keys: false,
+        }
     }
 
     /// One append can span several streams.
@@ -71,5 +82,11 @@ impl Capabilities {
     #[must_use]
     pub const fn outbox(self) -> Self {
         Self { outbox: true, ..self }
+    }
+
+    /// It keeps the keys of data subjects.
+    #[must_use]
+    pub const fn keys(self) -> Self {
+        Self { keys: true, ..self }
     }
 }

@@ -6,12 +6,14 @@ use async_trait::async_trait;
 
 use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
-    LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
-    StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, LoadRequest, LoadSink,
+    LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest,
+    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
+use crate::stream_id::TenantId;
 
 #[async_trait]
 impl<B: Backend + ?Sized> Backend for Arc<B> {
@@ -73,6 +75,22 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         (**self).hold_entries(request).await
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        (**self).keys(request).await
+    }
+
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        (**self).create_keys(request).await
+    }
+
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        (**self).old_keys(request).await
+    }
+
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        (**self).rewrap_key(request).await
     }
 }
 

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 
 use super::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Cursor, CursorId, DeleteRequest, Filter,
-    HeldCursor, Listener, Listening, LoadRequest, LoadSink, LoadedStream, ProgressRequest, SnapshotRequest,
+    HeldCursor, KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest,
+    ProgressRequest, SnapshotRequest, SubjectKey,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -121,6 +122,26 @@ pub trait BackendTransaction {
     ///
     /// The backend's own.
     fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()>;
+
+    /// See [`Backend::keys`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn keys(&mut self, request: &KeysRequest) -> Result<Vec<SubjectKey>> {
+        let _ = request;
+        Err(Error::unsupported("this backend", "keys of data subjects"))
+    }
+
+    /// See [`Backend::create_keys`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn create_keys(&mut self, request: &NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        let _ = request;
+        Err(Error::unsupported("this backend", "keys of data subjects"))
+    }
 }
 
 /// A backend whose transactions the caller holds: an open one is handed to the calls that are to join it. PostgreSQL works
@@ -244,4 +265,24 @@ pub trait JoinedTransaction: Send {
     ///
     /// As there.
     async fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()>;
+
+    /// See [`Backend::keys`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn keys(&mut self, request: &KeysRequest) -> Result<Vec<SubjectKey>> {
+        let _ = request;
+        Err(Error::unsupported("this backend", "keys of data subjects"))
+    }
+
+    /// See [`Backend::create_keys`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn create_keys(&mut self, request: &NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        let _ = request;
+        Err(Error::unsupported("this backend", "keys of data subjects"))
+    }
 }

@@ -13,9 +13,10 @@ use self::faults::Faults;
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
-    JoinableBackend, JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, OutboxRequest,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    JoinableBackend, JoinedTransaction, KeysRequest, Listener, Listening, LoadRequest, LoadedStream,
+    NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest, ScanPage,
+    ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -219,6 +220,22 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         let held = self.call(self.inner.hold_entries(request)).await?;
         Ok(holding::faulty(held, self.inner.name(), &self.faults))
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.call(self.inner.keys(request)).await
+    }
+
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        self.call(self.inner.create_keys(request)).await
+    }
+
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        self.call(self.inner.old_keys(request)).await
+    }
+
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        self.call(self.inner.rewrap_key(request)).await
     }
 }
 

@@ -79,7 +79,9 @@ impl State {
     /// Appends all or nothing. What a refused append has done is left for the journal to take back.
     pub(super) fn append(&mut self, request: &AppendRequest, journal: &mut Journal) -> Result<Vec<Written>> {
         for requirement in &request.requirements {
-            let Requirement::Stream(requirement) = requirement;
+            let Requirement::Stream(requirement) = requirement else {
+                return Err(Error::unsupported("memory", "keys of data subjects"));
+            };
             requirement.check(self.state_of(&request.tenant, &requirement.stream))?;
         }
         request.streams.iter().map(|part| self.append_to(request, part, journal)).collect()
