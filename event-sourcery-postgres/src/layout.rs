@@ -1,5 +1,6 @@
 //! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
 
+mod found;
 mod migrating;
 mod planning;
 mod relations;

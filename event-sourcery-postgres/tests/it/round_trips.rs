@@ -105,6 +105,16 @@ impl Mode {
 }
 
 #[tokio::test]
+async fn opening_a_store_takes_three_dozen_statements_at_most() {
+    let scene = Scene::new().await;
+    let counter = Counter::of(&scene).await;
+    let open =
+        async || PostgresBackend::options(scene.database.url()).max_connections(1).open().await.unwrap();
+    let (statements, _store) = counter.count(open()).await;
+    assert!(statements <= 36, "{statements}: {:#?}", counter.statements().await);
+}
+
+#[tokio::test]
 async fn an_append_is_one_statement_in_every_mode_for_one_event_and_for_a_hundred() {
     let scene = Scene::new().await;
     let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
