@@ -12,6 +12,9 @@ use crate::at_work::SERVER_STARTED;
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// The same of a transaction that holds what many wait for: see [`begin_in_haste`].
+const IDLE_IN_HASTE: Duration = Duration::from_secs(3);
+
 /// In which columns the settings tell the server's process, when the server was started, and whether it only follows another one.
 pub(crate) const PROCESS: &str = "process";
 pub(crate) const STARTED: &str = "started";
@@ -123,6 +126,12 @@ pub(crate) fn wait_for_locks(time: Duration) -> String {
 pub(crate) fn begin_sending(begin: &str, sending: Duration) -> String {
     let idle = milliseconds(IDLE_IN_TRANSACTION.saturating_add(sending));
     format!("{begin}; SET LOCAL idle_in_transaction_session_timeout = {idle}")
+}
+
+/// How a transaction begins whose statements follow each other at once: the server ends it soon where its client is heard of no more.
+pub(crate) fn begin_in_haste(begin: &str) -> String {
+    let idle = milliseconds(IDLE_IN_HASTE);
+    format!("{begin}; SELECT set_config('idle_in_transaction_session_timeout', '{idle}', true)")
 }
 
 /// As the server's limits take it, where zero means for ever.
