@@ -1,6 +1,10 @@
 //! What was settled once stays settled: for the next process, in the next cluster, and when events are deleted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use event_sourcery::{Error, EventStore, RawEvent, StreamId};
+use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 use postgres_cluster::Cluster;
 
@@ -32,6 +36,27 @@ async fn a_reader_that_starts_again_knows_at_once_what_was_settled_while_a_trans
     reader.sees_only(&[2]).await;
     late.commit().await.unwrap();
     reader.comes_to_see(&[2, 3, 4]).await;
+}
+
+/// What tells the newest event is compared with what another connection has told, which may write times in another way.
+#[tokio::test]
+async fn a_history_is_the_same_however_its_connections_write_times() {
+    let mut cluster = Cluster::start(&[]);
+    let (database, is_german) = (cluster.create_database(), Arc::new(AtomicBool::new(false)));
+    let style = Arc::clone(&is_german);
+    let pool = PgPoolOptions::new().after_connect(move |connection, _| {
+        let is_german = style.load(Ordering::SeqCst);
+        let set = if is_german { "SET DateStyle = 'German'" } else { "SET DateStyle = 'ISO'" };
+        Box::pin(async move { sqlx::Executor::execute(connection, sqlx::raw_sql(set)).await.map(drop) })
+    });
+    let pool = pool.connect_lazy(&database.url()).unwrap();
+    let store = EventStore::new(PostgresBackend::from_pool(pool).await.unwrap());
+    assert_eq!(append(&store).await, 1);
+    Reader::of(&store).comes_to_see(&[1]).await;
+    is_german.store(true, Ordering::SeqCst);
+    cluster.stop_fast();
+    cluster.start_again();
+    Reader::of(&store).comes_to_see(&[1]).await;
 }
 
 /// The copy's tables have the very numbers of the original's, and its server was started at the same time.
