@@ -122,6 +122,14 @@ impl AtWork {
         Self { home, process, spent, sending: Duration::ZERO, is_in_haste: false }
     }
 
+    /// What a transaction has to begin with in which its process is to be found, if that does not follow from the connection.
+    pub(crate) fn sets_its_mark(&self) -> Option<String> {
+        match self.process {
+            Process::Numbered(_) => None,
+            Process::With(mark) => Some(mark.set()),
+        }
+    }
+
     /// What is sent may take so long to arrive.
     pub(crate) fn sending(self, sending: Duration) -> Self {
         Self { sending, ..self }
