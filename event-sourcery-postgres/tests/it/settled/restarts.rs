@@ -59,6 +59,24 @@ async fn a_history_is_the_same_however_its_connections_write_times() {
     Reader::of(&store).comes_to_see(&[1]).await;
 }
 
+/// As where all tables were emptied, and no sequence. Nothing is put on record then, and what is above the newest event is not handed out.
+#[tokio::test]
+async fn readers_miss_nothing_where_the_rows_are_gone_that_keep_what_is_settled() {
+    let scene = Scene::new().await;
+    scene.run("TRUNCATE event_sourcery_settled, event_sourcery_event_blocks_listed").await;
+    let mut reader = Reader::of(&scene.store);
+    assert_eq!(append(&scene.store).await, 1);
+    leave_a_hole(&scene).await;
+    reader.comes_to_see(&[1]).await;
+    let mut late = scene.begin().await;
+    assert_eq!(draw(&scene.store, &mut late, 1).await, [3]);
+    assert_eq!(append(&scene.store).await, 4);
+    reader.sees_only(&[1]).await;
+    late.commit().await.unwrap();
+    reader.comes_to_see(&[1, 3, 4]).await;
+    Reader::of(&scene.another_store().await).comes_to_see(&[1, 3, 4]).await;
+}
+
 /// The copy's tables have the very numbers of the original's, and its server was started at the same time.
 #[tokio::test]
 async fn a_reader_is_told_of_an_older_copy_that_took_the_place_of_its_database_and_went_on() {
