@@ -51,7 +51,9 @@ impl JoinableBackend for PostgresBackend {
         }
         let patience = self.database.connections.acquire_timeout;
         if !matches!(timeout(patience, handling.rollback()).await, Ok(Ok(()))) {
-            tracing::debug!("a transaction was not taken back in time: what it holds is free when it is over");
+            tracing::debug!(
+                "a transaction was not taken back in time: what it holds is free when it is over"
+            );
         }
     }
 

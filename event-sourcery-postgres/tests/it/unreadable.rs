@@ -207,8 +207,8 @@ async fn an_entry_that_cannot_be_read_is_parked_and_those_of_other_streams_are_p
             store.append(&stream(&format!("{name}{number}")), event(name)).await.unwrap();
         }
         let spoilt = at(3 * number + 2);
-        let spoil = format!("UPDATE event_sourcery_outbox_entries SET data = {data} WHERE position = {spoilt}");
-        scene.run(&spoil).await;
+        let entry = format!("WHERE position = {spoilt}");
+        scene.run(&format!("UPDATE event_sourcery_outbox_entries SET data = {data} {entry}")).await;
         let post = Post::default();
         store.outbox().run(&post).await.unwrap();
         assert_eq!(*post.0.lock().unwrap(), ["before", "behind"], "{data}");
