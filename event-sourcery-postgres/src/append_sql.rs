@@ -318,7 +318,7 @@ statements! {
     ), " SELECT id, db_stream_id FROM event");
     /// The events of these ids, each with its stream and the id of the event before it in its stream.
     present: concat!("
-        SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id, coalesce(
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name::text, s.category::text, s.tenant_id::text, coalesce(
             (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version < e.version
              ORDER BY p.version DESC LIMIT 1),
             (SELECT p.uuid FROM {events} p WHERE p.db_stream_id = e.db_stream_id AND p.version IS NULL AND p.id < e.id

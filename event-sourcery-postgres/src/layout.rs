@@ -89,7 +89,7 @@ async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOption
 }
 
 /// Refuses what a store that is open cannot be used on: another server, or the same one with other libraries, may have taken the
-/// place of the one that it was opened on.
+/// place of the one that it was opened on, and somebody may have altered the tables.
 pub(crate) async fn refuse_another(connection: &mut Lease, tables: &Tables) -> Result<()> {
     entered(connection.enter().await)?;
     let mut schema = Schema::known(connection, tables);

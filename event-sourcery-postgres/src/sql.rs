@@ -79,7 +79,8 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
-/// The columns of an event or a snapshot behind its position, as `rows` reads them.
+/// The columns of an event or a snapshot behind its position, as `rows` reads them. Names are texts, whatever the columns hold: where
+/// somebody makes one longer, what was prepared before would give another type, which the server refuses from then on.
 macro_rules! event {
     ($e:literal) => {
         concat!(
@@ -88,7 +89,7 @@ macro_rules! event {
             $e,
             ".uuid, ",
             $e,
-            ".name, ",
+            ".name::text, ",
             $e,
             ".data, ",
             $e,
@@ -153,7 +154,7 @@ macro_rules! newest_snapshot {
 macro_rules! newest_state {
     () => {
         concat!(
-            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name, n.data, '{}'::jsonb AS event_context,
+            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name::text, n.data, '{}'::jsonb AS event_context,
                     n.created_at, n.format AS schema_version
             FROM {aggregate_snapshots} n
             JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.uuid = n.event_uuid

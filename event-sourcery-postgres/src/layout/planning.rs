@@ -17,13 +17,51 @@ const ADDED: [(&str, &str, &str); 4] = [
     ("subscription_members", "lasting_ms", "BIGINT NOT NULL DEFAULT 0"),
 ];
 
+/// Which of the columns $2 of the tables $1 are of none of the types that the store reads and writes ($3, separated by bars), with what they are
+/// of. What a domain stands for counts.
+const OTHER_TYPES: &str = "
+    SELECT n.table_name, n.column_name, n.types, format_type(a.atttypid, NULL)
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS n (table_name, column_name, types)
+    JOIN pg_attribute a ON a.attrelid = to_regclass(n.table_name) AND a.attname = n.column_name AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
+    WHERE format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL) <> ALL (string_to_array(n.types, '|'))
+    LIMIT 1";
+
+/// The types of columns that values travel to and from in their binary form, and that others may have made. A time with a zone would be another
+/// time on a connection with another zone.
+const TYPES: [(&str, &str, &str); 20] = [
+    ("streams", "uuid", "uuid"),
+    ("streams", "name", TEXT),
+    ("streams", "category", TEXT),
+    ("streams", "tenant_id", TEXT),
+    ("streams", "version", "bigint"),
+    ("events", "version", "integer"),
+    ("events", "uuid", "uuid"),
+    ("events", "name", TEXT),
+    ("events", "data", "jsonb"),
+    ("events", "event_context", "jsonb"),
+    ("events", "created_at", TIME),
+    ("snapshots", "version", "integer"),
+    ("snapshots", "uuid", "uuid"),
+    ("snapshots", "name", TEXT),
+    ("snapshots", "data", "jsonb"),
+    ("snapshots", "event_context", "jsonb"),
+    ("snapshots", "created_at", TIME),
+    ("outbox_entries", "created_at", TIME),
+    ("outbox_entries", "data", "jsonb"),
+    ("outbox_entries", "position", "bigint"),
+];
+
+const TEXT: &str = "character varying|text";
+const TIME: &str = "timestamp without time zone";
+
 impl Schema<'_> {
     /// The statements that turn what is there into what this version needs; none where nothing is to be done.
     pub(super) async fn plan(&mut self) -> Result<Vec<String>> {
         let there = self.found().await?;
         self.refuse_django(&there)?;
         self.refuse_relations().await?;
-        self.refuse_other_columns(&there)?;
+        self.refuse_other_columns(&there).await?;
         let found = self.layout(&there).await?;
         if found > LAYOUT {
             let [found, known] = [found, LAYOUT].map(|layout| u32::try_from(layout).unwrap_or(0));
@@ -81,7 +119,7 @@ impl Schema<'_> {
     }
 
     /// Tables of our names that somebody else made for something else.
-    fn refuse_other_columns(&self, there: &Found) -> Result<()> {
+    async fn refuse_other_columns(&mut self, there: &Found) -> Result<()> {
         for &Table { name: table, columns: needed, .. } in
             TABLES.iter().filter(|table| there.has_table(table.name))
         {
@@ -93,7 +131,22 @@ impl Schema<'_> {
                 return Err(self.foreign(format!("its table {name} is not ours")));
             }
         }
-        Ok(())
+        self.refuse_other_types().await
+    }
+
+    /// Columns of another type: some values could not be read, and others would be read as something else.
+    async fn refuse_other_types(&mut self) -> Result<()> {
+        let names: Vec<_> = TYPES.iter().map(|(table, ..)| self.tables.table(table)).collect();
+        let columns: Vec<_> = TYPES.iter().map(|(_, column, _)| *column).collect();
+        let types: Vec<_> = TYPES.iter().map(|(.., types)| *types).collect();
+        let query = sqlx::query_as(OTHER_TYPES).persistent(false).bind(names).bind(columns).bind(types);
+        let found = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
+        let found: Option<(String, String, String, String)> = found.map_err(|error| self.failed(error))?;
+        let Some((table, column, types, found)) = found else { return Ok(()) };
+        let needed = types.split('|').next().unwrap_or_default();
+        Err(self.foreign(format!(
+            "its column {table}.{column} is {found}: ALTER TABLE {table} ALTER COLUMN {column} TYPE {needed}"
+        )))
     }
 
     /// The layout on record; 0 where there is none.

@@ -48,6 +48,10 @@ const NOT_UNIQUE: &str = "
               WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
     ORDER BY t.number LIMIT 1";
 
+/// What keeps a stream from being blocked twice for one subscription: an index cannot, whose entries are too short for the names.
+const EXCLUDES: &str = "
+    SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'x' AND convalidated)";
+
 /// What has to be unique, whoever made the tables: columns in the order of their names.
 const UNIQUE: [(&str, &str); 5] = [
     ("events", "id"),
@@ -89,11 +93,19 @@ impl Schema<'_> {
         let number: Option<i64> = number.map_err(|error| self.failed(error))?;
         let place = number.and_then(|number| usize::try_from(number - 1).ok());
         let missing = place.and_then(|place| names.get(place).zip(columns.get(place)));
-        missing.map_or(Ok(()), |(name, columns)| {
-            Err(self.foreign(format!(
+        if let Some((name, columns)) = missing {
+            return Err(self.foreign(format!(
                 "its table {name} has no valid unique index on ({columns}): make one, CREATE UNIQUE INDEX ON {name} ({columns})"
-            )))
-        })
+            )));
+        }
+        let blocked = self.tables.table("blocked_streams");
+        if !self.exists(EXCLUDES, &blocked).await? {
+            return Err(self.foreign(format!(
+                "its table {blocked} has lost the constraint by which a stream is blocked once for a subscription: ALTER TABLE {blocked} \
+                 ADD EXCLUDE USING hash ((ARRAY[stream_uuid::text, category, tenant_id, subscription_tenant_id, subscription_name]) WITH =)"
+            )));
+        }
+        Ok(())
     }
 }
 

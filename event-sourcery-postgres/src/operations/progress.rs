@@ -72,6 +72,11 @@ impl Operations<'_> {
         if reached != Made::Kept {
             return Ok(reached);
         }
+        // Entries before the streams that wait: whoever is publishing them has locked them before he comes here, and somebody who leaves
+        // one of them out would hold the stream that he wants, and wait for him.
+        if let Some(outbox) = &request.outbox {
+            self.publish(outbox).await?;
+        }
         // In one order for all, so that two of them do not wait for each other.
         let mut streams: Vec<_> = request.streams.iter().collect();
         streams.sort_by_key(|progress| {
@@ -82,9 +87,6 @@ impl Operations<'_> {
             if !self.change_stream(&request.subscription, progress).await? {
                 return Ok(Made::Lost);
             }
-        }
-        if let Some(outbox) = &request.outbox {
-            self.publish(outbox).await?;
         }
         Ok(Made::Kept)
     }

@@ -34,12 +34,13 @@ impl Operations<'_> {
 
     /// Changes subscriptions, none of them twice, in a transaction: what they are now; nothing in another run of the server than
     /// this, where one is given. Changes of a subscription wait for each other, even where there is none yet, and for those who
-    /// write its checkpoints.
+    /// write its checkpoints. All leases of a process are renewed by one such call, so it does not wait long for an answer that does not come.
     pub(crate) async fn change_subscriptions(
         &mut self,
         changes: &[(SubscriptionId, SubscriptionChange)],
         run: Option<&Run>,
     ) -> Result<Option<Vec<Changed>>> {
+        self.hurry();
         self.try_change(changes, run).await.map_err(|failure| self.failed_committing(failure))
     }
 

@@ -321,6 +321,10 @@ impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
         self.write(self.inner.commit(handling)).await
     }
 
+    async fn roll_back(&self, handling: Self::Handling) {
+        self.inner.roll_back(handling).await;
+    }
+
     fn join_handling<'a>(&'a self, handling: &'a mut Self::Handling) -> Box<dyn JoinedTransaction + 'a> {
         self.inner.join_handling(handling)
     }
