@@ -4,19 +4,40 @@ use crate::settled_sql::run;
 use crate::sql::{Statement, key_is, statements};
 use crate::tables::Tables;
 
-/// A subscription's members, in the columns of its segments.
-macro_rules! members {
+/// The columns of a subscription: those of a segment, `s`.
+macro_rules! segment {
     () => {
-        "SELECT NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text
-         FROM {subscription_members} m WHERE m.tenant_id = $1 AND m.name = $2"
+        concat!(
+            "s.segment, s.position, s.token # ",
+            mask!(),
+            ", s.member, s.leased_until, NULL::text, NULL::bigint, NULL::timestamp"
+        )
     };
 }
 
-/// What a subscription keeps beside, in the columns of its segments.
+/// The same of a member, `m`, and of the presence that vouches for it, `p`.
+macro_rules! member {
+    () => {
+        concat!(
+            "NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text, ",
+            presence!("m.presence"),
+            ", p.renewed"
+        )
+    };
+}
+
+/// The same of what is kept beside, `k`.
 macro_rules! kept {
     () => {
-        "SELECT NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept
-         FROM {subscriptions} k WHERE k.tenant_id = $1 AND k.name = $2"
+        "NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept, NULL::bigint, NULL::timestamp"
+    };
+}
+
+/// The same with the time in the fifth.
+macro_rules! clock {
+    () => {
+        "NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, clock_timestamp() AT TIME ZONE 'UTC', NULL::text,
+         NULL::bigint, NULL::timestamp"
     };
 }
 
@@ -108,6 +129,14 @@ macro_rules! mask {
     };
 }
 
+/// Turns the number of a presence of the table into the one that is told, and that one back, as [`mask`] does with tokens: what
+/// was vouched for in another run of the server is not in this one. Who speaks for himself does so in each.
+macro_rules! presence {
+    ($number:literal) => {
+        concat!("(", $number, " # CASE ", $number, " WHEN 0 THEN 0 ELSE ", mask!(), " END)")
+    };
+}
+
 statements! {
     /// The statements about durable subscriptions.
     SubscriptionSql;
@@ -120,13 +149,18 @@ statements! {
             FROM unnest($1::text[], $2::text[]) AS n (tenant_id, name)
             ORDER BY key
         ) a");
-    /// Segments: number, position, token, member, leased until. Members that count: how long their leases last, and the next two.
-    /// What is kept beside: the last.
+    /// Segments: number, position, token, member, leased until. Members: how long their leases last, and the next two, and in the last
+    /// two which presence vouches for them, and when that was renewed. What is kept beside: the sixth. And the time.
     subscription: concat!("
-        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text
-        FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
-        UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'
-        UNION ALL ", kept!());
+        SELECT ", segment!(), " FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
+        UNION ALL
+        SELECT ", member!(), "
+        FROM {subscription_members} m LEFT JOIN {subscription_presences} p ON p.presence = m.presence
+        WHERE m.tenant_id = $1 AND m.name = $2
+        UNION ALL
+        SELECT ", kept!(), " FROM {subscriptions} k WHERE k.tenant_id = $1 AND k.name = $2
+        UNION ALL
+        SELECT ", clock!());
     /// The same of several, with their places from 1: all members, the segments locked against those who write checkpoints, and then
     /// the time, alone.
     subscriptions_to_change: concat!("
@@ -138,21 +172,22 @@ statements! {
             FROM asked a JOIN {subscription_segments} s ON s.tenant_id = a.tenant_id AND s.name = a.name
             ORDER BY s.tenant_id, s.name, s.segment FOR UPDATE OF s
         )
-        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text, s.place FROM segment s
+        SELECT ", segment!(), ", s.place FROM segment s
         UNION ALL
-        SELECT NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text, a.place
+        SELECT ", member!(), ", a.place
         FROM asked a JOIN {subscription_members} m ON m.tenant_id = a.tenant_id AND m.name = a.name
+        LEFT JOIN {subscription_presences} p ON p.presence = m.presence
         UNION ALL
-        SELECT NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept, a.place
+        SELECT ", kept!(), ", a.place
         FROM asked a JOIN {subscriptions} k ON k.tenant_id = a.tenant_id AND k.name = a.name
         UNION ALL
-        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC', NULL, 0");
+        SELECT ", clock!(), ", 0");
     /// $3: what is kept beside the checkpoints.
     write_kept: "
         INSERT INTO {subscriptions} AS k (tenant_id, name, kept) VALUES ($1, $2, $3)
         ON CONFLICT (tenant_id, name) DO UPDATE SET kept = excluded.kept";
-    /// Of several: $1 to $7: segments to write, their tokens as they are told; $8 to $10: members that are gone; $11 to $15: members to
-    /// write.
+    /// Of several: $1 to $7: segments to write, their tokens as they are told; $8 to $10: members that are gone; $11 to $16: members to
+    /// write, their presences as they are told.
     write_subscriptions: concat!("
         WITH segment AS (
             INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
@@ -166,10 +201,40 @@ statements! {
             USING unnest($8::text[], $9::text[], $10::uuid[]) AS g (tenant_id, name, member)
             WHERE m.tenant_id = g.tenant_id AND m.name = g.name AND m.member = g.member
         )
-        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms)
-        SELECT n.* FROM unnest($11::text[], $12::text[], $13::uuid[], $14::timestamp[], $15::bigint[]) AS n
+        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms, presence)
+        SELECT n.tenant_id, n.name, n.member, n.member_until, n.lasting_ms, ", presence!("n.presence"), "
+        FROM unnest($11::text[], $12::text[], $13::uuid[], $14::timestamp[], $15::bigint[], $16::bigint[])
+            AS n (tenant_id, name, member, member_until, lasting_ms, presence)
         ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until,
-            lasting_ms = excluded.lasting_ms");
+            lasting_ms = excluded.lasting_ms, presence = excluded.presence");
+    /// Presences are renewed at $2, or made: $1, as they are told. Where one is made, those that vouch for nobody are forgotten, but for
+    /// what somebody is at work on.
+    put_presences: concat!("
+        WITH renewed AS (
+            INSERT INTO {subscription_presences} AS p (presence, renewed)
+            SELECT ", presence!("n.presence"), ", $2::timestamp FROM unnest($1::bigint[]) AS n (presence) ORDER BY 1
+            ON CONFLICT (presence) DO UPDATE SET renewed = excluded.renewed
+            RETURNING p.xmax = 0 AS is_made
+        )
+        DELETE FROM {subscription_presences} WHERE presence IN (
+            SELECT o.presence FROM {subscription_presences} o
+            WHERE EXISTS (SELECT FROM renewed r WHERE r.is_made)
+              AND NOT EXISTS (SELECT FROM {subscription_members} m WHERE m.presence = o.presence)
+            FOR UPDATE OF o SKIP LOCKED)");
+    /// A presence, $1 as it is told, is renewed, if it is there: when; the members that it vouches for; the other presences, each
+    /// with its number and when it was renewed.
+    renew_presence: concat!("
+        WITH renewed AS (
+            UPDATE {subscription_presences} SET renewed = clock_timestamp() AT TIME ZONE 'UTC'
+            WHERE presence = ", presence!("$1::bigint"), "
+            RETURNING presence, renewed
+        )
+        SELECT r.renewed, NULL::uuid, NULL::bigint FROM renewed r
+        UNION ALL
+        SELECT NULL, m.member, NULL FROM renewed r JOIN {subscription_members} m ON m.presence = r.presence
+        UNION ALL
+        SELECT p.renewed, NULL, ", presence!("p.presence"), "
+        FROM renewed r JOIN {subscription_presences} p ON p.presence <> r.presence");
     forget_subscription: "
         WITH segment AS (
             DELETE FROM {subscription_segments} WHERE tenant_id = $1 AND name = $2

@@ -25,6 +25,7 @@ mod kept;
 mod listeners;
 mod outbox;
 mod parts;
+mod presences;
 mod progress;
 mod reads;
 mod records;
@@ -58,6 +59,7 @@ pub use self::listeners::{
 pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;
 pub(crate) use self::parts::load_in_pages;
+pub use self::presences::PresenceRecord;
 pub use self::progress::{
     Backlog, BacklogRequest, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
 };

@@ -65,12 +65,12 @@ impl Schema<'_> {
         statements.map(|statement| self.tables.put_into(statement)).collect()
     }
 
-    /// Members of the layouts 2 and 3 do not tell how long their leases last.
-    async fn adopt_members(&mut self, table: &str) -> Result<Option<String>> {
-        let is_there = self.columns(table).await?.iter().any(|column| column == "lasting_ms");
-        let name = self.tables.table(table);
-        let add = || format!("ALTER TABLE {name} ADD COLUMN lasting_ms BIGINT NOT NULL DEFAULT 0");
-        Ok((!is_there).then(add))
+    /// Members of the layouts 2 and 3 do not tell how long their leases last, and up to 5 they know of no presences.
+    async fn adopt_members(&mut self, table: &str) -> Result<Vec<String>> {
+        let (name, columns) = (self.tables.table(table), self.columns(table).await?);
+        let added = [("lasting_ms", "BIGINT NOT NULL DEFAULT 0"), ("presence", "BIGINT")].into_iter();
+        let missing = added.filter(|(added, _)| !columns.iter().any(|column| column == added));
+        Ok(missing.map(|(column, kind)| format!("ALTER TABLE {name} ADD COLUMN {column} {kind}")).collect())
     }
 
     /// The outbox lacks what tells that an entry was published, and is kept.

@@ -27,6 +27,9 @@ pub struct Capabilities {
     /// It has an outbox: what [`AppendRequest::outbox`](super::AppendRequest::outbox) names is put there, and
     /// [`Backend::outbox`](super::Backend::outbox) reads it.
     pub outbox: bool,
+    /// It keeps [presences](super::PresenceRecord): what [`RenewRequest::presence`](super::RenewRequest::presence) names, and
+    /// [`SubscriptionBackend::renew_presence`](super::SubscriptionBackend::renew_presence) renews.
+    pub presences: bool,
 }
 
 impl Capabilities {
@@ -34,7 +37,8 @@ impl Capabilities {
     #[must_use]
     pub const fn none() -> Self {
         let (several_streams, transactions, durable) = (false, false, false);
-        Self { several_streams, transactions, durable, shared: false, listeners: false, outbox: false }
+        let (shared, listeners, outbox, presences) = (false, false, false, false);
+        Self { several_streams, transactions, durable, shared, listeners, outbox, presences }
     }
 
     /// One append can span several streams.
@@ -71,5 +75,11 @@ impl Capabilities {
     #[must_use]
     pub const fn outbox(self) -> Self {
         Self { outbox: true, ..self }
+    }
+
+    /// It keeps presences.
+    #[must_use]
+    pub const fn presences(self) -> Self {
+        Self { presences: true, ..self }
     }
 }

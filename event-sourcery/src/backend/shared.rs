@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
-    LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
-    StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    LoadedStream, OutboxRequest, PresenceRecord, Present, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -95,6 +96,10 @@ impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         (**self).change_subscriptions(changes).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        (**self).renew_presence(presence).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -14,8 +14,8 @@ use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
     JoinableBackend, JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, OutboxRequest,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    PresenceRecord, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -133,6 +133,12 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.changes.load(Ordering::SeqCst)
     }
 
+    /// How many of them renewed a presence.
+    #[must_use]
+    pub fn presence_renewals(&self) -> u64 {
+        self.faults.renewals.load(Ordering::SeqCst)
+    }
+
     /// The backend within, which does not fail.
     #[must_use]
     pub const fn inner(&self) -> &B {
@@ -243,6 +249,11 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         self.faults.changes.fetch_add(1, Ordering::SeqCst);
         self.write(self.inner.change_subscriptions(changes)).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.faults.renewals.fetch_add(1, Ordering::SeqCst);
+        self.write(self.inner.renew_presence(presence)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

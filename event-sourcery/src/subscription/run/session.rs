@@ -38,6 +38,8 @@ pub(super) struct Session {
     /// How many segments there are.
     pub(super) of: u16,
     pub(super) held: BTreeMap<u16, Held>,
+    /// The checkpoints that the store was told of when the leases were last asked for.
+    pub(super) told: Vec<(Lease, Position)>,
     /// What the subscription is run for, and what was handled above its checkpoints.
     pub(super) kept: Kept,
     /// The events that are read: those that it is run for.
@@ -179,6 +181,11 @@ impl Session {
 
     pub(super) fn reached(&self) -> Vec<(Lease, Position)> {
         self.held.values().map(|held| (held.lease, held.position)).collect()
+    }
+
+    /// Whether there is nothing to ask the store for but that the leases go on.
+    pub(super) fn has_nothing_to_tell(&self) -> bool {
+        self.reached() == self.told
     }
 
     pub(super) fn reach(&mut self, segment: u16, position: Position) {
