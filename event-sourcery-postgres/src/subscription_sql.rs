@@ -41,26 +41,87 @@ macro_rules! clock {
     };
 }
 
-/// The key of a blocked stream: the stream's own, in $1 to $3, and the subscription's, in $4 and $5.
-macro_rules! blocked_is_key {
-    () => {
-        "stream_uuid = $1 AND category = $2 AND tenant_id = $3
-         AND subscription_tenant_id = $4 AND subscription_name = $5"
+/// The keys of blocked streams that a statement is about, in their order: those of the streams, in $1 to $3; and in other arrays what
+/// else there is to know of each.
+macro_rules! asked {
+    ($arrays:literal, $columns:literal) => {
+        concat!(
+            "asked AS MATERIALIZED (
+            SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::text[]",
+            $arrays,
+            ") WITH ORDINALITY AS n (stream_uuid, category, tenant_id",
+            $columns,
+            ", place)
+        )"
+        )
     };
 }
 
-/// Blocks a stream, if it is found.
+/// The same with what there is to know of each as a blocked stream, in $6 to $13.
+macro_rules! asked_blocked {
+    () => {
+        asked!(
+            ", $6::int[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamp[],
+                $13::timestamp[]",
+            ", segment, stream_name, after_position, position, attempts, error, retry_at, since"
+        )
+    };
+}
+
+/// Whether the row of a blocked stream, `b`, is one of those, `a`, of the subscription in $4 and $5.
+macro_rules! is_asked {
+    () => {
+        "b.stream_uuid = a.stream_uuid AND b.category = a.category AND b.tenant_id = a.tenant_id
+              AND b.subscription_tenant_id = $4 AND b.subscription_name = $5"
+    };
+}
+
+/// Whether it is what it was taken to be.
+macro_rules! is_as_asked {
+    () => {
+        concat!(is_asked!(), " AND b.after_position = a.was_after AND b.position = a.was_at")
+    };
+}
+
+/// Locks those rows that are as they were taken to be, in their order, so that two who do so do not wait for each other.
+macro_rules! held {
+    ($lock:literal) => {
+        concat!(
+            "held AS MATERIALIZED (
+            SELECT a.place FROM asked a JOIN {blocked_streams} b ON ",
+            is_as_asked!(),
+            "
+            ORDER BY a.place FOR ",
+            $lock,
+            " OF b
+        )"
+        )
+    };
+}
+
+/// Whether all of them are.
+macro_rules! all_are_held {
+    () => {
+        "(SELECT count(*) FROM held) = cardinality($1)"
+    };
+}
+
+/// Blocks streams, those that are found.
 macro_rules! block {
-    ($stream:expr) => {
+    ($streams:expr) => {
         concat!(
             "
-        WITH stream AS MATERIALIZED (",
-            $stream,
+        WITH ",
+            asked_blocked!(),
+            ", stream AS MATERIALIZED (",
+            $streams,
             "
         ), blocked AS (
             INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
                 segment, stream_name, after_position, position, attempts, error, retry_at, since)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM stream
+            SELECT s.stream_uuid, s.category, s.tenant_id, $4, $5, s.segment, s.stream_name, s.after_position, s.position,
+                s.attempts, s.error, s.retry_at, s.since
+            FROM stream s ORDER BY s.place
             ON CONFLICT DO NOTHING
             RETURNING 1
         )
@@ -265,27 +326,38 @@ statements! {
         SELECT count(*) = cardinality($3), ", is_open!(), ",
                count(*) FILTER (WHERE position < $5) = (SELECT count(*) FROM moved), (SELECT is_it FROM run)
         FROM held");
-    /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know. A row, unless the
-    /// stream was blocked already; one whose event at $9 is gone, or goes before the row is there, is not blocked.
+    /// $1 to $3: the keys of streams, no two of them the same, in one order for all; $4 and $5: the subscription; so in the next five. $6
+    /// to $13: what else there is to know of each. A row, unless one of them was blocked already; one whose event at $9 is gone, or goes
+    /// before the row is there, is not blocked.
     block: block!(concat!("
-            SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), "
-              AND EXISTS (SELECT FROM {events} e WHERE e.id = $9 AND e.db_stream_id = s.id)
-            FOR KEY SHARE OF s"));
-    /// The same for a stream whose row is lost, and stays so.
-    block_lost: block!("SELECT e.db_stream_id FROM {events} e WHERE e.id = $9");
+            SELECT a.* FROM asked a JOIN {streams} s ON ", key_is!("s", "a.stream_uuid", "a.category", "a.tenant_id"), "
+            WHERE EXISTS (SELECT FROM {events} e WHERE e.id = a.position AND e.db_stream_id = s.id)
+            ORDER BY a.place FOR KEY SHARE OF s"));
+    /// The same for streams whose rows are lost, and stay so.
+    block_lost: block!("SELECT a.* FROM asked a JOIN {events} e ON e.id = a.position");
     /// The same for the outbox: the entry at $9 has to be there, whether its stream is or not.
     block_entry: block!("
-            SELECT o.id FROM {outbox_entries} o WHERE o.position = $9 AND o.published_at IS NULL LIMIT 1");
-    /// $6 to $13 as in [`block`](Self::block); $14 and $15: what the stream is blocked by.
+            SELECT a.* FROM asked a WHERE EXISTS (
+                SELECT FROM {outbox_entries} o WHERE o.position = a.position AND o.published_at IS NULL)");
+    /// $6 to $13 as in [`block`](Self::block); $14 and $15: what each stream is blocked by. All of them are changed, or none.
     change_blocked: concat!("
-        UPDATE {blocked_streams} SET segment = $6, stream_name = $7, after_position = $8, position = $9, attempts = $10,
-            error = $11, retry_at = $12, since = $13
-        WHERE ", blocked_is_key!(), " AND after_position = $14 AND position = $15");
-    /// $6 and $7: what the stream is blocked by.
+        WITH ", asked!(
+            ", $6::int[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamp[], $13::timestamp[],
+                $14::bigint[], $15::bigint[]",
+            ", segment, stream_name, after_position, position, attempts, error, retry_at, since, was_after, was_at"
+        ), ", ", held!("NO KEY UPDATE"), "
+        UPDATE {blocked_streams} b SET segment = a.segment, stream_name = a.stream_name, after_position = a.after_position,
+            position = a.position, attempts = a.attempts, error = a.error, retry_at = a.retry_at, since = a.since
+        FROM asked a WHERE ", is_as_asked!(), " AND ", all_are_held!());
+    /// $6 and $7: what each stream is blocked by. All of them are freed, or none.
     free: concat!("
-        DELETE FROM {blocked_streams} WHERE ", blocked_is_key!(), " AND after_position = $6 AND position = $7");
+        WITH ", asked!(", $6::bigint[], $7::bigint[]", ", was_after, was_at"), ", ", held!("UPDATE"), "
+        DELETE FROM {blocked_streams} b USING asked a WHERE ", is_as_asked!(), " AND ", all_are_held!());
+    /// A row for each that is blocked.
     keep_blocked: concat!("
-        SELECT FROM {blocked_streams} WHERE ", blocked_is_key!(), " FOR KEY SHARE");
+        WITH ", asked!("", ""), "
+        SELECT FROM asked a JOIN {blocked_streams} b ON ", is_asked!(), "
+        ORDER BY a.place FOR KEY SHARE OF b");
     /// Those above $3, in the segments $4 or in all, at most $5.
     blocked_streams: concat!(blocked_where!(), "
         ORDER BY b.position LIMIT $5");

@@ -173,7 +173,7 @@ impl<'r> Different<'r> {
 }
 
 /// Something of each row, for a statement that takes columns.
-fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
+pub(super) fn column<'r, R, T>(rows: &'r [R], of: impl Fn(&'r R) -> T) -> Vec<T> {
     rows.iter().map(of).collect()
 }
 
