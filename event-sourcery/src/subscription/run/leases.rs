@@ -104,6 +104,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             blocked,
             held_back: HashSet::new(),
             look_at: asked,
+            looked_in_vain: 0,
             due: Due::new(),
             turns: Turns::default(),
             debts: Debts::default(),
