@@ -83,7 +83,8 @@ impl Operations<'_> {
         let are_alike = |one: &&StreamProgress, next: &&StreamProgress| {
             Kind::of(id, one) == Kind::of(id, next) && key_of(one) != key_of(next)
         };
-        for alike in streams.chunk_by(are_alike).flat_map(|alike| alike.chunks(TOGETHER)) {
+        let parts: Vec<_> = streams.chunk_by(are_alike).flat_map(|alike| alike.chunks(TOGETHER)).collect();
+        for alike in parts {
             if !self.change_streams(id, alike).await? {
                 return Ok(Made::Lost);
             }
