@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
-    LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
-    StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
+    LoadedStream, OutboxRequest, PresenceRecord, Present, ProgressRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, in_a_task,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{PgPool, SqlSafeStr};
@@ -221,7 +222,8 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
+        capabilities.listeners().outbox().presences()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -323,6 +325,13 @@ impl SubscriptionBackend for PostgresBackend {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         self.apart(async move |database| database.change_subscriptions(&changes).await).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.renew_presence(presence))
+        })
+        .await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

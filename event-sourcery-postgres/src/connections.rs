@@ -43,7 +43,7 @@ pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
 const IDLE_FOR: Duration = Duration::from_secs(60);
 
 /// How often idle connections are looked at.
-const LOOKS_AROUND: Duration = Duration::from_secs(5);
+const LOOKS_AROUND: Duration = Duration::from_secs(20);
 
 /// How long an idle connection has to answer.
 const A_TRY: Duration = Duration::from_millis(500);

@@ -52,6 +52,8 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "subscription_members": ["tenant_id", "name", "member", "member_until"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "subscription_presences": ["presence", "renewed"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "blocked_streams": ["stream_uuid", "category", "tenant_id", "subscription_tenant_id", "subscription_name", "after_position"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "projected_streams": ["stream_uuid", "category", "tenant_id", "projector", "version", "position"],

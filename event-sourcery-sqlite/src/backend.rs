@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Listener, Listening,
-    LoadRequest, LoadSink, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    LoadRequest, LoadSink, LoadedStream, OutboxRequest, PresenceRecord, ProgressRequest, ScanPage,
+    ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
     SubscriptionRecord, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
@@ -135,7 +135,8 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
+        capabilities.listeners().outbox().presences()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -217,7 +218,9 @@ impl SubscriptionBackend for SqliteBackend {
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
         let whose = Some(id.tenant.clone());
-        self.writer()?.write(whose, move |operations| operations.change_subscription(&id, &change)).await
+        let change =
+            move |operations: Operations<'_>| operations.change_subscription(&id, &change, Timestamp::now());
+        self.writer()?.write(whose, change).await
     }
 
     /// All in one transaction: a write of the file, however many they are.
@@ -226,10 +229,15 @@ impl SubscriptionBackend for SqliteBackend {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         let change_all = move |operations: Operations<'_>| {
-            let changed = changes.iter().map(|(id, change)| operations.change_subscription(id, change));
+            let now = Timestamp::now();
+            let changed = changes.iter().map(|(id, change)| operations.change_subscription(id, change, now));
             changed.collect::<Result<Vec<_>>>()
         };
         self.writer()?.write(None, change_all).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.writer()?.write(None, move |operations| operations.renew_presence(presence)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

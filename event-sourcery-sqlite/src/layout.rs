@@ -9,10 +9,10 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 5;
+const LAYOUT: u32 = 6;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 14] = [
+pub(crate) const TABLES: [(&str, &str); 15] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -21,6 +21,7 @@ pub(crate) const TABLES: [(&str, &str); 14] = [
     ("subscriptions", include_str!("layout/subscriptions.sql")),
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
+    ("subscription_presences", include_str!("layout/subscription_presences.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
     ("projected_streams", include_str!("layout/projected_streams.sql")),
     ("event_blocks", include_str!("layout/event_blocks.sql")),
@@ -30,7 +31,7 @@ pub(crate) const TABLES: [(&str, &str); 14] = [
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 14] = [
+const COLUMNS: [(&str, &[&str]); 15] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -42,6 +43,7 @@ const COLUMNS: [(&str, &[&str]); 14] = [
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
     ),
     ("subscription_members", &["tenant_id", "name", "member", "until"]),
+    ("subscription_presences", &["presence", "renewed"]),
     (
         "blocked_streams",
         &["stream_uuid", "subscription_tenant_id", "subscription_name", "position", "retry_at"],

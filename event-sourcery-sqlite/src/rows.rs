@@ -106,10 +106,23 @@ pub(crate) fn segment(row: &Row<'_>) -> Result<SegmentRecord, String> {
     Ok(segment.with_member(member.unwrap_or_default(), leased_until))
 }
 
-/// A member: its id, until when it counts, how long its leases last.
+/// A member: its id, until when it counts, how long its leases last, which presence vouches for it, and when that was renewed.
 pub(crate) fn member(row: &Row<'_>) -> Result<Member, String> {
     let lasting = Duration::from_millis(u64::try_from(column::<i64>(row, 2)?).unwrap_or(0));
-    Ok(Member::new(uuid(text(row, 0)?)?, timestamp(text(row, 1)?)?, lasting))
+    let member = Member::new(uuid(text(row, 0)?)?, timestamp(text(row, 1)?)?, lasting);
+    let member = member.with_presence(column(row, 3).unwrap_or_default());
+    let renewed = text(row, 4).and_then(timestamp).ok();
+    Ok(renewed.map_or(member, |renewed| member.renewed_at(renewed)))
+}
+
+/// A presence: its number, and when it was renewed. One whose time cannot be read is told of as never renewed.
+pub(crate) fn presence(row: &Row<'_>) -> Result<(i64, Timestamp), String> {
+    Ok((column(row, 0)?, text(row, 1).and_then(timestamp).unwrap_or_default()))
+}
+
+/// The id of a member, if it can be read.
+pub(crate) fn member_id(row: &Row<'_>) -> Result<Option<Uuid>, String> {
+    Ok(text(row, 0).and_then(uuid).ok())
 }
 
 /// A blocked stream of a subscription of so many segments: the stream's four columns, its own in their order, and the id and name of

@@ -10,11 +10,12 @@ use crate::at_work::answer;
 use crate::tables::{TABLES, Table};
 
 /// The columns that we add to tables of the reference, and those that tables of ours lack which an earlier version has made.
-const ADDED: [(&str, &str, &str); 4] = [
+const ADDED: [(&str, &str, &str); 5] = [
     ("events", "schema_version", "INTEGER NOT NULL DEFAULT 1"),
     ("snapshots", "schema_version", "INTEGER NOT NULL DEFAULT 1"),
     ("outbox_entries", "published_at", "TIMESTAMP WITHOUT TIME ZONE"),
     ("subscription_members", "lasting_ms", "BIGINT NOT NULL DEFAULT 0"),
+    ("subscription_members", "presence", "BIGINT"),
 ];
 
 /// Which of the columns $2 of the tables $1 are of none of the types that the store reads and writes ($3, separated by bars), with what they are

@@ -14,9 +14,9 @@ use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
     JoinableBackend, JoinedTransaction, KeysRequest, Listener, Listening, LoadRequest, LoadedStream,
-    NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest, ScanPage,
-    ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest, RewrapRequest,
+    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -132,6 +132,12 @@ impl<B: Backend> FaultyBackend<B> {
     #[must_use]
     pub fn subscription_changes(&self) -> u64 {
         self.faults.changes.load(Ordering::SeqCst)
+    }
+
+    /// How many of them renewed a presence.
+    #[must_use]
+    pub fn presence_renewals(&self) -> u64 {
+        self.faults.renewals.load(Ordering::SeqCst)
     }
 
     /// The backend within, which does not fail.
@@ -260,6 +266,11 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         self.faults.changes.fetch_add(1, Ordering::SeqCst);
         self.write(self.inner.change_subscriptions(changes)).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.faults.renewals.fetch_add(1, Ordering::SeqCst);
+        self.write(self.inner.renew_presence(presence)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
