@@ -21,12 +21,13 @@ impl WriterThread {
     pub(super) fn clear_traces_now_and_then(&self, queue: &Receiver) {
         while self.traces.get() {
             let since = self.cleared.get().map_or(AGAIN, |cleared| cleared.elapsed());
-            let goes_on = if since >= AGAIN { self.clear_traces() } else { !queue.has_news() };
-            if !goes_on {
-                return;
-            }
             if since < AGAIN {
+                if queue.has_news() {
+                    return;
+                }
                 queue.sleep(AGAIN.saturating_sub(since));
+            } else if !self.clear_traces() {
+                return;
             }
         }
     }
