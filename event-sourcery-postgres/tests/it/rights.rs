@@ -236,7 +236,7 @@ async fn use_everything(store: &Store, number: usize) -> Result<(), Error> {
     store.append(&stream, vec![event(), event()]).expected_version(1).await?;
     store.append(&StreamId::random(), event()).and(&StreamId::random(), event()).await?;
     store.clone().with_outbox(|_| true)?.append(&StreamId::random(), event()).await?;
-    use_keys(store.backend(), &format!("subject {number}")).await?;
+    use_keys(store.backend(), &stream.uuid().to_string()).await?;
     store.save_snapshot(&stream, 2, event()).await?;
     store.load_stream::<RawEvent>(&stream).await?;
     handle_once(store, &format!("revenue {number}")).await?;
