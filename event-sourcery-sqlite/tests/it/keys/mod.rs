@@ -154,7 +154,7 @@ async fn keys_are_given_and_shredded_with_the_closure() {
     for commits in [false, true] {
         let given = key("alice");
         let (request, first) = (new(vec![given.clone()]), given.clone());
-        let work = move |tx: &mut SqliteTransaction<'_>| {
+        let work = move |tx: &mut SqliteTransaction<'_>| -> Result<()> {
             assert_eq!(tx.create_keys(&request)?, [first.clone()]);
             assert_eq!(tx.keys(&asked("alice"))?, [first.clone()]);
             tx.append(&sealed(std::slice::from_ref(&first)))?;
