@@ -10,7 +10,8 @@ use crate::scene::{Scene, event, length, open};
 const TAKE_BACK: [(i32, &str); 5] = [
     (
         5,
-        "DROP TABLE event_sourcery_subscription_presences;
+        "DROP TABLE event_sourcery_subject_keys;
+         DROP TABLE event_sourcery_subscription_presences;
          ALTER TABLE event_sourcery_subscription_members DROP COLUMN presence",
     ),
     (
@@ -70,6 +71,8 @@ async fn a_store_of_an_earlier_layout_becomes_what_a_new_one_is_by_opening_it_an
         (4, "outbox_entries", true),
         (5, "subscription_presences", false),
         (5, "subscription_presences", true),
+        (5, "subject_keys", false),
+        (5, "subject_keys", true),
     ] {
         let (scene, stream) = of_layout(layout).await;
         let options = || PostgresBackend::options(scene.database.url());

@@ -24,6 +24,7 @@ const TABLES: [&str; 14] = [
     "projected_streams",
     "event_blocks",
     "event_blocks_listed",
+    "subject_keys",
     "layout",
 ];
 
