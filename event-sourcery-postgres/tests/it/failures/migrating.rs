@@ -10,7 +10,7 @@ use postgres_cluster::{Database, Server};
 use crate::process::{once_more_on, store_url};
 use crate::scene::{event, length, open};
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "streams",
     "events",
     "snapshots",
