@@ -246,7 +246,7 @@ fn the_log_is_beside_the_file_that_a_link_leads_to_and_with_a_vfs_of_the_caller_
     let (file, link) = (folder.path().canonicalize().unwrap().join("events.db"), folder.path().join("link"));
     File::create(&file).unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
-    let log_of = |options| Watch::of(&options, Arc::default()).log.clone();
+    let log_of = |options: SqliteOptions| Watch::of(&options, Arc::default()).log.clone();
     let log = file.with_extension("db-wal");
     assert_eq!(log_of(SqliteOptions::new(&link)), Some(log));
     assert_eq!(log_of(SqliteOptions::new(&file).vfs("unix")), None);
