@@ -26,6 +26,7 @@ mod inbox;
 mod listening;
 mod long_deletions;
 mod numbering;
+mod pages;
 mod python;
 mod rebuilding;
 mod shared_commits;
