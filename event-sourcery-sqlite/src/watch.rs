@@ -135,7 +135,7 @@ impl Watch {
                 Err(problem) => {
                     watching.failed = Some(Instant::now());
                     tracing::warn!(
-                        problem,
+                        %problem,
                         "the write-ahead log cannot be watched: commits of other processes are found by looking for them"
                     );
                 }
