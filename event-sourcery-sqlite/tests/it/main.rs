@@ -26,9 +26,12 @@ mod inbox;
 mod listening;
 mod long_deletions;
 mod numbering;
+mod pages;
 mod python;
 mod rebuilding;
 mod shared_commits;
 mod subscriptions;
 mod subscriptions_killed;
 mod unreadable;
+#[cfg(target_os = "linux")]
+mod wakeups;

@@ -1,0 +1,75 @@
+//! The log, watched by Linux.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use notify::event::ModifyKind;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::file::{Identity, identity};
+
+/// A thread that is told by the system. Dropping it ends it, and waits for nothing.
+#[derive(Debug)]
+pub(super) struct Watcher(Option<RecommendedWatcher>);
+
+impl Watcher {
+    /// Calls `tell` whenever something was written to the log, and with `true` when the file at its path is another one, or there is
+    /// none. Until there is one, its folder is watched.
+    pub(super) fn start(log: &Path, mut tell: impl FnMut(bool) + Send + 'static) -> Result<Self, String> {
+        // Before it is watched: where another one is put in its place meanwhile, they differ.
+        let (path, watched) = (log.to_owned(), identity_of(log));
+        let heard = move |event: notify::Result<Event>| {
+            if let Some(is_replaced) = is_replaced(event, &path, watched) {
+                tell(is_replaced);
+            }
+        };
+        let mut watcher = notify::recommended_watcher(heard).map_err(|error| error.to_string())?;
+        // The crate panics where its thread could not be started; and would again when it is dropped.
+        match catch_unwind(AssertUnwindSafe(|| watch(&mut watcher, log))) {
+            Ok(Ok(())) => Ok(Self(Some(watcher))),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => {
+                std::mem::forget(watcher);
+                Err("its thread could not be started".to_owned())
+            }
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let watcher = self.0.take();
+        // The crate panics where its thread has.
+        if catch_unwind(AssertUnwindSafe(move || drop(watcher))).is_err() {
+            tracing::debug!("the thread that watched the write-ahead log had ended by itself");
+        }
+    }
+}
+
+fn watch(watcher: &mut RecommendedWatcher, log: &Path) -> notify::Result<()> {
+    watcher.watch(log, RecursiveMode::NonRecursive).or_else(|error| match log.parent() {
+        Some(folder) => watcher.watch(folder, RecursiveMode::NonRecursive),
+        None => Err(error),
+    })
+}
+
+/// Whether the log is another one by now, if the event is about it; `None` where that nothing was written to it either.
+fn is_replaced(event: notify::Result<Event>, log: &Path, watched: Option<Identity>) -> Option<bool> {
+    // What was lost may have been anything.
+    let Ok(event) = event else { return Some(true) };
+    let is_about_it = event.paths.is_empty() || event.paths.iter().any(|path| log.starts_with(path));
+    if !is_about_it || event.kind.is_access() {
+        return None;
+    }
+    let Some(watched) = watched else { return Some(true) };
+    match event.kind {
+        EventKind::Modify(ModifyKind::Data(_)) => Some(false),
+        // SQLite sets its owner anew; and who deletes a file that others have open takes off a link.
+        EventKind::Modify(ModifyKind::Metadata(_)) => (identity_of(log) != Some(watched)).then_some(true),
+        _ => Some(true),
+    }
+}
+
+fn identity_of(log: &Path) -> Option<Identity> {
+    identity(log).ok().flatten()
+}
