@@ -7,6 +7,7 @@ use super::faulty::Halt;
 use super::ledger::{ledger, noted, notes};
 use super::outbox::publish;
 use super::post::{Fate, Post};
+use super::publishing::left;
 use super::running::eventually;
 use super::subject::Subject;
 
@@ -84,6 +85,23 @@ pub(super) async fn clause_10_2_what_was_taken_down_is_gone_though_its_worker_di
 ) {
     let arrived = arrived_around(subject, Death::At(Halt::AfterProgress)).await;
     assert_eq!(arrived, (vec![1, 2, 3], vec![4]));
+}
+
+/// It does not die: it has to find out.
+pub(super) async fn clause_10_2_where_the_answer_to_its_progress_is_lost_a_worker_goes_on_from_what_the_store_says(
+    subject: Subject,
+) {
+    let (store, faulty, post) = (subject.with_outbox(), subject.faulty(), Post::default().in_batches(3));
+    let appended = store.append(&ledger("1"), notes(1..=3)).await.unwrap();
+    store.settled(appended.position).await;
+    // What is written with a hold is written without it where that fails.
+    faulty.backend().lose_answers(2);
+    let worker = tokio::spawn(faulty.outbox().lease(LEASE).run_forever(post.clone()));
+    eventually("they are gone", async || left(&subject).await == 0).await;
+    store.append(&ledger("1"), noted(4)).expected_version(3).await.unwrap();
+    eventually("the last one is published", async || post.numbers().contains(&4)).await;
+    worker.abort();
+    assert_eq!(post.numbers(), [1, 2, 3, 4], "what was taken down does not come again");
 }
 
 pub(super) async fn clause_10_2_what_was_committed_before_there_was_a_worker_is_published_after_reopening(

@@ -95,6 +95,11 @@ impl<B: Backend> FaultyBackend<B> {
         *self.faults.unwritten() = writes;
     }
 
+    /// Lets so many writes of progress take effect, and their answers be lost, from the next one on: with [`Error::OutcomeUnknown`].
+    pub(super) fn lose_answers(&self, writes: u64) {
+        *self.faults.unanswered() = writes;
+    }
+
     /// Lets so many loads find no stream, whichever they ask for, from the next one on.
     pub fn hide_streams(&self, loads: u64) {
         *self.faults.hidden() = loads;

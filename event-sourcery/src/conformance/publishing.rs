@@ -133,7 +133,7 @@ pub(super) async fn clause_10_2_what_was_published_and_not_taken_down_comes_agai
 }
 
 /// How many entries are left.
-async fn left(subject: &Subject) -> usize {
+pub(super) async fn left(subject: &Subject) -> usize {
     subject.backend().outbox(OutboxRequest::new(Position::START, 1_000)).await.unwrap().records.len()
 }
 
