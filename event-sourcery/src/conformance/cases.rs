@@ -621,7 +621,7 @@ macro_rules! __for_each_case {
             clause_10_2_what_was_sent_and_not_confirmed_when_its_worker_died_comes_again [outbox],
             clause_10_2_what_was_confirmed_and_not_taken_down_when_its_worker_died_comes_again [outbox],
             clause_10_2_what_was_taken_down_is_gone_though_its_worker_died_before_it_was_told [outbox],
-            clause_10_2_where_the_answer_to_its_progress_is_lost_a_worker_goes_on_from_what_the_store_says [outbox],
+            clause_10_2_where_the_answer_to_its_progress_is_lost_a_worker_goes_on_from_what_is_stored [outbox],
             clause_10_2_what_was_committed_before_there_was_a_worker_is_published_after_reopening [outbox, durable],
         }
         upcasting {

@@ -56,7 +56,9 @@ async fn arrived_around(subject: Subject, death: Death) -> (Vec<u64>, Vec<u64>) 
     (first.numbers(), second.numbers())
 }
 
-pub(super) async fn clause_10_2_a_worker_that_dies_with_the_entries_in_its_hand_has_sent_none(subject: Subject) {
+pub(super) async fn clause_10_2_a_worker_that_dies_with_the_entries_in_its_hand_has_sent_none(
+    subject: Subject,
+) {
     let arrived = arrived_around(subject, Death::At(Halt::Held)).await;
     assert_eq!(arrived, (vec![], vec![1, 2, 3, 4]));
 }
@@ -88,7 +90,7 @@ pub(super) async fn clause_10_2_what_was_taken_down_is_gone_though_its_worker_di
 }
 
 /// It does not die: it has to find out.
-pub(super) async fn clause_10_2_where_the_answer_to_its_progress_is_lost_a_worker_goes_on_from_what_the_store_says(
+pub(super) async fn clause_10_2_where_the_answer_to_its_progress_is_lost_a_worker_goes_on_from_what_is_stored(
     subject: Subject,
 ) {
     let (store, faulty, post) = (subject.with_outbox(), subject.faulty(), Post::default().in_batches(3));
