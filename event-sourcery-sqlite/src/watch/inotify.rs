@@ -2,15 +2,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use notify::event::ModifyKind;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::file::{Identity, identity};
 
-/// A thread that is told by the system. Dropping it ends it, and waits for nothing.
+/// A thread that is told by the system. Dropping it ends it, and waits for nothing: from then on it tells nobody.
 #[derive(Debug)]
-pub(super) struct Watcher(Option<RecommendedWatcher>);
+pub(super) struct Watcher {
+    thread: Option<RecommendedWatcher>,
+    /// The thread looks whether it is there: the crate ends it only when there is nothing left to tell of, and where the log is written
+    /// to without a pause, that would be never.
+    _wanted: Arc<()>,
+}
 
 impl Watcher {
     /// Calls `tell` whenever something was written to the log, and with `true` when the file at its path is another one, or there is
@@ -18,15 +24,19 @@ impl Watcher {
     pub(super) fn start(log: &Path, mut tell: impl FnMut(bool) + Send + 'static) -> Result<Self, String> {
         // Before it is watched: where another one is put in its place meanwhile, they differ.
         let (path, watched) = (log.to_owned(), identity_of(log));
+        let wanted = Arc::new(());
+        let is_wanted = Arc::downgrade(&wanted);
         let heard = move |event: notify::Result<Event>| {
-            if let Some(is_replaced) = is_replaced(event, &path, watched) {
+            if is_wanted.strong_count() > 0
+                && let Some(is_replaced) = is_replaced(event, &path, watched)
+            {
                 tell(is_replaced);
             }
         };
         let mut watcher = notify::recommended_watcher(heard).map_err(|error| error.to_string())?;
         // The crate panics where its thread could not be started; and would again when it is dropped.
         match catch_unwind(AssertUnwindSafe(|| watch(&mut watcher, log))) {
-            Ok(Ok(())) => Ok(Self(Some(watcher))),
+            Ok(Ok(())) => Ok(Self { thread: Some(watcher), _wanted: wanted }),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
                 std::mem::forget(watcher);
@@ -38,7 +48,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let watcher = self.0.take();
+        let watcher = self.thread.take();
         // The crate panics where its thread has.
         if catch_unwind(AssertUnwindSafe(move || drop(watcher))).is_err() {
             tracing::debug!("the thread that watched the write-ahead log had ended by itself");
