@@ -123,7 +123,8 @@ impl SqliteOptions {
     ///
     /// On Linux the write-ahead log is watched while somebody waits, and tells of others' commits. By default the process looks every
     /// 5 s beside that, for what the watch does not tell, and more often just after somebody has written. Where nothing is watched (on
-    /// other systems, with a [`vfs`](Self::vfs), or where the system refuses the watch, which is logged) it looks every 100 ms.
+    /// other systems, with a [`vfs`](Self::vfs), where the system refuses the watch, and beyond 32 stores in a process) it looks every
+    /// 100 ms; that a store is not watched is logged, as a warning for the first of a process.
     ///
     /// A shorter time is for a file system that does not pass on what others write, as between a container and its host may be; a
     /// longer one for a process that is to be idle where nothing is watched, or is the only one that writes. It is a millisecond at

@@ -5,9 +5,9 @@
 //! again, each time after as long as it has been since the last write: a commit whose sync takes a while is found after twice that
 //! time at most. So is what was written before the watch began, and is being synced.
 //!
-//! Nothing depends on being told. Where the log cannot be watched, or a write does not come through (two containers, a file system
-//! of a remote machine), those who wait look from time to time; and what is found that way counts as a write of which somebody was
-//! told: they look again soon.
+//! Nothing depends on being told: those who wait look from time to time. Where the log is watched, and a write does not come through
+//! (two containers, a file system of a remote machine), what is found that way counts as a write of which somebody was told: they look
+//! again soon.
 //!
 //! It is the log that is watched, and not its folder: what else is written there wakes nobody. SQLite keeps the log as long as
 //! anybody has the file open. Where it is moved or deleted all the same, the watch is over, and whoever waits begins another one: of
@@ -57,6 +57,13 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How long after it could not begin a watch is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is said of that, aloud once a process: there may be thousands of stores in it.
+const NOT_WATCHED: &str =
+    "the write-ahead log cannot be watched: commits of other processes are found by looking for them";
+
+/// Whether it was.
+static WAS_SAID: AtomicBool = AtomicBool::new(false);
 
 /// What those who wait are told by: this process's commits, and a watch of the log.
 #[derive(Debug)]
@@ -134,10 +141,11 @@ impl Watch {
                 Ok(watcher) => (watching.watcher, watching.failed) = (Some(watcher), None),
                 Err(problem) => {
                     watching.failed = Some(Instant::now());
-                    tracing::warn!(
-                        %problem,
-                        "the write-ahead log cannot be watched: commits of other processes are found by looking for them"
-                    );
+                    if WAS_SAID.swap(true, Ordering::Relaxed) {
+                        tracing::debug!(%problem, "{NOT_WATCHED}");
+                    } else {
+                        tracing::warn!(%problem, "{NOT_WATCHED}");
+                    }
                 }
             }
             self.stir();
@@ -145,11 +153,10 @@ impl Watch {
         watching.watcher.is_some()
     }
 
-    /// How long to wait before the next look.
-    fn rest(&self, is_watched: bool) -> Duration {
+    /// How long to wait before the next look, where somebody was last seen to have written so long ago.
+    fn rest(&self, is_watched: bool, written: Duration) -> Duration {
         let at_most = self.look_every.unwrap_or(if is_watched { LOOK_WHEN_WATCHED } else { LOOK_AGAIN });
-        let written = self.written().elapsed();
-        if written < SYNCED_WITHIN { written.max(PACE).min(at_most) } else { at_most }
+        if is_watched && written < SYNCED_WITHIN { written.max(PACE).min(at_most) } else { at_most }
     }
 
     /// What the watcher's thread does when the log was written to, or is not the log any more.
@@ -203,7 +210,8 @@ impl<'w> Waiting<'w> {
     /// How long he who has looked in vain is to wait for that, before he looks again. From here on the log is watched.
     pub(crate) fn rest(&self) -> Duration {
         let is_watched = self.0.begin();
-        self.0.rest(is_watched)
+        let written = self.0.written().elapsed();
+        self.0.rest(is_watched, written)
     }
 
     /// He has found something of which nobody had told him.

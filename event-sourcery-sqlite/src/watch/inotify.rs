@@ -3,11 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use notify::event::ModifyKind;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::file::{Identity, identity};
+
+/// How many logs a process watches at once. Each takes a thread, and one of the inotify instances of which a user has 128 where nobody
+/// has said otherwise, in all his processes.
+pub(super) const AT_ONCE: usize = 32;
+
+/// How many it watches.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// A thread that is told by the system. Dropping it ends it, and waits for nothing: from then on it tells nobody.
 #[derive(Debug)]
@@ -16,12 +24,14 @@ pub(super) struct Watcher {
     /// The thread looks whether it is there: the crate ends it only when there is nothing left to tell of, and where the log is written
     /// to without a pause, that would be never.
     _wanted: Arc<()>,
+    _place: Place,
 }
 
 impl Watcher {
     /// Calls `tell` whenever something was written to the log, and with `true` when the file at its path is another one, or there is
     /// none. Until there is one, its folder is watched.
     pub(super) fn start(log: &Path, mut tell: impl FnMut(bool) + Send + 'static) -> Result<Self, String> {
+        let place = Place::take().ok_or_else(|| format!("this process watches {AT_ONCE} others"))?;
         // Before it is watched: where another one is put in its place meanwhile, they differ.
         let (path, watched) = (log.to_owned(), identity_of(log));
         let wanted = Arc::new(());
@@ -36,7 +46,7 @@ impl Watcher {
         let mut watcher = notify::recommended_watcher(heard).map_err(|error| error.to_string())?;
         // The crate panics where its thread could not be started; and would again when it is dropped.
         match catch_unwind(AssertUnwindSafe(|| watch(&mut watcher, log))) {
-            Ok(Ok(())) => Ok(Self { thread: Some(watcher), _wanted: wanted }),
+            Ok(Ok(())) => Ok(Self { thread: Some(watcher), _wanted: wanted, _place: place }),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
                 std::mem::forget(watcher);
@@ -53,6 +63,24 @@ impl Drop for Watcher {
         if catch_unwind(AssertUnwindSafe(move || drop(watcher))).is_err() {
             tracing::debug!("the thread that watched the write-ahead log had ended by itself");
         }
+    }
+}
+
+/// One of those that are watched at once.
+#[derive(Debug)]
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let (taken, place) = (TAKEN.fetch_add(1, Ordering::AcqRel), Self);
+        // Where it is one too many, it is given back here.
+        (taken < AT_ONCE).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
