@@ -33,5 +33,3 @@ mod shared_commits;
 mod subscriptions;
 mod subscriptions_killed;
 mod unreadable;
-#[cfg(target_os = "linux")]
-mod wakeups;
