@@ -115,6 +115,15 @@ impl Most {
         self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every())
     }
 
+    /// Takes note of how many went. Where these are more than came since the last look, that was rolled back, or there have been too
+    /// many from the beginning: the next message looks again. Otherwise one that fails each time that it is due, and is rolled back
+    /// with it, could let the others pile up.
+    fn forgot(&self, ids: u64) {
+        if ids > self.every() {
+            self.taken.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// How many others stay beside that one, and how many go at once: more than come until it is looked again.
     fn others_and_at_once(&self) -> (i64, i64) {
         let saturated = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -162,8 +171,8 @@ impl Inbox {
         Ok(Self { window: window.min(CENTURY), ..self })
     }
 
-    /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process; as many as come within the window
-    /// otherwise. An id is forgotten by whichever of the two bounds it meets first.
+    /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process, or two where a look is rolled back with
+    /// its message; as many as come within the window otherwise. An id is forgotten by whichever of the two bounds it meets first.
     ///
     /// # Errors
     ///
@@ -231,7 +240,7 @@ impl Inbox {
             let (others, at_once) = most.others_and_at_once();
             let beyond = sqlx::query(FORGET_BEYOND).bind(&self.consumer).bind(message_id);
             let beyond = beyond.bind(others).bind(at_once).persistent(false);
-            beyond.execute(connection).await.map_err(classify)?;
+            most.forgot(beyond.execute(connection).await.map_err(classify)?.rows_affected());
         }
         Ok(is_new)
     }

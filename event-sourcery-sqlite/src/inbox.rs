@@ -108,6 +108,15 @@ impl Most {
         self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every())
     }
 
+    /// Takes note of how many went. Where these are more than came since the last look, that was rolled back, or there have been too
+    /// many from the beginning: the next message looks again. Otherwise one that fails each time that it is due, and is rolled back
+    /// with it, could let the others pile up.
+    fn forgot(&self, ids: u64) {
+        if ids > self.every() {
+            self.taken.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// How many others stay beside that one, and how many go at once: more than come until it is looked again.
     fn others_and_at_once(&self) -> (i64, i64) {
         let saturated = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -150,8 +159,8 @@ impl Inbox {
         Ok(Self { window, ..self })
     }
 
-    /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process; as many as come within the window
-    /// otherwise. An id is forgotten by whichever of the two bounds it meets first.
+    /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process, or two where a look is rolled back with
+    /// its message; as many as come within the window otherwise. An id is forgotten by whichever of the two bounds it meets first.
     ///
     /// # Errors
     ///
@@ -231,7 +240,7 @@ impl Inbox {
             if let Some(most) = self.most.as_ref().filter(|most| taken > 0 && most.is_due()) {
                 let (others, at_once) = most.others_and_at_once();
                 let beyond = (&self.consumer, connection.last_insert_rowid(), others, at_once);
-                connection.prepare_cached(FORGET_BEYOND)?.execute(beyond)?;
+                most.forgot(connection.prepare_cached(FORGET_BEYOND)?.execute(beyond)? as u64);
             }
             Ok(taken > 0)
         });

@@ -222,6 +222,21 @@ async fn of_more_ids_than_are_to_be_kept_the_newest_stay_and_others_go_within_th
     assert!(scene.number(REMEMBERED).await >= 3 + 32);
 }
 
+/// Every second message looks whether there are too many.
+#[tokio::test]
+async fn where_each_message_that_looks_is_rolled_back_the_next_one_looks() {
+    let (scene, inbox) = books().await;
+    let inbox = inbox.keep_at_most(32).unwrap();
+    for number in 0..60 {
+        let mut tx = scene.begin().await;
+        assert!(book(&inbox, &mut tx, "poison").await.unwrap());
+        tx.rollback().await.unwrap();
+        assert!(deliver(&scene, &inbox, &format!("{number}")).await);
+        let kept = scene.number(REMEMBERED).await;
+        assert!(kept <= 32 + 2 * 2, "{kept}");
+    }
+}
+
 /// The clock was set back: what is new seems to be the oldest.
 #[tokio::test]
 async fn the_id_of_the_message_at_hand_is_kept_however_old_it_seems() {

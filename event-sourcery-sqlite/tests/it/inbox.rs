@@ -276,6 +276,21 @@ fn of_more_ids_than_are_to_be_kept_the_newest_stay_and_others_go_within_the_wind
     assert!(books.remembered() >= 3 + 32);
 }
 
+/// Every second message looks whether there are too many.
+#[test]
+fn where_each_message_that_looks_is_rolled_back_the_next_one_looks() {
+    let folder = Folder::new();
+    let mut books = Books::open(&folder);
+    books.inbox = books.inbox.keep_at_most(32).unwrap();
+    for number in 0..60 {
+        let fail = |_: &Connection| Err(Error::Closed);
+        assert!(books.inbox.handle_on::<(), Error, _>(&books.connection, "poison", fail).is_err());
+        assert!(books.book(&format!("{number}")).unwrap());
+        let kept = books.remembered();
+        assert!(kept <= 32 + 2 * 2, "{kept}");
+    }
+}
+
 /// The clock was set back: what is new seems to be the oldest.
 #[test]
 fn the_id_of_the_message_at_hand_is_kept_however_old_it_seems() {
