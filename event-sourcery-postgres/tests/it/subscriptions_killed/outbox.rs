@@ -16,7 +16,7 @@ use crate::crashes::proxy::{Lost, Proxy};
 use crate::process::store_url;
 use crate::scene::{Scene, Store, from_environment, open};
 
-/// How often to restart the server: `EVENT_SOURCERY_SERVER_KILLS`, or 3 times.
+/// How often to restart the server: `EVENT_SOURCERY_SERVER_KILLS`, or twice, once killed and once stopped.
 const SERVER_KILLS: &str = "EVENT_SOURCERY_SERVER_KILLS";
 
 const LEFT: &str = "SELECT count(*) FROM event_sourcery_outbox_entries";
@@ -94,7 +94,7 @@ async fn whoever_is_killed_while_it_publishes_nothing_is_lost_and_each_stream_ke
     let (_folder, url) = (Folder::of(&scene), scene.database.url());
     let handled = handled_of(scene.database.name());
     let load = Load::on(&with_outbox(&scene));
-    let kills = kills() / 2;
+    let kills = kills() / 4;
     kill_again_and_again(kills, || worker(test, &url), async || handled.read().len()).await;
     let streams = load.end().await;
     let last = [worker(test, &url), worker(test, &url)];
@@ -187,7 +187,7 @@ async fn when_the_server_is_restarted_while_entries_are_published_nothing_is_los
     let (_folder, url, streams) = (Folder::of(&scene), scene.database.url(), streams());
     let handled = handled_of(scene.database.name());
     let workers = [worker(test, &url), worker(test, &url)];
-    for number in 0..from_environment(SERVER_KILLS, 3) {
+    for number in 0..from_environment(SERVER_KILLS, 2) {
         let before = handled.read().len();
         handled.hold();
         append_to_all(&with_outbox(&scene), &streams, 5).await;
