@@ -27,6 +27,9 @@ const A_WHILE: Duration = Duration::from_secs(5);
 /// How long an answer takes at most that is on its way already: the end of a long one may have to come a long way.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
+/// Both, for what is short and urgent: see [`AtWork::in_haste`].
+const IN_HASTE: Duration = Duration::from_secs(2);
+
 /// So often in a row the server could not be reached.
 const SILENT: u32 = 2;
 
@@ -75,6 +78,7 @@ pub(crate) struct AtWork {
     spent: Arc<AtomicBool>,
     /// How long what is sent may take to arrive.
     sending: Duration,
+    is_in_haste: bool,
 }
 
 /// What the server is doing.
@@ -115,12 +119,29 @@ impl fmt::Display for Process {
 
 impl AtWork {
     pub(crate) const fn new(home: Arc<Connections>, process: Process, spent: Arc<AtomicBool>) -> Self {
-        Self { home, process, spent, sending: Duration::ZERO }
+        Self { home, process, spent, sending: Duration::ZERO, is_in_haste: false }
+    }
+
+    /// What a transaction has to begin with in which its process is to be found, if that does not follow from the connection.
+    pub(crate) fn sets_its_mark(&self) -> Option<String> {
+        match self.process {
+            Process::Numbered(_) => None,
+            Process::With(mark) => Some(mark.set()),
+        }
     }
 
     /// What is sent may take so long to arrive.
     pub(crate) fn sending(self, sending: Duration) -> Self {
         Self { sending, ..self }
+    }
+
+    /// What is said and answered is short, and others wait behind it: the server is asked soon.
+    pub(crate) fn in_haste(self) -> Self {
+        Self { is_in_haste: true, ..self }
+    }
+
+    fn patience(&self, otherwise: Duration) -> Duration {
+        if self.is_in_haste { IN_HASTE } else { otherwise }
     }
 
     /// Where it is noted that the connection is of no more use.
@@ -171,12 +192,12 @@ pub(crate) async fn answer<T, E: From<sqlx::Error>>(
 ) -> Result<T, E> {
     let Some(at_work) = at_work else { return answer.await };
     let (mut answer, mut silent) = (pin!(answer), 0);
-    let mut patience = A_WHILE.saturating_add(at_work.sending);
+    let mut patience = at_work.patience(A_WHILE).saturating_add(at_work.sending);
     loop {
         if let Ok(answered) = timeout(patience, &mut answer).await {
             return answered;
         }
-        patience = A_WHILE;
+        patience = at_work.patience(A_WHILE);
         match select(&mut answer, pin!(at_work.doing())).await {
             Either::Left((answered, _)) => return answered,
             Either::Right((Doing::Work, _)) => silent = 0,
@@ -184,7 +205,7 @@ pub(crate) async fn answer<T, E: From<sqlx::Error>>(
             Either::Right((Doing::Nothing | Doing::Unknown, _)) => break,
         }
     }
-    timeout(ON_ITS_WAY, answer).await.unwrap_or_else(|_| {
+    timeout(at_work.patience(ON_ITS_WAY), answer).await.unwrap_or_else(|_| {
         at_work.spent.store(true, Ordering::Relaxed);
         Err(sqlx::Error::from(silence()).into())
     })

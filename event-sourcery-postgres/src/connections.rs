@@ -43,7 +43,7 @@ pub(crate) const TRUSTED_FOR: Duration = Duration::from_secs(1);
 const IDLE_FOR: Duration = Duration::from_secs(60);
 
 /// How often idle connections are looked at.
-const LOOKS_AROUND: Duration = Duration::from_secs(5);
+const LOOKS_AROUND: Duration = Duration::from_secs(20);
 
 /// How long an idle connection has to answer.
 const A_TRY: Duration = Duration::from_millis(500);
@@ -106,7 +106,7 @@ pub(crate) struct Opened {
     at: Instant,
     /// How long its statements wait for locks.
     pub(crate) lock_timeout: Duration,
-    /// The server's process behind it; none behind a pooler that hands out server connections by the transaction.
+    /// The server's process behind it; none behind a pooler that hands those out by the transaction: there each marks its own.
     pub(crate) process: Option<Numbered>,
     /// Whether it is of no more use: an answer has not come, or was not read to its end.
     pub(crate) spent: Arc<AtomicBool>,

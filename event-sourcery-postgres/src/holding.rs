@@ -8,7 +8,6 @@
 use async_trait::async_trait;
 use event_sourcery::Result;
 use event_sourcery::backend::{HeldEntries, Hold, HoldRequest, JoinableBackend as _, ProgressRequest};
-use tokio::time::timeout;
 
 use crate::backend::PostgresBackend;
 use crate::operations::Operations;
@@ -39,17 +38,16 @@ impl PostgresBackend {
 impl Hold for RowLocks {
     async fn keep(self: Box<Self>, progress: &ProgressRequest) -> Result<()> {
         let Self { backend, mut transaction } = *self;
-        backend.join_handling(&mut transaction).progress(progress).await?;
+        let written = backend.join_handling(&mut transaction).progress(progress).await;
+        if let Err(error) = written {
+            backend.roll_back(transaction).await;
+            return Err(error);
+        }
         backend.commit(transaction).await
     }
 
     async fn release(self: Box<Self>) {
         let Self { backend, transaction } = *self;
-        let patience = backend.database.connections.acquire_timeout;
-        if !matches!(timeout(patience, transaction.rollback()).await, Ok(Ok(()))) {
-            tracing::debug!(
-                "entries of the outbox were not let go of: they are when their transaction is over"
-            );
-        }
+        backend.roll_back(transaction).await;
     }
 }

@@ -17,6 +17,33 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7163821846519203)";
 
 const IS_THERE: &str = "SELECT to_regclass('event_sourcery_inbox') IS NOT NULL";
 
+/// What keeps a table of that name from remembering each id once. An id that is not inserted counts as handled before: whoever leaves it out, or
+/// puts it elsewhere, loses the message.
+const UNFIT: &str = "
+    SELECT CASE
+        WHEN c.relkind NOT IN ('r', 'p') THEN 'it is no table: an inbox needs one of that name'
+        WHEN c.relpersistence <> 'p' THEN 'what it holds is lost in a crash: ALTER TABLE event_sourcery_inbox SET LOGGED'
+        WHEN NOT EXISTS (
+            SELECT FROM pg_index i
+            WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+              AND i.indpred IS NULL AND i.indexprs IS NULL
+              AND ARRAY['consumer', 'message_id'] = ARRAY(
+                  SELECT a.attname::text FROM pg_attribute a
+                  WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                  ORDER BY a.attname::text))
+        THEN 'it has no valid unique index: CREATE UNIQUE INDEX ON event_sourcery_inbox (consumer, message_id)'
+        WHEN EXISTS (
+            SELECT FROM pg_rewrite r
+            WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN' AND r.ev_enabled IN ('O', 'A'))
+        THEN 'it has a rule, and rules rewrite what is inserted: drop it'
+        WHEN EXISTS (
+            SELECT FROM pg_trigger g
+            WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+              AND g.tgtype & 3 = 3 AND g.tgtype & 4 <> 0)
+        THEN 'it has a trigger that may leave out what is inserted: make it an AFTER trigger'
+    END
+    FROM pg_class c WHERE c.oid = to_regclass('event_sourcery_inbox')";
+
 /// Takes an id down, unless it is there; and takes out two that are older than the window, so that there are never many more of those
 /// than of the others. What somebody else is taking out is left to him.
 const TAKE: &str = "
@@ -138,7 +165,8 @@ impl Inbox {
     /// # Errors
     ///
     /// [`Error::InvalidOption`] for a name outside of 1 to 255 bytes, or with a NUL; [`Error::MissingGrant`] where the table is
-    /// missing and the role may not make it; [`Error::Unavailable`], and the database's own.
+    /// missing and the role may not make it; [`Error::ForeignLayout`] where it would not remember each id once;
+    /// [`Error::Unavailable`], and the database's own.
     pub async fn open(pool: &PgPool, consumer: impl Into<String>) -> Result<Self> {
         let consumer = consumer.into();
         check("consumer", &consumer)?;
@@ -147,6 +175,11 @@ impl Inbox {
             // Sent together, so that they share a transaction, which holds the lock.
             let make = AssertSqlSafe(format!("{LOCK}; {MIGRATION}"));
             sqlx::raw_sql(make).execute(&mut *connection).await.map_err(classify)?;
+        }
+        let unfit = sqlx::query_scalar(UNFIT).persistent(false).fetch_optional(&mut *connection).await;
+        let unfit: Option<Option<String>> = unfit.map_err(classify)?;
+        if let Some(problem) = unfit.flatten() {
+            return Err(Error::ForeignLayout { place: "the table event_sourcery_inbox".to_owned(), problem });
         }
         Ok(Self { consumer, window: WEEK, most: None })
     }

@@ -1,5 +1,6 @@
 //! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
 
+mod found;
 mod migrating;
 mod planning;
 mod relations;
@@ -22,7 +23,7 @@ use crate::rights::Rights;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 5;
+const LAYOUT: i32 = 6;
 
 /// Indexes of ours on the tables of the reference: by which the streams of a category, or of a tenant, are found, events without
 /// versions are read in order, and entries of the outbox are found: by their events, by their stream, and those that are kept.
@@ -88,7 +89,7 @@ async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOption
 }
 
 /// Refuses what a store that is open cannot be used on: another server, or the same one with other libraries, may have taken the
-/// place of the one that it was opened on.
+/// place of the one that it was opened on, and somebody may have altered the tables.
 pub(crate) async fn refuse_another(connection: &mut Lease, tables: &Tables) -> Result<()> {
     entered(connection.enter().await)?;
     let mut schema = Schema::known(connection, tables);

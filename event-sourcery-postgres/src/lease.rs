@@ -9,7 +9,7 @@ use std::time::Duration;
 use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::at_work::{AtWork, Process};
+use crate::at_work::{AtWork, Mark, Process, answer};
 use crate::connections::{Connections, Opened, answer_in_time, close};
 use crate::failure::may_be_of_the_connection;
 use crate::places::Place;
@@ -24,13 +24,16 @@ pub(crate) struct Lease {
     is_used: bool,
     /// Whether [`enter`](Self::enter) has begun what was not left yet.
     is_entered: bool,
+    /// By which the server's process is found that has a transaction of ours, where each may have another one.
+    mark: Option<Mark>,
     home: Arc<Connections>,
     place: Option<Place>,
 }
 
 impl Lease {
-    pub(crate) const fn new(opened: Opened, home: Arc<Connections>, place: Place) -> Self {
-        Self { opened: Some(opened), is_used: false, is_entered: false, home, place: Some(place) }
+    pub(crate) fn new(opened: Opened, home: Arc<Connections>, place: Place) -> Self {
+        let mark = home.session.behind_pooler.then(Mark::new);
+        Self { opened: Some(opened), is_used: false, is_entered: false, mark, home, place: Some(place) }
     }
 
     /// The call is over, and the next one can have the connection.
@@ -74,12 +77,19 @@ impl Lease {
 
     /// How a transaction of ours begins on this connection: see [`Session::begin`].
     pub(crate) fn begin_text(&self, begin: &'static str) -> Cow<'static, str> {
-        self.home.session.begin(begin, self.lock_timeout())
+        self.marked(self.home.session.begin(begin, self.lock_timeout()))
     }
 
     /// How a transaction of ours begins that reads these tables as of one moment: see [`Session::begin_snapshot`].
-    pub(crate) fn begin_snapshot_text(&self, tables: &str) -> String {
-        self.home.session.begin_snapshot(tables, self.lock_timeout())
+    pub(crate) fn begin_snapshot_text(&self, tables: &str) -> Cow<'static, str> {
+        self.marked(self.home.session.begin_snapshot(tables, self.lock_timeout()).into())
+    }
+
+    fn marked(&self, begin: Cow<'static, str>) -> Cow<'static, str> {
+        match self.mark {
+            Some(mark) => format!("{begin}; {}", mark.set()).into(),
+            None => begin,
+        }
     }
 
     fn lock_timeout(&self) -> Duration {
@@ -89,7 +99,8 @@ impl Lease {
     /// To find out whether the server is still at work on a statement.
     pub(crate) fn at_work(&self) -> Option<AtWork> {
         let Opened { process, spent, .. } = self.opened.as_ref()?;
-        Some(AtWork::new(Arc::clone(&self.home), Process::Numbered((*process)?), Arc::clone(spent)))
+        let process = process.map(Process::Numbered).or(self.mark.map(Process::With))?;
+        Some(AtWork::new(Arc::clone(&self.home), process, Arc::clone(spent)))
     }
 
     /// Where it is noted that the connection is of no more use.
@@ -112,9 +123,9 @@ impl Lease {
     /// comes after it.
     pub(crate) async fn enter(&mut self) -> Result<(), sqlx::Error> {
         if self.is_behind_pooler() {
-            let begin = self.begin_text(session::BEGIN).into_owned();
+            let (begin, at_work) = (self.begin_text(session::BEGIN).into_owned(), self.at_work());
             self.is_entered = true;
-            sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut **self).await?;
+            answer(at_work.as_ref(), sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut **self)).await?;
         }
         Ok(())
     }
@@ -122,7 +133,8 @@ impl Lease {
     /// Commits what [`enter`](Self::enter) has begun.
     pub(crate) async fn leave(&mut self) -> Result<(), sqlx::Error> {
         if self.is_behind_pooler() {
-            sqlx::raw_sql("COMMIT").execute(&mut **self).await?;
+            let at_work = self.at_work();
+            answer(at_work.as_ref(), sqlx::raw_sql("COMMIT").execute(&mut **self)).await?;
             self.is_entered = false;
         }
         Ok(())

@@ -4,7 +4,8 @@
 //! have passed, and are never handed over: tables that were moved without their sequences (logical replication does not
 //! carry them, nor do `COPY` and a dump of the data alone), `TRUNCATE .. RESTART IDENTITY`, `setval`. What was given before
 //! is known from the events that are there, and from what is kept about positions: what was settled, checkpoints, the
-//! directory of names. A sequence of the streams' numbers that went back refuses new streams, one by one.
+//! directory of names. A sequence of the streams' numbers that went back refuses new streams, one by one, and one of the numbers of
+//! the outbox's entries refuses what goes in there.
 //!
 //! Once appends have caught up, nothing shows any more that it went back. So each append is refused whose position is not above
 //! what was known to be given before it began, with nothing written; and where an append or a look has seen it, that is kept
@@ -17,6 +18,7 @@
 use std::sync::OnceLock;
 
 use event_sourcery::{Error, Result};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use crate::failure::Failure;
@@ -35,14 +37,19 @@ statements! {
                coalesce((SELECT max(s.position) FROM {subscription_segments} s), 0),
                coalesce((SELECT max(l.below) * $1 - 1 FROM {event_blocks_listed} l WHERE l.below > 0), 0),
                coalesce((SELECT max(s.id) FROM {streams} s), 0)";
-    /// The sequences, as SQL spells their names: the events', and the streams' where this role may read it. With their steps
-    /// and ends.
+    /// The highest number of an entry of the outbox.
+    entries: "
+        SELECT coalesce(max(o.id), 0) FROM {outbox_entries} o";
+    /// The sequences, as SQL spells their names: of the events (1), and where this role may read them, of the streams (2) and of the
+    /// entries of the outbox (3). With their steps and ends.
     sequences: "
-        SELECT c.name, s.seqincrement, s.seqmax
-        FROM (VALUES (1, pg_get_serial_sequence({events as text}, 'id')),
-                     (2, pg_get_serial_sequence({streams as text}, 'id'))) AS c (number, name)
+        SELECT c.number, c.name, s.seqincrement, s.seqmax
+        FROM (VALUES (1, pg_get_serial_sequence({events as text}, 'id'), TRUE),
+                     (2, pg_get_serial_sequence({streams as text}, 'id'), TRUE),
+                     (3, pg_get_serial_sequence({outbox_entries as text}, 'id'),
+                         has_table_privilege({outbox_entries as text}, 'SELECT'))) AS c (number, name, may_be_read)
         JOIN pg_sequence s ON s.seqrelid = c.name::regclass
-        WHERE c.number = 1 OR has_sequence_privilege(c.name, 'SELECT')
+        WHERE c.number = 1 OR c.may_be_read AND has_sequence_privilege(c.name, 'SELECT')
         ORDER BY c.number";
 }
 
@@ -53,25 +60,26 @@ pub(crate) const CHECKPOINT: &str = "a checkpoint";
 pub(crate) const PASSED: &str = "a position that readers may have passed";
 
 /// What a sequence numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
     Positions,
     Streams,
+    Entries,
 }
 
-/// A sequence, and what it has drawn.
+/// A sequence.
 struct Sequence {
     name: String,
     of: Of,
     step: i64,
     end: i64,
-    drawn: i64,
 }
 
 /// The highest numbers that were given, each with what tells so.
 struct Given {
     positions: (i64, &'static str),
     streams: (i64, &'static str),
+    entries: (i64, &'static str),
 }
 
 impl Given {
@@ -79,6 +87,7 @@ impl Given {
         match what {
             Of::Positions => self.positions,
             Of::Streams => self.streams,
+            Of::Entries => self.entries,
         }
     }
 }
@@ -115,12 +124,20 @@ impl WentBack {
 
 /// The highest position that was given. The inner error is for a store whose next numbers were given before.
 pub(crate) async fn check(connection: &mut PgConnection, sql: &NumberingSql) -> Result<Result<i64>, Failure> {
-    let given = evidence(connection, sql).await?;
-    let mut behind = sequences(connection, sql).await?;
-    behind.retain(|sequence| sequence.drawn < given.of(sequence.of).0);
-    let Some(Sequence { of, drawn, .. }) = behind.first() else { return Ok(Ok(given.positions.0)) };
+    let sequences = sequences(connection, sql).await?;
+    let has_entries = sequences.iter().any(|sequence| sequence.of == Of::Entries);
+    let given = evidence(connection, sql, has_entries).await?;
+    let mut behind = Vec::new();
+    for sequence in sequences {
+        let drawn = sequence.drawn(connection).await?;
+        if drawn < given.of(sequence.of).0 {
+            behind.push((sequence, drawn));
+        }
+    }
+    let Some((Sequence { of, .. }, drawn)) = behind.first() else { return Ok(Ok(given.positions.0)) };
     let (highest, evidence) = given.of(*of);
-    let repair: Vec<_> = behind.iter().map(|sequence| sequence.raise_to(given.of(sequence.of).0)).collect();
+    let repair: Vec<_> =
+        behind.iter().map(|(sequence, _)| sequence.raise_to(given.of(sequence.of).0)).collect();
     Ok(Err(Error::NumberingWentBack { drawn: *drawn, highest, evidence, repair: repair.join("; ") }))
 }
 
@@ -129,16 +146,18 @@ pub(crate) async fn used_up(
     connection: &mut PgConnection,
     sql: &NumberingSql,
 ) -> Result<Option<Error>, Failure> {
-    let all = sequences(connection, sql).await?;
-    let at_its_end =
-        all.into_iter().find(|sequence| sequence.drawn.saturating_add(sequence.step) > sequence.end);
-    Ok(at_its_end.map(|Sequence { name, drawn, end, .. }| Error::NumbersUsedUp {
-        last: drawn,
-        repair: match end {
-            i64::MAX => "append to a new store: there are no higher numbers".to_owned(),
-            _ => format!("ALTER SEQUENCE {name} AS bigint NO MAXVALUE"),
-        },
-    }))
+    for sequence in sequences(connection, sql).await? {
+        let last = sequence.drawn(connection).await?;
+        let Sequence { name, step, end, .. } = sequence;
+        if last.saturating_add(step) > end {
+            let repair = match end {
+                i64::MAX => "append to a new store: there are no higher numbers".to_owned(),
+                _ => format!("ALTER SEQUENCE {name} AS bigint NO MAXVALUE"),
+            };
+            return Ok(Some(Error::NumbersUsedUp { last, repair }));
+        }
+    }
+    Ok(None)
 }
 
 /// The highest position that was given, and what tells so. Readers begin behind 0: whatever else is known, nothing may be drawn
@@ -148,7 +167,13 @@ pub(crate) fn highest(told: &[(i64, &'static str)]) -> (i64, &'static str) {
     told.iter().fold(nothing, |most, next| if next.0 > most.0 { *next } else { most })
 }
 
-async fn evidence(connection: &mut PgConnection, sql: &NumberingSql) -> Result<Given, sqlx::Error> {
+async fn evidence(
+    connection: &mut PgConnection,
+    sql: &NumberingSql,
+    has_entries: bool,
+) -> Result<Given, sqlx::Error> {
+    let entries =
+        if has_entries { sql.entries.query().fetch_one(&mut *connection).await?.try_get(0)? } else { 0 };
     let row = sql.evidence.query().bind(BLOCK).fetch_one(connection).await?;
     let positions = highest(&[
         (row.try_get(0)?, EVENT),
@@ -156,28 +181,31 @@ async fn evidence(connection: &mut PgConnection, sql: &NumberingSql) -> Result<G
         (row.try_get(2)?, CHECKPOINT),
         (row.try_get(3)?, "the directory of event names"),
     ]);
-    Ok(Given { positions, streams: (row.try_get(4)?, "the number of a stream") })
+    let streams = (row.try_get(4)?, "the number of a stream");
+    Ok(Given { positions, streams, entries: (entries, "an entry of the outbox") })
 }
 
 async fn sequences(connection: &mut PgConnection, sql: &NumberingSql) -> Result<Vec<Sequence>, sqlx::Error> {
-    let mut sequences = Vec::new();
-    for (row, of) in
-        sql.sequences.query().fetch_all(&mut *connection).await?.iter().zip([Of::Positions, Of::Streams])
-    {
-        let (name, step, end): (String, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        // From the sequence itself: `pg_sequence_last_value` is NULL also where the next number is a low one.
-        let last = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - $1 END FROM {name}");
-        let drawn = sqlx::query_scalar(AssertSqlSafe(last))
-            .persistent(false)
-            .bind(step)
-            .fetch_one(&mut *connection)
-            .await?;
-        sequences.push(Sequence { name, of, step, end, drawn });
-    }
-    Ok(sequences)
+    let rows = sql.sequences.query().fetch_all(connection).await?;
+    let sequence = |row: &PgRow| -> Result<_, sqlx::Error> {
+        let of = match row.try_get::<i32, _>(0)? {
+            1 => Of::Positions,
+            2 => Of::Streams,
+            _ => Of::Entries,
+        };
+        Ok(Sequence { of, name: row.try_get(1)?, step: row.try_get(2)?, end: row.try_get(3)? })
+    };
+    rows.iter().map(sequence).collect()
 }
 
 impl Sequence {
+    /// What it has drawn: from the sequence itself, for `pg_sequence_last_value` is NULL also where the next number is a low one.
+    async fn drawn(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        let Self { name, step, .. } = self;
+        let last = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - $1 END FROM {name}");
+        sqlx::query_scalar(AssertSqlSafe(last)).persistent(false).bind(*step).fetch_one(connection).await
+    }
+
     fn raise_to(&self, highest: i64) -> String {
         repair(&self.name, highest)
     }

@@ -1,12 +1,14 @@
 //! What the store's calls do to the tables, on one connection.
 
 mod append;
+mod at_once;
 mod batch;
 mod cursors;
 mod damage;
 mod delete;
 mod directory;
 mod hear;
+mod keys;
 mod load;
 mod outbox;
 mod progress;
@@ -38,7 +40,7 @@ use crate::at_work::{AtWork, answer, time_to_send};
 use crate::failure::{During, Failure};
 use crate::lease::Lease;
 use crate::rows::value;
-use crate::session::{BEGIN, begin_sending};
+use crate::session::{BEGIN, begin_in_haste, begin_sending};
 use crate::sql::{Sql, Statement};
 
 /// How a savepoint of ours ends.
@@ -135,6 +137,13 @@ impl<'c> Operations<'c> {
         }
         self.at_work = self.at_work.take().map(|at_work| at_work.sending(sending));
         self.begin = begin_sending(&self.begin, sending).into();
+    }
+
+    /// The call is short, and others wait behind it: where its way dies in silence, it is given up soon, and what it has locked the server
+    /// lets go of soon.
+    fn hurry(&mut self) {
+        self.at_work = self.at_work.take().map(AtWork::in_haste);
+        self.begin = begin_in_haste(&self.begin).into();
     }
 
     /// A statement of ours with a stream's key bound: UUID, category, tenant.

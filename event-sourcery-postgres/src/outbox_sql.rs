@@ -27,36 +27,37 @@ macro_rules! category {
     };
 }
 
-/// When an entry's event happened. What the reference was given with an offset is told with that.
-macro_rules! time {
+/// The segment of an entry's stream, out of $4: what `Segments::number_of` says. One whose stream cannot be told is in the first.
+macro_rules! segment {
     () => {
-        "CASE WHEN o.data ->> 'created_at' ~ 'T.*([+-][0-9][0-9](:[0-9][0-9])*|Z)$'
-             THEN (o.data ->> 'created_at')::timestamptz AT TIME ZONE 'UTC'
-             ELSE (o.data ->> 'created_at')::timestamp END"
+        "CASE WHEN o.data ->> 'stream_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+              THEN (get_byte(uuid_send((o.data ->> 'stream_id')::uuid), 3)
+                    + get_byte(uuid_send((o.data ->> 'stream_id')::uuid), 15)) % $4
+              ELSE 0 END"
     };
 }
 
 /// The first row: in the place of a name, in which run of the server it was read. Then the entries between $1 and $2 of the tenant
-/// $3, in those of $4 segments that $5 lists, or in all; at most $6, in the columns that `rows` reads.
+/// $3, in those of $4 segments that $5 lists, or in all; at most $6, in the columns that `rows` reads: nothing of the JSON is cast, because
+/// what is not as it should be would fail the page.
 macro_rules! entries {
     ($condition:expr) => {
         concat!(
             "
-        SELECT NULL::bigint, NULL::integer, NULL::uuid, ",
+        SELECT NULL::bigint, NULL::text, NULL::text, ",
             run!(),
-            ", NULL::jsonb, NULL::jsonb, NULL::timestamp, NULL::integer, NULL::uuid, NULL::text, NULL::text, NULL::text
+            ", NULL::jsonb, NULL::jsonb, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text
         UNION ALL (
-            SELECT o.position, (o.data ->> 'version')::integer, (o.data ->> 'uuid')::uuid, o.data ->> 'name',
-                   o.data -> 'data', o.data -> 'context', ",
-            time!(),
-            ", coalesce((o.data ->> 'schema_version')::integer, 1), (o.data ->> 'stream_id')::uuid, o.stream_name::text, ",
+            SELECT o.position, o.data ->> 'version', o.data ->> 'uuid', o.data ->> 'name', o.data -> 'data', o.data -> 'context',
+                   o.data ->> 'created_at', o.data ->> 'schema_version', o.data ->> 'stream_id', o.stream_name::text, ",
             category!(),
             ", coalesce(o.data ->> 'tenant_id', '')
             FROM {outbox_entries} o
             WHERE o.position > $1 AND o.position <= $2 AND o.published_at IS NULL
               AND ($3::text IS NULL OR coalesce(o.data ->> 'tenant_id', '') = $3)
-              AND ($4::integer IS NULL OR (get_byte(uuid_send((o.data ->> 'stream_id')::uuid), 3)
-                   + get_byte(uuid_send((o.data ->> 'stream_id')::uuid), 15)) % $4 = ANY ($5::integer[]))
+              AND ($4::integer IS NULL OR ",
+            segment!(),
+            " = ANY ($5::integer[]))
               AND NOT EXISTS (SELECT FROM {outbox_of_deleted} d WHERE d.position = o.position AND d.dropped)",
             $condition,
             "

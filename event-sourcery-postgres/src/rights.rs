@@ -39,8 +39,7 @@ impl Rights {
     pub(crate) const fn on_sequence_of(self, table: &str) -> Option<&'static str> {
         match (self, table.as_bytes()) {
             (Self::Reader, b"events") => Some("SELECT"),
-            (Self::Application, b"events" | b"streams") => Some("USAGE, SELECT"),
-            (Self::Application, b"outbox_entries") => Some("USAGE"),
+            (Self::Application, b"events" | b"streams" | b"outbox_entries") => Some("USAGE, SELECT"),
             _ => None,
         }
     }

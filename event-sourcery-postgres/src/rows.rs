@@ -1,5 +1,7 @@
 //! Rows of the shared layout, read into the library's plain data.
 
+mod entries;
+
 use std::borrow::Cow;
 
 use event_sourcery::backend::{

@@ -12,6 +12,9 @@ use crate::at_work::SERVER_STARTED;
 /// A process that is frozen in the middle of a transaction of ours holds nobody up for longer than this.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
+/// The same of a transaction that holds what many wait for: see [`begin_in_haste`].
+const IDLE_IN_HASTE: Duration = Duration::from_secs(3);
+
 /// In which columns the settings tell the server's process, when the server was started, and whether it only follows another one.
 pub(crate) const PROCESS: &str = "process";
 pub(crate) const STARTED: &str = "started";
@@ -67,7 +70,8 @@ impl Session {
     /// Parameters that an older server does not know are passed over. One that is as it should be already is left alone:
     /// not every role may set `session_replication_role`. Row-level security would hide events from us in silence;
     /// switched off, it is an error instead. What is stronger than `synchronous_commit = on`, or `local`, is somebody's
-    /// decision. What may be set is set to what it is, too: a setting of the session's outlasts a reload of the server's.
+    /// decision. What may be set is set to what it is, too: a setting of the session's outlasts a reload of the server's. Texts
+    /// travel as sqlx asks for when it connects, though a hook of the pool's may have asked for something else since.
     fn settings(self, lock_timeout: Duration, local: bool) -> String {
         let (lock_timeout, idle) = (milliseconds(lock_timeout), milliseconds(IDLE_IN_TRANSACTION));
         let set_where = |holds: &str, name, value| {
@@ -83,6 +87,7 @@ impl Session {
             "SELECT pg_backend_pid() AS {PROCESS}, {SERVER_STARTED} AS {STARTED}, pg_is_in_recovery() AS {IS_STANDBY},
                     set_config('default_transaction_isolation', 'read committed', {local}),
                     set_config('standard_conforming_strings', 'on', {local}),
+                    set_config('client_encoding', 'UTF8', {local}),
                     set_config('row_security', 'off', {local}),
                     set_config('lock_timeout', '{lock_timeout}', {local}),
                     set_config('statement_timeout', '0', {local}),
@@ -123,6 +128,12 @@ pub(crate) fn wait_for_locks(time: Duration) -> String {
 pub(crate) fn begin_sending(begin: &str, sending: Duration) -> String {
     let idle = milliseconds(IDLE_IN_TRANSACTION.saturating_add(sending));
     format!("{begin}; SET LOCAL idle_in_transaction_session_timeout = {idle}")
+}
+
+/// How a transaction begins whose statements follow each other at once: the server ends it soon where its client is heard of no more.
+pub(crate) fn begin_in_haste(begin: &str) -> String {
+    let idle = milliseconds(IDLE_IN_HASTE);
+    format!("{begin}; SELECT set_config('idle_in_transaction_session_timeout', '{idle}', true)")
 }
 
 /// As the server's limits take it, where zero means for ever.

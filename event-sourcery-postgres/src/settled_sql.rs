@@ -40,13 +40,14 @@ macro_rules! mark_of_this_run {
     };
 }
 
-/// The name of this run of the server, as a scalar subquery; see [`Run`](crate::settled::Run).
+/// The name of this run of the server, as a scalar subquery; see [`Run`](crate::settled::Run). The same on every connection, however
+/// that writes times: a handler's may have another zone.
 macro_rules! run {
     () => {
         concat!(
             "coalesce((SELECT m.run::text FROM {evidence} m WHERE ",
             $crate::settled_sql::mark_of_this_run!(),
-            "), concat_ws(' ', pg_postmaster_start_time(), ",
+            "), concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), ",
             $crate::settled_sql::database!(),
             "))"
         )
@@ -54,10 +55,10 @@ macro_rules! run {
 }
 pub(crate) use {database, mark_begins, mark_of_this_run, run};
 
-/// What tells an event, `e`, from any other at its position.
+/// What tells an event, `e`, from any other at its position: the same on every connection, however that writes times.
 macro_rules! tells {
     () => {
-        "concat_ws(' ', e.uuid, e.db_stream_id, e.created_at)"
+        "concat_ws(' ', e.uuid, e.db_stream_id, extract(epoch FROM e.created_at))"
     };
 }
 

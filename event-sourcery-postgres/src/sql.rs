@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::append_sql::AppendSql;
 use crate::cursor_sql::CursorSql;
+use crate::key_sql::KeySql;
 use crate::numbering::NumberingSql;
 use crate::operations::{DamageSql, DirectorySql, ScanSql};
 use crate::outbox_sql::OutboxSql;
@@ -79,7 +80,8 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
-/// The columns of an event or a snapshot behind its position, as `rows` reads them.
+/// The columns of an event or a snapshot behind its position, as `rows` reads them. Names are texts, whatever the columns hold: where
+/// somebody makes one longer, what was prepared before would give another type, which the server refuses from then on.
 macro_rules! event {
     ($e:literal) => {
         concat!(
@@ -88,7 +90,7 @@ macro_rules! event {
             $e,
             ".uuid, ",
             $e,
-            ".name, ",
+            ".name::text, ",
             $e,
             ".data, ",
             $e,
@@ -153,7 +155,7 @@ macro_rules! newest_snapshot {
 macro_rules! newest_state {
     () => {
         concat!(
-            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name, n.data, '{}'::jsonb AS event_context,
+            "SELECT NULL::bigint AS id, n.version, n.event_uuid AS uuid, n.name::text, n.data, '{}'::jsonb AS event_context,
                     n.created_at, n.format AS schema_version
             FROM {aggregate_snapshots} n
             JOIN {events} e ON e.db_stream_id = n.db_stream_id AND e.version = n.version AND e.uuid = n.event_uuid
@@ -194,7 +196,7 @@ statements! {
     /// Every statement that the operations run, and what they know of the pages that come next.
     Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, damage: DamageSql,
         subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
-        rights: MissingRights, page_sizes: PageSizes;
+        keys: KeySql, rights: MissingRights, page_sizes: PageSizes;
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());

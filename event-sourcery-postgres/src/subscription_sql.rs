@@ -4,42 +4,124 @@ use crate::settled_sql::run;
 use crate::sql::{Statement, key_is, statements};
 use crate::tables::Tables;
 
-/// A subscription's members, in the columns of its segments.
-macro_rules! members {
+/// The columns of a subscription: those of a segment, `s`.
+macro_rules! segment {
     () => {
-        "SELECT NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text
-         FROM {subscription_members} m WHERE m.tenant_id = $1 AND m.name = $2"
+        concat!(
+            "s.segment, s.position, s.token # ",
+            mask!(),
+            ", s.member, s.leased_until, NULL::text, NULL::bigint, NULL::timestamp"
+        )
     };
 }
 
-/// What a subscription keeps beside, in the columns of its segments.
+/// The same of a member, `m`, and of the presence that vouches for it, `p`.
+macro_rules! member {
+    () => {
+        concat!(
+            "NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text, ",
+            presence!("m.presence"),
+            ", p.renewed"
+        )
+    };
+}
+
+/// The same of what is kept beside, `k`.
 macro_rules! kept {
     () => {
-        "SELECT NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept
-         FROM {subscriptions} k WHERE k.tenant_id = $1 AND k.name = $2"
+        "NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept, NULL::bigint, NULL::timestamp"
     };
 }
 
-/// The key of a blocked stream: the stream's own, in $1 to $3, and the subscription's, in $4 and $5.
-macro_rules! blocked_is_key {
+/// The same with the time in the fifth.
+macro_rules! clock {
     () => {
-        "stream_uuid = $1 AND category = $2 AND tenant_id = $3
-         AND subscription_tenant_id = $4 AND subscription_name = $5"
+        "NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, clock_timestamp() AT TIME ZONE 'UTC', NULL::text,
+         NULL::bigint, NULL::timestamp"
     };
 }
 
-/// Blocks a stream, if it is found.
+/// The keys of blocked streams that a statement is about, in their order: those of the streams, in $1 to $3; and in other arrays what
+/// else there is to know of each.
+macro_rules! asked {
+    ($arrays:literal, $columns:literal) => {
+        concat!(
+            "asked AS MATERIALIZED (
+            SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::text[]",
+            $arrays,
+            ") WITH ORDINALITY AS n (stream_uuid, category, tenant_id",
+            $columns,
+            ", place)
+        )"
+        )
+    };
+}
+
+/// The same with what there is to know of each as a blocked stream, in $6 to $13.
+macro_rules! asked_blocked {
+    () => {
+        asked!(
+            ", $6::int[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamp[],
+                $13::timestamp[]",
+            ", segment, stream_name, after_position, position, attempts, error, retry_at, since"
+        )
+    };
+}
+
+/// Whether the row of a blocked stream, `b`, is one of those, `a`, of the subscription in $4 and $5.
+macro_rules! is_asked {
+    () => {
+        "b.stream_uuid = a.stream_uuid AND b.category = a.category AND b.tenant_id = a.tenant_id
+              AND b.subscription_tenant_id = $4 AND b.subscription_name = $5"
+    };
+}
+
+/// Whether it is what it was taken to be.
+macro_rules! is_as_asked {
+    () => {
+        concat!(is_asked!(), " AND b.after_position = a.was_after AND b.position = a.was_at")
+    };
+}
+
+/// Locks those rows that are as they were taken to be, in their order, so that two who do so do not wait for each other.
+macro_rules! held {
+    ($lock:literal) => {
+        concat!(
+            "held AS MATERIALIZED (
+            SELECT a.place FROM asked a JOIN {blocked_streams} b ON ",
+            is_as_asked!(),
+            "
+            ORDER BY a.place FOR ",
+            $lock,
+            " OF b
+        )"
+        )
+    };
+}
+
+/// Whether all of them are.
+macro_rules! all_are_held {
+    () => {
+        "(SELECT count(*) FROM held) = cardinality($1)"
+    };
+}
+
+/// Blocks streams, those that are found.
 macro_rules! block {
-    ($stream:expr) => {
+    ($streams:expr) => {
         concat!(
             "
-        WITH stream AS MATERIALIZED (",
-            $stream,
+        WITH ",
+            asked_blocked!(),
+            ", stream AS MATERIALIZED (",
+            $streams,
             "
         ), blocked AS (
             INSERT INTO {blocked_streams} (stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name,
                 segment, stream_name, after_position, position, attempts, error, retry_at, since)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM stream
+            SELECT s.stream_uuid, s.category, s.tenant_id, $4, $5, s.segment, s.stream_name, s.after_position, s.position,
+                s.attempts, s.error, s.retry_at, s.since
+            FROM stream s ORDER BY s.place
             ON CONFLICT DO NOTHING
             RETURNING 1
         )
@@ -108,6 +190,14 @@ macro_rules! mask {
     };
 }
 
+/// Turns the number of a presence of the table into the one that is told, and that one back, as [`mask`] does with tokens: what
+/// was vouched for in another run of the server is not in this one. Who speaks for himself does so in each.
+macro_rules! presence {
+    ($number:literal) => {
+        concat!("(", $number, " # CASE ", $number, " WHEN 0 THEN 0 ELSE ", mask!(), " END)")
+    };
+}
+
 statements! {
     /// The statements about durable subscriptions.
     SubscriptionSql;
@@ -120,13 +210,18 @@ statements! {
             FROM unnest($1::text[], $2::text[]) AS n (tenant_id, name)
             ORDER BY key
         ) a");
-    /// Segments: number, position, token, member, leased until. Members that count: how long their leases last, and the next two.
-    /// What is kept beside: the last.
+    /// Segments: number, position, token, member, leased until. Members: how long their leases last, and the next two, and in the last
+    /// two which presence vouches for them, and when that was renewed. What is kept beside: the sixth. And the time.
     subscription: concat!("
-        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text
-        FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
-        UNION ALL ", members!(), " AND m.member_until > clock_timestamp() AT TIME ZONE 'UTC'
-        UNION ALL ", kept!());
+        SELECT ", segment!(), " FROM {subscription_segments} s WHERE s.tenant_id = $1 AND s.name = $2
+        UNION ALL
+        SELECT ", member!(), "
+        FROM {subscription_members} m LEFT JOIN {subscription_presences} p ON p.presence = m.presence
+        WHERE m.tenant_id = $1 AND m.name = $2
+        UNION ALL
+        SELECT ", kept!(), " FROM {subscriptions} k WHERE k.tenant_id = $1 AND k.name = $2
+        UNION ALL
+        SELECT ", clock!());
     /// The same of several, with their places from 1: all members, the segments locked against those who write checkpoints, and then
     /// the time, alone.
     subscriptions_to_change: concat!("
@@ -138,21 +233,22 @@ statements! {
             FROM asked a JOIN {subscription_segments} s ON s.tenant_id = a.tenant_id AND s.name = a.name
             ORDER BY s.tenant_id, s.name, s.segment FOR UPDATE OF s
         )
-        SELECT s.segment, s.position, s.token # ", mask!(), ", s.member, s.leased_until, NULL::text, s.place FROM segment s
+        SELECT ", segment!(), ", s.place FROM segment s
         UNION ALL
-        SELECT NULL::integer, NULL::bigint, m.lasting_ms, m.member, m.member_until, NULL::text, a.place
+        SELECT ", member!(), ", a.place
         FROM asked a JOIN {subscription_members} m ON m.tenant_id = a.tenant_id AND m.name = a.name
+        LEFT JOIN {subscription_presences} p ON p.presence = m.presence
         UNION ALL
-        SELECT NULL::integer, NULL::bigint, NULL::bigint, NULL::uuid, NULL::timestamp, k.kept, a.place
+        SELECT ", kept!(), ", a.place
         FROM asked a JOIN {subscriptions} k ON k.tenant_id = a.tenant_id AND k.name = a.name
         UNION ALL
-        SELECT NULL, NULL, NULL, NULL, clock_timestamp() AT TIME ZONE 'UTC', NULL, 0");
+        SELECT ", clock!(), ", 0");
     /// $3: what is kept beside the checkpoints.
     write_kept: "
         INSERT INTO {subscriptions} AS k (tenant_id, name, kept) VALUES ($1, $2, $3)
         ON CONFLICT (tenant_id, name) DO UPDATE SET kept = excluded.kept";
-    /// Of several: $1 to $7: segments to write, their tokens as they are told; $8 to $10: members that are gone; $11 to $15: members to
-    /// write.
+    /// Of several: $1 to $7: segments to write, their tokens as they are told; $8 to $10: members that are gone; $11 to $16: members to
+    /// write, their presences as they are told.
     write_subscriptions: concat!("
         WITH segment AS (
             INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
@@ -166,10 +262,40 @@ statements! {
             USING unnest($8::text[], $9::text[], $10::uuid[]) AS g (tenant_id, name, member)
             WHERE m.tenant_id = g.tenant_id AND m.name = g.name AND m.member = g.member
         )
-        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms)
-        SELECT n.* FROM unnest($11::text[], $12::text[], $13::uuid[], $14::timestamp[], $15::bigint[]) AS n
+        INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms, presence)
+        SELECT n.tenant_id, n.name, n.member, n.member_until, n.lasting_ms, ", presence!("n.presence"), "
+        FROM unnest($11::text[], $12::text[], $13::uuid[], $14::timestamp[], $15::bigint[], $16::bigint[])
+            AS n (tenant_id, name, member, member_until, lasting_ms, presence)
         ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until,
-            lasting_ms = excluded.lasting_ms");
+            lasting_ms = excluded.lasting_ms, presence = excluded.presence");
+    /// Presences are renewed at $2, or made: $1, as they are told. Where one is made, those that vouch for nobody are forgotten, but for
+    /// what somebody is at work on.
+    put_presences: concat!("
+        WITH renewed AS (
+            INSERT INTO {subscription_presences} AS p (presence, renewed)
+            SELECT ", presence!("n.presence"), ", $2::timestamp FROM unnest($1::bigint[]) AS n (presence) ORDER BY 1
+            ON CONFLICT (presence) DO UPDATE SET renewed = excluded.renewed
+            RETURNING p.xmax = 0 AS is_made
+        )
+        DELETE FROM {subscription_presences} WHERE presence IN (
+            SELECT o.presence FROM {subscription_presences} o
+            WHERE EXISTS (SELECT FROM renewed r WHERE r.is_made)
+              AND NOT EXISTS (SELECT FROM {subscription_members} m WHERE m.presence = o.presence)
+            FOR UPDATE OF o SKIP LOCKED)");
+    /// A presence, $1 as it is told, is renewed, if it is there: when; the members that it vouches for; the other presences, each
+    /// with its number and when it was renewed.
+    renew_presence: concat!("
+        WITH renewed AS (
+            UPDATE {subscription_presences} SET renewed = clock_timestamp() AT TIME ZONE 'UTC'
+            WHERE presence = ", presence!("$1::bigint"), "
+            RETURNING presence, renewed
+        )
+        SELECT r.renewed, NULL::uuid, NULL::bigint FROM renewed r
+        UNION ALL
+        SELECT NULL, m.member, NULL FROM renewed r JOIN {subscription_members} m ON m.presence = r.presence
+        UNION ALL
+        SELECT p.renewed, NULL, ", presence!("p.presence"), "
+        FROM renewed r JOIN {subscription_presences} p ON p.presence <> r.presence");
     forget_subscription: "
         WITH segment AS (
             DELETE FROM {subscription_segments} WHERE tenant_id = $1 AND name = $2
@@ -200,27 +326,38 @@ statements! {
         SELECT count(*) = cardinality($3), ", is_open!(), ",
                count(*) FILTER (WHERE position < $5) = (SELECT count(*) FROM moved), (SELECT is_it FROM run)
         FROM held");
-    /// $1 to $5: the key of a blocked stream, as in the next three; $6 to $13: what else there is to know. A row, unless the
-    /// stream was blocked already; one whose event at $9 is gone, or goes before the row is there, is not blocked.
+    /// $1 to $3: the keys of streams, no two of them the same, in one order for all; $4 and $5: the subscription; so in the next five. $6
+    /// to $13: what else there is to know of each. A row, unless one of them was blocked already; one whose event at $9 is gone, or goes
+    /// before the row is there, is not blocked.
     block: block!(concat!("
-            SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"), "
-              AND EXISTS (SELECT FROM {events} e WHERE e.id = $9 AND e.db_stream_id = s.id)
-            FOR KEY SHARE OF s"));
-    /// The same for a stream whose row is lost, and stays so.
-    block_lost: block!("SELECT e.db_stream_id FROM {events} e WHERE e.id = $9");
+            SELECT a.* FROM asked a JOIN {streams} s ON ", key_is!("s", "a.stream_uuid", "a.category", "a.tenant_id"), "
+            WHERE EXISTS (SELECT FROM {events} e WHERE e.id = a.position AND e.db_stream_id = s.id)
+            ORDER BY a.place FOR KEY SHARE OF s"));
+    /// The same for streams whose rows are lost, and stay so.
+    block_lost: block!("SELECT a.* FROM asked a JOIN {events} e ON e.id = a.position");
     /// The same for the outbox: the entry at $9 has to be there, whether its stream is or not.
     block_entry: block!("
-            SELECT o.id FROM {outbox_entries} o WHERE o.position = $9 AND o.published_at IS NULL LIMIT 1");
-    /// $6 to $13 as in [`block`](Self::block); $14 and $15: what the stream is blocked by.
+            SELECT a.* FROM asked a WHERE EXISTS (
+                SELECT FROM {outbox_entries} o WHERE o.position = a.position AND o.published_at IS NULL)");
+    /// $6 to $13 as in [`block`](Self::block); $14 and $15: what each stream is blocked by. All of them are changed, or none.
     change_blocked: concat!("
-        UPDATE {blocked_streams} SET segment = $6, stream_name = $7, after_position = $8, position = $9, attempts = $10,
-            error = $11, retry_at = $12, since = $13
-        WHERE ", blocked_is_key!(), " AND after_position = $14 AND position = $15");
-    /// $6 and $7: what the stream is blocked by.
+        WITH ", asked!(
+            ", $6::int[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamp[], $13::timestamp[],
+                $14::bigint[], $15::bigint[]",
+            ", segment, stream_name, after_position, position, attempts, error, retry_at, since, was_after, was_at"
+        ), ", ", held!("NO KEY UPDATE"), "
+        UPDATE {blocked_streams} b SET segment = a.segment, stream_name = a.stream_name, after_position = a.after_position,
+            position = a.position, attempts = a.attempts, error = a.error, retry_at = a.retry_at, since = a.since
+        FROM asked a WHERE ", is_as_asked!(), " AND ", all_are_held!());
+    /// $6 and $7: what each stream is blocked by. All of them are freed, or none.
     free: concat!("
-        DELETE FROM {blocked_streams} WHERE ", blocked_is_key!(), " AND after_position = $6 AND position = $7");
+        WITH ", asked!(", $6::bigint[], $7::bigint[]", ", was_after, was_at"), ", ", held!("UPDATE"), "
+        DELETE FROM {blocked_streams} b USING asked a WHERE ", is_as_asked!(), " AND ", all_are_held!());
+    /// A row for each that is blocked.
     keep_blocked: concat!("
-        SELECT FROM {blocked_streams} WHERE ", blocked_is_key!(), " FOR KEY SHARE");
+        WITH ", asked!("", ""), "
+        SELECT FROM asked a JOIN {blocked_streams} b ON ", is_asked!(), "
+        ORDER BY a.place FOR KEY SHARE OF b");
     /// Those above $3, in the segments $4 or in all, at most $5.
     blocked_streams: concat!(blocked_where!(), "
         ORDER BY b.position LIMIT $5");

@@ -52,6 +52,8 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "subscription_members": ["tenant_id", "name", "member", "member_until"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "subscription_presences": ["presence", "renewed"],
+        "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "blocked_streams": ["stream_uuid", "category", "tenant_id", "subscription_tenant_id", "subscription_name", "after_position"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "projected_streams": ["stream_uuid", "category", "tenant_id", "projector", "version", "position"],
@@ -64,6 +66,8 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "outbox_of_deleted": ["position", "category", "dropped"],
         "", "SELECT, INSERT, UPDATE, DELETE";
+    "subject_keys": ["tenant_id", "subject", "key_id", "wrapped_by", "wrapped", "created_at", "shredded_at"],
+        "SELECT", "SELECT, INSERT, UPDATE";
     "layout": ["version"],
         "SELECT", "SELECT";
 }
@@ -202,9 +206,11 @@ impl Tables {
     }
 }
 
-/// A text as SQL spells it.
+/// A text as SQL spells it, whether backslashes stand for themselves (`standard_conforming_strings`) or not: a caller's connection may
+/// be set so.
 pub(crate) fn as_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    let quoted = text.replace('\'', "''");
+    if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 #[cfg(test)]
@@ -219,6 +225,12 @@ mod tests {
             tables.put_into("{events} {events as text} {sequence} {ix_*events_uuid} '{}' {other} {"),
             r#""{events}"."{streams}'"" events" '"{events}"."{streams}''"" events"' {settled} "ix_{streams}'"" events_uuid" '{}' {other} {"#
         );
+    }
+
+    #[test]
+    fn a_name_with_a_backslash_is_the_same_text_however_strings_are_read() {
+        let tables = Tables::new(r"a\'b", "", "role");
+        assert_eq!(tables.put_into("{events as text}"), r#"E'"a\\''b".events'"#);
     }
 
     #[test]

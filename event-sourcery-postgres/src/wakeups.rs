@@ -34,8 +34,11 @@ const OWN_FOR: Duration = Duration::from_millis(200);
 /// How long somebody listens after the last one has waited.
 const LISTENS_ON: Duration = Duration::from_secs(60);
 
-/// How often a listener looks whether there is still somebody who waits.
-const LOOKS_AROUND: Duration = Duration::from_secs(5);
+/// How often a listener looks whether there is still somebody who waits, and whether the server is still there.
+const LOOKS_AROUND: Duration = Duration::from_secs(20);
+
+/// How long the server has to answer it.
+const AN_ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a listener without a connection waits before it tries again, at first and at most.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -268,7 +271,7 @@ impl Listener {
         let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let own = own.connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&own).await?;
-        in_time(LOOKS_AROUND, listener.listen(CHANNEL)).await?;
+        in_time(AN_ANSWER, listener.listen(CHANNEL)).await?;
         let _listens = Listens::start(&self.wakeups);
         self.wake(None);
         while !self.is_let_go(idle_since) {
@@ -280,7 +283,7 @@ impl Listener {
                 Ok(Err(problem)) => return Err(problem),
                 // Nobody has said anything, or the way to the server is broken.
                 Err(_) => {
-                    in_time(LOOKS_AROUND, sqlx::raw_sql("SELECT 1").execute(&mut listener)).await?;
+                    in_time(AN_ANSWER, sqlx::raw_sql("SELECT 1").execute(&mut listener)).await?;
                 }
             }
         }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Listener, Listening,
-    LoadRequest, LoadSink, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, TransactionalBackend,
+    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, Listener,
+    Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest,
+    PresenceRecord, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use jiff::Timestamp;
@@ -134,7 +135,8 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
+        capabilities.listeners().outbox().keys().presences()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -205,6 +207,24 @@ impl Backend for SqliteBackend {
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         self.readers.read(move |operations| operations.held_entries(&request.positions)).await
     }
+
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.readers.read(move |operations| operations.keys(&request)).await
+    }
+
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        let whose = Some(request.tenant.clone());
+        self.writer()?.write(whose, move |operations| operations.create_keys(&request)).await
+    }
+
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        self.readers.read(move |operations| operations.old_keys(&request)).await
+    }
+
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        let whose = Some(request.tenant.clone());
+        self.writer()?.write(whose, move |operations| operations.rewrap_key(&request)).await
+    }
 }
 
 #[async_trait]
@@ -220,7 +240,9 @@ impl SubscriptionBackend for SqliteBackend {
         change: SubscriptionChange,
     ) -> Result<Option<SubscriptionRecord>> {
         let whose = Some(id.tenant.clone());
-        self.writer()?.write(whose, move |operations| operations.change_subscription(&id, &change)).await
+        let change =
+            move |operations: Operations<'_>| operations.change_subscription(&id, &change, Timestamp::now());
+        self.writer()?.write(whose, change).await
     }
 
     /// All in one transaction: a write of the file, however many they are.
@@ -229,10 +251,15 @@ impl SubscriptionBackend for SqliteBackend {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         let change_all = move |operations: Operations<'_>| {
-            let changed = changes.iter().map(|(id, change)| operations.change_subscription(id, change));
+            let now = Timestamp::now();
+            let changed = changes.iter().map(|(id, change)| operations.change_subscription(id, change, now));
             changed.collect::<Result<Vec<_>>>()
         };
         self.writer()?.write(None, change_all).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.writer()?.write(None, move |operations| operations.renew_presence(presence)).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -9,10 +9,10 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 5;
+const LAYOUT: u32 = 6;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 14] = [
+pub(crate) const TABLES: [(&str, &str); 17] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -21,16 +21,19 @@ pub(crate) const TABLES: [(&str, &str); 14] = [
     ("subscriptions", include_str!("layout/subscriptions.sql")),
     ("subscription_segments", include_str!("layout/subscription_segments.sql")),
     ("subscription_members", include_str!("layout/subscription_members.sql")),
+    ("subscription_presences", include_str!("layout/subscription_presences.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
     ("projected_streams", include_str!("layout/projected_streams.sql")),
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_mark", include_str!("layout/event_blocks_mark.sql")),
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
+    ("subject_keys", include_str!("layout/subject_keys.sql")),
+    ("subject_key_bytes", include_str!("layout/subject_key_bytes.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 14] = [
+const COLUMNS: [(&str, &[&str]); 17] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -42,6 +45,7 @@ const COLUMNS: [(&str, &[&str]); 14] = [
         &["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
     ),
     ("subscription_members", &["tenant_id", "name", "member", "until"]),
+    ("subscription_presences", &["presence", "renewed"]),
     (
         "blocked_streams",
         &["stream_uuid", "subscription_tenant_id", "subscription_name", "position", "retry_at"],
@@ -53,6 +57,8 @@ const COLUMNS: [(&str, &[&str]); 14] = [
         "aggregate_snapshots",
         &["db_stream_id", "name", "format", "version", "event_uuid", "data", "created_at"],
     ),
+    ("subject_keys", &["tenant_id", "subject", "key_id", "wrapped_by", "bytes", "created_at", "shredded_at"]),
+    ("subject_key_bytes", &["id", "wrapped"]),
     ("layout", &["version"]),
 ];
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedAt, BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord,
-    lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
+    BlockedAt, BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord, SubjectKey,
+    WrappedKey, lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Position, StreamId, TenantId, Version};
 use jiff::Timestamp;
@@ -106,10 +106,23 @@ pub(crate) fn segment(row: &Row<'_>) -> Result<SegmentRecord, String> {
     Ok(segment.with_member(member.unwrap_or_default(), leased_until))
 }
 
-/// A member: its id, until when it counts, how long its leases last.
+/// A member: its id, until when it counts, how long its leases last, which presence vouches for it, and when that was renewed.
 pub(crate) fn member(row: &Row<'_>) -> Result<Member, String> {
     let lasting = Duration::from_millis(u64::try_from(column::<i64>(row, 2)?).unwrap_or(0));
-    Ok(Member::new(uuid(text(row, 0)?)?, timestamp(text(row, 1)?)?, lasting))
+    let member = Member::new(uuid(text(row, 0)?)?, timestamp(text(row, 1)?)?, lasting);
+    let member = member.with_presence(column(row, 3).unwrap_or_default());
+    let renewed = text(row, 4).and_then(timestamp).ok();
+    Ok(renewed.map_or(member, |renewed| member.renewed_at(renewed)))
+}
+
+/// A presence: its number, and when it was renewed. One whose time cannot be read is told of as never renewed.
+pub(crate) fn presence(row: &Row<'_>) -> Result<(i64, Timestamp), String> {
+    Ok((column(row, 0)?, text(row, 1).and_then(timestamp).unwrap_or_default()))
+}
+
+/// The id of a member, if it can be read.
+pub(crate) fn member_id(row: &Row<'_>) -> Result<Option<Uuid>, String> {
+    Ok(text(row, 0).and_then(uuid).ok())
 }
 
 /// A blocked stream of a subscription of so many segments: the stream's four columns, its own in their order, and the id and name of
@@ -135,6 +148,22 @@ pub(crate) fn blocked_at(row: &Row<'_>, first: usize) -> Result<BlockedAt, Strin
     let position: i64 = column(row, first + 1)?;
     let after = column(row, first).unwrap_or_else(|_| position.saturating_sub(1));
     Ok(BlockedAt::new(Position::from_i64(after), Position::from_i64(position)))
+}
+
+/// The key of a subject, in the first four columns: its id, what it is wrapped with, its bytes, whether it was shredded.
+pub(crate) fn subject_key(row: &Row<'_>, subject: Arc<str>) -> Result<SubjectKey, String> {
+    let id = uuid(text(row, 0)?)?;
+    if column(row, 3)? {
+        return Ok(SubjectKey::shredded(subject, id));
+    }
+    let bytes = row.get_ref(2).map_err(|error| error.to_string())?;
+    let bytes = bytes.as_blob().map_err(|error| format!("the bytes of a key: {error}"))?;
+    Ok(SubjectKey::new(subject, id, WrappedKey::new(text(row, 1)?.into(), bytes.into())))
+}
+
+/// Whose key it is, in two columns from this one on.
+pub(crate) fn tenant_and_subject<'r>(row: &'r Row<'_>, first: usize) -> Result<(&'r str, &'r str), String> {
+    Ok((text(row, first)?, text(row, first + 1)?))
 }
 
 /// A time, in the one form or another.

@@ -1,5 +1,6 @@
 //! The statements, with the tables' names in them. Values are always parameters.
 
+use crate::key_sql::KeySql;
 use crate::layout;
 use crate::outbox_sql::OutboxSql;
 
@@ -72,7 +73,7 @@ macro_rules! blocked {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with outbox: OutboxSql;
+    Sql with outbox: OutboxSql, keys: KeySql;
 
     find_stream: "
         SELECT id, name IS NOT NULL FROM {streams} WHERE uuid = ?1 AND category = ?2 AND tenant_id = ?3";
@@ -315,16 +316,31 @@ statements! {
         (tenant_id, name, segment, position, token, member, leased_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     delete_segments: "
         DELETE FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2";
+    /// The last column: when the presence was renewed that vouches for it.
     members: "
-        SELECT member, until, lasting_ms
-        FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 ORDER BY member";
+        SELECT m.member, m.until, m.lasting_ms, m.presence, p.renewed
+        FROM {subscription_members} m LEFT JOIN {subscription_presences} p ON p.presence = m.presence
+        WHERE m.tenant_id = ?1 AND m.name = ?2 ORDER BY m.member";
     write_member: "
-        INSERT OR REPLACE INTO {subscription_members} (tenant_id, name, member, until, lasting_ms)
-        VALUES (?1, ?2, ?3, ?4, ?5)";
+        INSERT OR REPLACE INTO {subscription_members} (tenant_id, name, member, until, lasting_ms, presence)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     delete_member: "
         DELETE FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2 AND member = ?3";
     delete_members: "
         DELETE FROM {subscription_members} WHERE tenant_id = ?1 AND name = ?2";
+    renew_presence: "
+        UPDATE {subscription_presences} SET renewed = ?2 WHERE presence = ?1";
+    make_presence: "
+        INSERT INTO {subscription_presences} (presence, renewed) VALUES (?1, ?2)";
+    /// Those that vouch for nobody, but this one.
+    forget_presences: "
+        DELETE FROM {subscription_presences}
+        WHERE presence <> ?1
+          AND presence NOT IN (SELECT m.presence FROM {subscription_members} m WHERE m.presence IS NOT NULL)";
+    other_presences: "
+        SELECT presence, renewed FROM {subscription_presences} WHERE presence <> ?1";
+    vouched_for: "
+        SELECT member FROM {subscription_members} WHERE presence = ?1";
     lease_holds: "
         SELECT 1 FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2 AND segment = ?3 AND token = ?4";
     /// A checkpoint never moves back.

@@ -26,6 +26,7 @@ mod keys;
 mod listeners;
 mod outbox;
 mod parts;
+mod presences;
 mod progress;
 mod reads;
 mod records;
@@ -62,6 +63,7 @@ pub use self::listeners::{
 pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;
 pub(crate) use self::parts::load_in_pages;
+pub use self::presences::PresenceRecord;
 pub use self::progress::{
     Backlog, BacklogRequest, BlockedAt, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
 };

@@ -603,7 +603,8 @@ pub enum Error {
          that the next appends would be refused, or readers would never get their events. While nobody writes, run the following, and open the store again: {repair}"
     )]
     NumberingWentBack {
-        /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams.
+        /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams, or of
+        /// entries of the outbox.
         drawn: i64,
         /// The highest one that is known to have been given before.
         highest: i64,

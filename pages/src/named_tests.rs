@@ -1,4 +1,5 @@
-//! The pages *operate*, *react to events*, *publish events* and *publishers and inboxes* name the tests that show what they say.
+//! The pages *operate*, *react to events*, *publish events* and *publishers and inboxes*, and what is assumed of PostgreSQL, name the tests
+//! that show what they say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,7 @@ use std::path::{Path, PathBuf};
 const OPERATE: &str = include_str!("../../event-sourcery/guide/operate.md");
 const REACT_TO_EVENTS: &str = include_str!("../../event-sourcery/guide/react-to-events.md");
 const PUBLISH_EVENTS: &str = include_str!("../../event-sourcery/guide/publish-events.md");
+const ASSUMPTIONS: &str = include_str!("../../event-sourcery-postgres/ASSUMPTIONS.md");
 const PUBLISHERS_AND_INBOXES: &str = include_str!("../../event-sourcery/guide/publishers-and-inboxes.md");
 
 /// Where tests stand: those of the kit, those of the databases, their examples included, and those of the publishers.
@@ -63,6 +65,11 @@ fn assert_are_there<'a>(names: impl Iterator<Item = &'a str>, least: usize) {
 fn every_test_that_the_page_operate_names_is_there() {
     let paths = in_last_cells(OPERATE).filter(|name| name.contains("::") || name.starts_with("clause_"));
     assert_are_there(paths, 30);
+}
+
+#[test]
+fn every_test_that_the_assumptions_about_postgresql_name_is_there() {
+    assert_are_there(in_last_cells(ASSUMPTIONS), 100);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use event_sourcery::Result;
 use event_sourcery::backend::{AsyncListener, Filter, JoinableBackend, JoinedTransaction, Listening};
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use tokio::time::timeout;
 
 use super::PostgresBackend;
 use crate::at_work::Mark;
@@ -41,6 +42,19 @@ impl JoinableBackend for PostgresBackend {
 
     async fn commit(&self, handling: PostgresTransaction<'static>) -> Result<()> {
         handling.commit().await
+    }
+
+    /// Where its way has died, or what is under way takes too long, its connection goes back to the pool as it is, and is set right there.
+    async fn roll_back(&self, handling: PostgresTransaction<'static>) {
+        if handling.at_work().is_some_and(|at_work| at_work.is_spent()) {
+            return;
+        }
+        let patience = self.database.connections.acquire_timeout;
+        if !matches!(timeout(patience, handling.rollback()).await, Ok(Ok(()))) {
+            tracing::debug!(
+                "a transaction was not taken back in time: what it holds is free when it is over"
+            );
+        }
     }
 
     fn join_handling<'a>(

@@ -6,7 +6,7 @@ use event_sourcery::{Error, Result};
 use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr};
 
 use super::schema::Schema;
-use crate::at_work::answer;
+use crate::at_work::{AtWork, answer};
 use crate::failure::{During, Failure};
 
 /// How long a migration waits in all for others that are at work on the tables.
@@ -74,6 +74,7 @@ impl Schema<'_> {
             since,
             is_entered: false,
         };
+        inside.set_the_mark().await.map_err(failed)?;
         inside.run(MOMENT).await.map_err(failed)?;
         inside.run(ONE_AT_A_TIME).await.map_err(failed)?;
         for statement in inside.plan().await? {
@@ -82,8 +83,18 @@ impl Schema<'_> {
         answer(at_work.as_ref(), transaction.commit()).await.map_err(failed)?;
         if self.is_entered {
             self.run("BEGIN").await.map_err(failed)?;
+            self.set_the_mark().await.map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// What takes long is waited for as long as the server is at work in this transaction.
+    async fn set_the_mark(&mut self) -> Result<(), sqlx::Error> {
+        let mark = self.at_work.as_ref().and_then(AtWork::sets_its_mark);
+        match mark {
+            Some(mark) => self.run(AssertSqlSafe(mark)).await,
+            None => Ok(()),
+        }
     }
 
     async fn run(&mut self, statement: impl SqlSafeStr) -> Result<(), sqlx::Error> {

@@ -3,46 +3,84 @@
 use event_sourcery::{Error, Result};
 use sqlx::AssertSqlSafe;
 
+use super::found::Found;
 use super::schema::Schema;
 use super::{INDEXES, LAYOUT};
 use crate::at_work::answer;
 use crate::tables::{TABLES, Table};
 
-/// Whether a table has a primary key.
-const HAS_KEY: &str =
-    "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = to_regclass($1) AND indisprimary)";
+/// The columns that we add to tables of the reference, and those that tables of ours lack which an earlier version has made.
+const ADDED: [(&str, &str, &str); 5] = [
+    ("events", "schema_version", "INTEGER NOT NULL DEFAULT 1"),
+    ("snapshots", "schema_version", "INTEGER NOT NULL DEFAULT 1"),
+    ("outbox_entries", "published_at", "TIMESTAMP WITHOUT TIME ZONE"),
+    ("subscription_members", "lasting_ms", "BIGINT NOT NULL DEFAULT 0"),
+    ("subscription_members", "presence", "BIGINT"),
+];
+
+/// Which of the columns $2 of the tables $1 are of none of the types that the store reads and writes ($3, separated by bars), with what they are
+/// of. What a domain stands for counts.
+const OTHER_TYPES: &str = "
+    SELECT n.table_name, n.column_name, n.types, format_type(a.atttypid, NULL)
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS n (table_name, column_name, types)
+    JOIN pg_attribute a ON a.attrelid = to_regclass(n.table_name) AND a.attname = n.column_name AND NOT a.attisdropped
+    JOIN pg_type t ON t.oid = a.atttypid
+    WHERE format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL) <> ALL (string_to_array(n.types, '|'))
+    LIMIT 1";
+
+/// The types of columns that values travel to and from in their binary form, and that others may have made. A time with a zone would be another
+/// time on a connection with another zone.
+const TYPES: [(&str, &str, &str); 20] = [
+    ("streams", "uuid", "uuid"),
+    ("streams", "name", TEXT),
+    ("streams", "category", TEXT),
+    ("streams", "tenant_id", TEXT),
+    ("streams", "version", "bigint"),
+    ("events", "version", "integer"),
+    ("events", "uuid", "uuid"),
+    ("events", "name", TEXT),
+    ("events", "data", "jsonb"),
+    ("events", "event_context", "jsonb"),
+    ("events", "created_at", TIME),
+    ("snapshots", "version", "integer"),
+    ("snapshots", "uuid", "uuid"),
+    ("snapshots", "name", TEXT),
+    ("snapshots", "data", "jsonb"),
+    ("snapshots", "event_context", "jsonb"),
+    ("snapshots", "created_at", TIME),
+    ("outbox_entries", "created_at", TIME),
+    ("outbox_entries", "data", "jsonb"),
+    ("outbox_entries", "position", "bigint"),
+];
+
+const TEXT: &str = "character varying|text";
+const TIME: &str = "timestamp without time zone";
 
 impl Schema<'_> {
     /// The statements that turn what is there into what this version needs; none where nothing is to be done.
     pub(super) async fn plan(&mut self) -> Result<Vec<String>> {
-        self.refuse_django().await?;
+        let there = self.found().await?;
+        self.refuse_django(&there)?;
         self.refuse_relations().await?;
-        self.refuse_other_columns().await?;
-        let found = self.layout().await?;
+        self.refuse_other_columns(&there).await?;
+        let found = self.layout(&there).await?;
         if found > LAYOUT {
             let [found, known] = [found, LAYOUT].map(|layout| u32::try_from(layout).unwrap_or(0));
             return Err(Error::NewerLayout { found, known });
         }
         let mut statements = Vec::new();
-        if !self
-            .exists("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", &self.name.clone())
-            .await?
-        {
+        if !there.has_schema {
             statements.push(format!("CREATE SCHEMA {}", self.tables.schema));
         }
         for &Table { name: table, script, .. } in TABLES {
-            if !self.has_table(table).await? {
+            if there.has_table(table) {
+                statements.extend(self.adopt(table, &there));
+            } else {
                 statements.extend(self.script(script));
-            } else if ["events", "snapshots"].contains(&table) {
-                statements.extend(self.adopt(table).await?);
-            } else if table == "outbox_entries" {
-                statements.extend(self.adopt_outbox(table).await?);
-            } else if table == "subscription_members" {
-                statements.extend(self.adopt_members(table).await?);
             }
             // Streams are locked before events, as whoever appends does it: one would wait for the other's.
             for (_, name, script) in INDEXES.iter().filter(|(of, ..)| *of == table) {
-                if !self.exists("SELECT to_regclass($1) IS NOT NULL", &self.tables.beside(name)).await? {
+                if !there.has_index(name) {
                     statements.extend(self.script(script));
                 }
             }
@@ -50,7 +88,7 @@ impl Schema<'_> {
         if found < LAYOUT {
             let layout = self.tables.table("layout");
             // Up to layout 3 it had no key, and PostgreSQL changes no row without a key where a publication has the table.
-            if found > 0 && !self.exists(HAS_KEY, &layout).await? {
+            if found > 0 && !there.layout_has_key {
                 statements.push(format!("ALTER TABLE {layout} ADD PRIMARY KEY (version)"));
             }
             statements.push(format!("DELETE FROM {layout}"));
@@ -65,65 +103,56 @@ impl Schema<'_> {
         statements.map(|statement| self.tables.put_into(statement)).collect()
     }
 
-    /// Members of the layouts 2 and 3 do not tell how long their leases last.
-    async fn adopt_members(&mut self, table: &str) -> Result<Option<String>> {
-        let is_there = self.columns(table).await?.iter().any(|column| column == "lasting_ms");
-        let name = self.tables.table(table);
-        let add = || format!("ALTER TABLE {name} ADD COLUMN lasting_ms BIGINT NOT NULL DEFAULT 0");
-        Ok((!is_there).then(add))
-    }
-
-    /// The outbox lacks what tells that an entry was published, and is kept.
-    async fn adopt_outbox(&mut self, table: &str) -> Result<Option<String>> {
-        let is_there = self.columns(table).await?.iter().any(|column| column == "published_at");
-        let name = self.tables.table(table);
-        let add = || format!("ALTER TABLE {name} ADD COLUMN published_at TIMESTAMP WITHOUT TIME ZONE");
-        Ok((!is_there).then(add))
-    }
-
-    /// What a table of the reference lacks. No row is rewritten: a column with a default and a wider limit are entries in
-    /// the catalogue.
-    async fn adopt(&mut self, table: &str) -> Result<Vec<String>> {
-        let mut statements = Vec::new();
-        let name = self.tables.table(table);
-        if !self.columns(table).await?.iter().any(|column| column == "schema_version") {
-            statements
-                .push(format!("ALTER TABLE {name} ADD COLUMN schema_version INTEGER NOT NULL DEFAULT 1"));
+    /// What a table lacks that somebody else, or an earlier version, has made. No row is rewritten: a column with a default and a
+    /// wider limit are entries in the catalogue.
+    fn adopt(&self, table: &str, there: &Found) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (of, column, definition) in ADDED {
+            if of == table && !there.has_column(table, column) {
+                changes.push(format!("ADD COLUMN {column} {definition}"));
+            }
         }
-        let narrow =
-            "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'name'
-                      AND atttypmod BETWEEN 0 AND 203)";
-        if self.exists(narrow, &name).await? {
-            statements.push(format!("ALTER TABLE {name} ALTER COLUMN name TYPE VARCHAR(200)"));
+        if ["events", "snapshots"].contains(&table) && there.is_narrow(table, "name") {
+            changes.push("ALTER COLUMN name TYPE VARCHAR(200)".to_owned());
         }
-        Ok(statements)
+        let name = self.tables.table(table);
+        changes.into_iter().map(|change| format!("ALTER TABLE {name} {change}")).collect()
     }
 
     /// Tables of our names that somebody else made for something else.
-    async fn refuse_other_columns(&mut self) -> Result<()> {
-        for &Table { name: table, columns: needed, .. } in TABLES {
-            let found = self.columns(table).await?;
-            if found.is_empty() {
-                continue;
-            }
-            let missing = needed.iter().find(|column| !found.iter().any(|found| found == *column));
+    async fn refuse_other_columns(&mut self, there: &Found) -> Result<()> {
+        for &Table { name: table, columns: needed, .. } in
+            TABLES.iter().filter(|table| there.has_table(table.name))
+        {
             let name = self.tables.table(table);
-            match missing {
-                Some(missing) => {
-                    return Err(self.foreign(format!("its table {name} has no column {missing}")));
-                }
-                None if table == "layout" && found.len() > 1 => {
-                    return Err(self.foreign(format!("its table {name} is not ours")));
-                }
-                None => {}
+            if let Some(missing) = needed.iter().find(|column| !there.has_column(table, column)) {
+                return Err(self.foreign(format!("its table {name} has no column {missing}")));
+            }
+            if table == "layout" && there.width(table) > 1 {
+                return Err(self.foreign(format!("its table {name} is not ours")));
             }
         }
-        Ok(())
+        self.refuse_other_types().await
+    }
+
+    /// Columns of another type: some values could not be read, and others would be read as something else.
+    async fn refuse_other_types(&mut self) -> Result<()> {
+        let names: Vec<_> = TYPES.iter().map(|(table, ..)| self.tables.table(table)).collect();
+        let columns: Vec<_> = TYPES.iter().map(|(_, column, _)| *column).collect();
+        let types: Vec<_> = TYPES.iter().map(|(.., types)| *types).collect();
+        let query = sqlx::query_as(OTHER_TYPES).persistent(false).bind(names).bind(columns).bind(types);
+        let found = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
+        let found: Option<(String, String, String, String)> = found.map_err(|error| self.failed(error))?;
+        let Some((table, column, types, found)) = found else { return Ok(()) };
+        let needed = types.split('|').next().unwrap_or_default();
+        Err(self.foreign(format!(
+            "its column {table}.{column} is {found}: ALTER TABLE {table} ALTER COLUMN {column} TYPE {needed}"
+        )))
     }
 
     /// The layout on record; 0 where there is none.
-    async fn layout(&mut self) -> Result<i32> {
-        if !self.has_table("layout").await? {
+    async fn layout(&mut self, there: &Found) -> Result<i32> {
+        if !there.has_table("layout") {
             return Ok(0);
         }
         let sql = format!("SELECT coalesce(max(version), 0) FROM {}", self.tables.table("layout"));
@@ -133,11 +162,8 @@ impl Schema<'_> {
     }
 
     /// The reference's Django backend has tables of another layout.
-    async fn refuse_django(&mut self) -> Result<()> {
-        let django = format!("{}.event_sourcery_django_event", self.tables.schema);
-        if !self.exists("SELECT to_regclass($1) IS NOT NULL", &django).await?
-            || self.has_table("events").await?
-        {
+    fn refuse_django(&self, there: &Found) -> Result<()> {
+        if !there.has_django || there.has_table("events") {
             return Ok(());
         }
         let problem = "it holds the tables of the Django backend of Event Sourcery for Python, which have another layout";

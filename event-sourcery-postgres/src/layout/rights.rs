@@ -5,7 +5,7 @@ use event_sourcery::{Error, Result};
 use super::schema::Schema;
 use crate::at_work::answer;
 use crate::rights::{NUMBERED, Rights, grant, quoted};
-use crate::tables::{TABLES, Table};
+use crate::tables::TABLES;
 
 /// The name of the sequence that numbers the rows of a table, as SQL spells it.
 const SEQUENCE_OF: &str = "SELECT pg_get_serial_sequence($1, 'id')";
@@ -86,11 +86,10 @@ impl Schema<'_> {
     /// A sequence goes with the table that owns it.
     async fn ownership(&mut self, role: &str) -> Result<Vec<String>> {
         let mut statements = vec![grant("USAGE, CREATE", &format!("SCHEMA {}", self.tables.schema), role)];
-        for Table { name, .. } in TABLES {
-            if self.has_table(name).await? {
-                statements.push(format!("ALTER TABLE {} OWNER TO {role}", self.tables.table(name)));
-            }
-        }
+        let there = self.found().await?;
+        let names = TABLES.iter().map(|table| table.name).filter(|name| there.has_table(name));
+        statements
+            .extend(names.map(|name| format!("ALTER TABLE {} OWNER TO {role}", self.tables.table(name))));
         Ok(statements)
     }
 }

@@ -76,12 +76,4 @@ impl<'c> Schema<'c> {
         let table = self.tables.table(name);
         self.exists("SELECT to_regclass($1) IS NOT NULL", &table).await
     }
-
-    pub(super) async fn columns(&mut self, name: &str) -> Result<Vec<String>> {
-        let sql = "SELECT attname::text FROM pg_attribute
-                   WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
-        let query = sqlx::query_scalar(sql).persistent(false).bind(self.tables.table(name));
-        let found = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
-        found.map_err(|error| self.failed(error))
-    }
 }

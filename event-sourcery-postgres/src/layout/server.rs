@@ -12,18 +12,19 @@ use crate::settled;
 use crate::settled_sql::SettledSql;
 use crate::tables::{as_text, drawn_out_of_order};
 
-/// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there.
-const EVENT_IDS: &str = r"
+/// The sequence that the ids of the events' table ($1) own; what type they have, and whether they are drawn from there, as it comes. The server
+/// may have been told to quote every name (`quote_all_identifiers`).
+const EVENT_IDS: &str = r#"
     SELECT q.seqcache, q.seqincrement, q.seqcycle, q.seqrelid::regclass::text, format_type(a.atttypid, a.atttypmod),
            pg_get_serial_sequence($1, 'id'),
            a.attidentity <> '' OR EXISTS (
                SELECT FROM pg_attrdef d JOIN pg_depend p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
                WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
                  AND p.refclassid = 'pg_class'::regclass AND p.refobjid = q.seqrelid
-                 AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\(''.*''::regclass\)$')
+                 AND pg_get_expr(d.adbin, d.adrelid) ~ '^"?nextval"?\(''([^'']|'''')*''::"?regclass"?\)$')
     FROM pg_sequence q
     JOIN pg_attribute a ON a.attrelid = to_regclass($1) AND a.attname = 'id'
-    WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass";
+    WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass"#;
 
 /// Whether the server only follows another one; how the database writes texts; with which version of its collation its indexes
 /// were built, and with which the server sorts.

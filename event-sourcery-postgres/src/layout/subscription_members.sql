@@ -4,5 +4,6 @@ CREATE TABLE {subscription_members} (
     member UUID NOT NULL,
     member_until TIMESTAMP WITHOUT TIME ZONE NOT NULL,
     lasting_ms BIGINT NOT NULL DEFAULT 0,
+    presence BIGINT,
     PRIMARY KEY (tenant_id, name, member)
 ) WITH (fillfactor = 50);

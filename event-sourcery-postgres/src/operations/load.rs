@@ -59,7 +59,7 @@ impl<'c> Operations<'c> {
     /// For a load that takes several statements, in a transaction of its own.
     pub(crate) fn of_one_moment(lease: &'c mut Lease, sql: &'c Sql, request: &LoadRequest) -> Self {
         let begin = lease.begin_snapshot_text(&sql.tables().put_into(tables_of(request)));
-        Self { begin: begin.into(), ..Self::alone(lease, sql) }
+        Self { begin, ..Self::alone(lease, sql) }
     }
 }
 

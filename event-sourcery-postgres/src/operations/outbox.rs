@@ -50,7 +50,7 @@ impl Operations<'_> {
         }
         let is_full = bytes >= PageRoom::BYTES || rows.len() > *limit;
         let mut reader = EventReader::default();
-        let records: Vec<_> = rows.iter().take(*limit).map(|row| reader.record(row)).collect();
+        let records: Vec<_> = rows.iter().take(*limit).map(|row| reader.entry(row)).collect();
         let next = match records.last() {
             Some(last) if is_full => last.event.position,
             _ => up_to.max(*after),

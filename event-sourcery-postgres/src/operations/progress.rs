@@ -6,13 +6,14 @@ use event_sourcery::backend::{
     BlockedAt, BlockedRequest, BlockedStream, Lease, ProgressRequest, StreamProgress, SubscriptionId,
     lost_stream_id, stored_stream_id, stored_tenant_id,
 };
-use event_sourcery::{Error, Position, Result, StreamId, TenantId};
+use event_sourcery::{Error, Position, Result};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
+use uuid::Uuid;
 
 use super::Operations;
-use super::subscription::of_subscription;
+use super::subscription::{column, of_subscription};
 use crate::failure::{Failure, ended_before_its_time};
 use crate::rows::value;
 use crate::settled::Run;
@@ -32,6 +33,9 @@ enum Made {
     /// The server runs anew, or is another one.
     InAnotherRun,
 }
+
+/// How many streams are changed by one statement at most.
+const TOGETHER: usize = 1_024;
 
 /// A statement of ours with values bound.
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
@@ -72,19 +76,23 @@ impl Operations<'_> {
         if reached != Made::Kept {
             return Ok(reached);
         }
-        // In one order for all, so that two of them do not wait for each other.
-        let mut streams: Vec<_> = request.streams.iter().collect();
-        streams.sort_by_key(|progress| {
-            let (tenant, stream) = progress.stream();
-            (stream.uuid(), stream.stored_category(), tenant.as_str())
-        });
-        for progress in streams {
-            if !self.change_stream(&request.subscription, progress).await? {
-                return Ok(Made::Lost);
-            }
-        }
+        // Entries before the streams that wait: whoever is publishing them has locked them before he comes here, and somebody who leaves
+        // one of them out would hold the stream that he wants, and wait for him.
         if let Some(outbox) = &request.outbox {
             self.publish(outbox).await?;
+        }
+        // In one order for all, so that two of them do not wait for each other; neighbours that are changed alike, in one statement.
+        let mut streams: Vec<_> = request.streams.iter().collect();
+        streams.sort_by_key(|progress| key_of(progress));
+        let id = &request.subscription;
+        let are_alike = |one: &&StreamProgress, next: &&StreamProgress| {
+            Kind::of(id, one) == Kind::of(id, next) && key_of(one) != key_of(next)
+        };
+        let parts: Vec<_> = streams.chunk_by(are_alike).flat_map(|alike| alike.chunks(TOGETHER)).collect();
+        for alike in parts {
+            if !self.change_streams(id, alike).await? {
+                return Ok(Made::Lost);
+            }
         }
         Ok(Made::Kept)
     }
@@ -120,30 +128,35 @@ impl Operations<'_> {
         Error::ForeignLayout { place, problem }
     }
 
-    /// Whether the stream was as it had to be, and is changed.
-    async fn change_stream(
+    /// Whether streams were as they had to be, and are changed: all of one kind, and no two the same, in their order.
+    async fn change_streams(
         &mut self,
         id: &SubscriptionId,
-        progress: &StreamProgress,
+        streams: &[&StreamProgress],
     ) -> Result<bool, Failure> {
+        let Some(kind) = streams.first().map(|first| Kind::of(id, first)) else { return Ok(true) };
         let sql = &self.sql.subscriptions;
-        let (tenant, stream) = progress.stream();
-        let about = |statement| about_blocked(statement, id, tenant, stream);
-        let query = match progress {
-            StreamProgress::Block(blocked) if id.is_outbox() => {
-                bind_blocked(about(&sql.block_entry), blocked)
-            }
-            StreamProgress::Block(blocked) if *stream == lost_stream_id(blocked.position) => {
-                bind_blocked(about(&sql.block_lost), blocked)
-            }
-            StreamProgress::Block(blocked) => bind_blocked(about(&sql.block), blocked),
-            StreamProgress::Change(was, blocked) => {
-                bind_at(bind_blocked(about(&sql.change_blocked), blocked), *was)
-            }
-            StreamProgress::Free(was, ..) => bind_at(about(&sql.free), *was),
-            StreamProgress::Waits(..) => about(&sql.keep_blocked),
+        let statement = match kind {
+            Kind::Block => &sql.block,
+            Kind::BlockLost => &sql.block_lost,
+            Kind::BlockEntry => &sql.block_entry,
+            Kind::Change => &sql.change_blocked,
+            Kind::Free => &sql.free,
+            Kind::Wait => &sql.keep_blocked,
         };
-        Ok(self.execute(query).await? == 1)
+        let was: Vec<BlockedAt> = streams.iter().copied().filter_map(was).collect();
+        let query = about_blocked(statement, id, streams);
+        let query = match kind {
+            Kind::Wait => query,
+            Kind::Free => bind_at(query, &was),
+            Kind::Change => bind_at(bind_blocked(query, streams), &was),
+            Kind::Block | Kind::BlockLost | Kind::BlockEntry => bind_blocked(query, streams),
+        };
+        let rows = self.execute(query).await?;
+        Ok(match kind {
+            Kind::Block | Kind::BlockLost | Kind::BlockEntry => rows == 1,
+            Kind::Change | Kind::Free | Kind::Wait => usize::try_from(rows) == Ok(streams.len()),
+        })
     }
 
     /// Streams that wait for a failed event.
@@ -167,32 +180,89 @@ impl Operations<'_> {
     }
 }
 
-/// A statement about a blocked stream, its key bound as $1 to $5.
+/// By which statement a stream is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Block,
+    /// One whose row is lost.
+    BlockLost,
+    /// One of the outbox.
+    BlockEntry,
+    Change,
+    Free,
+    Wait,
+}
+
+impl Kind {
+    fn of(id: &SubscriptionId, progress: &StreamProgress) -> Self {
+        match progress {
+            StreamProgress::Block(_) if id.is_outbox() => Self::BlockEntry,
+            StreamProgress::Block(blocked) if blocked.stream == lost_stream_id(blocked.position) => {
+                Self::BlockLost
+            }
+            StreamProgress::Block(_) => Self::Block,
+            StreamProgress::Change(..) => Self::Change,
+            StreamProgress::Free(..) => Self::Free,
+            StreamProgress::Waits(..) => Self::Wait,
+        }
+    }
+}
+
+/// The key of a stream: UUID, category, tenant.
+fn key_of(progress: &StreamProgress) -> (Uuid, &str, &str) {
+    let (tenant, stream) = progress.stream();
+    (stream.uuid(), stream.stored_category(), tenant.as_str())
+}
+
+/// What a stream is taken to be blocked by, where that is to be changed.
+const fn was(progress: &StreamProgress) -> Option<BlockedAt> {
+    match progress {
+        StreamProgress::Change(was, _) | StreamProgress::Free(was, ..) => Some(*was),
+        StreamProgress::Block(_) | StreamProgress::Waits(..) => None,
+    }
+}
+
+/// What a stream is to be blocked by.
+const fn becomes(progress: &StreamProgress) -> Option<&BlockedStream> {
+    match progress {
+        StreamProgress::Block(blocked) | StreamProgress::Change(_, blocked) => Some(blocked),
+        StreamProgress::Free(..) | StreamProgress::Waits(..) => None,
+    }
+}
+
+/// A statement about blocked streams, their keys bound as $1 to $5.
 fn about_blocked<'q>(
     statement: &Statement,
     id: &'q SubscriptionId,
-    tenant: &'q TenantId,
-    stream: &'q StreamId,
+    streams: &[&'q StreamProgress],
 ) -> Bound<'q> {
-    Operations::about(statement, tenant, stream).bind(id.tenant.as_str()).bind(&*id.name)
+    let keys: Vec<_> = streams.iter().copied().map(key_of).collect();
+    statement
+        .query()
+        .bind(column(&keys, |(uuid, ..)| *uuid))
+        .bind(column(&keys, |(_, category, _)| *category))
+        .bind(column(&keys, |(.., tenant)| *tenant))
+        .bind(id.tenant.as_str())
+        .bind(&*id.name)
 }
 
-/// Binds what there is to know of a blocked stream beside its key, as $6 to $13.
-fn bind_blocked<'q>(query: Bound<'q>, blocked: &'q BlockedStream) -> Bound<'q> {
+/// Binds what there is to know of blocked streams beside their keys, as $6 to $13.
+fn bind_blocked<'q>(query: Bound<'q>, streams: &[&'q StreamProgress]) -> Bound<'q> {
+    let blocked: Vec<_> = streams.iter().copied().filter_map(becomes).collect();
     query
-        .bind(i32::from(blocked.segment))
-        .bind(blocked.stream.name())
-        .bind(blocked.after.to_i64())
-        .bind(blocked.position.to_i64())
-        .bind(i64::from(blocked.attempts))
+        .bind(column(&blocked, |blocked| i32::from(blocked.segment)))
+        .bind(column(&blocked, |blocked| blocked.stream.name()))
+        .bind(column(&blocked, |blocked| blocked.after.to_i64()))
+        .bind(column(&blocked, |blocked| blocked.position.to_i64()))
+        .bind(column(&blocked, |blocked| i64::from(blocked.attempts)))
         // PostgreSQL has no text with a NUL in it.
-        .bind(blocked.error.replace('\0', "\u{fffd}"))
-        .bind(blocked.retry_at.map(UtcTimestamp))
-        .bind(UtcTimestamp(blocked.since))
+        .bind(column(&blocked, |blocked| blocked.error.replace('\0', "\u{fffd}")))
+        .bind(column(&blocked, |blocked| blocked.retry_at.map(UtcTimestamp)))
+        .bind(column(&blocked, |blocked| UtcTimestamp(blocked.since)))
 }
 
-fn bind_at(query: Bound<'_>, at: BlockedAt) -> Bound<'_> {
-    query.bind(at.after.to_i64()).bind(at.position.to_i64())
+fn bind_at<'q>(query: Bound<'q>, was: &[BlockedAt]) -> Bound<'q> {
+    query.bind(column(was, |was| was.after.to_i64())).bind(column(was, |was| was.position.to_i64()))
 }
 
 /// A row of `blocked_streams`. A time that cannot be read is left out: the other streams are not to wait for it. Without a time to

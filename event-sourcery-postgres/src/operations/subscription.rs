@@ -1,9 +1,10 @@
 //! Durable subscriptions as a whole: read, and changed by one at a time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    Kept, Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Kept, Member, PresenceRecord, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Position, Result};
 use jiff::Timestamp;
@@ -29,17 +30,26 @@ impl Operations<'_> {
         let rows = self.rows(query).await.map_err(|failure| self.failed(failure))?;
         let mut read = Read::default();
         rows.iter().try_for_each(|row| read.take(row)).map_err(|error| self.failed(error))?;
-        Ok(read.record())
+        let now = read.now;
+        Ok(read.record().map(|record| record.as_of(now)))
+    }
+
+    /// Renews a presence, if it is there: one row, for all members that it vouches for.
+    pub(crate) async fn renew_presence(&mut self, presence: i64) -> Result<Option<PresenceRecord>> {
+        let query = self.sql.subscriptions.renew_presence.query().bind(presence);
+        let rows = self.rows(query).await.map_err(|failure| self.failed_committing(failure))?;
+        read_presence(&rows).map_err(|error| self.failed(error))
     }
 
     /// Changes subscriptions, none of them twice, in a transaction: what they are now; nothing in another run of the server than
     /// this, where one is given. Changes of a subscription wait for each other, even where there is none yet, and for those who
-    /// write its checkpoints.
+    /// write its checkpoints. All leases of a process are renewed by one such call, so it does not wait long for an answer that does not come.
     pub(crate) async fn change_subscriptions(
         &mut self,
         changes: &[(SubscriptionId, SubscriptionChange)],
         run: Option<&Run>,
     ) -> Result<Option<Vec<Changed>>> {
+        self.hurry();
         self.try_change(changes, run).await.map_err(|failure| self.failed_committing(failure))
     }
 
@@ -85,6 +95,14 @@ impl Operations<'_> {
             }
         }
         self.write_subscriptions(&different).await?;
+        // The last to be locked: whoever renews one alone waits for nothing else.
+        let renewed = changes.iter().zip(&after);
+        let renewed = renewed.filter_map(|((_, change), after)| change.renews(after.as_ref()?));
+        let renewed: Vec<_> = renewed.collect::<BTreeSet<_>>().into_iter().collect();
+        if !renewed.is_empty() {
+            let put = self.sql.subscriptions.put_presences.query();
+            self.execute(put.bind(renewed).bind(UtcTimestamp(now))).await?;
+        }
         Ok(Some(after))
     }
 
@@ -113,7 +131,8 @@ impl Operations<'_> {
             .bind(column(members, |(id, _)| &*id.name))
             .bind(column(members, |(_, member)| member.id))
             .bind(column(members, |(_, member)| UtcTimestamp(member.until)))
-            .bind(column(members, |(_, member)| milliseconds(member.lasting)));
+            .bind(column(members, |(_, member)| milliseconds(member.lasting)))
+            .bind(column(members, |(_, member)| member.presence));
         self.execute(query).await?;
         Ok(())
     }
@@ -145,7 +164,8 @@ impl<'r> Different<'r> {
         }
         let is_gone = |old: &&Member| after.members.iter().all(|member| member.id != old.id);
         self.gone.extend(old_members.iter().filter(is_gone).map(|old| (id, old.id)));
-        let new = after.members.iter().filter(|member| !old_members.contains(member));
+        let is_kept = |member: &&Member| old_members.iter().any(|old| member.is_kept_as(old));
+        let new = after.members.iter().filter(|member| !is_kept(member));
         self.members.extend(new.map(|member| (id, member)));
         let was_kept = before.and_then(|before| before.kept.as_ref());
         let kept = after.kept.as_ref().filter(|kept| was_kept != Some(*kept));
@@ -154,7 +174,7 @@ impl<'r> Different<'r> {
 }
 
 /// Something of each row, for a statement that takes columns.
-fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
+pub(super) fn column<'r, R, T>(rows: &'r [R], of: impl Fn(&'r R) -> T) -> Vec<T> {
     rows.iter().map(of).collect()
 }
 
@@ -186,6 +206,7 @@ struct Read {
     segments: Vec<(i32, SegmentRecord)>,
     members: Vec<Member>,
     kept: Option<Kept>,
+    now: Timestamp,
 }
 
 impl Read {
@@ -204,9 +225,11 @@ impl Read {
             }
             (None, Some(id)) => {
                 let lasting = Duration::from_millis(u64::try_from(value::<i64>(row, 2)?).unwrap_or(0));
-                self.members.push(Member::new(id, until, lasting));
+                let member = Member::new(id, until, lasting).with_presence(value(row, 6)?);
+                let renewed = value::<Option<UtcTimestamp>>(row, 7).ok().flatten();
+                self.members.push(renewed.map_or(member, |renewed| member.renewed_at(renewed.0)));
             }
-            (None, None) => {}
+            (None, None) => self.now = until,
         }
         Ok(())
     }
@@ -224,13 +247,28 @@ fn read_several(rows: &[PgRow], count: usize) -> Result<(Vec<Changed>, Timestamp
     let (mut several, mut now) = (Vec::new(), Timestamp::UNIX_EPOCH);
     several.resize_with(count, Read::default);
     for row in rows {
-        let place = usize::try_from(value::<i32>(row, 6)?).unwrap_or(0);
+        let place = usize::try_from(value::<i32>(row, 8)?).unwrap_or(0);
         match place.checked_sub(1).and_then(|place| several.get_mut(place)) {
             Some(read) => read.take(row)?,
             None => now = value::<UtcTimestamp>(row, 4)?.0,
         }
     }
     Ok((several.into_iter().map(Read::record).collect(), now))
+}
+
+/// What the rows of a presence say that was renewed; none where there is none.
+fn read_presence(rows: &[PgRow]) -> Result<Option<PresenceRecord>, sqlx::Error> {
+    let (mut renewed, mut members, mut others) = (None, Vec::new(), Vec::new());
+    for row in rows {
+        // One that cannot be told was never renewed.
+        let time = || value::<UtcTimestamp>(row, 0).map(|time| time.0).unwrap_or_default();
+        match (value::<Option<Uuid>>(row, 1)?, value::<Option<i64>>(row, 2)?) {
+            (Some(member), _) => members.push(member),
+            (None, Some(other)) => others.push((other, time())),
+            (None, None) => renewed = Some(time()),
+        }
+    }
+    Ok(renewed.map(|renewed| PresenceRecord::new(renewed, members).with_others(others)))
 }
 
 /// A subscription with its times as they will be read.

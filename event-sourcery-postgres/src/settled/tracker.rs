@@ -1,7 +1,7 @@
 //! What follows for the settled position from what the database shows, look by look.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Position, Result};
 
@@ -18,6 +18,9 @@ use crate::sql::Sql;
 /// How often a caller looks on before it takes what is settled by then: others may be writing faster than it looks.
 const LOOKS: usize = 4;
 
+/// How often it is checked whether the tables are still fit for a store: somebody may alter them beside us, and nothing tells.
+const CHECK_EVERY: Duration = Duration::from_secs(10);
+
 /// How long it waits for somebody else who marks the run at the same moment, as `lock_timeout` takes it.
 const PATIENCE: &str = "100ms";
 
@@ -26,8 +29,9 @@ const PATIENCE: &str = "100ms";
 pub(super) struct Tracker {
     pub(super) evidence: Evidence,
     pub(super) history: History,
-    /// The run of the server that was last found fit for a store.
+    /// The run of the server that was last found fit for a store, and when.
     checked: Arc<str>,
+    checked_at: Option<Instant>,
 }
 
 /// What some looks of one caller have come to.
@@ -46,7 +50,7 @@ pub(super) struct Found {
 impl Tracker {
     /// Of a store that was opened in this run of the server.
     pub(super) fn opened_in(run: &str) -> Self {
-        Self { checked: run.into(), ..Self::default() }
+        Self { checked: run.into(), checked_at: Some(Instant::now()), ..Self::default() }
     }
 
     /// Looks, until looking on does not help at once.
@@ -78,9 +82,9 @@ impl Tracker {
                 mark(connection, sql).await;
                 continue;
             }
-            if *self.checked != *look.run.name() {
+            if *self.checked != *look.run.name() || self.is_time_to_check() {
                 layout::refuse_another(connection, sql.tables()).await?;
-                self.checked = look.run.name().into();
+                (self.checked, self.checked_at) = (look.run.name().into(), Some(Instant::now()));
             }
             self.history.note(&look);
             let mut found = Found::of(&look);
@@ -90,6 +94,10 @@ impl Tracker {
                 return Ok(found);
             }
         }
+    }
+
+    fn is_time_to_check(&self) -> bool {
+        self.checked_at.is_none_or(|checked_at| checked_at.elapsed() >= CHECK_EVERY)
     }
 
     /// Whether the server runs anew since the last look: then nothing counts that was found before, and it is looked again.

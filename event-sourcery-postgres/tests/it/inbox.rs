@@ -272,6 +272,34 @@ async fn the_table_of_an_empty_database_is_made_by_many_at_once() {
     scene.run(Inbox::migration()).await;
 }
 
+/// An id that does not get in counts as handled before, and its message would be lost.
+#[tokio::test]
+async fn a_table_that_would_not_remember_each_id_once_is_refused() {
+    for (change, says) in [
+        ("ALTER TABLE event_sourcery_inbox DROP CONSTRAINT event_sourcery_inbox_pkey", "CREATE UNIQUE INDEX"),
+        ("ALTER TABLE event_sourcery_inbox SET UNLOGGED", "SET LOGGED"),
+        ("CREATE RULE elsewhere AS ON INSERT TO event_sourcery_inbox DO INSTEAD NOTHING", "a rule"),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER mute BEFORE INSERT ON event_sourcery_inbox FOR EACH ROW EXECUTE FUNCTION f()",
+            "a trigger",
+        ),
+        (
+            "ALTER TABLE event_sourcery_inbox RENAME TO kept;
+             CREATE VIEW event_sourcery_inbox AS SELECT * FROM kept",
+            "it is no table",
+        ),
+    ] {
+        let (scene, _) = books().await;
+        scene.run(change).await;
+        let refused = Inbox::open(&scene.pool, "books").await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::ForeignLayout { problem, .. } if problem.contains(says)),
+            "{refused:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn ids_and_names_have_limits() {
     let (scene, inbox) = books().await;

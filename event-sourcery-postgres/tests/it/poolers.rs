@@ -4,13 +4,16 @@ mod conformance;
 
 use std::time::Duration;
 
-use event_sourcery::{Error, EventStore, RawEvent, StreamId};
+use event_sourcery::{Error, Event as _, EventStore, RawEvent, StreamId};
 use event_sourcery_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use event_sourcery_postgres::sqlx::{self, Connection as _, PgConnection};
 use event_sourcery_postgres::{PostgresBackend, PostgresOptions};
 use futures_util::future::join_all;
 use postgres_cluster::{Database, Pooler, Pooling, Server};
+use tokio::time::timeout;
+use uuid::Uuid;
 
+use crate::crashes::proxy::{Lost, Proxy};
 use crate::process;
 use crate::scene::{Scene, Store, Tx, event, events, insert_invoice, length, until};
 use crate::settings::read_beside_a_rewrite;
@@ -285,4 +288,52 @@ async fn nothing_stays_set_on_a_shared_server_connection() {
     let prepared = "SELECT count(*) FROM pg_prepared_statements";
     let row = sqlx::Executor::fetch_one(&mut other, sqlx::raw_sql(prepared)).await.unwrap();
     assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), 0);
+}
+
+/// An append when its n-th answer is lost on the way to the pooler.
+async fn append_with_a_loss(n: i64) {
+    let pooled = Pooled::new(Pooling::Transaction, 10).await;
+    let proxy = Proxy::to(pooled.pooler.port(), Lost::AnswerInSilence).await;
+    let options = PostgresBackend::options(proxy.url(pooled.scene.database.name())).max_connections(1);
+    let store = EventStore::new(options.transaction_pooler(true).open().await.unwrap());
+    let (stream, id) = (StreamId::random(), Uuid::now_v7());
+    let append = async || {
+        let append = store.append(&stream, event().with_id(id)).into_future();
+        timeout(Duration::from_secs(60), append).await.expect("an answer is waited for that does not come")
+    };
+    // A connection that was idle for a second is tried before it is used, which would count.
+    store.append(&StreamId::random(), event()).await.unwrap();
+    proxy.cut(n);
+    let lost = append().await.unwrap_err();
+    assert!(matches!(lost, Error::OutcomeUnknown { .. } | Error::Unavailable { .. }), "{n}: {lost:?}");
+    assert!(proxy.has_cut(), "{n}");
+    append().await.unwrap();
+    assert_eq!(length(&pooled.scene.store, &stream).await, 1, "{n}");
+}
+
+/// Nobody knows the server's process in advance: each transaction has its own.
+#[tokio::test]
+async fn a_way_to_a_pooler_that_dies_in_silence_is_given_up() {
+    join_all((1..=4).map(append_with_a_loss)).await;
+}
+
+#[tokio::test]
+async fn a_migration_through_a_pooler_is_waited_for_as_long_as_the_server_is_at_work() {
+    let (server, database) = (Server::shared(), Server::shared().create_database());
+    let pooler = Pooler::start(&server, Pooling::Transaction, 10);
+    database.psql(
+        "CREATE TABLE slept ();
+         CREATE FUNCTION sleep() RETURNS event_trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NOT EXISTS (SELECT FROM slept) THEN
+                 INSERT INTO slept DEFAULT VALUES;
+                 PERFORM pg_sleep(12);
+             END IF;
+         END $$;
+         CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION sleep()",
+    );
+    let options = PostgresBackend::options(pooler.url(&database)).transaction_pooler(true);
+    let store = EventStore::new(options.open().await.unwrap());
+    assert_eq!(database.psql("SELECT count(*) FROM slept"), "1");
+    store.append(&StreamId::random(), event()).await.unwrap();
 }

@@ -24,7 +24,7 @@ const WITNESS: &str = "
     CREATE TRIGGER witness AFTER INSERT ON event_sourcery_events FOR EACH ROW EXECUTE FUNCTION bear_witness()";
 
 /// As bad as can be.
-const HOSTILE: [(&str, &str); 7] = [
+const HOSTILE: [(&str, &str); 14] = [
     ("default_transaction_isolation", "serializable"),
     ("synchronous_commit", "off"),
     ("statement_timeout", "20ms"),
@@ -32,6 +32,14 @@ const HOSTILE: [(&str, &str); 7] = [
     ("idle_in_transaction_session_timeout", "1ms"),
     ("standard_conforming_strings", "off"),
     ("idle_session_timeout", "500ms"),
+    // With which no trigger of the user's would run.
+    ("session_replication_role", "replica"),
+    ("quote_all_identifiers", "on"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("bytea_output", "escape"),
+    ("IntervalStyle", "sql_standard"),
+    ("array_nulls", "off"),
+    ("transform_null_equals", "on"),
 ];
 
 /// A role with settings, which goes with the value's end.
@@ -177,6 +185,25 @@ async fn what_the_callers_pool_does_with_a_new_connection_is_done_with_ours() {
     let store = EventStore::new(PostgresBackend::from_pool(pool).await.unwrap());
     store.append(&StreamId::random(), event()).await.unwrap();
     assert_eq!(scene.database.psql("SELECT application, statements FROM witness"), "hooked|0");
+}
+
+/// sqlx asks for it when it connects, and sends and reads nothing else.
+#[tokio::test]
+async fn what_is_written_and_read_is_utf_8_whatever_the_callers_pool_has_asked_for() {
+    let scene = Scene::new().await;
+    let pool = PgPoolOptions::new().after_connect(|connection, _| {
+        let set = sqlx::raw_sql("SET client_encoding = 'LATIN1'");
+        Box::pin(async move { sqlx::Executor::execute(connection, set).await.map(drop) })
+    });
+    let pool = pool.connect_lazy(&scene.database.url()).unwrap();
+    let store = EventStore::new(PostgresBackend::from_pool(pool).await.unwrap());
+    let (stream, opened) = (StreamId::random(), RawEvent::new("Geöffnet", r#"{"by":"Zoë"}"#).unwrap());
+    store.append(&stream, opened).await.unwrap();
+    for store in [&store, &scene.store] {
+        let events = store.load_stream::<RawEvent>(&stream).await.unwrap();
+        let (name, data) = (events[0].event.name(), events[0].event.data().get());
+        assert_eq!((name, data.contains("Zoë")), ("Geöffnet", true), "{data}");
+    }
 }
 
 /// A policy would hide events: a stream would read as empty, and begin anew.

@@ -1,7 +1,10 @@
 //! One row stops one stream: what PostgreSQL holds of a row, or has lost of it, though nobody can read it.
 
+use std::sync::Mutex;
+
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, run};
+use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Position, RawEvent, StreamId, TenantId};
 
 use crate::scene::{Scene, Store, until};
@@ -19,6 +22,21 @@ const EVENTS: [&str; 11] = [
     "version = -2",
     "schema_version = -1",
     "data = '[]'",
+];
+
+/// What can stand in an entry of the outbox that nobody can read.
+const ENTRIES: [&str; 11] = [
+    "jsonb_set(data, '{created_at}', '\"never\"')",
+    "jsonb_set(data, '{created_at}', '\"2025-13-01T00:00:00\"')",
+    "jsonb_set(data, '{uuid}', '\"none\"')",
+    "jsonb_set(data, '{version}', '\"one\"')",
+    "jsonb_set(data, '{version}', '-1')",
+    "jsonb_set(data, '{schema_version}', '1.5')",
+    "jsonb_set(data, '{stream_id}', '7')",
+    "data - 'stream_id'",
+    "data - 'data'",
+    "data - 'name'",
+    "'[]'",
 ];
 
 /// Loses the payload of an event, which is stored apart from its row, as a damaged disk does.
@@ -163,4 +181,42 @@ async fn an_event_whose_payload_the_server_has_lost_stops_its_stream_alone() {
     let refused = scene.store.load_stream::<RawEvent>(&stream("bad")).await.unwrap_err().to_string();
     assert!(refused.contains("missing chunk"), "{refused}");
     scene.store.append(&stream("bad"), event("B4")).expected_version(3).await.unwrap();
+}
+
+/// Takes whatever it is handed, and notes the names.
+#[derive(Default)]
+struct Post(Mutex<Vec<String>>);
+
+impl Publisher for Post {
+    fn publish<'a>(&'a self, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        Box::pin(async move {
+            let names = entries.iter().map(|entry| entry.recorded().wrapped_event.event.name().to_owned());
+            self.0.lock().unwrap().extend(names);
+            entries.iter().map(|_| Ok(())).collect()
+        })
+    }
+}
+
+/// What a publisher is handed stands in JSON that others write too.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_parked_and_those_of_other_streams_are_published() {
+    let scene = Scene::new().await;
+    let store = scene.store.clone().with_outbox(|_| true).unwrap();
+    for (number, data) in (0..).zip(ENTRIES) {
+        for name in ["before", "spoiled", "behind"] {
+            store.append(&stream(&format!("{name}{number}")), event(name)).await.unwrap();
+        }
+        let spoilt = at(3 * number + 2);
+        let entry = format!("WHERE position = {spoilt}");
+        scene.run(&format!("UPDATE event_sourcery_outbox_entries SET data = {data} {entry}")).await;
+        let post = Post::default();
+        store.outbox().run(&post).await.unwrap();
+        assert_eq!(*post.0.lock().unwrap(), ["before", "behind"], "{data}");
+        let parked = store.outbox().parked().await.unwrap();
+        assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [spoilt], "{data}");
+        store.outbox().skip(&parked[0]).await.unwrap();
+        store.outbox().run(&post).await.unwrap();
+        assert_eq!(scene.number("SELECT count(*) FROM event_sourcery_outbox_entries").await, 0, "{data}");
+        assert!(store.outbox().blocked().await.unwrap().is_empty(), "{data}");
+    }
 }

@@ -65,6 +65,26 @@ async fn a_commit_of_another_process_wakes_long_before_the_next_look() {
     assert_eq!(listeners(&scene).await, 1, "only who waits listens");
 }
 
+/// As where the server's queue of notifications is full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_that_the_server_does_not_let_be_announced_fail_nothing_and_are_found_by_looking() {
+    let scene = Scene::new().await;
+    scene
+        .run(
+            "ALTER FUNCTION pg_catalog.pg_notify(text, text) RENAME TO notify_of_before;
+             CREATE FUNCTION pg_catalog.pg_notify(text, text) RETURNS void LANGUAGE plpgsql
+             AS 'BEGIN RAISE ''too many notifications in the NOTIFY queue'' USING ERRCODE = ''53400''; END'",
+        )
+        .await;
+    let reader = scene.another_store().await.backend().clone();
+    for position in 1..=3 {
+        let (reader, before) = (reader.clone(), Position::from_i64(position - 1));
+        let waiting = tokio::spawn(async move { reader.wait_beyond(before).await.unwrap() });
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+        assert_eq!(waiting.await.unwrap().to_i64(), position);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_of_another_process_wakes_when_it_commits() {
     let scene = Scene::new().await;

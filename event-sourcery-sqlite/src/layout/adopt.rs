@@ -104,14 +104,12 @@ fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<S
     Ok(statements)
 }
 
-/// Members of the layouts 2 and 3 do not tell how long their leases last.
+/// Members of the layouts 2 and 3 do not tell how long their leases last, and up to 5 they know of no presences.
 pub(super) fn members(schema: &Schema<'_>) -> Result<Vec<String>> {
-    let table = "subscription_members";
-    if schema.columns(table)?.iter().any(|column| column == "lasting_ms") {
-        return Ok(Vec::new());
-    }
-    let table = schema.table(table);
-    Ok(vec![format!("ALTER TABLE {table} ADD COLUMN lasting_ms INTEGER NOT NULL DEFAULT 0")])
+    let (table, columns) = (schema.table("subscription_members"), schema.columns("subscription_members")?);
+    let added = [("lasting_ms", "INTEGER NOT NULL DEFAULT 0"), ("presence", "INTEGER")].into_iter();
+    let missing = added.filter(|(added, _)| !columns.iter().any(|column| column == added));
+    Ok(missing.map(|(column, kind)| format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")).collect())
 }
 
 fn sequence_above_everything(schema: &Schema<'_>, table: &str) -> Result<String> {

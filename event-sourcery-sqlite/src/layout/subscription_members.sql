@@ -4,5 +4,6 @@ CREATE TABLE {subscription_members} (
     member CHAR(32) NOT NULL,
     until DATETIME NOT NULL,
     lasting_ms INTEGER NOT NULL DEFAULT 0,
+    presence INTEGER,
     PRIMARY KEY (tenant_id, name, member)
 ) WITHOUT ROWID;

@@ -4,7 +4,7 @@ use event_sourcery::Result;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    Kept, Member, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Kept, Member, PresenceRecord, SegmentRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use jiff::Timestamp;
 
@@ -30,15 +30,17 @@ impl Operations<'_> {
         Ok(Some(SubscriptionRecord::new(segments, members, kept)))
     }
 
-    /// Writes what a change makes of a subscription, and tells it.
+    /// Writes what a change makes of a subscription at this time, and tells it.
     pub(crate) fn change_subscription(
         &self,
         id: &SubscriptionId,
         change: &SubscriptionChange,
+        now: Timestamp,
     ) -> Result<Option<SubscriptionRecord>> {
+        let now = time::as_stored(now);
         self.atomically(|| {
             let before = self.subscription(id)?;
-            let after = change.apply(before.clone(), Timestamp::now()).map(as_stored);
+            let after = change.apply(before.clone(), now).map(as_stored);
             match &after {
                 Some(after) => self.write_subscription(id, before, after)?,
                 None => {
@@ -50,7 +52,34 @@ impl Operations<'_> {
             if change.frees_streams() {
                 self.execute(&self.sql.free_all, key(id))?;
             }
+            if let Some(presence) = after.as_ref().and_then(|after| change.renews(after)) {
+                self.put_presence(presence, now)?;
+            }
             Ok(after)
+        })
+    }
+
+    /// Renews a presence, or makes it. Those that vouch for nobody are forgotten.
+    fn put_presence(&self, presence: i64, renewed: Timestamp) -> Result<()> {
+        let values = (presence, time::to_text(renewed));
+        if self.execute(&self.sql.renew_presence, (values.0, &values.1))? == 0 {
+            self.execute(&self.sql.make_presence, values)?;
+            self.execute(&self.sql.forget_presences, [presence])?;
+        }
+        Ok(())
+    }
+
+    /// Renews a presence, if it is there: one row, for all members that it vouches for.
+    pub(crate) fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.atomically(|| {
+            let renewed = time::as_stored(Timestamp::now());
+            if self.execute(&self.sql.renew_presence, (presence, time::to_text(renewed)))? == 0 {
+                return Ok(None);
+            }
+            let members = self.all_rows(&self.sql.vouched_for, [presence], rows::member_id)?;
+            let others = self.all_rows(&self.sql.other_presences, [presence], rows::presence)?;
+            let members = members.into_iter().flatten().collect();
+            Ok(Some(PresenceRecord::new(renewed, members).with_others(others)))
         })
     }
 
@@ -74,7 +103,8 @@ impl Operations<'_> {
                 self.write_segment(id, number, segment)?;
             }
         }
-        for member in after.members.iter().filter(|member| !old_members.contains(member)) {
+        let is_kept = |member: &&Member| old_members.iter().any(|old| member.is_kept_as(old));
+        for member in after.members.iter().filter(|member| !is_kept(member)) {
             self.write_member(id, member)?;
         }
         let gone = |old: &&Member| after.members.iter().all(|member| member.id != old.id);
@@ -97,7 +127,7 @@ impl Operations<'_> {
     fn write_member(&self, id: &SubscriptionId, member: &Member) -> Result<()> {
         let (tenant, name) = key(id);
         let lasting = i64::try_from(member.lasting.as_millis()).unwrap_or(i64::MAX);
-        let values = (tenant, name, hex(member.id), time::to_text(member.until), lasting);
+        let values = (tenant, name, hex(member.id), time::to_text(member.until), lasting, member.presence);
         self.execute(&self.sql.write_member, values)?;
         Ok(())
     }

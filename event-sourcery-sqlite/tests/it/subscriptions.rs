@@ -105,6 +105,7 @@ async fn a_file_of_layout_1_is_migrated_with_its_events() {
     for made in [
         "subscription_segments",
         "subscription_members",
+        "subscription_presences",
         "blocked_streams",
         "projected_streams",
         "event_blocks",
@@ -131,6 +132,7 @@ fn back_to_layout_1(connection: &Connection) {
         .execute_batch(
             "DROP TABLE event_sourcery_subscription_segments;
              DROP TABLE event_sourcery_subscription_members;
+             DROP TABLE event_sourcery_subscription_presences;
              DROP TABLE event_sourcery_blocked_streams;
              DROP TABLE event_sourcery_projected_streams;
              DROP TABLE event_sourcery_event_blocks;

@@ -245,8 +245,8 @@ async fn a_member_or_a_lease_that_cannot_be_read_is_gone() {
     let (_folder, store, sql) = scene().await;
     assert_eq!(run(&store, "run", 6, 0).await.0.len(), 6);
     sql.execute_batch(
-        "INSERT INTO event_sourcery_subscription_members VALUES ('', 'run', 'x', 'yesterday', 1);
-         INSERT INTO event_sourcery_subscription_members VALUES ('', 'run', x'ff', CAST(x'ff' AS TEXT), 'x');
+        "INSERT INTO event_sourcery_subscription_members VALUES ('', 'run', 'x', 'yesterday', 1, 'y');
+         INSERT INTO event_sourcery_subscription_members VALUES ('', 'run', x'ff', CAST(x'ff' AS TEXT), 'x', x'ff');
          UPDATE event_sourcery_subscription_segments SET member = CAST(x'ff' AS TEXT), leased_until = 'tomorrow'",
     )
     .unwrap();

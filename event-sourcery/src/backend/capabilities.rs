@@ -30,6 +30,9 @@ pub struct Capabilities {
     /// It keeps the keys of data subjects, checks [`Requirement::Key`](super::Requirement::Key), and heeds
     /// [`AppendRequest::shreds`](super::AppendRequest::shreds).
     pub keys: bool,
+    /// It keeps [presences](super::PresenceRecord): what [`RenewRequest::presence`](super::RenewRequest::presence) names, and
+    /// [`SubscriptionBackend::renew_presence`](super::SubscriptionBackend::renew_presence) renews.
+    pub presences: bool,
 }
 
 impl Capabilities {
@@ -37,15 +40,8 @@ impl Capabilities {
     #[must_use]
     pub const fn none() -> Self {
         let (several_streams, transactions, durable) = (false, false, false);
-        Self {
-            several_streams,
-            transactions,
-            durable,
-            shared: false,
-            listeners: false,
-            outbox: false,
-            keys: false,
-        }
+        let (shared, listeners, outbox, keys, presences) = (false, false, false, false, false);
+        Self { several_streams, transactions, durable, shared, listeners, outbox, keys, presences }
     }
 
     /// One append can span several streams.
@@ -88,5 +84,11 @@ impl Capabilities {
     #[must_use]
     pub const fn keys(self) -> Self {
         Self { keys: true, ..self }
+    }
+
+    /// It keeps presences.
+    #[must_use]
+    pub const fn presences(self) -> Self {
+        Self { presences: true, ..self }
     }
 }

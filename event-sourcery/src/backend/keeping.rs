@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use super::presences::PresenceRecord;
 use super::progress::{Backlog, BacklogRequest, BlockedRequest, BlockedStream, ProgressRequest};
 use super::subscriptions::{SubscriptionChange, SubscriptionId, SubscriptionRecord};
 use crate::error::Result;
@@ -19,7 +20,8 @@ pub trait SubscriptionBackend {
 
     /// Reads a subscription, [applies](SubscriptionChange::apply) the change by the store's clock, and writes what it
     /// makes of it, atomically; tells what was written. [`SubscriptionChange::frees_streams`] says whether the blocked
-    /// streams go too.
+    /// streams go too, and [`SubscriptionChange::renews`] which presence was renewed at that time, and is made where there is none of
+    /// its number.
     ///
     /// # Errors
     ///
@@ -47,6 +49,17 @@ pub trait SubscriptionBackend {
             records.push(self.change_subscription(id, change).await?);
         }
         Ok(records)
+    }
+
+    /// Renews a presence: one row, however many members it vouches for. `None` where there is none of this number, so that each
+    /// member has to ask for itself; so it is without an implementation of its own.
+    ///
+    /// # Errors
+    ///
+    /// The backend's own.
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        let _ = presence;
+        Ok(None)
     }
 
     /// Writes progress, all or nothing, in a transaction of its own.

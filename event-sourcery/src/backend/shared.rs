@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, LoadRequest, LoadSink,
-    LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest,
-    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
+    LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest,
+    RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
     SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
@@ -113,6 +113,10 @@ impl<B: Backend + ?Sized> SubscriptionBackend for Arc<B> {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         (**self).change_subscriptions(changes).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        (**self).renew_presence(presence).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

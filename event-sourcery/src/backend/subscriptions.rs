@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::kept::Kept;
+use super::presences::as_kept;
 use super::progress::BlockedStream;
 use super::scope::Scope;
 use super::segments::{Lease, SegmentRecord};
@@ -64,13 +65,17 @@ pub struct Member {
     pub until: Timestamp,
     /// For how long its leases last; zero where that is not known.
     pub lasting: Duration,
+    /// The number of the [presence](super::PresenceRecord) that vouches for it: it counts for as long as its leases last from when
+    /// that was renewed. [`FOR_ITSELF`](Self::FOR_ITSELF) where none does; `None` where a version of this library has written it
+    /// that knows of none.
+    pub presence: Option<i64>,
 }
 
 impl Member {
     /// Who counts until then, and whose leases last for so long.
     #[must_use]
     pub const fn new(id: Uuid, until: Timestamp, lasting: Duration) -> Self {
-        Self { id, until, lasting }
+        Self { id, until, lasting, presence: None }
     }
 }
 
@@ -133,12 +138,30 @@ pub struct RenewRequest {
     pub heard: Vec<Member>,
     /// Members that it has found unchanged for longer than that: they are gone, whatever the store's clock says.
     pub unheard: Vec<Member>,
+    /// The presence that speaks for the members of its process, and is to vouch for this one where it can. Asked of backends alone
+    /// that have [presences](super::Capabilities::presences).
+    pub presence: Option<i64>,
 }
 
 impl SubscriptionChange {
-    /// What a subscription becomes. `None` is one that does not exist.
+    /// What a subscription becomes. `None` is one that does not exist. Where it is another one then for its members, no presence
+    /// vouches any more for those who have not asked for that.
     #[must_use]
     pub fn apply(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> Option<SubscriptionRecord> {
+        let before = record.clone();
+        let asker = match self {
+            Self::Renew(request) => Some(request.member),
+            _ => None,
+        };
+        self.carry_out(record, now).map(|mut after| {
+            if before.is_some_and(|before| !after.is_the_same_for_members(&before)) {
+                after.members.iter_mut().filter(|member| Some(member.id) != asker).for_each(Member::speak_up);
+            }
+            after
+        })
+    }
+
+    fn carry_out(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> Option<SubscriptionRecord> {
         match self {
             Self::Renew(request) => Some(request.apply(record, now)),
             Self::Leave { member, reached } => record.map(|mut record| {
@@ -167,6 +190,14 @@ impl SubscriptionChange {
         }
     }
 
+    /// The presence that is renewed with this change where it makes this of a subscription: it vouches for the member from then on.
+    #[must_use]
+    pub fn renews(&self, after: &SubscriptionRecord) -> Option<i64> {
+        let Self::Renew(request) = self else { return None };
+        let member = after.members.iter().find(|member| member.id == request.member);
+        member.and_then(Member::vouched_for_by)
+    }
+
     /// Whether the subscription's blocked streams are forgotten.
     #[must_use]
     pub const fn frees_streams(&self) -> bool {
@@ -179,7 +210,7 @@ impl RenewRequest {
     #[must_use]
     pub fn new(member: Uuid, create: (u16, Position), kept: Kept, lasting: Duration) -> Self {
         let (reached, heard, unheard) = (Vec::new(), Vec::new(), Vec::new());
-        Self { member, create, kept, lasting, reached, share: true, heard, unheard }
+        Self { member, create, kept, lasting, reached, share: true, heard, unheard, presence: None }
     }
 
     /// The same with checkpoints that it has not written yet.
@@ -200,6 +231,12 @@ impl RenewRequest {
         Self { heard, unheard, ..self }
     }
 
+    /// The same with the presence that speaks for the members of its process.
+    #[must_use]
+    pub fn with_presence(self, presence: i64) -> Self {
+        Self { presence: Some(presence), ..self }
+    }
+
     fn apply(&self, record: Option<SubscriptionRecord>, now: Timestamp) -> SubscriptionRecord {
         let (count, position) = self.create;
         // A subscription that was removed and made anew does not give the same tokens again.
@@ -215,7 +252,6 @@ impl RenewRequest {
         let kept = record.kept.get_or_insert_with(adopted);
         let is_let_in = kept.scope().admits(self.kept.scope());
         record.reach(&self.reached);
-        let (until, lasting) = (later(now, self.lasting), self.lasting);
         let is_there = |member: &Member| {
             self.heard.contains(member) || member.until > now && !self.unheard.contains(member)
         };
@@ -224,12 +260,25 @@ impl RenewRequest {
             record.free(self.member);
             return record;
         }
-        record.members.push(Member { id: self.member, until, lasting });
+        let (lasting, presence) = (as_kept(self.lasting), self.presence_beside(&record.members));
+        let member = Member { id: self.member, until: later(now, lasting), lasting, presence };
+        if let Some(renewed) = member.vouched_for_by() {
+            let others = record.members.iter_mut().filter(|other| other.presence == Some(renewed));
+            others.for_each(|other| *other = other.renewed_at(now));
+        }
+        record.members.push(member);
         record.members.sort_by_key(|member| member.id);
         if self.share {
-            record.share(self.member, until);
+            record.share(self.member, member.until);
         }
         record
+    }
+
+    /// What vouches for it beside these. Who only keeps what it has may have to give some of it up, and has to be told that later;
+    /// and a member that knows of no presences goes by what stands in the rows of the others.
+    fn presence_beside(&self, others: &[Member]) -> Option<i64> {
+        let is_known = others.iter().all(|other| other.presence.is_some());
+        self.presence.map(|presence| if self.share && is_known { presence } else { Member::FOR_ITSELF })
     }
 }
 
@@ -256,6 +305,16 @@ impl SubscriptionRecord {
     /// The checkpoints of its segments.
     pub(crate) fn checkpoints(&self) -> Vec<Position> {
         self.segments.iter().map(|segment| segment.position).collect()
+    }
+
+    /// Whether it is the same for those who take part: who they are, what each works on, and what it is run for. Checkpoints are
+    /// told by those who write them.
+    fn is_the_same_for_members(&self, before: &Self) -> bool {
+        let ids = |record: &Self| record.members.iter().map(|member| member.id).collect::<Vec<_>>();
+        let held = |segment: &SegmentRecord| (segment.token, segment.member);
+        self.segments.iter().map(held).eq(before.segments.iter().map(held))
+            && ids(self) == ids(before)
+            && self.kept == before.kept
     }
 
     /// A member gives up its segments.

@@ -177,6 +177,12 @@ pub trait JoinableBackend: Backend {
     /// The backend's own.
     async fn commit(&self, handling: Self::Handling) -> Result<()>;
 
+    /// Takes a transaction back, with what is still under way in it. Whoever wants what it has locked finds that free behind this, unless
+    /// it takes too long to wait for; dropped, a transaction is taken back in its own time.
+    async fn roll_back(&self, handling: Self::Handling) {
+        drop(handling);
+    }
+
     /// The operations of this store inside a handler's transaction. Once the handler has ended that, progress is refused.
     fn join_handling<'a>(&'a self, handling: &'a mut Self::Handling) -> Box<dyn JoinedTransaction + 'a> {
         self.join(&mut **handling)

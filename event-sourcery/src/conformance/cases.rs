@@ -412,6 +412,13 @@ macro_rules! __for_each_case {
             clause_8_7_a_member_that_hangs_loses_its_leases_though_others_of_its_process_renew_theirs,
             clause_8_7_several_subscriptions_are_changed_as_each_would_be,
         }
+        vouching {
+            clause_8_7_members_that_have_nothing_to_ask_for_are_renewed_by_one_row [presences],
+            clause_8_7_a_presence_vouches_for_its_members_as_long_as_nothing_changes [presences],
+            clause_8_7_a_presence_that_is_renewed_before_or_behind_a_takeover_changes_nothing_of_it [presences],
+            clause_8_7_a_member_that_was_dropped_is_followed_though_its_presence_is_renewed [presences],
+            clause_8_7_a_member_that_is_vouched_for_is_told_of_a_reset [presences],
+        }
         stopping {
             clause_8_9_a_stop_finishes_the_event_in_hand_and_no_event_comes_twice,
             clause_8_9_a_stop_finishes_the_event_in_hand_of_a_stream_that_waited,

@@ -237,11 +237,14 @@ pub(super) async fn clause_8_8_a_parked_event_keeps_nobody_busy(subject: Subject
     let run = tokio::spawn(durable().run(async |_, _| Err("as always".into())));
     eventually("it is parked", async || durable().parked().await.unwrap().len() == 1).await;
     let (since, calls, scans) = (Instant::now(), store.backend().calls(), store.backend().scans());
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let looks = store.backend().listed();
+    tokio::time::sleep(Duration::from_millis(4_200)).await;
     let (calls, scans) = (store.backend().calls() - calls, store.backend().scans() - scans);
+    let looks = store.backend().listed() - looks;
     run.abort();
-    // Besides a look for one that is asked for again every half second, the lease is renewed. It may have been more than two.
+    // Besides looks for one that is asked for again, in pauses that double, the lease is renewed. It may have taken longer.
     let seconds = since.elapsed().as_secs() + 1;
+    assert!(looks <= 2 + seconds / 2, "{looks} looks in less than {seconds} s");
     assert!(
         calls <= 6 * seconds && scans <= 1 + seconds,
         "{calls} calls, {scans} of them reads, in less than {seconds} s while there was nothing to do"

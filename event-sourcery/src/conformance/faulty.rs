@@ -15,9 +15,9 @@ use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
     JoinableBackend, JoinedTransaction, KeysRequest, Listener, Listening, LoadRequest, LoadedStream,
-    NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest, ScanPage,
-    ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest, RewrapRequest,
+    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -150,6 +150,12 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.changes.load(Ordering::SeqCst)
     }
 
+    /// How many of them renewed a presence.
+    #[must_use]
+    pub fn presence_renewals(&self) -> u64 {
+        self.faults.renewals.load(Ordering::SeqCst)
+    }
+
     /// The backend within, which does not fail.
     #[must_use]
     pub const fn inner(&self) -> &B {
@@ -279,6 +285,11 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
         self.write(self.inner.change_subscriptions(changes)).await
     }
 
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.faults.renewals.fetch_add(1, Ordering::SeqCst);
+        self.write(self.inner.renew_presence(presence)).await
+    }
+
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
         self.faults.progress(self.write(self.inner.progress(request))).await
     }
@@ -335,6 +346,10 @@ impl<B: JoinableBackend> JoinableBackend for FaultyBackend<B> {
 
     async fn commit(&self, handling: Self::Handling) -> Result<()> {
         self.write(self.inner.commit(handling)).await
+    }
+
+    async fn roll_back(&self, handling: Self::Handling) {
+        self.inner.roll_back(handling).await;
     }
 
     fn join_handling<'a>(&'a self, handling: &'a mut Self::Handling) -> Box<dyn JoinedTransaction + 'a> {

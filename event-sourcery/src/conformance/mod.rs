@@ -156,6 +156,7 @@ mod unbent;
 mod unreadable;
 mod upcasting;
 mod verifying;
+mod vouching;
 mod watching;
 
 pub use self::ear::{Ear, listen_in_transaction, listen_within};

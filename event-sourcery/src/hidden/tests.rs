@@ -150,6 +150,7 @@ const HOLD_PLAIN_FACTS: &[&str] = &[
     "PageRoom",
     "Passed",
     "Position",
+    "PresenceRecord",
     "Present",
     "Projector",
     "Published",

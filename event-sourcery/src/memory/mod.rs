@@ -25,8 +25,9 @@ use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
     HeldEntries, HoldRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, OutboxRequest,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
+    PresenceRecord, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    Written, load_in_pages,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -118,7 +119,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().listeners().outbox()
+        Capabilities::none().several_streams().transactions().listeners().outbox().presences()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -194,7 +195,7 @@ impl Backend for MemoryBackend {
 #[async_trait]
 impl SubscriptionBackend for MemoryBackend {
     async fn subscription(&self, id: SubscriptionId) -> Result<Option<SubscriptionRecord>> {
-        Ok(self.in_turn().await.subscriptions.find(&id).cloned().map(|record| record.as_of(Timestamp::now())))
+        Ok(self.in_turn().await.subscriptions.find(&id).map(|record| record.as_of(Timestamp::now())))
     }
 
     async fn change_subscription(
@@ -204,6 +205,10 @@ impl SubscriptionBackend for MemoryBackend {
     ) -> Result<Option<SubscriptionRecord>> {
         let mut journal = Journal::default();
         Ok(self.in_turn().await.change_subscription(&id, &change, &mut journal))
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        Ok(self.in_turn().await.subscriptions.renew_presence(presence))
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Durable subscriptions, for as long as the process lives.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::sharded::Sharded;
 use super::state::State;
 use super::stream_key::{StreamKey, key};
 use crate::backend::{
-    Backlog, BacklogRequest, BlockedRequest, BlockedStream, ProgressRequest, StreamProgress,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Backlog, BacklogRequest, BlockedRequest, BlockedStream, Member, PresenceRecord, ProgressRequest,
+    StreamProgress, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -22,6 +22,8 @@ use crate::position::Position;
 #[derive(Default)]
 pub(super) struct Subscriptions {
     records: HashMap<SubscriptionId, SubscriptionRecord>,
+    /// When each presence was renewed last. It vouches for members only where their records say so.
+    presences: HashMap<i64, Timestamp>,
     blocked: HashMap<SubscriptionId, Blocked>,
 }
 
@@ -59,8 +61,35 @@ impl Blocked {
 }
 
 impl Subscriptions {
-    pub(super) fn find(&self, id: &SubscriptionId) -> Option<&SubscriptionRecord> {
-        self.records.get(id)
+    /// A subscription whose members count for as long as their presences say.
+    pub(super) fn find(&self, id: &SubscriptionId) -> Option<SubscriptionRecord> {
+        let mut record = self.records.get(id)?.clone();
+        for member in &mut record.members {
+            if let Some(renewed) = member.vouched_for_by().and_then(|presence| self.presences.get(&presence))
+            {
+                *member = member.renewed_at(*renewed);
+            }
+        }
+        Some(record)
+    }
+
+    pub(super) fn renew_presence(&mut self, presence: i64) -> Option<PresenceRecord> {
+        let renewed = Timestamp::now();
+        *self.presences.get_mut(&presence)? = renewed;
+        let members = self.records.values().flat_map(|record| &record.members);
+        let members = members.filter(|member| member.vouched_for_by() == Some(presence));
+        let others = self.presences.iter().filter(|(other, _)| **other != presence);
+        let others = others.map(|(other, renewed)| (*other, *renewed)).collect();
+        Some(PresenceRecord::new(renewed, members.map(|member| member.id).collect()).with_others(others))
+    }
+
+    /// A presence is renewed, or made. Those that vouch for nobody are forgotten.
+    fn put_presence(&mut self, presence: i64, renewed: Timestamp) {
+        if self.presences.insert(presence, renewed).is_none() {
+            let members = self.records.values().flat_map(|record| &record.members);
+            let vouch: HashSet<_> = members.filter_map(Member::vouched_for_by).collect();
+            self.presences.retain(|other, _| *other == presence || vouch.contains(other));
+        }
     }
 
     pub(super) fn blocked(&self, request: &BlockedRequest) -> Vec<BlockedStream> {
@@ -116,7 +145,8 @@ impl State {
         change: &SubscriptionChange,
         journal: &mut Journal,
     ) -> Option<SubscriptionRecord> {
-        let record = change.apply(self.subscriptions.find(id).cloned(), Timestamp::now());
+        let now = Timestamp::now();
+        let record = change.apply(self.subscriptions.find(id), now);
         if change.frees_streams() {
             let blocked = self.subscriptions.blocked.get(id);
             let streams: Vec<_> =
@@ -126,6 +156,9 @@ impl State {
             }
         }
         self.put_subscription(id, record.clone(), journal);
+        if let Some(presence) = record.as_ref().and_then(|record| change.renews(record)) {
+            self.subscriptions.put_presence(presence, now);
+        }
         record
     }
 
@@ -134,7 +167,7 @@ impl State {
         let ProgressRequest { subscription: id, leases, position, streams, outbox } = request;
         let lost = || Error::LeaseLost { subscription: id.name.to_string() };
         if !leases.is_empty() {
-            let mut record = self.subscriptions.find(id).cloned().ok_or_else(lost)?;
+            let mut record = self.subscriptions.find(id).ok_or_else(lost)?;
             for lease in leases {
                 let segment = record.segments.get_mut(usize::from(lease.segment));
                 let segment = segment.filter(|segment| segment.token == lease.token).ok_or_else(lost)?;

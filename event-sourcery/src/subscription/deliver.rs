@@ -227,6 +227,7 @@ where
             let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
             if let Err(error) = handled_well.and_then(|()| finished()) {
                 let failed = Failure::of_one(handled, error, begun.elapsed());
+                transaction.roll_back().await;
                 return Ok(Delivered { kept: 0, failed: Some(failed) });
             }
             handled += 1;
@@ -259,7 +260,10 @@ async fn keep<B: JoinableBackend>(
     {
         kept = store.backend().join_handling(&mut transaction).progress(&rest).await;
     }
-    kept?;
+    if let Err(error) = kept {
+        store.backend().roll_back(transaction).await;
+        return Err(error);
+    }
     store.backend().commit(transaction).await
 }
 

@@ -48,6 +48,12 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
         Joined { transaction, scope: self.reacting.insert(self.store.scope().reacting_to(event)) }
     }
 
+    /// Takes everything back. What it has locked, the next attempt may pass over.
+    pub(super) async fn roll_back(self) {
+        let Self { store, transaction, .. } = self;
+        store.backend().roll_back(transaction).await;
+    }
+
     pub(crate) fn join(&mut self) -> (Box<dyn JoinedTransaction + '_>, &mut Unfinished) {
         (self.store.backend().join_handling(&mut self.transaction), &mut self.unfinished)
     }

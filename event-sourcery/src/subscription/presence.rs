@@ -1,13 +1,16 @@
 //! The members of a store's durable subscriptions in this process: what they ask the store for, they ask for together.
 //!
 //! Each speaks for itself, and only while it is driven: one that hangs is not heard of any more, and its leases end. But all renew
-//! their leases at the same times ([`Beat`]), and what is asked for within a moment goes to the store in one call. So five hundred
-//! subscriptions that have nothing to do cost as many calls as one. Where that call fails, each is made by itself: whoever is
-//! the reason holds up no other.
+//! their leases at the same times ([`Beat`]), and what is asked for within a moment goes to the store in one call. Who has nothing to
+//! ask for but that his leases go on shows himself here alone, and the [presence](PresenceRecord) of his runtime is renewed for all
+//! who have: so five hundred subscriptions that have nothing to do cost what one costs. Who shows himself no more for as long as his
+//! leases last is taken out of his subscription (`members.rs`), for the presence would vouch for him for ever. Where a call
+//! fails, each is made by itself: whoever is the reason holds up no other.
 //!
 //! What the members on a runtime ask for together is done in the order in which they ask. So whoever leaves does so behind his
 //! last renewal, whether he has waited for that or not.
 
+mod members;
 #[cfg(test)]
 #[cfg(feature = "conformance")]
 mod tests;
@@ -18,12 +21,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use jiff::Timestamp;
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
+pub(super) use self::members::Last;
+use self::members::Members;
 use super::beat::Beat;
-use crate::backend::{Backend, SubscriptionChange, SubscriptionId, SubscriptionRecord};
+use crate::backend::{Backend, PresenceRecord, SubscriptionChange, SubscriptionId, SubscriptionRecord};
 use crate::error::Result;
 
 /// How long is waited for others to ask, too.
@@ -34,11 +41,23 @@ const MOST: usize = 1_024;
 
 type Changed = Result<Option<SubscriptionRecord>>;
 
+/// What the store says when a presence is renewed; `None` where everybody has to ask for himself.
+type Shown = Option<Arc<Renewed>>;
+
 /// The members of a store's durable subscriptions in this process.
 pub(crate) struct Presence {
     beat: Beat,
     /// What is asked for, by the runtime of those who ask: nobody may drive another one. Where there is a queue, a task is at it.
-    queues: Mutex<HashMap<runtime::Id, VecDeque<Asked>>>,
+    queues: Mutex<HashMap<runtime::Id, Queue>>,
+    /// Who runs where.
+    members: Mutex<HashMap<runtime::Id, Members>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    changes: VecDeque<Asked>,
+    /// Those who show themselves.
+    shows: Vec<oneshot::Sender<Shown>>,
 }
 
 struct Asked {
@@ -47,9 +66,18 @@ struct Asked {
     answer: oneshot::Sender<Changed>,
 }
 
+/// A presence that was renewed.
+pub(super) struct Renewed {
+    /// The store's clock then.
+    pub(super) clock: Timestamp,
+    /// When each presence was renewed last.
+    pub(super) presences: HashMap<i64, Timestamp>,
+    vouches_for: HashSet<Uuid>,
+}
+
 impl Default for Presence {
     fn default() -> Self {
-        Self { beat: Beat::from_now(), queues: Mutex::default() }
+        Self { beat: Beat::from_now(), queues: Mutex::default(), members: Mutex::default() }
     }
 }
 
@@ -57,6 +85,39 @@ impl Presence {
     /// When leases are renewed that were asked for then: three times before they end, and all of one length at the same times.
     pub(super) fn renew_at(&self, asked: Instant, lease: Duration) -> Instant {
         self.beat.next_after(asked, lease / 3)
+    }
+
+    /// The number of the presence that speaks for the members on this runtime, where the backend keeps presences. From here on, this
+    /// member asks for itself before its leases end, or is taken out.
+    pub(super) fn speaks_for(&self, backend: &dyn Backend, member: Uuid, last: Last) -> Option<i64> {
+        if !backend.capabilities().presences {
+            return None;
+        }
+        let runtime = Handle::try_current().ok()?.id();
+        let mut members = self.members();
+        members.retain(|on, others| *on == runtime || others.leave_to_another(member));
+        Some(members.entry(runtime).or_default().ask(member, last))
+    }
+
+    /// Whether the presence vouches for a member, as far as is known.
+    pub(super) fn vouches_for(&self, member: Uuid, is_vouched_for: bool) {
+        if let Ok(runtime) = Handle::try_current()
+            && let Some(members) = self.members().get_mut(&runtime.id())
+        {
+            members.vouch(member, is_vouched_for);
+        }
+    }
+
+    /// A member shows that it is still there, and has nothing else to ask for. What the store says then, if the presence of
+    /// its runtime vouches for it; `None` where it has to ask for itself.
+    pub(super) async fn show(self: &Arc<Self>, backend: &Arc<dyn Backend>, member: Uuid) -> Shown {
+        let runtime = Handle::try_current().ok()?;
+        if !self.members().get_mut(&runtime.id())?.show(member, Instant::now()) {
+            return None;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.ask(&runtime, backend, |queue| queue.shows.push(answer));
+        answered.await.ok().flatten().filter(|renewed| renewed.vouches_for.contains(&member))
     }
 
     /// Changes a subscription, together with what others ask for. Dropping the future takes back what was not begun.
@@ -69,11 +130,13 @@ impl Presence {
         if let Ok(runtime) = Handle::try_current() {
             let (answer, answered) = oneshot::channel();
             let asked = Asked { id: id.clone(), change: change.clone(), answer };
-            if self.ask(runtime.id(), asked) {
-                let asking = Asking { presence: Arc::clone(self), runtime: runtime.id(), is_over: false };
-                runtime.spawn(asking.go_on(Arc::clone(backend)));
-            }
+            self.ask(&runtime, backend, |queue| queue.changes.push_back(asked));
             if let Ok(changed) = answered.await {
+                if let (Ok(_), SubscriptionChange::Leave { member, .. }) = (&changed, &change)
+                    && let Some(members) = self.members().get_mut(&runtime.id())
+                {
+                    members.leaves(*member, Instant::now());
+                }
                 return changed;
             }
         }
@@ -81,32 +144,101 @@ impl Presence {
         backend.change_subscription(id.clone(), change).await
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<runtime::Id, VecDeque<Asked>>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<runtime::Id, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody is at it.
-    fn ask(&self, runtime: runtime::Id, asked: Asked) -> bool {
-        let mut queues = self.queues();
-        let is_first = !queues.contains_key(&runtime);
-        queues.entry(runtime).or_default().push_back(asked);
-        is_first
+    fn members(&self) -> MutexGuard<'_, HashMap<runtime::Id, Members>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What can be done together: one change of each subscription, of those that somebody waits for.
-    fn take(&self, runtime: runtime::Id) -> Vec<Asked> {
+    /// Puts something into the queue, and starts the task where nobody is at it.
+    fn ask(self: &Arc<Self>, runtime: &Handle, backend: &Arc<dyn Backend>, put: impl FnOnce(&mut Queue)) {
+        let mut queues = self.queues();
+        let is_first = !queues.contains_key(&runtime.id());
+        put(queues.entry(runtime.id()).or_default());
+        drop(queues);
+        if is_first {
+            let asking = Asking { presence: Arc::clone(self), runtime: runtime.id(), is_over: false };
+            runtime.spawn(asking.go_on(Arc::clone(backend)));
+        }
+    }
+
+    /// What can be done together, of what somebody waits for: those who show themselves, and one change of each subscription.
+    fn take(&self, runtime: runtime::Id) -> (Vec<oneshot::Sender<Shown>>, Vec<Asked>) {
         let (mut ids, mut together, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
         let mut queues = self.queues();
-        let Some(queue) = queues.get_mut(&runtime) else { return together };
-        for asked in queue.drain(..).filter(|asked| !asked.answer.is_closed()) {
+        let Some(queue) = queues.get_mut(&runtime) else { return (Vec::new(), together) };
+        for asked in queue.changes.drain(..).filter(|asked| !asked.answer.is_closed()) {
             if together.len() < MOST && ids.insert(asked.id.clone()) {
                 together.push(asked);
             } else {
                 left.push_back(asked);
             }
         }
-        *queue = left;
-        together
+        queue.changes = left;
+        (std::mem::take(&mut queue.shows), together)
+    }
+
+    /// Whether nobody else is waited for: all who are vouched for on a runtime show themselves, and nothing else is asked for.
+    fn are_all_shown(&self, runtime: runtime::Id) -> bool {
+        let queues = self.queues();
+        let queue = queues.get(&runtime).filter(|queue| queue.changes.is_empty());
+        let shown = queue.map(|queue| queue.shows.len());
+        drop(queues);
+        let members = self.members();
+        shown.zip(members.get(&runtime)).is_some_and(|(shown, members)| shown >= members.count())
+    }
+
+    /// Takes those out of their subscriptions who have not shown themselves for as long as their leases last. That may wait for
+    /// others, so nobody waits for it here.
+    fn take_out_the_silent(self: &Arc<Self>, backend: &Arc<dyn Backend>, runtime: runtime::Id) {
+        let silent = self.members().get_mut(&runtime).map(|members| members.silent(Instant::now()));
+        for (member, id) in silent.unwrap_or_default() {
+            tracing::info!(
+                subscription = &*id.name,
+                %member,
+                "a member has not asked for its leases as long as they last, and they end: its task hangs, or was dropped"
+            );
+            let (presence, backend) = (Arc::clone(self), Arc::clone(backend));
+            tokio::spawn(async move {
+                let leave = SubscriptionChange::Leave { member, reached: Vec::new() };
+                if let Err(error) = backend.change_subscription(id, leave).await
+                    && let Some(members) = presence.members().get_mut(&runtime)
+                {
+                    tracing::debug!(
+                        error = error.in_full(),
+                        "a member could not be taken out, and will be later"
+                    );
+                    members.stays(member);
+                }
+            });
+        }
+    }
+
+    /// Renews the presence of a runtime, for those who have shown themselves.
+    async fn renew(&self, backend: &dyn Backend, runtime: runtime::Id) -> Shown {
+        let number = self.members().get(&runtime)?.number();
+        match backend.renew_presence(number).await {
+            Ok(record) => {
+                let record = record?;
+                self.members().get_mut(&runtime)?.are_listed(&record.members);
+                Some(Arc::new(Renewed::of(number, record)))
+            }
+            Err(error) => {
+                let error = error.in_full();
+                tracing::debug!(error, "a presence was not renewed, and each asks for itself");
+                None
+            }
+        }
+    }
+}
+
+impl Renewed {
+    fn of(number: i64, record: PresenceRecord) -> Self {
+        let mut presences: HashMap<_, _> = record.others.into_iter().collect();
+        presences.insert(number, record.renewed);
+        Self { clock: record.renewed, presences, vouches_for: record.members.into_iter().collect() }
     }
 }
 
@@ -121,14 +253,31 @@ struct Asking {
 impl Asking {
     async fn go_on(mut self, backend: Arc<dyn Backend>) {
         while !self.is_over {
-            sleep(GATHER).await;
-            ask(&backend, self.presence.take(self.runtime)).await;
+            if !self.presence.are_all_shown(self.runtime) {
+                sleep(GATHER).await;
+            }
+            let (mut shows, together) = self.presence.take(self.runtime);
+            self.presence.take_out_the_silent(&backend, self.runtime);
+            shows.retain(|show| !show.is_closed());
+            if !shows.is_empty() {
+                let shown = self.presence.renew(&*backend, self.runtime).await;
+                for show in shows {
+                    let _ = show.send(shown.clone());
+                }
+            }
+            ask(&backend, together).await;
             let mut queues = self.presence.queues();
-            if queues.get(&self.runtime).is_none_or(VecDeque::is_empty) {
+            if queues.get(&self.runtime).is_none_or(Queue::is_empty) {
                 queues.remove(&self.runtime);
                 self.is_over = true;
             }
         }
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.shows.is_empty()
     }
 }
 

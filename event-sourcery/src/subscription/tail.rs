@@ -39,7 +39,7 @@ const STALE: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(1);
 
 /// Where all are on its own, which is driven as they are, it shows that less often.
-const SILENT_AMONG_ITS_OWN: Duration = Duration::from_secs(4);
+const SILENT_AMONG_ITS_OWN: Duration = Duration::from_secs(10);
 
 /// The newest events of a store. Nothing of it can be shown: they are everybody's.
 #[derive(Default)]

@@ -7,10 +7,10 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend as _, Backlog, BacklogRequest, BlockedAt, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, EventAt, Expectation, Filter,
     ForgetRequest, HeldCursor, Kept, Lease, LoadRequest, LoadSink as _, LoadedStream, Member, NewRecord,
-    Present, PresentEvent, ProgressRequest, RenewRequest, Requirement, ScanPage, ScanRequest, Scope,
-    SegmentRecord, Segments, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord, StreamAppend,
-    StreamProgress, StreamRequirement, SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, Written,
+    PresenceRecord, Present, PresentEvent, ProgressRequest, RenewRequest, Requirement, ScanPage, ScanRequest,
+    Scope, SegmentRecord, Segments, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord,
+    StreamAppend, StreamProgress, StreamRequirement, SubscriptionBackend as _, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord, Written,
 };
 use event_sourcery::jiff::Timestamp;
 use event_sourcery::uuid::Uuid;
@@ -156,6 +156,9 @@ fn a_backend_can_make_every_answer() {
     let until = Timestamp::from_second(60).unwrap();
     let segment = SegmentRecord::new(Position::START, 4).with_member(Some(id), until);
     let member = Member::new(id, until, Duration::from_secs(1));
+    assert_eq!(member.with_presence(Some(7)).renewed_at(until).until, Timestamp::from_second(61).unwrap());
+    let presence = PresenceRecord::new(until, vec![id]).with_others(vec![(8, until)]);
+    assert_eq!((presence.renewed, presence.members, presence.others), (until, vec![id], vec![(8, until)]));
     let record = SubscriptionRecord::new(vec![segment], vec![member], None);
     assert_eq!(record.leases_of(id).collect::<Vec<_>>(), [(Lease::new(0, 4), Position::START)]);
     assert_eq!(record.as_of(until).members, []);
@@ -168,6 +171,7 @@ fn a_backend_has_the_capabilities_that_it_claims_and_no_other() {
     assert!(!(none.several_streams || none.transactions || none.durable || none.shared));
     let one = none.durable();
     assert!(one.durable && !(one.several_streams || one.transactions || one.shared));
-    let all = none.several_streams().transactions().durable().shared();
+    let all = none.several_streams().transactions().durable().shared().presences();
     assert!(all.several_streams && all.transactions && all.durable && all.shared);
+    assert!(all.presences && !one.presences);
 }

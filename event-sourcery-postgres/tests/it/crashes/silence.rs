@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use event_sourcery::{Error, Event as _, RawEvent, StreamId};
+use event_sourcery::backend::{
+    Kept, RenewRequest, Scope, SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
+};
+use event_sourcery::{Error, Event as _, Position, RawEvent, StreamId, TenantId};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -93,6 +96,30 @@ async fn appends_that_share_a_way_that_dies_in_silence_are_each_written_once() {
         assert!(cut.proxy.has_cut());
         assert_eq!(cut.scene.events().await, 40, "cut at {n}");
     }
+}
+
+/// All leases of a process are renewed by one call, and end after 15 s. What it has locked when its way dies, nobody else may renew.
+#[tokio::test]
+async fn renewals_on_a_way_that_dies_in_silence_are_made_on_another_before_the_leases_end() {
+    let (cut, member) = (Cut::new(Lost::AnswerInSilence, 1).await, Uuid::now_v7());
+    let renewal = |name: &str| {
+        let kept = Kept::new(Scope::default(), Position::START, Vec::new());
+        let request = RenewRequest::new(member, (8, Position::START), kept, Duration::from_secs(15));
+        (SubscriptionId::new(TenantId::DEFAULT, name), SubscriptionChange::Renew(request))
+    };
+    let renewals = || ["letters", "invoices"].map(renewal).to_vec();
+    let (backend, elsewhere) = (cut.store.backend(), cut.scene.store.backend());
+    cut.store.position().await.expect("the run of the server is known");
+    backend.change_subscriptions(renewals()).await.expect("it is prepared");
+    // The segments are locked by then.
+    cut.after(3).await;
+    let begun = Instant::now();
+    in_time(backend.change_subscriptions(renewals())).await.unwrap_err();
+    for (id, renewal) in renewals() {
+        elsewhere.change_subscription(id, renewal).await.unwrap();
+    }
+    assert!(cut.proxy.has_cut());
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
 }
 
 /// How a store may be kept from seeing what the server does on its connections.

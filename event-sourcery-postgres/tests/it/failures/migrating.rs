@@ -10,7 +10,7 @@ use postgres_cluster::{Database, Server};
 use crate::process::{once_more_on, store_url};
 use crate::scene::{event, length, open};
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "streams",
     "events",
     "snapshots",
@@ -19,10 +19,12 @@ const TABLES: [&str; 13] = [
     "settled",
     "subscription_segments",
     "subscription_members",
+    "subscription_presences",
     "blocked_streams",
     "projected_streams",
     "event_blocks",
     "event_blocks_listed",
+    "subject_keys",
     "layout",
 ];
 

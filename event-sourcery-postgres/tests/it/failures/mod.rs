@@ -1,5 +1,6 @@
 //! How the backend fails: with an error that says what to do, in bounded time, and nothing half done.
 
+mod altered;
 mod earlier_layouts;
 mod foreign_tables;
 mod frozen;

@@ -82,6 +82,20 @@ async fn tables_that_are_no_ordinary_tables_are_refused_by_name() {
             "not drawn from",
         ),
         (format!("ALTER TABLE {EVENTS} ALTER COLUMN id TYPE integer"), "TYPE bigint"),
+        (
+            format!("ALTER TABLE {EVENTS} ALTER COLUMN created_at TYPE timestamptz"),
+            "created_at is timestamp with time zone",
+        ),
+        (format!("ALTER TABLE {EVENTS} ALTER COLUMN data TYPE json"), "TYPE jsonb"),
+        (format!("ALTER TABLE {EVENTS} ALTER COLUMN version TYPE bigint"), "version is bigint"),
+        (
+            "ALTER TABLE event_sourcery_streams ALTER COLUMN category TYPE char(20)".to_owned(),
+            "category is character:",
+        ),
+        (
+            "ALTER TABLE event_sourcery_blocked_streams DROP CONSTRAINT ix_event_sourcery_blocked_streams_names".to_owned(),
+            "EXCLUDE USING hash",
+        ),
         ("DROP INDEX ix_event_sourcery_events_uuid".to_owned(), "unique index on (uuid)"),
         (format!("ALTER TABLE {EVENTS} DROP CONSTRAINT event_sourcery_events_pkey"), "unique index on (id)"),
     ] {
@@ -110,6 +124,9 @@ async fn tables_with_what_others_hang_on_them_are_taken() {
          CREATE TRIGGER for_good BEFORE UPDATE OR DELETE ON {EVENTS} FOR EACH ROW EXECUTE FUNCTION forbid();
          CREATE TRIGGER all_at_once BEFORE INSERT OR UPDATE ON event_sourcery_streams
              FOR EACH STATEMENT EXECUTE FUNCTION tell_nobody();
+         CREATE DOMAIN kind AS varchar(250);
+         ALTER TABLE {EVENTS} ALTER COLUMN name TYPE kind;
+         ALTER TABLE event_sourcery_streams ALTER COLUMN category TYPE text;
          CREATE VIEW mine AS SELECT * FROM {EVENTS};
          ALTER TABLE {EVENTS} ADD COLUMN mine text;
          ALTER TABLE {EVENTS} ENABLE ROW LEVEL SECURITY"

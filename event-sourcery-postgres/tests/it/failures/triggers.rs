@@ -122,3 +122,25 @@ async fn a_unique_index_that_was_added_to_the_events_is_the_users() {
     let refused = scene.store.append(&StreamId::random(), invoice()).await.unwrap_err();
     assert_eq!(code_of_the_users(&refused), "23505");
 }
+
+/// A deletion is refused as a whole, whenever the key is looked at.
+#[tokio::test]
+async fn a_foreign_key_of_the_users_onto_events_refuses_their_deletion_and_nothing_is_deleted() {
+    for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
+        let (scene, stream) = (Scene::new().await, StreamId::random());
+        scene.store.append(&stream, events(3)).await.unwrap();
+        scene
+            .run(&format!(
+                "CREATE TABLE audited (event bigint REFERENCES event_sourcery_events (id) {when});
+                 INSERT INTO audited VALUES (2)"
+            ))
+            .await;
+        let refused = scene.store.delete_stream(&stream).await.unwrap_err();
+        assert_eq!(code_of_the_users(&refused), "23503", "{when}");
+        assert_eq!(length(&scene.store, &stream).await, 3, "{when}");
+        scene.store.append(&stream, event()).expected_version(3).await.unwrap();
+        scene.run("DELETE FROM audited").await;
+        scene.store.delete_stream(&stream).await.unwrap();
+        assert_eq!(scene.events().await, 0, "{when}");
+    }
+}

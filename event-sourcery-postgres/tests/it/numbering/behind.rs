@@ -115,6 +115,28 @@ async fn each_thing_that_tells_of_a_position_is_evidence() {
     }
 }
 
+/// Entries of the outbox have numbers of their own, of which no position tells.
+#[tokio::test]
+async fn a_number_of_an_entry_of_the_outbox_that_is_taken_is_refused_too() {
+    let scene = Scene::new().await;
+    let store = scene.store.clone().with_outbox(|_| true).unwrap();
+    for _ in 0..3 {
+        store.append(&StreamId::random(), event()).await.unwrap();
+    }
+    scene.run("SELECT setval('event_sourcery_outbox_entries_id_seq', 1)").await;
+    let refused = store.append(&StreamId::random(), event()).await.unwrap_err();
+    let (_, highest, evidence, _) = went_back(&refused);
+    assert_eq!((highest, evidence), (3, "an entry of the outbox"));
+    assert_eq!(scene.events().await, 3);
+    let refused = PostgresBackend::connect(scene.database.url()).await.unwrap_err();
+    let (drawn, highest, _, repair) = went_back(&refused);
+    assert!(drawn < highest && highest == 3, "{drawn}");
+    scene.run(repair).await;
+    open(&scene.database.url()).await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    assert_eq!(scene.number("SELECT count(*) FROM event_sourcery_outbox_entries").await, 4);
+}
+
 /// As logical replication, `COPY` and a dump of the data alone leave them.
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_were_moved_without_their_sequences_are_refused_and_can_be_repaired() {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{
-    Kept, RenewRequest, Scope, SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
+    BlockedAt, BlockedRequest, BlockedStream, Kept, ProgressRequest, RenewRequest, Scope, StreamProgress,
+    SubscriptionBackend as _, SubscriptionChange, SubscriptionId,
 };
 use event_sourcery::{Next, Position, RawEvent, StreamId, TenantId};
 use event_sourcery_postgres::sqlx::{self, types::Uuid};
@@ -84,6 +85,74 @@ async fn leases_of_many_subscriptions_are_renewed_by_as_many_statements_as_those
     let (of_many, renewed) = counter.count(renew(100)).await;
     assert_eq!(of_many, of_one, "{:#?}", counter.statements().await);
     assert!(renewed.iter().flatten().all(|record| record.leases_of(member).count() == 8));
+}
+
+/// How often statements were run that hold this.
+async fn runs_of(counter: &Counter, what: &str) -> i64 {
+    let statements = counter.statements().await;
+    statements.iter().filter(|(query, _)| query.contains(what)).map(|(_, calls)| calls).sum()
+}
+
+/// One row is renewed in one statement, and no other row is written, however many there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_subscriptions_that_have_nothing_to_do_cost_the_server_what_one_costs() {
+    const PRESENCES: &str = "event_sourcery_subscription_presences";
+    let scene = Scene::new().await;
+    let counter = Counter::of(&scene).await;
+    let cost_of = async |count: i64| {
+        let store = scene.another_store().await;
+        let mut runs = tokio::task::JoinSet::new();
+        for number in 0..count {
+            let durable = store.subscribe::<RawEvent>().durable(format!("{count}: {number}"));
+            runs.spawn(durable.lease(Duration::from_secs(3)).run(async |_, _| Ok(())));
+        }
+        let of_these = format!("FROM event_sourcery_subscription_members WHERE name LIKE '{count}: %'");
+        let vouched_for = format!("SELECT count(*) {of_these} AND presence <> 0");
+        crate::scene::until(async || scene.number(&vouched_for).await == count).await;
+        let rows =
+            format!("SELECT md5(string_agg(concat_ws(' ', name, ctid), ',' ORDER BY name)) {of_these}");
+        let (rows_before, before) = (scene.database.psql(&rows), runs_of(&counter, PRESENCES).await);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let statements = runs_of(&counter, PRESENCES).await - before;
+        assert_eq!(scene.database.psql(&rows), rows_before, "no row of a member is written");
+        statements
+    };
+    let (one, many) = (cost_of(1).await, cost_of(500).await);
+    println!("ten seconds: {one} statements for one subscription, {many} for 500");
+    assert!(one >= 8 && 10 * many <= 13 * one, "{many} statements, and {one} for one");
+}
+
+/// What fails at once, and what is replayed at once, is a few statements, not one for each stream.
+#[tokio::test]
+async fn streams_that_are_blocked_or_freed_together_are_as_many_statements_as_one() {
+    let scene = Scene::new().await;
+    let (counter, backend) = (Counter::of(&scene).await, scene.store.backend());
+    let id = SubscriptionId::new(TenantId::DEFAULT, "letters");
+    let since = "2024-05-01T12:00:00Z".parse().unwrap();
+    let mut blocked = Vec::new();
+    for position in 1..=301 {
+        let stream = StreamId::random();
+        scene.store.append(&stream, event()).await.unwrap();
+        let at = BlockedAt::new(Position::START, Position::from_i64(position));
+        blocked.push(BlockedStream::new(TenantId::DEFAULT, stream, 0, at, since).with_error("not yet"));
+    }
+    let changes: [fn(&BlockedStream) -> StreamProgress; 4] = [
+        |blocked| StreamProgress::Block(blocked.clone()),
+        |blocked| StreamProgress::Waits(blocked.tenant.clone(), blocked.stream.clone()),
+        |blocked| StreamProgress::Change(blocked.at(), blocked.clone().with_retry_at(Some(blocked.since))),
+        |blocked| StreamProgress::Free(blocked.at(), blocked.tenant.clone(), blocked.stream.clone()),
+    ];
+    let (one, many) = blocked.split_at(1);
+    for change in changes {
+        let progress = |of: &[BlockedStream]| {
+            let request = ProgressRequest::new(id.clone()).with_streams(of.iter().map(change).collect());
+            async move { backend.progress(request).await.unwrap() }
+        };
+        let (of_one, ()) = counter.count(progress(one)).await;
+        let (of_many, ()) = counter.count(progress(many)).await;
+        assert_eq!(of_many, of_one, "{:#?}", counter.statements().await);
+    }
+    assert_eq!(backend.blocked_streams(BlockedRequest::new(id)).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! What was settled once stays settled: for the next process, in the next cluster, and when events are deleted.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use event_sourcery::{Error, EventStore, RawEvent, StreamId};
+use event_sourcery_postgres::sqlx::postgres::PgPoolOptions;
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 use postgres_cluster::Cluster;
 
@@ -32,6 +36,45 @@ async fn a_reader_that_starts_again_knows_at_once_what_was_settled_while_a_trans
     reader.sees_only(&[2]).await;
     late.commit().await.unwrap();
     reader.comes_to_see(&[2, 3, 4]).await;
+}
+
+/// What tells the newest event is compared with what another connection has told, which may write times in another way.
+#[tokio::test]
+async fn a_history_is_the_same_however_its_connections_write_times() {
+    let mut cluster = Cluster::start(&[]);
+    let (database, is_german) = (cluster.create_database(), Arc::new(AtomicBool::new(false)));
+    let style = Arc::clone(&is_german);
+    let pool = PgPoolOptions::new().after_connect(move |connection, _| {
+        let is_german = style.load(Ordering::SeqCst);
+        let set = if is_german { "SET DateStyle = 'German'" } else { "SET DateStyle = 'ISO'" };
+        Box::pin(async move { sqlx::Executor::execute(connection, sqlx::raw_sql(set)).await.map(drop) })
+    });
+    let pool = pool.connect_lazy(&database.url()).unwrap();
+    let store = EventStore::new(PostgresBackend::from_pool(pool).await.unwrap());
+    assert_eq!(append(&store).await, 1);
+    Reader::of(&store).comes_to_see(&[1]).await;
+    is_german.store(true, Ordering::SeqCst);
+    cluster.stop_fast();
+    cluster.start_again();
+    Reader::of(&store).comes_to_see(&[1]).await;
+}
+
+/// As where all tables were emptied, and no sequence. Nothing is put on record then, and what is above the newest event is not handed out.
+#[tokio::test]
+async fn readers_miss_nothing_where_the_rows_are_gone_that_keep_what_is_settled() {
+    let scene = Scene::new().await;
+    scene.run("TRUNCATE event_sourcery_settled, event_sourcery_event_blocks_listed").await;
+    let mut reader = Reader::of(&scene.store);
+    assert_eq!(append(&scene.store).await, 1);
+    leave_a_hole(&scene).await;
+    reader.comes_to_see(&[1]).await;
+    let mut late = scene.begin().await;
+    assert_eq!(draw(&scene.store, &mut late, 1).await, [3]);
+    assert_eq!(append(&scene.store).await, 4);
+    reader.sees_only(&[1]).await;
+    late.commit().await.unwrap();
+    reader.comes_to_see(&[1, 3, 4]).await;
+    Reader::of(&scene.another_store().await).comes_to_see(&[1, 3, 4]).await;
 }
 
 /// The copy's tables have the very numbers of the original's, and its server was started at the same time.

@@ -28,7 +28,8 @@ async fn a_dead_members_work_is_taken_over_although_the_clock_was_set_back() {
     scene
         .run(
             "UPDATE event_sourcery_subscription_segments SET leased_until = leased_until + interval '1 hour';
-             UPDATE event_sourcery_subscription_members SET member_until = member_until + interval '1 hour'",
+             UPDATE event_sourcery_subscription_members SET member_until = member_until + interval '1 hour';
+             UPDATE event_sourcery_subscription_presences SET renewed = renewed + interval '1 hour'",
         )
         .await;
     assert_taken_over(&scene).await;

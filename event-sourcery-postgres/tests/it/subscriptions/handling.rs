@@ -1,7 +1,7 @@
 //! A handler's transaction: ended by the server where it freezes, and never taken for committed where it is not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event_sourcery::backend::{Backend as _, JoinableBackend as _, StreamProgress};
@@ -104,6 +104,40 @@ async fn a_handler_that_ends_its_transaction_has_failed() {
         let parked = durable().parked().await.unwrap().remove(0);
         assert!(parked.error.contains("the transaction has been ended"), "{end}: {}", parked.error);
     }
+}
+
+/// A handler that passes over what others have locked would pass over what its own last attempt has, and make nothing of the event. Here that has
+/// left a statement under way, behind which it is taken back.
+#[tokio::test]
+async fn what_a_failed_attempt_has_locked_is_free_for_the_next_one() {
+    let scene = crate::scene::Scene::new().await;
+    scene.run("CREATE TABLE jobs AS SELECT 7 AS job").await;
+    scene.store.append(&StreamId::random(), event()).await.unwrap();
+    let durable = || scene.store.subscribe::<RawEvent>().durable("jobs");
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let noting = Arc::clone(&taken);
+    let run = tokio::spawn(durable().pauses(Duration::ZERO, Duration::ZERO).run_within(
+        async move |_, transaction| {
+            let take = "DELETE FROM jobs WHERE job IN (SELECT job FROM jobs FOR UPDATE SKIP LOCKED)";
+            let jobs = sqlx::query(take).execute(transaction.connection()).await?.rows_affected();
+            let attempt = {
+                let mut taken = noting.lock().unwrap();
+                taken.push(jobs);
+                taken.len()
+            };
+            if attempt == 1 {
+                let goes_on = sqlx::raw_sql("SELECT pg_sleep(1)").execute(transaction.connection());
+                let _ = tokio::time::timeout(Duration::from_millis(50), goes_on).await;
+                return Err("the printer is out of paper".into());
+            }
+            Ok(())
+        },
+    ));
+    until(async || durable().status().await.unwrap().is_some_and(|status| status.events_behind == 0)).await;
+    until(async || durable().blocked().await.unwrap().is_empty()).await;
+    run.abort();
+    assert_eq!(*taken.lock().unwrap(), [1, 1]);
+    assert_eq!(scene.number("SELECT count(*) FROM jobs").await, 0);
 }
 
 /// As a standby is, while it waits to be promoted.

@@ -5,6 +5,7 @@ mod blocked;
 mod changes;
 mod clocks;
 mod handling;
+mod presences;
 mod progress;
 mod starting;
 mod stopping;

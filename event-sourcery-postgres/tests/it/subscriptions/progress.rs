@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use event_sourcery::Error;
-use event_sourcery::backend::{JoinableBackend as _, Lease, SubscriptionBackend as _, SubscriptionChange};
+use event_sourcery::backend::{
+    Backend as _, JoinableBackend as _, Lease, SubscriptionBackend as _, SubscriptionChange,
+};
 use event_sourcery::{Position, StreamId};
+use event_sourcery_postgres::sqlx::types::Uuid;
 use event_sourcery_postgres::{PostgresBackend, sqlx};
 
-use super::{Subscription, is_lost};
+use super::{Subscription, is_lost, renew};
 use crate::scene::{event, length};
 
 #[tokio::test]
@@ -117,6 +120,54 @@ async fn in_a_handlers_transaction_too_a_lost_lease_is_told_and_the_transaction_
     sqlx::query("SELECT 1").execute(PostgresBackend::connection(&mut handling)).await.unwrap();
     backend.commit(handling).await.unwrap();
     assert_eq!(subscription.positions().await, [0, 0]);
+}
+
+/// Where nobody may mark the run of the server, its name is the time at which that was started.
+#[tokio::test]
+async fn in_a_handlers_transaction_the_server_runs_as_before_however_that_writes_times() {
+    let subscription = Subscription::new().await;
+    let (scene, backend) = (&subscription.scene, &subscription.backend);
+    scene
+        .run(
+            "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER mute BEFORE INSERT ON event_sourcery_evidence
+             FOR EACH ROW EXECUTE FUNCTION leave_out(); DELETE FROM event_sourcery_evidence",
+        )
+        .await;
+    subscription.new_stream().await;
+    assert_eq!(backend.position().await.unwrap().to_i64(), 1);
+    let member = Uuid::new_v4();
+    let record = subscription.change(renew(member, 1)).await.unwrap();
+    let leases: Vec<_> = record.leases_of(member).map(|(lease, _)| lease).collect();
+    let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
+    sqlx::raw_sql("SET LOCAL TIME ZONE 'Asia/Kathmandu'; SET LOCAL DateStyle = 'German'")
+        .execute(PostgresBackend::connection(&mut handling))
+        .await
+        .unwrap();
+    let request = subscription.request(&leases, Some(1), Vec::new());
+    backend.join_handling(&mut handling).progress(&request).await.unwrap();
+    backend.commit(handling).await.unwrap();
+    assert_eq!(subscription.positions().await, [1]);
+}
+
+/// What stands in a name is not read as SQL, also where a backslash begins something in a text.
+#[tokio::test]
+async fn in_a_handlers_transaction_names_are_what_they_are_however_that_reads_texts() {
+    let subscription = Subscription::new().await;
+    let options = PostgresBackend::options(subscription.scene.database.url()).schema(r"back\'slash");
+    let (backend, id, member) = (options.open().await.unwrap(), &subscription.id, Uuid::new_v4());
+    let renewed = backend.change_subscription(id.clone(), renew(member, 1)).await.unwrap().unwrap();
+    let leases: Vec<_> = renewed.leases_of(member).map(|(lease, _)| lease).collect();
+    let mut handling = backend.begin_handling(Duration::from_secs(10), None).await.unwrap();
+    sqlx::raw_sql("SET LOCAL standard_conforming_strings = off")
+        .execute(PostgresBackend::connection(&mut handling))
+        .await
+        .unwrap();
+    let request = subscription.request(&leases, Some(1), Vec::new());
+    backend.join_handling(&mut handling).progress(&request).await.unwrap();
+    backend.commit(handling).await.unwrap();
+    let kept = backend.subscription(id.clone()).await.unwrap().unwrap();
+    assert_eq!(kept.segments[0].position.to_i64(), 1);
 }
 
 /// Two that write the same checkpoints, in whatever order their leases come, do not end each other.

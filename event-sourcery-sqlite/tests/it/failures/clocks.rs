@@ -29,7 +29,8 @@ async fn a_dead_members_work_is_taken_over_although_the_clock_was_set_back() {
     assert!(dies.await.unwrap_err().is_cancelled());
     // To set the clock back is to move all times on.
     let later = "UPDATE event_sourcery_subscription_segments SET leased_until = '2999-01-01 00:00:00.000000';
-                 UPDATE event_sourcery_subscription_members SET until = '2999-01-01 00:00:00.000000'";
+                 UPDATE event_sourcery_subscription_members SET until = '2999-01-01 00:00:00.000000';
+                 UPDATE event_sourcery_subscription_presences SET renewed = '2999-01-01 00:00:00.000000'";
     folder.foreign_connection().execute_batch(later).unwrap();
     store.append(&StreamId::random(), event()).await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();

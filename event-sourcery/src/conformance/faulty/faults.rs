@@ -28,6 +28,7 @@ pub(super) struct Faults {
     pub(super) scans: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) changes: AtomicU64,
+    pub(super) renewals: AtomicU64,
     /// How many lists of blocked streams were read, and what their readers wait for.
     pub(super) listed: AtomicU64,
     pub(super) listing: Arc<tokio::sync::Mutex<()>>,

@@ -204,6 +204,7 @@ fn subscription(random: &mut Random) -> SubscriptionRecord {
         id: random.uuid(),
         until: random.time(),
         lasting: Duration::from_millis(random.bits() >> random.below(64)),
+        presence: random.once_in(2).then(|| random.integer()),
     };
     let (segments, members) = (random.below(5), random.below(3));
     SubscriptionRecord {

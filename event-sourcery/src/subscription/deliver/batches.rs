@@ -135,7 +135,9 @@ where
         drop(at_work);
         let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
         if let Err(error) = handled.and_then(|()| finished()) {
-            return Ok(failed(count, error, begun));
+            let failed = failed(count, error, begun);
+            transaction.roll_back().await;
+            return Ok(failed);
         }
         let took = begun.elapsed();
         let committed = keep(transaction, &progress(count), &deletions).await;

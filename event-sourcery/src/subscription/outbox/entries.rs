@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, HeldEntries, HoldRequest, LoadRequest, LoadedStream, OutboxRequest,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    PresenceRecord, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, Span, StateRequest,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -106,6 +106,10 @@ impl SubscriptionBackend for Entries {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         self.0.change_subscriptions(changes).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.0.renew_presence(presence).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

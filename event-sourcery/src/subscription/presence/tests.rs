@@ -30,6 +30,20 @@ impl Scene {
         self.presence.change(&self.backend, &id(name), change).await
     }
 
+    /// The member of this number joins, whose leases last so long, and is vouched for.
+    async fn join(&self, number: u128, lease: Duration) {
+        let (member, name) = (Uuid::from_u128(number), number.to_string());
+        let last = Last { id: id(&name), asked: Instant::now(), lease };
+        let presence = self.presence.speaks_for(&*self.backend, member, last);
+        let request = RenewRequest { presence, ..request(member) };
+        self.change(&name, SubscriptionChange::Renew(request)).await.unwrap();
+        self.presence.vouches_for(member, true);
+    }
+
+    async fn shows(&self, number: u128) -> bool {
+        self.presence.show(&self.backend, Uuid::from_u128(number)).await.is_some()
+    }
+
     async fn members(&self, name: &str) -> usize {
         let record = self.backend.subscription(id(name)).await.unwrap();
         record.map_or(0, |record| record.members.len())
@@ -40,10 +54,14 @@ fn id(name: &str) -> SubscriptionId {
     SubscriptionId::new(TenantId::DEFAULT, name)
 }
 
-fn renew(member: Uuid) -> SubscriptionChange {
+fn request(member: Uuid) -> RenewRequest {
     let kept = Kept::new(Scope::of(&Filter::default()), Position::START, Vec::new());
     let create = (2, Position::START);
-    SubscriptionChange::Renew(RenewRequest::new(member, create, kept, Duration::from_secs(60)))
+    RenewRequest::new(member, create, kept, Duration::from_secs(60))
+}
+
+fn renew(member: Uuid) -> SubscriptionChange {
+    SubscriptionChange::Renew(request(member))
 }
 
 fn leave() -> SubscriptionChange {
@@ -61,6 +79,53 @@ async fn what_many_ask_for_at_once_is_one_call() {
     assert!(scene.presence.queues().is_empty(), "nobody is at it any more");
     scene.change("1", leave()).await.unwrap();
     assert_eq!(scene.faulty.subscription_changes(), 2);
+}
+
+#[tokio::test]
+async fn those_who_show_themselves_at_once_are_renewed_by_one_call() {
+    let scene = Scene::new();
+    join_all((1..=50).map(|number| scene.join(number, Duration::from_secs(60)))).await;
+    let before = scene.faulty.subscription_changes();
+    let shown = join_all((1..=50).map(|number| scene.shows(number))).await;
+    assert!(shown.into_iter().all(|is_vouched_for| is_vouched_for));
+    assert_eq!((scene.faulty.subscription_changes(), scene.faulty.presence_renewals()), (before, 1));
+    assert!(!scene.shows(51).await, "nobody has asked for that one");
+    assert_eq!(scene.faulty.presence_renewals(), 1);
+}
+
+/// The row of the presence is lost, the call fails, or somebody else has changed the subscription.
+#[tokio::test]
+async fn who_is_not_vouched_for_has_to_ask_for_himself() {
+    let scene = Scene::new();
+    scene.join(1, Duration::from_secs(60)).await;
+    scene.join(2, Duration::from_secs(60)).await;
+    scene.faulty.fail(1, Fault::Before);
+    assert!(!scene.shows(1).await);
+    assert!(scene.shows(1).await);
+    scene.change("1", renew(Uuid::from_u128(9))).await.unwrap();
+    assert!(!scene.shows(1).await && scene.shows(2).await);
+}
+
+#[tokio::test]
+async fn who_shows_itself_no_more_is_taken_out_by_those_who_do() {
+    let (scene, lease) = (Scene::new(), Duration::from_millis(50));
+    scene.join(1, Duration::from_secs(60)).await;
+    scene.join(2, lease).await;
+    let joined = Instant::now();
+    // Its leases would last for a minute by what the store knows.
+    while joined.elapsed() <= lease {
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(scene.shows(1).await);
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while scene.members("2").await > 0 {
+        assert!(Instant::now() < give_up, "it is taken out");
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!scene.shows(2).await);
+    scene.join(2, lease).await;
+    assert!(scene.shows(2).await);
+    assert_eq!(scene.members("1").await, 1);
 }
 
 #[tokio::test]

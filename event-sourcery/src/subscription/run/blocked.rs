@@ -55,6 +55,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             // Those that were deleted before their turn came are not held back any more.
             session.held_back.clear();
         }
+        session.looked_in_vain = session.looked_in_vain.saturating_add(1);
         for blocked in &due {
             session.note(blocked, Some(blocked));
         }

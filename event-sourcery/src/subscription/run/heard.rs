@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -41,6 +42,19 @@ impl Heard {
         (members(heard), members(unheard))
     }
 
+    /// Notes when presences were renewed last. Whether they vouch for all who were found last: of somebody who speaks for himself,
+    /// they tell nothing.
+    pub(super) fn note_presences(&mut self, renewed: &HashMap<i64, Timestamp>, now: Instant) -> bool {
+        for (member, since) in self.members.values_mut() {
+            let Some(presence) = member.vouched_for_by() else { return false };
+            let renewed = renewed.get(&presence).map(|renewed| member.renewed_at(*renewed));
+            if let Some(renewed) = renewed.filter(|renewed| *renewed != *member) {
+                (*member, *since) = (renewed, now);
+            }
+        }
+        true
+    }
+
     /// Notes who was found.
     pub(super) fn note(&mut self, members: &[Member], own: Uuid, now: Instant) {
         let mut before = std::mem::take(&mut self.members);
@@ -55,14 +69,12 @@ impl Heard {
 mod tests {
     use std::time::Duration;
 
-    use jiff::Timestamp;
-
     use super::*;
 
     const LASTING: Duration = Duration::from_secs(3);
 
     fn member(until: i64) -> Member {
-        Member { id: Uuid::from_u128(1), until: Timestamp::from_second(until).unwrap(), lasting: LASTING }
+        Member::new(Uuid::from_u128(1), Timestamp::from_second(until).unwrap(), LASTING)
     }
 
     #[test]
@@ -78,6 +90,29 @@ mod tests {
         assert_eq!(heard.verdict(second(8)), (vec![], vec![member(5_404)]));
         heard.note(&[], own, second(8));
         assert_eq!(heard.verdict(second(9)), (vec![], vec![]));
+    }
+
+    /// The clock is set back by an hour, and the presence is lost then.
+    #[test]
+    fn who_is_vouched_for_is_there_as_long_as_the_presence_is_renewed() {
+        let (mut heard, begun, own) = (Heard::nothing(), Instant::now(), Uuid::from_u128(2));
+        let second = |seconds| begun + Duration::from_secs(seconds);
+        let vouched_for =
+            |renewed| member(0).with_presence(Some(7)).renewed_at(Timestamp::from_second(renewed).unwrap());
+        let renewed = |renewed: i64| {
+            HashMap::from([(7, Timestamp::from_second(renewed).unwrap()), (8, Timestamp::MAX)])
+        };
+        heard.note(&[vouched_for(9_000)], own, begun);
+        for (at, when) in [(2, 9_002), (4, 5_404), (6, 5_406)] {
+            assert!(heard.note_presences(&renewed(when), second(at)));
+            assert_eq!(heard.verdict(second(at + 3)), (vec![vouched_for(when)], vec![]));
+        }
+        assert!(heard.note_presences(&renewed(5_406), second(9)));
+        assert!(heard.note_presences(&HashMap::new(), second(9)));
+        assert_eq!(heard.verdict(second(10)), (vec![], vec![vouched_for(5_406)]));
+
+        heard.note(&[member(5_409)], own, second(10));
+        assert!(!heard.note_presences(&renewed(5_410), second(10)), "it speaks for itself");
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::position::Position;
 use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::feed::Feed;
+use crate::subscription::presence::Last;
 
 /// How many segments a subscription has that was not told.
 const SEGMENTS: u16 = 8;
@@ -88,12 +89,14 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let kept = record.kept.clone().unwrap_or_else(|| self.plan.kept(self.plan.scope.clone()));
         let wanted = self.wanted(&kept);
         let filter = Filter { segments: (!segments.are_all()).then_some(segments), ..wanted.clone() };
+        let told = held.values().map(|held| (held.lease, held.position)).collect();
         let from = held.values().map(|held| held.position).min().unwrap_or(Position::START);
         // After the leases were given: nobody else can block streams in these segments from here on.
         let blocked = self.while_leased(asked, self.blocked(segments)).await?.unwrap_or_default();
         Ok(Session {
             of,
             held,
+            told,
             kept,
             wanted,
             asked,
@@ -101,6 +104,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             blocked,
             held_back: HashSet::new(),
             look_at: asked,
+            looked_in_vain: 0,
             due: Due::new(),
             turns: Turns::default(),
             debts: Debts::default(),
@@ -128,7 +132,15 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// Renews the leases, gives up or takes on segments, and begins anew with others.
     pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
-        let (record, asked) = self.ask(session.reached(), true).await?;
+        if session.has_nothing_to_tell() && self.plan.stands_in().is_none() {
+            let asked = Instant::now();
+            if let Some(clock) = self.plan.show(self.member).await {
+                (session.asked, session.clock) = (asked, clock);
+                return Ok(session);
+            }
+        }
+        let reached = session.reached();
+        let (record, asked) = self.ask(reached.clone(), true).await?;
         let same = record.leases_of(self.member).map(|(lease, _)| lease);
         let is_same = same.eq(session.held.values().map(|held| held.lease));
         // The scope changes with all tokens.
@@ -136,7 +148,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             return self.join(Vec::new()).await;
         }
         if is_same {
-            (session.asked, session.clock) = (asked, self.clock(&record));
+            (session.asked, session.clock, session.told) = (asked, self.clock(&record), reached);
             return Ok(session);
         }
         self.begin(&record, asked).await
@@ -230,11 +242,24 @@ impl Plan {
             let subscription = &*self.id.name;
             tracing::info!(subscription, member = %gone.id, "a member is gone, without having left: its leases end");
         }
-        let request = RenewRequest { reached, share, heard, unheard, ..request };
+        let last = Last { id: self.id.clone(), asked: Instant::now(), lease: self.lease };
+        let presence = self.tail.presence().speaks_for(&*self.backend, member, last);
+        let request = RenewRequest { reached, share, heard, unheard, presence, ..request };
         let record = self.change(SubscriptionChange::Renew(request)).await?;
         let members = record.as_ref().map(|record| record.members.as_slice()).unwrap_or_default();
+        let own = members.iter().find(|other| other.id == member);
+        let is_vouched_for = own.is_some_and(|own| own.vouched_for_by() == presence && presence.is_some());
+        self.tail.presence().vouches_for(member, is_vouched_for);
         self.seen().note(members, member, Instant::now());
         Ok(record)
+    }
+
+    /// Shows that a member is still there, whose presence vouches for it, and which has nothing else to ask for. The store's clock then;
+    /// `None` where it has to ask for itself: something of the subscription may be different, or somebody may be gone.
+    async fn show(&self, member: Uuid) -> Option<Timestamp> {
+        let renewed = self.tail.presence().show(&self.backend, member).await?;
+        let are_vouched_for = self.seen().note_presences(&renewed.presences, Instant::now());
+        (are_vouched_for && !self.misses_somebody()).then_some(renewed.clock)
     }
 
     fn renew_at(&self, asked: Instant) -> Instant {
@@ -252,7 +277,9 @@ impl Plan {
         loop {
             sleep_until(self.renew_at(at())).await;
             let now = Instant::now();
-            if let Err(error) = self.renew(member, Vec::new(), false).await {
+            if self.show(member).await.is_none()
+                && let Err(error) = self.renew(member, Vec::new(), false).await
+            {
                 tracing::warn!(
                     subscription = &*self.id.name,
                     error = error.in_full(),

@@ -24,6 +24,9 @@ use crate::wrapped_event::Recorded;
 /// How often is looked, at least, for blocked streams that somebody has asked to be tried again.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
+/// How often that pause doubles while nobody has: a process that has parked streams, and nothing to do, should not wake.
+const DOUBLINGS: u32 = 3;
+
 /// How soon is looked again for one that should be due by now: the clock here may be ahead of the store's.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -38,6 +41,8 @@ pub(super) struct Session {
     /// How many segments there are.
     pub(super) of: u16,
     pub(super) held: BTreeMap<u16, Held>,
+    /// The checkpoints that the store was told of when the leases were last asked for.
+    pub(super) told: Vec<(Lease, Position)>,
     /// What the subscription is run for, and what was handled above its checkpoints.
     pub(super) kept: Kept,
     /// The events that are read: those that it is run for.
@@ -53,6 +58,8 @@ pub(super) struct Session {
     pub(super) held_back: HashSet<Key>,
     /// When to look for blocked streams that are due.
     pub(super) look_at: Instant,
+    /// How often in a row that was in vain.
+    pub(super) looked_in_vain: u32,
     /// Those that were found.
     pub(super) due: Due,
     pub(super) turns: Turns,
@@ -138,6 +145,7 @@ impl Session {
 
     /// Notes what a stream is blocked by now; `None`: it is free.
     pub(super) fn note(&mut self, was: &BlockedStream, to: Option<&BlockedStream>) {
+        self.looked_in_vain = 0;
         let key = (was.tenant.clone(), was.stream.clone());
         match to {
             Some(to) => drop(self.blocked.insert(key, to.into())),
@@ -174,11 +182,17 @@ impl Session {
             Ok(left) if !left.is_zero() => left,
             _ => LOOK_AGAIN,
         });
-        Instant::now() + pause.unwrap_or(LOOK).min(LOOK)
+        let longest = LOOK * 2_u32.pow(self.looked_in_vain.min(DOUBLINGS));
+        Instant::now() + pause.unwrap_or(longest).min(longest)
     }
 
     pub(super) fn reached(&self) -> Vec<(Lease, Position)> {
         self.held.values().map(|held| (held.lease, held.position)).collect()
+    }
+
+    /// Whether there is nothing to ask the store for but that the leases go on.
+    pub(super) fn has_nothing_to_tell(&self) -> bool {
+        self.reached() == self.told
     }
 
     pub(super) fn reach(&mut self, segment: u16, position: Position) {

@@ -25,7 +25,7 @@ const PACE: Duration = Duration::from_millis(8);
 const BEAT: Duration = Duration::from_millis(250);
 
 /// How often it does otherwise: an idle process should not wake.
-const SLOW_BEAT: Duration = Duration::from_secs(2);
+const SLOW_BEAT: Duration = Duration::from_secs(5);
 
 /// How often those are told how far nothing was for them who keep that.
 const PROGRESS: Duration = Duration::from_secs(1);

@@ -1,0 +1,187 @@
+//! The members on a runtime, and the presence that speaks for them.
+//!
+//! The presence is renewed for all, so the store does not see that one of them hangs, or was dropped: it would vouch for that one as
+//! long as any other shows itself. Hence each is noted here before it asks to be vouched for, with when it was last heard of. Once its
+//! leases would have ended by that, it is taken out of its subscription, as though it had left, and others take over. What it had
+//! asked for may still be under way then, and have the presence vouch for it after that: a member that the store lists though it
+//! was taken out is taken out again.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::backend::SubscriptionId;
+
+/// For so long after a member was taken out, something that it has asked for may still be done.
+const UNDER_WAY: Duration = Duration::from_secs(3_600);
+
+/// The members on a runtime.
+pub(super) struct Members {
+    /// The number of their presence.
+    number: i64,
+    all: HashMap<Uuid, Member>,
+}
+
+struct Member {
+    last: Last,
+    /// Whether the presence vouches for it, as far as is known.
+    is_vouched_for: bool,
+    /// Since when it is not in its subscription any more.
+    out: Option<Instant>,
+}
+
+/// What a member has asked for last.
+pub(in crate::subscription) struct Last {
+    /// Of which subscription.
+    pub(in crate::subscription) id: SubscriptionId,
+    /// When.
+    pub(in crate::subscription) asked: Instant,
+    /// For how long its leases are to last.
+    pub(in crate::subscription) lease: Duration,
+}
+
+/// Without any. Of two processes, none has the number of the other by chance; 0 is nobody's.
+impl Default for Members {
+    fn default() -> Self {
+        let (random, _) = Uuid::new_v4().as_u64_pair();
+        Self { number: (random >> 1).cast_signed().max(1), all: HashMap::new() }
+    }
+}
+
+impl Members {
+    pub(super) const fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// How many are driven, as far as is known.
+    pub(super) fn count(&self) -> usize {
+        self.all.values().filter(|member| member.out.is_none()).count()
+    }
+
+    /// A member is about to ask that the presence vouches for it. The presence's number.
+    pub(super) fn ask(&mut self, id: Uuid, last: Last) -> i64 {
+        self.all.insert(id, Member { last, is_vouched_for: false, out: None });
+        self.number
+    }
+
+    /// What has become of that.
+    pub(super) fn vouch(&mut self, id: Uuid, is_vouched_for: bool) {
+        if let Some(member) = self.all.get_mut(&id) {
+            member.is_vouched_for = is_vouched_for;
+        }
+    }
+
+    /// A member shows that it is there. Whether the presence vouches for it.
+    pub(super) fn show(&mut self, id: Uuid, now: Instant) -> bool {
+        let member = self.all.get_mut(&id).filter(|member| member.is_vouched_for && member.out.is_none());
+        let Some(member) = member else { return false };
+        member.last.asked = now;
+        true
+    }
+
+    /// Those that have not been heard of for as long as their leases last: they are taken out.
+    pub(super) fn silent(&mut self, now: Instant) -> Vec<(Uuid, SubscriptionId)> {
+        let since = |then: Instant| now.saturating_duration_since(then);
+        self.all.retain(|_, member| member.out.is_none_or(|out| since(out) < UNDER_WAY));
+        let inside = self.all.iter_mut().filter(|(_, member)| member.out.is_none());
+        let silent = inside.filter(|(_, member)| since(member.last.asked) >= member.last.lease);
+        let taken_out = silent.map(|(id, member)| {
+            member.out = Some(now);
+            (*id, member.last.id.clone())
+        });
+        taken_out.collect()
+    }
+
+    /// One that has left.
+    pub(super) fn leaves(&mut self, id: Uuid, now: Instant) {
+        if let Some(member) = self.all.get_mut(&id) {
+            member.out = Some(now);
+        }
+    }
+
+    /// One that could not be taken out.
+    pub(super) fn stays(&mut self, id: Uuid) {
+        if let Some(member) = self.all.get_mut(&id) {
+            member.out = None;
+        }
+    }
+
+    /// The presence vouches for these, as the store says.
+    pub(super) fn are_listed(&mut self, ids: &[Uuid]) {
+        ids.iter().for_each(|id| self.stays(*id));
+    }
+
+    /// A member is driven by another runtime from now on. Whether there are others here that may be heard of: where there are none,
+    /// the presence is not renewed again, whoever comes later.
+    pub(super) fn leave_to_another(&mut self, id: Uuid) -> bool {
+        self.all.remove(&id);
+        self.all
+            .values()
+            .any(|member| member.last.asked.elapsed() < member.last.lease.saturating_add(UNDER_WAY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream_id::TenantId;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn last(asked: Instant) -> Last {
+        Last { id: SubscriptionId::new(TenantId::DEFAULT, "letters"), asked, lease: LEASE }
+    }
+
+    fn silent(members: &mut Members, now: Instant) -> Vec<u128> {
+        let mut silent: Vec<_> = members.silent(now).into_iter().map(|(id, _)| id.as_u128()).collect();
+        silent.sort_unstable();
+        silent
+    }
+
+    #[test]
+    fn who_shows_itself_stays_and_who_does_not_is_taken_out_once_its_leases_have_ended() {
+        let (mut members, begun) = (Members::default(), Instant::now());
+        let second = |seconds| begun + Duration::from_secs(seconds);
+        let [one, other] = [1, 2].map(Uuid::from_u128);
+        for id in [one, other] {
+            members.ask(id, last(begun));
+            assert!(!members.show(id, begun), "the store has not said so");
+            members.vouch(id, true);
+        }
+        assert!(members.show(one, second(5)));
+        assert!(silent(&mut members, second(9)).is_empty());
+        assert_eq!(silent(&mut members, second(10)), [2]);
+        assert!(silent(&mut members, second(11)).is_empty(), "it is out");
+        assert!(!members.show(other, second(11)), "it has to ask for itself");
+        assert_eq!(members.count(), 1);
+
+        members.ask(other, last(second(12)));
+        members.vouch(other, true);
+        assert!(members.show(other, second(13)));
+        members.leaves(other, second(14));
+        assert!(!members.show(other, second(14)));
+        assert_eq!(silent(&mut members, second(60)), [1]);
+    }
+
+    #[test]
+    fn who_could_not_be_taken_out_or_is_listed_all_the_same_is_taken_out_again() {
+        let (mut members, begun) = (Members::default(), Instant::now());
+        members.ask(Uuid::from_u128(1), last(begun));
+        let later = begun + LEASE;
+        assert_eq!(silent(&mut members, later), [1]);
+        members.stays(Uuid::from_u128(1));
+        assert_eq!(silent(&mut members, later), [1]);
+        members.are_listed(&[Uuid::from_u128(1), Uuid::from_u128(2)]);
+        assert_eq!(silent(&mut members, later), [1]);
+        assert!(silent(&mut members, later + UNDER_WAY).is_empty());
+        assert!(members.all.is_empty(), "it is forgotten once nothing is under way any more");
+    }
+
+    #[test]
+    fn each_has_a_number_of_its_own() {
+        let numbers: std::collections::HashSet<_> = (0..1_000).map(|_| Members::default().number()).collect();
+        assert!(numbers.len() == 1_000 && numbers.iter().all(|number| *number > 0));
+    }
+}
