@@ -16,7 +16,7 @@ pub mod sequential;
 pub mod subscribe;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 26] = [
+pub const GROUPS: [(&str, &str); 27] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
@@ -27,7 +27,11 @@ pub const GROUPS: [(&str, &str); 26] = [
     ("listening", "Appends with a listener that does nothing, and with one that listens to something else"),
     (
         "outbox",
-        "Appends with an outbox, and draining 100,000 entries of 10,000 streams into a publisher that does nothing",
+        "Appends with an outbox, and draining 100,000 entries of 10,000 streams into a publisher that does nothing, also with one stream parked",
+    ),
+    (
+        "nats",
+        "NATS JetStream: draining an outbox, and the way of one event from its commit to a subscriber in another process",
     ),
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
@@ -44,7 +48,7 @@ pub const GROUPS: [(&str, &str); 26] = [
     ),
     (
         "postgres/outbox",
-        "PostgreSQL: appends with an outbox, and draining 100,000 entries of 10,000 streams into a publisher that does nothing",
+        "PostgreSQL: appends with an outbox, draining 100,000 entries of 10,000 streams into a publisher that does nothing, also with one stream parked, and what a million entries leave of the table",
     ),
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),

@@ -5,6 +5,7 @@
 //! cargo run --release -- sequential load/10    # those whose names begin so; the others stay as they were
 //! cargo run --release -- --try                 # short rounds, small stores; keeps nothing
 //! ../scripts/with-postgres cargo run --release -- postgres    # those need a server's programs
+//! cargo run --release -- nats                  # those need a NATS server, which ../scripts/test brings
 //! cargo run --release -- report                # tables and plot again, from what is kept
 //! ```
 
@@ -45,6 +46,9 @@ fn main() -> Result<()> {
         ["held", place, reader, events] => {
             tokio::runtime::Runtime::new()?.block_on(held::be_measured(place, reader, events.parse()?))
         }
+        ["subscribed", url, count] => {
+            tokio::runtime::Runtime::new()?.block_on(outbox::nats::be_subscriber(url, count))
+        }
         ["listen", place, count] => {
             tokio::runtime::Runtime::new()?.block_on(subscribe::be_listener(place, count))
         }
@@ -64,6 +68,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
         figures: Vec::new(),
     };
     let server = if bench.wants("postgres") { Some(Server::start()?) } else { None };
+    let nats = bench.wants("nats").then(outbox::nats::server);
     let about_server = server.as_ref().map(Server::about);
     let machine = Machine { postgres: about_server, ..Machine::look(&bench.folder)? };
     println!("{}", serde_json::to_string(&machine)?);
@@ -77,6 +82,9 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     runtime.block_on(large::measure(&mut bench))?;
     runtime.block_on(listening::measure(&mut bench))?;
     runtime.block_on(outbox::measure(&mut bench))?;
+    if let Some(nats) = &nats {
+        runtime.block_on(outbox::nats::measure(&mut bench, nats))?;
+    }
     runtime.block_on(subscribe::sqlite(&mut bench))?;
     runtime.block_on(aggregate::sqlite(&mut bench))?;
     runtime.block_on(held::measure(&mut bench))?;

@@ -3,9 +3,11 @@
 //!
 //! `scripts/test` brings the programs.
 
+mod broker;
 mod nats;
 mod process;
 mod rabbitmq;
 
+pub use broker::Broker;
 pub use nats::Nats;
 pub use rabbitmq::RabbitMq;

@@ -4,22 +4,19 @@ use std::env;
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::process::{PATIENCE, PORTS, Process, pause, random_port};
+use crate::broker::Broker;
+use crate::process::{Process, random_port};
 
-/// A NATS server of the test's own, with JetStream in a temporary folder. It ends with the value, and its folder is removed.
+/// A NATS server of the test's own, with JetStream in a temporary folder.
 #[derive(Debug)]
-pub struct Nats {
-    /// Dropped before the folder that it writes to.
-    process: Option<Process>,
-    folder: TempDir,
-    port: u16,
-}
+pub struct Nats(Broker);
 
 impl Nats {
     /// Starts a new, empty server. It syncs each message before it acknowledges it (`sync_interval: always`).
@@ -39,73 +36,35 @@ impl Nats {
     pub fn start_with(configuration: &str) -> Self {
         let folder = TempDir::with_prefix("nats-").expect("a temporary folder");
         fs::write(folder.path().join("server.conf"), configuration).expect("a folder of ours");
-        let mut nats = Self { process: None, folder, port: 0 };
-        let mut log = String::new();
-        for _ in 0..PORTS {
-            nats.port = random_port();
-            match nats.launch() {
-                Ok(()) => return nats,
-                Err(said) => log = said,
-            }
-        }
-        panic!("NATS did not start: {log}")
+        Self(Broker::start("NATS", folder, random_port, launch))
     }
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://127.0.0.1:{}", self.port())
     }
+}
 
-    /// SIGKILL: nothing more is written, no client is told.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn kill(&mut self) {
-        self.process.take().expect("a server that runs").kill();
-    }
+impl Deref for Nats {
+    type Target = Broker;
 
-    /// SIGSTOP: connections stay open, and nobody answers.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn freeze(&self) {
-        self.process.as_ref().expect("a server that runs").signal("STOP");
+    fn deref(&self) -> &Broker {
+        &self.0
     }
+}
 
-    /// SIGCONT: it goes on as if nothing had been.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn thaw(&self) {
-        self.process.as_ref().expect("a server that runs").signal("CONT");
+impl DerefMut for Nats {
+    fn deref_mut(&mut self) -> &mut Broker {
+        &mut self.0
     }
+}
 
-    /// Starts the killed server again, on the same data and the same port.
-    ///
-    /// # Panics
-    ///
-    /// When it runs already, or does not start, with its log.
-    pub fn start_again(&mut self) {
-        assert!(self.process.is_none(), "the server runs already");
-        let deadline = Instant::now() + PATIENCE;
-        while let Err(log) = self.launch() {
-            assert!(Instant::now() < deadline, "NATS did not start again: {log}");
-            pause();
-        }
-    }
-
-    fn launch(&mut self) -> Result<(), String> {
-        let folder = self.folder.path();
-        let mut command = Command::new(program());
-        command.args(["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--jetstream"]);
-        command.arg("--store_dir").arg(folder.join("data"));
-        command.arg("--config").arg(folder.join("server.conf"));
-        self.process = Some(Process::launch(command, &folder.join("log"), || greets(self.port))?);
-        Ok(())
-    }
+fn launch(folder: &Path, port: u16) -> Result<Vec<Process>, String> {
+    let mut command = Command::new(program());
+    command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--jetstream"]);
+    command.arg("--store_dir").arg(folder.join("data"));
+    command.arg("--config").arg(folder.join("server.conf"));
+    Ok(vec![Process::launch(command, &folder.join("log"), || greets(port))?])
 }
 
 /// It greets first, and only after what it has kept was read.

@@ -3,28 +3,24 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::process::{PATIENCE, PORTS, Process, pause, random_port};
+use crate::broker::Broker;
+use crate::process::{Process, random_port};
 
 /// What a client says first, and what it is answered: the beginning of a frame.
 const HELLO: &[u8] = b"AMQP\x00\x00\x09\x01";
 
-/// A RabbitMQ server of the test's own: its data, its cookie, its name and its `epmd` are its own, in a temporary folder. It ends with
-/// the value, and its folder is removed. A start takes some seconds.
+/// A RabbitMQ server of the test's own: its data, its cookie, its name and its `epmd` are its own, in a temporary folder. A start takes
+/// some seconds.
 #[derive(Debug)]
-pub struct RabbitMq {
-    /// Dropped before what it needs, and before the folder that it writes to.
-    process: Option<Process>,
-    epmd: Option<Process>,
-    folder: TempDir,
-    port: u16,
-}
+pub struct RabbitMq(Broker);
 
 impl RabbitMq {
     /// Starts a new, empty server with these lines of `rabbitmq.conf`.
@@ -41,63 +37,12 @@ impl RabbitMq {
         // Others' cookies are not taken, nor shown.
         let cookie = write(folder.path(), ".erlang.cookie", "A-TEST-S-OWN-COOKIE");
         fs::set_permissions(cookie, fs::Permissions::from_mode(0o400)).expect("a file of ours");
-        let mut rabbitmq = Self { process: None, epmd: None, folder, port: 0 };
-        let mut log = String::new();
-        for _ in 0..PORTS {
-            rabbitmq.port = 20_000 + random_port() % 4_000;
-            match rabbitmq.launch() {
-                Ok(()) => return rabbitmq,
-                Err(said) => log = said,
-            }
-        }
-        panic!("RabbitMQ did not start: {log}")
+        Self(Broker::start("RabbitMQ", folder, || 20_000 + random_port() % 4_000, launch))
     }
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
-    }
-
-    /// SIGKILL to the server and what it has started: nothing more is written, no client is told.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn kill(&mut self) {
-        self.process.take().expect("a server that runs").kill();
-        self.epmd = None;
-    }
-
-    /// SIGSTOP: connections stay open, and nobody answers.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn freeze(&self) {
-        self.process.as_ref().expect("a server that runs").signal("STOP");
-    }
-
-    /// SIGCONT: it goes on as if nothing had been.
-    ///
-    /// # Panics
-    ///
-    /// When it does not run.
-    pub fn thaw(&self) {
-        self.process.as_ref().expect("a server that runs").signal("CONT");
-    }
-
-    /// Starts the killed server again, on the same data and the same port.
-    ///
-    /// # Panics
-    ///
-    /// When it runs already, or does not start, with its log.
-    pub fn start_again(&mut self) {
-        assert!(self.process.is_none(), "the server runs already");
-        let deadline = Instant::now() + PATIENCE;
-        while let Err(log) = self.launch() {
-            assert!(Instant::now() < deadline, "RabbitMQ did not start again: {log}");
-            pause();
-        }
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port())
     }
 
     /// Runs `rabbitmqctl` with these arguments, and returns what it prints.
@@ -106,58 +51,70 @@ impl RabbitMq {
     ///
     /// When it fails, with what it says.
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let ran = self.command("rabbitmqctl").args(arguments).stdin(Stdio::null()).output();
-        let ran = ran.expect("rabbitmqctl starts");
+        let mut ctl = command(self.folder(), self.port(), "rabbitmqctl");
+        let ran = ctl.args(arguments).stdin(Stdio::null()).output().expect("rabbitmqctl starts");
         assert!(ran.status.success(), "rabbitmqctl: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8_lossy(&ran.stdout).into_owned()
     }
+}
 
-    fn launch(&mut self) -> Result<(), String> {
-        let log = self.folder.path().join("output");
-        let _ = fs::remove_file(&log);
-        self.epmd = None;
-        let mut epmd = Command::new("epmd");
-        epmd.args(["-address", "127.0.0.1", "-port", &self.epmd_port().to_string()]);
-        let epmd_answers = || TcpStream::connect(("127.0.0.1", self.epmd_port())).is_ok();
-        self.epmd = Some(Process::launch(epmd, &log, epmd_answers)?);
-        let server = self.command("rabbitmq-server");
-        self.process = Some(Process::launch(server, &log, || answers(self.port))?);
-        Ok(())
-    }
+impl Deref for RabbitMq {
+    type Target = Broker;
 
-    /// The three ports that a server needs lie beside each other.
-    fn epmd_port(&self) -> u16 {
-        self.port + 4_000
+    fn deref(&self) -> &Broker {
+        &self.0
     }
+}
 
-    fn distribution_port(&self) -> u16 {
-        self.port + 8_000
+impl DerefMut for RabbitMq {
+    fn deref_mut(&mut self) -> &mut Broker {
+        &mut self.0
     }
+}
 
-    /// A program of the server's, which finds nothing of another one's.
-    fn command(&self, program: &str) -> Command {
-        let folder = self.folder.path();
-        let mut command = Command::new(programs().join(program));
-        command
-            .env("HOME", folder)
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.epmd_port().to_string())
-            .env("RABBITMQ_NODENAME", format!("test-{}@localhost", self.port))
-            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODE_PORT", self.port.to_string())
-            .env("RABBITMQ_DIST_PORT", self.distribution_port().to_string())
-            .env("RABBITMQ_MNESIA_BASE", folder.join("data"))
-            .env("RABBITMQ_LOG_BASE", folder.join("log"))
-            .env("RABBITMQ_LOGS", "-")
-            .env("RABBITMQ_PID_FILE", folder.join("pid"))
-            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq"))
-            .env("RABBITMQ_CONF_ENV_FILE", folder.join("none"))
-            .env("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("none"))
-            .env("RABBITMQ_GENERATED_CONFIG_DIR", folder.join("generated"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
-            .env("RABBITMQ_FEATURE_FLAGS_FILE", folder.join("feature_flags"));
-        command
-    }
+/// The server, and what finds it for `rabbitmqctl`.
+fn launch(folder: &Path, port: u16) -> Result<Vec<Process>, String> {
+    let log = folder.join("output");
+    let _ = fs::remove_file(&log);
+    let mut epmd = Command::new("epmd");
+    epmd.args(["-address", "127.0.0.1", "-port", &epmd_port(port).to_string()]);
+    let epmd_answers = || TcpStream::connect(("127.0.0.1", epmd_port(port))).is_ok();
+    let epmd = Process::launch(epmd, &log, epmd_answers)?;
+    let server = command(folder, port, "rabbitmq-server");
+    Ok(vec![Process::launch(server, &log, || answers(port))?, epmd])
+}
+
+/// The three ports that a server needs lie beside each other.
+fn epmd_port(port: u16) -> u16 {
+    port + 4_000
+}
+
+fn distribution_port(port: u16) -> u16 {
+    port + 8_000
+}
+
+/// A program of the server's, which finds nothing of another one's.
+fn command(folder: &Path, port: u16, program: &str) -> Command {
+    let mut command = Command::new(programs().join(program));
+    command
+        .env("HOME", folder)
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("ERL_EPMD_PORT", epmd_port(port).to_string())
+        .env("RABBITMQ_NODENAME", format!("test-{port}@localhost"))
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_DIST_PORT", distribution_port(port).to_string())
+        .env("RABBITMQ_MNESIA_BASE", folder.join("data"))
+        .env("RABBITMQ_LOG_BASE", folder.join("log"))
+        .env("RABBITMQ_LOGS", "-")
+        .env("RABBITMQ_PID_FILE", folder.join("pid"))
+        .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq"))
+        .env("RABBITMQ_CONF_ENV_FILE", folder.join("none"))
+        .env("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("none"))
+        .env("RABBITMQ_GENERATED_CONFIG_DIR", folder.join("generated"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
+        .env("RABBITMQ_FEATURE_FLAGS_FILE", folder.join("feature_flags"));
+    command
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {

@@ -1,5 +1,7 @@
 //! Messages from elsewhere, each handled once, in the consumer's own transaction.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use event_sourcery::{Error, Result};
@@ -55,6 +57,18 @@ const TAKE: &str = "
     INSERT INTO event_sourcery_inbox (consumer, message_id, handled_at) VALUES ($1, $2, clock_timestamp())
     ON CONFLICT DO NOTHING";
 
+/// Takes out some beyond the newest. The one that was just taken down is not among them, and what somebody else is taking out is left to
+/// him.
+const FORGET_BEYOND: &str = "
+    WITH beyond AS MATERIALIZED (
+        SELECT message_id FROM event_sourcery_inbox
+        WHERE consumer = $1 AND message_id <> $2 ORDER BY handled_at DESC LIMIT $4 OFFSET $3
+    ), free AS MATERIALIZED (
+        SELECT message_id FROM event_sourcery_inbox
+        WHERE consumer = $1 AND message_id IN (SELECT message_id FROM beyond) FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM event_sourcery_inbox WHERE consumer = $1 AND message_id IN (SELECT message_id FROM free)";
+
 /// How long ids are kept where nothing else is said.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -94,7 +108,9 @@ const LONGEST: usize = 255;
 ///
 /// **How long it remembers.** An id is kept for a week, or as long as [`keep_for`](Self::keep_for) says, by the server's clock: a message that
 /// comes again later is handled again. So the window has to be longer than whoever delivers goes on trying. Each message that is
-/// handled takes out two ids that are older: the table holds what came within the window, and does not grow beyond.
+/// handled takes out two ids that are older: the table holds what came within the window, and does not grow beyond. Where that is
+/// too much, [`keep_at_most`](Self::keep_at_most) bounds it by their number as well: the window is as long as so many messages take
+/// to come then, if that is shorter.
 ///
 /// **Several consumers** at once, and several processes: two that have one message wait for each other, and the second handles it only where
 /// the first has rolled back. Those of one name share a memory; those of different names each handle every message.
@@ -104,6 +120,42 @@ const LONGEST: usize = 255;
 pub struct Inbox {
     consumer: String,
     window: Duration,
+    most: Option<Most>,
+}
+
+/// How many ids are kept at most, whatever the window says.
+#[derive(Debug, Clone)]
+struct Most {
+    ids: u64,
+    /// How many were taken down since, by all clones.
+    taken: Arc<AtomicU64>,
+}
+
+impl Most {
+    /// After how many ids it is looked whether there are too many: that takes the longer, the more there are.
+    fn every(&self) -> u64 {
+        (self.ids / 16).max(1)
+    }
+
+    /// Whether to look, with the id that was just taken down.
+    fn is_due(&self) -> bool {
+        self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every())
+    }
+
+    /// Takes note of how many went. Where these are more than came since the last look, that was rolled back, or there have been too
+    /// many from the beginning: the next message looks again. Otherwise one that fails each time that it is due, and is rolled back
+    /// with it, could let the others pile up.
+    fn forgot(&self, ids: u64) {
+        if ids > self.every() {
+            self.taken.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How many others stay beside that one, and how many go at once: more than come until it is looked again.
+    fn others_and_at_once(&self) -> (i64, i64) {
+        let saturated = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        (saturated(self.ids - 1), saturated(2 * self.every()))
+    }
 }
 
 impl Inbox {
@@ -129,7 +181,7 @@ impl Inbox {
         if let Some(problem) = unfit.flatten() {
             return Err(Error::ForeignLayout { place: "the table event_sourcery_inbox".to_owned(), problem });
         }
-        Ok(Self { consumer, window: WEEK })
+        Ok(Self { consumer, window: WEEK, most: None })
     }
 
     /// The statements that make the table, for those who run their own migrations. They can be run again at any time.
@@ -152,13 +204,27 @@ impl Inbox {
         Ok(Self { window: window.min(CENTURY), ..self })
     }
 
+    /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process, or two where a look is rolled back with
+    /// its message; as many as come within the window otherwise. An id is forgotten by whichever of the two bounds it meets first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for none.
+    pub fn keep_at_most(self, ids: u64) -> Result<Self> {
+        if ids == 0 {
+            let problem = "without a memory, every message is handled again: give one id at least".to_owned();
+            return Err(Error::InvalidOption { option: "keep_at_most", problem });
+        }
+        Ok(Self { most: Some(Most { ids, taken: Arc::default() }), ..self })
+    }
+
     /// Runs the handler, unless a message of this id was handled before: `None` then. Commit the transaction, and acknowledge the
     /// message after that, in both cases.
     ///
-    /// Four round trips beside the handler's. The handler runs under a savepoint: where it fails, what it has written is taken back,
-    /// with the id, and the transaction goes on. It is given the transaction, for statements of its own (`&mut **tx`) and for
-    /// [`within`](event_sourcery::EventStore::within); it leaves the end to the caller. If this call is dropped half-way,
-    /// roll the transaction back.
+    /// Four round trips beside the handler's, and a fifth where it looks for [too many ids](Self::keep_at_most). The handler runs under
+    /// a savepoint: where it fails, what it has written is taken back, with the id, and the transaction goes on. It is given the
+    /// transaction, for statements of its own (`&mut **tx`) and for [`within`](event_sourcery::EventStore::within); it leaves the end
+    /// to the caller. If this call is dropped half-way, roll the transaction back.
     ///
     /// # Errors
     ///
@@ -201,8 +267,15 @@ impl Inbox {
         let window = self.window.as_secs_f64();
         let take = sqlx::query(TAKE).bind(&self.consumer).bind(message_id).bind(window);
         // Unnamed, for those behind a pooler.
-        let taken = take.persistent(false).execute(connection).await.map_err(classify)?;
-        Ok(taken.rows_affected() > 0)
+        let taken = take.persistent(false).execute(&mut *connection).await.map_err(classify)?;
+        let is_new = taken.rows_affected() > 0;
+        if let Some(most) = self.most.as_ref().filter(|most| is_new && most.is_due()) {
+            let (others, at_once) = most.others_and_at_once();
+            let beyond = sqlx::query(FORGET_BEYOND).bind(&self.consumer).bind(message_id);
+            let beyond = beyond.bind(others).bind(at_once).persistent(false);
+            most.forgot(beyond.execute(connection).await.map_err(classify)?.rows_affected());
+        }
+        Ok(is_new)
     }
 }
 

@@ -32,8 +32,8 @@ type Subject = dyn Fn(&Recorded<RawEvent>) -> String + Send + Sync;
 /// the other. So the order within each holds, whatever is lost or late, for whoever drops repeats by their id.
 ///
 /// What JetStream says of a message itself (too large, no subject that the stream takes) is
-/// [`refused`](PublishError::refused). Everything else (nobody there, an election, a full disk, an answer that takes longer than the
-/// context's time-out, 5 seconds unless set) is [`away`](PublishError::away): nothing is parked for it. A message that was given up
+/// [`refused`](PublishError::refused). Everything else (nobody there, an election, a full stream or disk, an answer that takes longer
+/// than the context's time-out, 5 seconds unless set) is [`away`](PublishError::away): nothing is parked for it. A message that was given up
 /// may be stored all the same; its repeat has the same id.
 ///
 /// Let the client try to connect until it succeeds (`retry_on_initial_connect`), or a service cannot start before its broker.

@@ -23,6 +23,7 @@ use crate::operations::{Found, Operations, Search, Stretch};
 use crate::options::SqliteOptions;
 use crate::readers::Readers;
 use crate::transaction::SqliteTransaction;
+use crate::watch::Watch;
 use crate::writer::{Shared, Writer};
 
 /// Those who listen, and how they are called.
@@ -50,11 +51,9 @@ pub struct SqliteBackend {
     writer: Arc<Writer>,
     file: Arc<OpenedFile>,
     pub(crate) readers: Arc<Readers>,
-    /// Wakes those who wait for a commit.
-    committed: Arc<Notify>,
-    /// How often they look for what other processes have committed. They read the position: to ask SQLite whether anything has
-    /// changed (`data_version`) takes as long.
-    look_every: Duration,
+    /// Wakes those who wait for a commit. They read the position: to ask SQLite whether anything has changed (`data_version`) takes
+    /// as long.
+    pub(crate) watch: Arc<Watch>,
     /// Held by the one search that adds to the type directory; when that failed last.
     listing: Arc<Mutex<Option<Instant>>>,
     listeners: Arc<Listeners>,
@@ -78,7 +77,7 @@ impl SqliteBackend {
 
     pub(crate) async fn with_options(options: SqliteOptions) -> Result<Self> {
         let options = options.at_an_absolute_path()?;
-        let (committed, look_every) = (Arc::new(Notify::new()), options.look_every);
+        let committed = Arc::new(Notify::new());
         let (seen, listeners) = (Arc::new(Seen::default()), Arc::<Listeners>::default());
         let shared = Shared {
             committed: Arc::clone(&committed),
@@ -86,9 +85,9 @@ impl SqliteBackend {
             listeners: Arc::clone(&listeners),
         };
         let writer = Writer::start(options.clone(), shared).await?;
-        let file = Arc::new(OpenedFile::of(&options));
+        let (file, watch) = (Arc::new(OpenedFile::of(&options)), Watch::of(&options, committed));
         let (writer, readers) = (Arc::new(writer), Readers::new(options, seen, Arc::clone(&file)));
-        Ok(Self { writer, file, readers, committed, look_every, listing: Arc::default(), listeners })
+        Ok(Self { writer, file, readers, watch, listing: Arc::default(), listeners })
     }
 
     /// The writer, unless another file stands in the place of the one that it writes to.
@@ -185,15 +184,19 @@ impl Backend for SqliteBackend {
     }
 
     async fn wait_beyond(&self, position: Position) -> Result<Position> {
+        let (waiting, mut was_told) = (self.watch.wait(), true);
         loop {
             // It counts from here on: what is committed after the look wakes it.
-            let committed = self.committed.notified();
+            let committed = waiting.committed();
             let settled = self.readers.position().await?;
             if settled > position {
+                if !was_told {
+                    waiting.found();
+                }
                 return Ok(settled);
             }
             // Woken, or tired of waiting: it looks again.
-            let _ = tokio::time::timeout(self.look_every, committed).await;
+            was_told = tokio::time::timeout(waiting.rest(), committed).await.is_ok();
         }
     }
 

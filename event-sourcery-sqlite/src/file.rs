@@ -26,7 +26,7 @@ pub(crate) struct OpenedFile {
 }
 
 /// What tells a file from all others, as long as it is open: its device, and its number there.
-type Identity = (u64, u64);
+pub(crate) type Identity = (u64, u64);
 
 impl OpenedFile {
     /// The file of these options, which is open by now. One that a VFS of the caller's keeps need not be at its path.
@@ -70,7 +70,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 #[cfg(unix)]
-fn identity(path: &std::path::Path) -> std::io::Result<Option<Identity>> {
+pub(crate) fn identity(path: &std::path::Path) -> std::io::Result<Option<Identity>> {
     use std::os::unix::fs::MetadataExt as _;
     let found = std::fs::metadata(path)?;
     Ok(Some((found.dev(), found.ino())))
@@ -78,6 +78,6 @@ fn identity(path: &std::path::Path) -> std::io::Result<Option<Identity>> {
 
 /// Elsewhere nothing tells that two files are one. On Windows, a file that is open can be neither moved nor deleted.
 #[cfg(not(unix))]
-fn identity(_: &std::path::Path) -> std::io::Result<Option<Identity>> {
+pub(crate) fn identity(_: &std::path::Path) -> std::io::Result<Option<Identity>> {
     Ok(None)
 }

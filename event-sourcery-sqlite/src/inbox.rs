@@ -1,5 +1,7 @@
 //! Messages from elsewhere, each handled once, in the consumer's own transaction.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result, Within};
@@ -25,6 +27,12 @@ const FORGET: &str = "
     DELETE FROM event_sourcery_inbox WHERE rowid IN (
         SELECT rowid FROM event_sourcery_inbox
         WHERE consumer = ?1 AND handled_at < ?2 ORDER BY handled_at LIMIT 2)";
+
+/// Takes out some beyond the newest. The one that was just taken down is not among them, wherever the clock was set.
+const FORGET_BEYOND: &str = "
+    DELETE FROM event_sourcery_inbox WHERE rowid IN (
+        SELECT rowid FROM event_sourcery_inbox
+        WHERE consumer = ?1 AND rowid <> ?2 ORDER BY handled_at DESC LIMIT ?4 OFFSET ?3)";
 
 /// How long ids are kept where nothing else is said.
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -65,7 +73,9 @@ const LONGEST: usize = 255;
 ///
 /// **How long it remembers.** An id is kept for a week, or as long as [`keep_for`](Self::keep_for) says, by the machine's clock: a message that
 /// comes again later is handled again. So the window has to be longer than whoever delivers goes on trying. Each message that is
-/// handled takes out two ids that are older: the table holds what came within the window, and does not grow beyond.
+/// handled takes out two ids that are older: the table holds what came within the window, and does not grow beyond. Where that is
+/// too much, [`keep_at_most`](Self::keep_at_most) bounds it by their number as well: the window is as long as so many messages take
+/// to come then, if that is shorter.
 ///
 /// **Several consumers** at once, and several processes: SQLite lets one transaction write at a time, so the second that has a message
 /// finds it handled, unless the first has rolled back. Those of one name share a memory; those of different names each handle every
@@ -76,6 +86,42 @@ const LONGEST: usize = 255;
 pub struct Inbox {
     consumer: String,
     window: Duration,
+    most: Option<Most>,
+}
+
+/// How many ids are kept at most, whatever the window says.
+#[derive(Debug, Clone)]
+struct Most {
+    ids: u64,
+    /// How many were taken down since, by all clones.
+    taken: Arc<AtomicU64>,
+}
+
+impl Most {
+    /// After how many ids it is looked whether there are too many: that takes the longer, the more there are.
+    fn every(&self) -> u64 {
+        (self.ids / 16).max(1)
+    }
+
+    /// Whether to look, with the id that was just taken down.
+    fn is_due(&self) -> bool {
+        self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every())
+    }
+
+    /// Takes note of how many went. Where these are more than came since the last look, that was rolled back, or there have been too
+    /// many from the beginning: the next message looks again. Otherwise one that fails each time that it is due, and is rolled back
+    /// with it, could let the others pile up.
+    fn forgot(&self, ids: u64) {
+        if ids > self.every() {
+            self.taken.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How many others stay beside that one, and how many go at once: more than come until it is looked again.
+    fn others_and_at_once(&self) -> (i64, i64) {
+        let saturated = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        (saturated(self.ids - 1), saturated(2 * self.every()))
+    }
 }
 
 impl Inbox {
@@ -90,7 +136,7 @@ impl Inbox {
         let consumer = consumer.into();
         check("consumer", &consumer)?;
         on(connection, |connection| connection.execute_batch(MIGRATION))?;
-        Ok(Self { consumer, window: WEEK })
+        Ok(Self { consumer, window: WEEK, most: None })
     }
 
     /// The statements that make the table, for those who run their own migrations. They can be run again at any time.
@@ -111,6 +157,20 @@ impl Inbox {
             return Err(Error::InvalidOption { option: "keep_for", problem });
         }
         Ok(Self { window, ..self })
+    }
+
+    /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process, or two where a look is rolled back with
+    /// its message; as many as come within the window otherwise. An id is forgotten by whichever of the two bounds it meets first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for none.
+    pub fn keep_at_most(self, ids: u64) -> Result<Self> {
+        if ids == 0 {
+            let problem = "without a memory, every message is handled again: give one id at least".to_owned();
+            return Err(Error::InvalidOption { option: "keep_at_most", problem });
+        }
+        Ok(Self { most: Some(Most { ids, taken: Arc::default() }), ..self })
     }
 
     /// Runs the handler in a transaction of the store's, unless a message of this id was handled before: `None` then. Acknowledge the
@@ -177,6 +237,11 @@ impl Inbox {
             let taken = connection.prepare_cached(TAKE)?.execute(take)?;
             let forget = (&self.consumer, now.saturating_sub(window));
             connection.prepare_cached(FORGET)?.execute(forget)?;
+            if let Some(most) = self.most.as_ref().filter(|most| taken > 0 && most.is_due()) {
+                let (others, at_once) = most.others_and_at_once();
+                let beyond = (&self.consumer, connection.last_insert_rowid(), others, at_once);
+                most.forgot(connection.prepare_cached(FORGET_BEYOND)?.execute(beyond)? as u64);
+            }
             Ok(taken > 0)
         });
         if matches!(taken, Ok(true)) {

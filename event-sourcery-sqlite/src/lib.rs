@@ -48,6 +48,7 @@ mod rows;
 mod sql;
 mod time;
 mod transaction;
+mod watch;
 mod writer;
 
 pub use backend::SqliteBackend;

@@ -57,7 +57,7 @@ pub struct SqliteOptions {
     pub(crate) synchronous: Synchronous,
     pub(crate) busy_timeout: Duration,
     pub(crate) readers: usize,
-    pub(crate) look_every: Duration,
+    pub(crate) look_every: Option<Duration>,
     pub(crate) vfs: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl SqliteOptions {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             readers: 4,
-            look_every: Duration::from_millis(100),
+            look_every: None,
             vfs: None,
         }
     }
@@ -118,11 +118,19 @@ impl SqliteOptions {
         Self { readers, ..self }
     }
 
-    /// How often readers that wait look for what other processes have committed. A process looks for all of its readers at once;
-    /// of its own commits they are told. Every 100 ms by default, and every millisecond at most: a process that is to be idle, or
-    /// is the only one that writes, looks less often.
+    /// How long readers that wait go at most without looking for what other processes have committed. A process looks for all of its
+    /// readers at once; of its own commits they are told.
+    ///
+    /// On Linux the write-ahead log is watched while somebody waits, and tells of others' commits. By default the process looks every
+    /// 5 s beside that, for what the watch does not tell, and more often just after somebody has written. Where nothing is watched (on
+    /// other systems, with a [`vfs`](Self::vfs), where the system refuses the watch, and beyond 32 stores in a process) it looks every
+    /// 100 ms; that a store is not watched is logged, as a warning for the first of a process.
+    ///
+    /// A shorter time is for a file system that does not pass on what others write, as between a container and its host may be; a
+    /// longer one for a process that is to be idle where nothing is watched, or is the only one that writes. It is a millisecond at
+    /// least.
     pub fn look_every(self, time: Duration) -> Self {
-        Self { look_every: time.max(Duration::from_millis(1)), ..self }
+        Self { look_every: Some(time.max(Duration::from_millis(1))), ..self }
     }
 
     /// The name of the SQLite VFS to open the file with, for those who have registered one. What stands at the path is then the
@@ -134,7 +142,8 @@ impl SqliteOptions {
     /// Opens the store.
     ///
     /// A file that is moved, deleted or replaced while the store is open is noticed within 100 ms: from then on, its calls are
-    /// [`Error::StoreNotFound`]. On Windows nobody can do that, and of the files of a [`vfs`](Self::vfs) nobody knows.
+    /// [`Error::StoreNotFound`]; readers that wait are told when they [look](Self::look_every) next. On Windows nobody can do that,
+    /// and of the files of a [`vfs`](Self::vfs) nobody knows.
     ///
     /// # Errors
     ///

@@ -82,10 +82,11 @@ statements! {
         SELECT version FROM {events} WHERE db_stream_id = ?1 ORDER BY version DESC LIMIT 1";
     insert_stream: "
         INSERT INTO {streams} (uuid, name, category, tenant_id, version) VALUES (?1, ?2, ?3, ?4, ?5)";
-    /// Also mends a row that disagrees with its events.
-    update_stream: "
-        UPDATE {streams} SET version = ?2, name = coalesce(name, ?3)
-        WHERE id = ?1 AND (version IS NOT ?2 OR (name IS NULL AND ?3 IS NOT NULL))";
+    /// Also mends a row that disagrees with its events. It sets no column of an index, which would be written anew with it.
+    update_version: "
+        UPDATE {streams} SET version = ?2 WHERE id = ?1 AND version IS NOT ?2";
+    name_stream: "
+        UPDATE {streams} SET version = ?2, name = ?3 WHERE id = ?1";
     name_holder: "
         SELECT id, uuid FROM {streams} WHERE name = ?1 AND category = ?2 AND tenant_id = ?3";
     insert_event: "

@@ -34,15 +34,44 @@ impl HandledEvents {
         Self(folder.join("handled"))
     }
 
-    /// A line is written by one call.
+    /// Notes an event, with where its segment stands.
     pub fn note(&self, event: &Recorded<RawEvent>, record: &SubscriptionRecord) {
         let (stream, count) = (event.stream_id.uuid(), u16::try_from(record.segments.len()).unwrap());
         let segment = record.segments[usize::from(Segments::number_of(stream, count))];
-        let (version, position) = (event.wrapped_event.version.unwrap(), event.position.to_i64());
-        let (checkpoint, holder) = (segment.position.to_i64(), segment.member.unwrap_or_default());
+        self.write(event, segment.position.to_i64(), segment.member.unwrap_or_default());
+    }
+
+    /// Notes an event, by whoever does not ask the store: only [`check_order`](Self::check_order) is about such lines.
+    pub fn note_alone(&self, event: &Recorded<RawEvent>) {
+        self.write(event, -1, Uuid::nil());
+    }
+
+    /// A line is written by one call.
+    fn write(&self, event: &Recorded<RawEvent>, checkpoint: i64, holder: Uuid) {
+        let (stream, version) = (event.stream_id.uuid(), event.wrapped_event.version.unwrap());
+        let position = event.position.to_i64();
         let line = format!("{} {stream} {version} {position} {checkpoint} {holder}\n", id());
         let file = OpenOptions::new().create(true).append(true).open(&self.0);
         file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    /// Lets whoever asks [`is_held`](Self::is_held) wait until [`let_go`](Self::let_go).
+    pub fn hold(&self) {
+        std::fs::create_dir(self.holding()).unwrap();
+    }
+
+    /// Nobody is to wait any more.
+    pub fn let_go(&self) {
+        std::fs::remove_dir(self.holding()).unwrap();
+    }
+
+    /// Whether it is to be waited, in every process.
+    pub fn is_held(&self) -> bool {
+        self.holding().exists()
+    }
+
+    fn holding(&self) -> PathBuf {
+        self.0.with_file_name("held")
     }
 
     /// All its lines. One that is being written is none yet: of a line over two pages, a reader may see the first part.
@@ -61,15 +90,24 @@ impl HandledEvents {
             *members.entry(line.process).or_default().entry(line.holder).or_default() += 1;
         }
         let member = |process| members[&process].iter().max_by_key(|(_, lines)| **lines).map(|(id, _)| *id);
+        for line in &lines {
+            // One that was too slow may have lost its lease to another.
+            if member(line.process) == Some(line.holder) {
+                assert!(line.checkpoint < line.position, "{line:?} is behind its checkpoint");
+            }
+        }
+        self.check_order(lengths)
+    }
+
+    /// All events of the streams, of this length each, were handled, and none was left out when a later one of its stream was
+    /// handled. Tells how many came again.
+    pub fn check_order(&self, lengths: &[(StreamId, u64)]) -> usize {
+        let lines = self.read();
         let mut last: HashMap<Uuid, u64> = HashMap::new();
         for line in &lines {
             let last = last.entry(line.stream).or_default();
             assert!(line.version <= *last + 1, "{line:?} leaves out what follows {last}");
             *last = line.version.max(*last);
-            // One that was too slow may have lost its lease to another.
-            if member(line.process) == Some(line.holder) {
-                assert!(line.checkpoint < line.position, "{line:?} is behind its checkpoint");
-            }
         }
         for (stream, length) in lengths {
             assert_eq!(last.get(&stream.uuid()), Some(length), "all of {stream} is handled");

@@ -1,4 +1,4 @@
-//! Processes that run a durable subscription and are killed: what the tests of the databases share.
+//! Processes that run a durable subscription, or an outbox, and are killed: what the tests of the databases share.
 
 #![allow(
     clippy::expect_used,
@@ -9,12 +9,14 @@
 
 mod handled;
 mod load;
+mod noting;
 mod worker;
 
 use std::time::{Duration, Instant};
 
 pub use handled::{HandledEvents, Line};
 pub use load::{HAPPENED, Load, append, append_to_all, streams};
+pub use noting::Noting;
 pub use worker::{Worker, freeze_once, told_to_stop};
 
 /// What is waited for comes within this, or never.

@@ -1,5 +1,9 @@
 //! Appends with an outbox beside appends without, and draining it into a publisher that does nothing.
 
+mod growth;
+pub mod nats;
+mod parked;
+
 use std::time::Instant;
 
 use event_sourcery::backend::Backend;
@@ -12,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::Result;
 use crate::bench::{Bench, open, rate};
 use crate::by_hand::ByHand;
-use crate::figure::{Figure, Target};
+use crate::figure::{Figure, Pair, Target};
 use crate::invoice::{InvoiceEvent, streams};
 use crate::postgres::{self, Server};
 
@@ -23,6 +27,10 @@ const ENTRIES_A_STREAM: usize = 10;
 const BATCH: usize = 512;
 const WITHOUT: &str = "without an outbox";
 const BY_HAND: &str = "a loop by hand: select, parse, delete, commit";
+
+/// How many entries a second were asked for.
+const ASKED_OF_SQLITE: f64 = 60_000.0;
+const ASKED_OF_POSTGRES: f64 = 30_000.0;
 
 /// It takes whatever it is handed.
 struct Nothing;
@@ -62,15 +70,9 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
                 },
             )
             .await?;
-        bench.report(Figure::of(
-            "outbox/sqlite-drain",
-            "entries/s",
-            &pairs,
-            BY_HAND,
-            Target::AtLeast(0.8),
-        ))?;
+        report_drain(bench, "outbox/sqlite-drain", &pairs, ASKED_OF_SQLITE)?;
     }
-    Ok(())
+    parked::sqlite(bench).await
 }
 
 pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -104,10 +106,18 @@ pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
                 },
             )
             .await?;
-        let figure = Figure::of("postgres/outbox/drain", "entries/s", &pairs, BY_HAND, Target::AtLeast(0.8));
-        bench.report(figure)?;
+        report_drain(bench, "postgres/outbox/drain", &pairs, ASKED_OF_POSTGRES)?;
     }
-    Ok(())
+    parked::postgres(bench, server).await?;
+    growth::measure(bench, server).await
+}
+
+/// Beside the loop by hand, and beside what was asked for.
+fn report_drain(bench: &mut Bench, name: &str, pairs: &[Pair], asked: f64) -> Result<()> {
+    bench.report(Figure::of(name, "entries/s", pairs, BY_HAND, Target::AtLeast(0.8)))?;
+    let pairs: Vec<_> = pairs.iter().map(|pair| Pair { baseline: asked, ..*pair }).collect();
+    let name = format!("{name}/rate");
+    bench.report(Figure::of(&name, "entries/s", &pairs, "asked for", Target::AtLeast(1.0)))
 }
 
 /// One event an append, in so many tasks, each on a stream of its own.

@@ -32,7 +32,7 @@ const ONE_IN: usize = 10;
 const CATEGORY: &str = "archived";
 const ROUNDS: usize = 5;
 
-const LONE_EVENTS: usize = 300;
+pub const LONE_EVENTS: usize = 300;
 const BETWEEN_LONE_EVENTS: Duration = Duration::from_millis(10);
 
 /// Among how many events a rare type is looked for, on a server.
@@ -231,7 +231,7 @@ async fn commit_to_handler(
     report_lags(bench, &format!("{prefix}/commit-to-handler/other-process"), lags, other)
 }
 
-fn report_lags(bench: &mut Bench, name: &str, lags: Vec<f64>, limit: f64) -> Result<()> {
+pub fn report_lags(bench: &mut Bench, name: &str, lags: Vec<f64>, limit: f64) -> Result<()> {
     let median = Spread::of(lags.iter().copied()).median;
     let pairs = [Pair { ours: median, baseline: limit }];
     bench.report(Figure::of(name, "ms at the median", &pairs, "limit", Target::AtMost(1.0)))?;
@@ -250,7 +250,7 @@ fn p99(mut lags: Vec<f64>) -> f64 {
     quantile(&lags, 0.99)
 }
 
-async fn lone_events(store: &EventStore, name: &str, count: usize) -> Result<()> {
+pub async fn lone_events(store: &EventStore, name: &str, count: usize) -> Result<()> {
     tokio::time::sleep(BETWEEN_LONE_EVENTS * 10).await;
     for (number, stream) in (0..).zip(streams(name, count)?) {
         store.append(&stream, InvoiceEvent::nth(number)).await?;
@@ -284,7 +284,7 @@ async fn listen(
     Ok(lags)
 }
 
-fn age(created_at: Timestamp) -> f64 {
+pub fn age(created_at: Timestamp) -> f64 {
     Timestamp::now().duration_since(created_at).as_secs_f64() * 1e3
 }
 

@@ -197,6 +197,74 @@ async fn ids_older_than_the_window_are_forgotten_two_at_a_time_and_no_others() {
 }
 
 #[tokio::test]
+async fn of_more_ids_than_are_to_be_kept_the_newest_stay_and_others_go_within_the_window_too() {
+    let (scene, inbox) = books().await;
+    for number in 0..10 {
+        assert!(deliver(&scene, &inbox, &format!("{number}")).await);
+    }
+    let inbox = inbox.keep_at_most(3).unwrap();
+    for (message, left) in [("a", 9), ("b", 8), ("c", 7), ("d", 6), ("e", 5), ("f", 4), ("g", 3), ("h", 3)] {
+        assert!(deliver(&scene, &inbox, message).await);
+        assert_eq!(scene.number(REMEMBERED).await, left, "{message}");
+    }
+    for message in ["f", "g", "h"] {
+        assert!(!deliver(&scene, &inbox, message).await, "{message} is among the last three");
+    }
+    assert!(deliver(&scene, &inbox, "e").await, "it is handled again");
+    assert!(deliver(&scene, &inbox, "f").await, "another one has taken its place");
+
+    let others = Inbox::open(&scene.pool, "statistics").await.unwrap().keep_at_most(32).unwrap();
+    for number in 0..100 {
+        assert!(deliver(&scene, &others, &format!("{number}")).await);
+        let kept = scene.number(REMEMBERED).await;
+        assert!(kept <= 3 + 32 + 1, "nothing of others goes, and it looks at every second message: {kept}");
+    }
+    assert!(scene.number(REMEMBERED).await >= 3 + 32);
+}
+
+/// Every second message looks whether there are too many.
+#[tokio::test]
+async fn where_each_message_that_looks_is_rolled_back_the_next_one_looks() {
+    let (scene, inbox) = books().await;
+    let inbox = inbox.keep_at_most(32).unwrap();
+    for number in 0..60 {
+        let mut tx = scene.begin().await;
+        assert!(book(&inbox, &mut tx, "poison").await.unwrap());
+        tx.rollback().await.unwrap();
+        assert!(deliver(&scene, &inbox, &format!("{number}")).await);
+        let kept = scene.number(REMEMBERED).await;
+        assert!(kept <= 32 + 2 * 2, "{kept}");
+    }
+}
+
+/// The clock was set back: what is new seems to be the oldest.
+#[tokio::test]
+async fn the_id_of_the_message_at_hand_is_kept_however_old_it_seems() {
+    let (scene, inbox) = books().await;
+    assert!(deliver(&scene, &inbox, "a").await);
+    scene.run("UPDATE event_sourcery_inbox SET handled_at = handled_at + interval '1 hour'").await;
+    let inbox = inbox.keep_at_most(1).unwrap();
+    assert!(deliver(&scene, &inbox, "b").await);
+    assert!(!deliver(&scene, &inbox, "b").await);
+}
+
+#[tokio::test]
+async fn two_that_forget_beyond_the_same_number_at_once_do_not_wait_for_each_other() {
+    let (scene, inbox) = books().await;
+    for number in 0..5 {
+        assert!(deliver(&scene, &inbox, &format!("{number}")).await);
+    }
+    let inbox = inbox.keep_at_most(3).unwrap();
+    let (mut first, mut second) = (scene.begin().await, scene.begin().await);
+    assert!(book(&inbox, &mut first, "a").await.unwrap());
+    let beside = tokio::time::timeout(Duration::from_secs(10), book(&inbox, &mut second, "b"));
+    assert!(beside.await.expect("it waits for nobody").unwrap());
+    first.commit().await.unwrap();
+    second.commit().await.unwrap();
+    assert!(scene.number(REMEMBERED).await >= 3);
+}
+
+#[tokio::test]
 async fn the_table_of_an_empty_database_is_made_by_many_at_once() {
     let scene = Scene::new().await;
     let opened = join_all((0..8).map(|_| Inbox::open(&scene.pool, "books"))).await;
@@ -249,4 +317,8 @@ async fn ids_and_names_have_limits() {
     assert!(matches!(refused, Error::InvalidOption { option: "keep_for", .. }));
     let for_ever = inbox.keep_for(Duration::MAX).unwrap();
     assert!(book(&for_ever, &mut tx, "b").await.unwrap(), "for as long as times go");
+    let refused = for_ever.clone().keep_at_most(0).unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "keep_at_most", .. }));
+    let all = for_ever.keep_at_most(u64::MAX).unwrap();
+    assert!(book(&all, &mut tx, "c").await.unwrap(), "as many as there are");
 }

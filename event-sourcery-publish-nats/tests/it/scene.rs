@@ -7,8 +7,8 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context, Message};
 use broker_cluster::Nats;
+use event_sourcery::outbox::BoxFuture;
 use event_sourcery::outbox::conformance::Receiver;
-use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
 use event_sourcery_publish_nats::NatsPublisher;
@@ -29,7 +29,11 @@ impl Shop {
 
     /// The stream with these settings, which takes `shop.>`, and no message above 100,000 bytes.
     pub(crate) async fn with_stream(config: Config) -> Self {
-        let nats = Nats::start();
+        Self::on(Nats::start(), config).await
+    }
+
+    /// The same on this server.
+    pub(crate) async fn on(nats: Nats, config: Config) -> Self {
         let context = connect(&nats.url()).await;
         let (name, subjects) = ("SHOP".to_owned(), vec!["shop.>".to_owned()]);
         let stream = Config { name, subjects, max_message_size: 100_000, ..config };
@@ -38,8 +42,7 @@ impl Shop {
     }
 
     pub(crate) fn publisher(&self) -> NatsPublisher {
-        let events = CloudEvents::from_source("/shop").unwrap();
-        NatsPublisher::new(self.context.clone(), "SHOP", "shop", events)
+        publisher(self.context.clone())
     }
 
     pub(crate) fn nats(&mut self) -> &mut Nats {
@@ -59,24 +62,6 @@ impl Shop {
         }
         messages
     }
-
-    /// Publishes as an outbox does, until all of it is published: what failed comes again, in its place.
-    pub(crate) async fn drain(publisher: &impl Publisher, mut entries: Vec<OutboxEntry>) {
-        let deadline = Instant::now() + PATIENCE;
-        while !entries.is_empty() {
-            assert!(Instant::now() < deadline, "{} entries are not published", entries.len());
-            let batch: Vec<_> = entries.iter().take(20).cloned().collect();
-            let answers = publisher.publish(&batch).await;
-            let refused = answers.iter().any(|answer| answer.as_ref().is_err_and(PublishError::is_refused));
-            assert!(!refused, "nothing is wrong with any of them: {answers:?}");
-            if answers.iter().any(Result::is_err) {
-                // As an outbox pauses; the client needs the time to find the way back.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            let mut answers = answers.into_iter();
-            entries.retain(|_| answers.next().is_none_or(|answer| answer.is_err()));
-        }
-    }
 }
 
 impl Receiver for Shop {
@@ -85,14 +70,25 @@ impl Receiver for Shop {
     }
 }
 
-/// Returns once the client is connected; it gives up an answer after two seconds.
-pub(crate) async fn connect(url: &str) -> Context {
-    let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(url).await.unwrap();
+/// One that publishes to the stream.
+pub(crate) fn publisher(context: Context) -> NatsPublisher {
+    NatsPublisher::new(context, "SHOP", "shop", CloudEvents::from_source("/shop").unwrap())
+}
+
+/// Returns once the client is connected.
+async fn connect(url: &str) -> Context {
+    let context = connect_later(url).await;
     let deadline = Instant::now() + PATIENCE;
-    while client.connection_state() != State::Connected {
+    while context.client().connection_state() != State::Connected {
         assert!(Instant::now() < deadline, "no connection");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    context
+}
+
+/// A client that goes on until it is connected; it gives up an answer after two seconds.
+pub(crate) async fn connect_later(url: &str) -> Context {
+    let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(url).await.unwrap();
     let mut context = jetstream::new(client);
     context.set_timeout(Duration::from_secs(2));
     context

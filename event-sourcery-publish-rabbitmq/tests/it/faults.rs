@@ -1,11 +1,14 @@
 //! A broker that is away, frozen, or killed at random: nothing is lost, and the order of each stream holds.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::thread;
 use std::time::Duration;
 
 use event_sourcery::StreamId;
-use event_sourcery::outbox::conformance::{Receiver as _, entry, publisher_tells_that_the_other_end_is_away};
+use event_sourcery::outbox::conformance::{
+    Receiver as _, assert_whole_and_in_order, entry, publish_all, publisher_bears_an_outage,
+    publisher_tells_that_the_other_end_is_away,
+};
 use event_sourcery::outbox::{OutboxEntry, Publisher};
 use event_sourcery::uuid::Uuid;
 
@@ -13,20 +16,6 @@ use crate::scene::Shop;
 
 fn id(entry: &OutboxEntry) -> Uuid {
     entry.recorded().wrapped_event.uuid
-}
-
-/// What has arrived, without its repeats, holds each stream's events in their order, and all of them.
-fn assert_whole_and_in_order(entries: &[OutboxEntry], arrived: &[Uuid]) {
-    let mut seen = HashSet::new();
-    let arrived: Vec<_> = arrived.iter().filter(|id| seen.insert(**id)).collect();
-    let mut streams = BTreeMap::<_, Vec<_>>::new();
-    for entry in entries {
-        streams.entry(entry.recorded().stream_id.clone()).or_default().push(id(entry));
-    }
-    for expected in streams.values() {
-        let found: Vec<_> = arrived.iter().filter(|id| expected.contains(id)).map(|id| **id).collect();
-        assert_eq!(&found, expected);
-    }
 }
 
 #[tokio::test]
@@ -37,8 +26,13 @@ async fn a_broker_that_is_gone_is_away_and_has_what_it_confirmed_when_it_is_back
     assert!(publisher.publish(&entries).await.iter().all(Result::is_ok));
     shop.rabbitmq().kill();
     publisher_tells_that_the_other_end_is_away(&publisher).await;
+    // As one that starts before its broker.
+    let early = shop.publisher();
+    publisher_tells_that_the_other_end_is_away(&early).await;
     shop.rabbitmq().start_again();
-    Shop::drain(&publisher, vec![entry(&StreamId::random(), 1)]).await;
+    for publisher in [&publisher, &early] {
+        publish_all(publisher, vec![entry(&StreamId::random(), 1)]).await;
+    }
     let arrived: HashSet<_> = shop.arrived().await.into_iter().collect();
     assert!(entries.iter().all(|entry| arrived.contains(&id(entry))));
 }
@@ -57,7 +51,7 @@ async fn a_broker_that_does_not_answer_is_away_and_what_comes_late_answers_nothi
     assert!(publishing.await.is_err());
     shop.rabbitmq().thaw();
     let after = [entry(&StreamId::random(), 1)];
-    Shop::drain(&publisher, after.to_vec()).await;
+    publish_all(&publisher, after.to_vec()).await;
     assert!(shop.arrived().await.contains(&id(&after[0])));
 }
 
@@ -77,8 +71,23 @@ async fn killed_at_random_it_loses_nothing_and_keeps_the_order_of_each_stream() 
         }
         rabbitmq
     });
-    Shop::drain(&publisher, entries.clone()).await;
+    publish_all(&publisher, entries.clone()).await;
     shop.rabbitmq = Some(killing.await.unwrap());
-    Shop::drain(&publisher, vec![entry(&StreamId::random(), 1)]).await;
+    publish_all(&publisher, vec![entry(&StreamId::random(), 1)]).await;
     assert_whole_and_in_order(&entries, &shop.arrived().await);
+}
+
+/// Whoever publishes is stopped by it: his confirms stay pending until it is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_of_its_memory_or_its_disk_loses_nothing_parks_nothing_and_keeps_the_order() {
+    let shop = Shop::open().await;
+    let ctl = |arguments: &[&str]| drop(shop.rabbitmq.as_ref().unwrap().ctl(arguments));
+    for (alarm, end) in [
+        (["set_vm_memory_high_watermark", "0"], ["set_vm_memory_high_watermark", "0.9"]),
+        // More bytes are to be free than any disk has.
+        (["set_disk_free_limit", "1000000000000000"], ["set_disk_free_limit", "1000000"]),
+    ] {
+        let publisher = shop.publisher().with_timeout(Duration::from_secs(2));
+        publisher_bears_an_outage(publisher, &shop, async || ctl(&alarm), async || ctl(&end)).await;
+    }
 }

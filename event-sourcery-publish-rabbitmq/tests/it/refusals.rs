@@ -1,7 +1,5 @@
 //! What is refused, alone, and what passes.
 
-use std::time::{Duration, Instant};
-
 use event_sourcery::outbox::conformance::{entry, publisher_holds_back_what_stands_behind_a_refused_message};
 use event_sourcery::outbox::{OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
@@ -86,23 +84,4 @@ async fn what_takes_no_messages_for_now_is_away_and_goes_on_later() {
     assert!(answers[4].as_ref().is_err_and(PublishError::is_away), "the queue is full: {answers:?}");
     channel.queue_purge("narrow".into(), Default::default()).await.unwrap();
     one(&narrow, second("Kept", 1)).await.unwrap();
-}
-
-#[tokio::test]
-async fn while_the_broker_has_an_alarm_it_is_away_and_nothing_is_refused() {
-    let mut shop = Shop::open().await;
-    let publisher = shop.publisher().with_timeout(Duration::from_secs(2));
-    one(&publisher, second("Kept", 1)).await.unwrap();
-    shop.rabbitmq().ctl(&["set_vm_memory_high_watermark", "0"]);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    // It is alarmed when it looks next.
-    let answer = loop {
-        match one(&publisher, second("Kept", 1)).await {
-            Err(answer) => break answer,
-            Ok(()) => assert!(Instant::now() < deadline, "there is no alarm"),
-        }
-    };
-    assert!(answer.is_away(), "{answer:?}");
-    shop.rabbitmq().ctl(&["set_vm_memory_high_watermark", "0.9"]);
-    Shop::drain(&publisher, vec![second("Kept", 1)]).await;
 }

@@ -1,11 +1,11 @@
 //! A server, an exchange with a queue on it, and what has arrived there.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker_cluster::RabbitMq;
+use event_sourcery::outbox::BoxFuture;
 use event_sourcery::outbox::conformance::Receiver;
-use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
 use event_sourcery_publish_rabbitmq::RabbitMqPublisher;
@@ -15,9 +15,6 @@ use event_sourcery_publish_rabbitmq::lapin::options::{
 };
 use event_sourcery_publish_rabbitmq::lapin::types::FieldTable;
 use event_sourcery_publish_rabbitmq::lapin::{Channel, Connection, ConnectionProperties, ExchangeKind};
-
-/// What is waited for comes within this, or never.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Shop {
     pub(crate) rabbitmq: Option<RabbitMq>,
@@ -78,24 +75,6 @@ impl Shop {
             taken.push(message.delivery);
         }
         taken
-    }
-
-    /// Publishes as an outbox does, until all of it is published: what failed comes again, in its place.
-    pub(crate) async fn drain(publisher: &impl Publisher, mut entries: Vec<OutboxEntry>) {
-        let deadline = Instant::now() + PATIENCE;
-        while !entries.is_empty() {
-            assert!(Instant::now() < deadline, "{} entries are not published", entries.len());
-            let batch: Vec<_> = entries.iter().take(20).cloned().collect();
-            let answers = publisher.publish(&batch).await;
-            let refused = answers.iter().any(|answer| answer.as_ref().is_err_and(PublishError::is_refused));
-            assert!(!refused, "nothing is wrong with any of them: {answers:?}");
-            if answers.iter().any(Result::is_err) {
-                // As an outbox pauses; the client needs the time to find the way back.
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            let mut answers = answers.into_iter();
-            entries.retain(|_| answers.next().is_none_or(|answer| answer.is_err()));
-        }
     }
 }
 

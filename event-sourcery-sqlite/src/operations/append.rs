@@ -110,10 +110,15 @@ impl Operations<'_> {
             self.execute(&self.sql.delete_snapshots, [row.id])?;
             self.execute(&self.sql.delete_states, [row.id])?;
         }
-        if !row.named {
-            self.claim_name(tenant, stream)?;
+        match stream.name() {
+            Some(name) if !row.named => {
+                self.claim_name(tenant, stream)?;
+                self.execute(&self.sql.name_stream, (row.id, version, name))?;
+            }
+            _ => {
+                self.execute(&self.sql.update_version, (row.id, version))?;
+            }
         }
-        self.execute(&self.sql.update_stream, (row.id, version, stream.name()))?;
         Ok(row.id)
     }
 

@@ -250,9 +250,63 @@ fn ids_older_than_the_window_are_forgotten_two_at_a_time_and_no_others() {
 }
 
 #[test]
+fn of_more_ids_than_are_to_be_kept_the_newest_stay_and_others_go_within_the_window_too() {
+    let folder = Folder::new();
+    let mut books = Books::open(&folder);
+    for number in 0..10 {
+        assert!(books.book(&format!("{number}")).unwrap());
+    }
+    books.inbox = books.inbox.keep_at_most(3).unwrap();
+    for (message, left) in [("a", 9), ("b", 8), ("c", 7), ("d", 6), ("e", 5), ("f", 4), ("g", 3), ("h", 3)] {
+        assert!(books.book(message).unwrap());
+        assert_eq!(books.remembered(), left, "{message}");
+    }
+    for message in ["f", "g", "h"] {
+        assert!(!books.book(message).unwrap(), "{message} is among the last three");
+    }
+    assert!(books.book("e").unwrap(), "it is handled again");
+    assert!(books.book("f").unwrap(), "another one has taken its place");
+
+    books.inbox = Inbox::open(&books.connection, "statistics").unwrap().keep_at_most(32).unwrap();
+    for number in 0..100 {
+        assert!(books.book(&format!("{number}")).unwrap());
+        let kept = books.remembered();
+        assert!(kept <= 3 + 32 + 1, "nothing of others goes, and it looks at every second message: {kept}");
+    }
+    assert!(books.remembered() >= 3 + 32);
+}
+
+/// Every second message looks whether there are too many.
+#[test]
+fn where_each_message_that_looks_is_rolled_back_the_next_one_looks() {
+    let folder = Folder::new();
+    let mut books = Books::open(&folder);
+    books.inbox = books.inbox.keep_at_most(32).unwrap();
+    for number in 0..60 {
+        let fail = |_: &Connection| Err(Error::Closed);
+        assert!(books.inbox.handle_on::<(), Error, _>(&books.connection, "poison", fail).is_err());
+        assert!(books.book(&format!("{number}")).unwrap());
+        let kept = books.remembered();
+        assert!(kept <= 32 + 2 * 2, "{kept}");
+    }
+}
+
+/// The clock was set back: what is new seems to be the oldest.
+#[test]
+fn the_id_of_the_message_at_hand_is_kept_however_old_it_seems() {
+    let folder = Folder::new();
+    let mut books = Books::open(&folder);
+    assert!(books.book("a").unwrap());
+    books.run("UPDATE event_sourcery_inbox SET handled_at = handled_at + 3600000000");
+    books.inbox = books.inbox.keep_at_most(1).unwrap();
+    assert!(books.book("b").unwrap());
+    assert!(!books.book("b").unwrap());
+}
+
+#[test]
 fn ids_and_names_have_limits() {
     let folder = Folder::new();
-    let books = Books::open(&folder);
+    let mut books = Books::open(&folder);
     for id in ["", "a\0b", &"ü".repeat(128)] {
         let refused = books.book(id).unwrap_err();
         assert!(matches!(refused, Error::InvalidOption { option: "message_id", .. }), "{id:?}: {refused:?}");
@@ -265,5 +319,9 @@ fn ids_and_names_have_limits() {
     let refused = books.inbox.clone().keep_for(Duration::from_millis(999)).unwrap_err();
     assert!(matches!(refused, Error::InvalidOption { option: "keep_for", .. }));
     assert!(books.inbox.clone().keep_for(Duration::MAX).is_ok());
+    let refused = books.inbox.clone().keep_at_most(0).unwrap_err();
+    assert!(matches!(refused, Error::InvalidOption { option: "keep_at_most", .. }));
+    books.inbox = books.inbox.keep_at_most(u64::MAX).unwrap();
+    assert!(books.book("as many as there are").unwrap());
     books.run(Inbox::migration());
 }

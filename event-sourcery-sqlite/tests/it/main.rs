@@ -27,6 +27,7 @@ mod keys;
 mod listening;
 mod long_deletions;
 mod numbering;
+mod pages;
 mod presences;
 mod python;
 mod rebuilding;

@@ -590,6 +590,7 @@ macro_rules! __for_each_case {
         outbox {
             clause_10_1_what_passes_the_filter_is_published_once_and_nothing_else [outbox],
             clause_10_1_without_an_outbox_a_run_publishes_nothing [outbox],
+            clause_10_1_an_empty_outbox_calls_nobody [outbox],
             clause_10_1_the_filter_sees_the_undecoded_record [outbox],
             clause_10_1_an_append_that_is_refused_or_repeated_puts_nothing_in [outbox],
             clause_10_1_entries_share_the_fate_of_their_transaction [outbox, transactions],
@@ -598,6 +599,7 @@ macro_rules! __for_each_case {
             clause_10_1_what_a_listener_appends_has_its_entries [outbox, listeners],
             clause_10_5_what_is_published_carries_the_whole_record [outbox],
             clause_7_2_the_outbox_of_the_default_handle_sees_every_tenant_and_a_tenants_its_own [outbox],
+            clause_7_2_entries_of_all_tenants_are_published_in_the_order_of_their_appends [outbox],
             clause_5_1_what_is_in_the_outbox_is_published_though_its_stream_was_deleted [outbox],
             clause_5_1_what_waits_in_the_outbox_is_published_though_its_stream_was_deleted [outbox],
             clause_5_1_what_was_dropped_from_the_outbox_is_not_published_and_holds_up_nothing [outbox],
@@ -617,6 +619,17 @@ macro_rules! __for_each_case {
             clause_10_4_a_run_hands_over_no_more_than_its_limit_and_leaves_the_rest [outbox],
             clause_10_4_a_worker_that_is_told_to_stop_finishes_what_it_is_publishing [outbox],
             clause_10_4_what_was_published_can_be_kept_for_a_while_and_is_not_published_again [outbox],
+            clause_10_4_a_run_hands_over_a_hundred_entries_unless_told [outbox],
+            clause_10_4_a_publisher_that_is_slower_than_the_lease_is_alone_with_its_entries [outbox],
+        }
+        dying {
+            clause_10_2_a_worker_that_dies_with_the_entries_in_its_hand_has_sent_none [outbox],
+            clause_10_2_a_worker_that_dies_before_an_entry_is_sent_has_sent_none [outbox],
+            clause_10_2_what_was_sent_and_not_confirmed_when_its_worker_died_comes_again [outbox],
+            clause_10_2_what_was_confirmed_and_not_taken_down_when_its_worker_died_comes_again [outbox],
+            clause_10_2_what_was_taken_down_is_gone_though_its_worker_died_before_it_was_told [outbox],
+            clause_10_2_where_the_answer_to_its_progress_is_lost_a_worker_goes_on_from_what_is_stored [outbox],
+            clause_10_2_what_was_committed_before_there_was_a_worker_is_published_after_reopening [outbox, durable],
         }
         upcasting {
             clause_12_2_a_stream_reads_every_form_as_the_current_one,

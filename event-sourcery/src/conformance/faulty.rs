@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::faults::Faults;
+pub(super) use self::faults::Halt;
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
@@ -95,9 +96,24 @@ impl<B: Backend> FaultyBackend<B> {
         *self.faults.unwritten() = writes;
     }
 
+    /// Lets so many writes of progress take effect, and their answers be lost, from the next one on: with [`Error::OutcomeUnknown`].
+    pub(super) fn lose_answers(&self, writes: u64) {
+        *self.faults.unanswered() = writes;
+    }
+
     /// Lets so many loads find no stream, whichever they ask for, from the next one on.
     pub fn hide_streams(&self, loads: u64) {
         *self.faults.hidden() = loads;
+    }
+
+    /// Lets calls that come there never go on, from now on.
+    pub(super) fn halt(&self, at: Halt) {
+        *self.faults.halt.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
+    /// Whether one has come there.
+    pub(super) fn has_halted(&self) -> bool {
+        self.faults.has_halted.load(Ordering::SeqCst)
     }
 
     /// How many calls there have been.
@@ -225,6 +241,7 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         let held = self.call(self.inner.hold_entries(request)).await?;
+        self.faults.pass(Halt::Held).await;
         Ok(holding::faulty(held, self.inner.name(), &self.faults))
     }
 
@@ -274,8 +291,7 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {
-        self.faults.lose_progress()?;
-        self.write(self.inner.progress(request)).await
+        self.faults.progress(self.write(self.inner.progress(request))).await
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {

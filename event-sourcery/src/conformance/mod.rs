@@ -102,6 +102,7 @@ mod deployments;
 mod dropping;
 mod durability;
 mod durable;
+mod dying;
 mod errors;
 mod evolution;
 mod exactly_once;

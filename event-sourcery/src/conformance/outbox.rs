@@ -55,6 +55,14 @@ pub(super) async fn clause_10_1_without_an_outbox_a_run_publishes_nothing(subjec
     assert!(post.entries().is_empty());
 }
 
+pub(super) async fn clause_10_1_an_empty_outbox_calls_nobody(subject: Subject) {
+    let (store, post) = (subject.with_outbox(), Post::default());
+    for _ in 0..2 {
+        assert_eq!(publish(&store, &post).await, Published::default());
+    }
+    assert!(post.entries().is_empty());
+}
+
 pub(super) async fn clause_10_1_the_filter_sees_the_undecoded_record(subject: Subject) {
     let id = Uuid::now_v7();
     let store = subject.store().with_outbox(move |event| {
@@ -191,6 +199,25 @@ pub(super) async fn clause_7_2_the_outbox_of_the_default_handle_sees_every_tenan
     assert_eq!(post.numbers(), [2, 1, 3]);
     let tenants: Vec<_> = post.entries().iter().map(|entry| entry.recorded().tenant_id.clone()).collect();
     assert_eq!(tenants, [tenant("acme"), store.tenant_id().clone(), tenant("globex")]);
+}
+
+pub(super) async fn clause_7_2_entries_of_all_tenants_are_published_in_the_order_of_their_appends(
+    subject: Subject,
+) {
+    let (store, post) = (subject.with_outbox(), Post::default());
+    let tenants = [store.tenant_id().clone(), tenant("acme"), tenant("globex")];
+    let mut last = None;
+    for number in 0..9_u64 {
+        let of = store.for_tenant(tenants[number as usize % 3].clone());
+        let append = of.append(&ledger("1"), noted(number)).expected_version(number / 3);
+        last = Some(append.await.unwrap().position);
+    }
+    store.settled(last.unwrap()).await;
+    publish(&store, &post).await;
+    assert_eq!(post.numbers(), (0..9).collect::<Vec<_>>());
+    for (entry, tenant) in post.entries().iter().zip(tenants.iter().cycle()) {
+        assert_eq!(&entry.recorded().tenant_id, tenant);
+    }
 }
 
 pub(super) async fn clause_5_1_what_is_in_the_outbox_is_published_though_its_stream_was_deleted(

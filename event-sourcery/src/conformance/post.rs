@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -17,8 +18,12 @@ pub(super) enum Fate {
     Taken,
     Refused,
     Away,
-    /// It is never told.
+    /// It arrives, and nobody is told.
     Stuck,
+    /// It never arrives, and nobody is told.
+    Unsent,
+    /// It arrives, and is told so much later.
+    Late(Duration),
 }
 
 type Plan = dyn Fn(&OutboxEntry, usize) -> Fate + Send + Sync;
@@ -87,8 +92,14 @@ impl Post {
 
     /// The numbers of the entries that were taken.
     pub(super) fn taken(&self) -> Vec<u64> {
-        let taken = self.handed().into_iter().filter(|(_, fate)| *fate == Fate::Taken);
+        let is_taken = |fate: &Fate| matches!(fate, Fate::Taken | Fate::Late(_));
+        let taken = self.handed().into_iter().filter(|(_, fate)| is_taken(fate));
         taken.map(|(entry, _)| entry.number()).collect()
+    }
+
+    /// Whether somebody has handed it something, and was not answered.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.at_work.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     pub(super) fn overlaps(&self) -> usize {
@@ -100,14 +111,20 @@ impl Post {
         let id = entry.recorded().wrapped_event.uuid;
         let before = self.ids().iter().filter(|other| **other == id).count();
         let fate = (self.plan)(entry, before);
-        self.handed.lock().unwrap_or_else(PoisonError::into_inner).push((entry.clone(), fate));
+        if fate != Fate::Unsent {
+            self.handed.lock().unwrap_or_else(PoisonError::into_inner).push((entry.clone(), fate));
+        }
         match fate {
             Fate::Taken => Ok(()),
             Fate::Refused => Err(PublishError::refused("it is too heavy")),
             Fate::Away => Err(PublishError::away("nobody is at the counter")),
-            Fate::Stuck => {
+            Fate::Stuck | Fate::Unsent => {
                 sleep(SOON * 2).await;
                 Err(PublishError::away("it was stuck"))
+            }
+            Fate::Late(by) => {
+                sleep(by).await;
+                Ok(())
             }
         }
     }

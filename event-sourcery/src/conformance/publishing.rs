@@ -133,7 +133,7 @@ pub(super) async fn clause_10_2_what_was_published_and_not_taken_down_comes_agai
 }
 
 /// How many entries are left.
-async fn left(subject: &Subject) -> usize {
+pub(super) async fn left(subject: &Subject) -> usize {
     subject.backend().outbox(OutboxRequest::new(Position::START, 1_000)).await.unwrap().records.len()
 }
 
@@ -336,4 +336,34 @@ pub(super) async fn clause_10_4_what_was_published_can_be_kept_for_a_while_and_i
     assert_eq!(post.taken(), [1, 2, 3]);
     store.delete_stream(&ledger("0")).await.unwrap();
     assert_eq!(publish(&store, &post).await.entries, 0);
+}
+
+pub(super) async fn clause_10_4_a_run_hands_over_a_hundred_entries_unless_told(subject: Subject) {
+    let (store, post) = (subject.with_outbox(), Post::default().in_batches(7));
+    by_turns(&store, 3, 35).await;
+    for entries in [100, 5, 0] {
+        assert_eq!(store.outbox().run(&post).await.unwrap().entries, entries);
+    }
+    assert_all_in_order(&post, 3, 35);
+}
+
+/// Its leases are renewed meanwhile. On PostgreSQL its locks on rows are not: nobody of ours goes by them. One of three tries is enough:
+/// a machine that stands still costs a lease.
+pub(super) async fn clause_10_4_a_publisher_that_is_slower_than_the_lease_is_alone_with_its_entries(
+    subject: Subject,
+) {
+    let (store, another) = (subject.with_outbox(), subject.another_store().await);
+    let lease = Duration::from_millis(300);
+    for number in 1..=3 {
+        let append = store.append(&ledger("0"), noted(number)).expected_version(number - 1);
+        store.settled(append.await.unwrap().position).await;
+        let post = Post::that(move |_, _| Fate::Late(lease * 2));
+        let workers = [worker(&store, &post, lease), worker(&another, &post, lease)];
+        eventually("nothing is left", async || left(&subject).await == 0).await;
+        workers.iter().for_each(JoinHandle::abort);
+        if (post.numbers(), post.overlaps()) == (vec![number], 0) {
+            return;
+        }
+    }
+    panic!("it was not alone");
 }

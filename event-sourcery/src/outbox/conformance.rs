@@ -1,7 +1,8 @@
 //! What a publisher promises, as tests: for those who write one.
 //!
 //! The author of a publisher writes a [`Receiver`], which tells what has arrived at the other end, and calls each function in a
-//! test. They panic where a promise is broken.
+//! test. They panic where a promise is broken. For tests in which the other end is killed at random there are
+//! [`publish_all`] and [`assert_whole_and_in_order`].
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +12,8 @@
     reason = "this is test code: a panic is a failed test"
 )]
 
+mod outage;
+
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+pub use self::outage::{publish_all, publisher_bears_an_outage};
 use super::publisher::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use crate::event::RawEvent;
 use crate::position::Position;
@@ -62,7 +66,12 @@ async fn arrived(receiver: &impl Receiver, awaited: &[OutboxEntry]) -> Vec<Uuid>
     }
 }
 
-fn assert_order_is_kept(entries: &[OutboxEntry], arrived: &[Uuid]) {
+/// What has arrived, without its repeats, holds all of these entries, those of each stream in their order.
+///
+/// # Panics
+///
+/// Where one is missing, or comes before an earlier one of its stream.
+pub fn assert_whole_and_in_order(entries: &[OutboxEntry], arrived: &[Uuid]) {
     let mut streams = BTreeMap::<String, Vec<Uuid>>::new();
     for entry in entries {
         streams.entry(entry.recorded().stream_id.to_string()).or_default().push(id(entry));
@@ -94,7 +103,7 @@ pub async fn publisher_keeps_its_promises(publisher: &impl Publisher, receiver: 
             answer.expect("nothing is wrong with it");
         }
     }
-    assert_order_is_kept(&entries, &arrived(receiver, &entries).await);
+    assert_whole_and_in_order(&entries, &arrived(receiver, &entries).await);
     let again = &entries[..most.min(entries.len())];
     for answer in publisher.publish(again).await {
         answer.expect("a repeat is no failure");

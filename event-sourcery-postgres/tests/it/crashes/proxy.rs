@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What is lost when the connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ struct Cuts {
     at: Arc<Mutex<Option<(&'static str, &'static str)>>>,
     /// Whether nobody comes to the server any more.
     are_final: Arc<AtomicBool>,
+    /// Whether those who were there are cut off, too.
+    is_closed: Arc<watch::Sender<bool>>,
 }
 
 impl Cuts {
@@ -55,7 +58,7 @@ impl Proxy {
         let known = cuts.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if known.are_final.load(Ordering::SeqCst) {
+                if known.are_final.load(Ordering::SeqCst) || *known.is_closed.borrow() {
                     continue;
                 }
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
@@ -75,9 +78,15 @@ impl Proxy {
         self.cuts.until.store(n, Ordering::SeqCst);
     }
 
+    /// Breaks every connection, and lets nobody come to the server any more, until [`Proxy::mend`].
+    pub(crate) fn close(&self) {
+        self.cuts.is_closed.send_replace(true);
+    }
+
     /// The way leads to the server again.
     pub(crate) fn mend(&self) {
         self.cuts.are_final.store(false, Ordering::SeqCst);
+        self.cuts.is_closed.send_replace(false);
     }
 
     /// Whether it was broken.
@@ -100,8 +109,10 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, lost: Lost, cuts:
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let (mut said, mut answered, mut was_heard) = (vec![0; 1 << 20], vec![0; 1 << 20], false);
+    let mut closing = cuts.is_closed.subscribe();
     loop {
         tokio::select! {
+            () = closed(&mut closing) => return,
             read = client.read(&mut said) => {
                 let Ok(length @ 1..) = read else { return };
                 let is_cut = cuts.is_at(&said[..length], &mut was_heard);
@@ -129,4 +140,8 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, lost: Lost, cuts:
             }
         }
     }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    drop(closing.wait_for(|is_closed| *is_closed).await);
 }

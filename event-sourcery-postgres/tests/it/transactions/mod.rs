@@ -4,6 +4,7 @@ mod aggregates;
 mod endings;
 mod held_streams;
 mod losers;
+mod outbox;
 mod prefixes;
 mod refused;
 

@@ -1,4 +1,5 @@
-//! Contract 8.6, 8.7 and 8.9, with real processes: whoever runs a durable subscription is killed, frozen, or stopped.
+//! Contract 8.6, 8.7, 8.9 and 10.2, with real processes: whoever runs a durable subscription, or publishes the outbox, is killed,
+//! frozen, or stopped.
 
 mod at_least_once;
 mod exactly_once;

@@ -1,7 +1,7 @@
 //! What is to fail, and what was counted.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -10,6 +10,17 @@ use super::Fault;
 use crate::backend::StoredEvent;
 use crate::error::{Error, Result};
 use crate::position::Position;
+
+/// Where a call never goes on, as if its process had died there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::conformance) enum Halt {
+    /// Entries of the outbox are held, and nobody is told.
+    Held,
+    /// Progress is asked for, and is not written.
+    BeforeProgress,
+    /// Progress is written, and nobody is told.
+    AfterProgress,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -32,6 +43,11 @@ pub(super) struct Faults {
     pub(super) hidden: Mutex<u64>,
     /// So many writes of progress are lost.
     pub(super) unwritten: Mutex<u64>,
+    /// So many are written, and the answers lost.
+    pub(super) unanswered: Mutex<u64>,
+    /// Where calls never go on, and whether one has come there.
+    pub(super) halt: Mutex<Option<Halt>>,
+    pub(super) has_halted: AtomicBool,
 }
 
 impl Faults {
@@ -69,20 +85,36 @@ impl Faults {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails where a write of progress is to be lost.
-    pub(super) fn lose_progress(&self) -> Result<()> {
-        let mut unwritten = self.unwritten();
-        let lost = *unwritten > 0;
-        *unwritten = unwritten.saturating_sub(1);
-        if lost { Err(Error::Unavailable { source: "lost on the way, as planned".into() }) } else { Ok(()) }
+    pub(super) fn unanswered(&self) -> MutexGuard<'_, u64> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Never returns where calls are to halt.
+    pub(super) async fn pass(&self, here: Halt) {
+        let is_here = *self.halt.lock().unwrap_or_else(PoisonError::into_inner) == Some(here);
+        if is_here {
+            self.has_halted.store(true, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Writes progress, unless it is lost or halts.
+    pub(super) async fn progress(&self, written: impl Future<Output = Result<()>>) -> Result<()> {
+        if counted_down(self.unwritten()) {
+            return Err(Error::Unavailable { source: "lost on the way, as planned".into() });
+        }
+        self.pass(Halt::BeforeProgress).await;
+        written.await?;
+        self.pass(Halt::AfterProgress).await;
+        if counted_down(self.unanswered()) {
+            return Err(Error::OutcomeUnknown { source: "lost on the way back, as planned".into() });
+        }
+        Ok(())
     }
 
     /// Whether a load finds no stream.
     pub(super) fn hides(&self) -> bool {
-        let mut hidden = self.hidden();
-        let hides = *hidden > 0;
-        *hidden = hidden.saturating_sub(1);
-        hides
+        counted_down(self.hidden())
     }
 
     /// Leaves of an event what a backend can tell of a row that it cannot read.
@@ -110,6 +142,13 @@ impl Faults {
         }
         Err(Error::OutcomeUnknown { source: "interrupted before the answer, at random".into() }.into())
     }
+}
+
+/// Whether there was one left of so many; there is one less now.
+fn counted_down(mut left: MutexGuard<'_, u64>) -> bool {
+    let was_left = *left > 0;
+    *left = left.saturating_sub(1);
+    was_left
 }
 
 /// A number below this one, at random.

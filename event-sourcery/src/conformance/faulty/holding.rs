@@ -25,8 +25,7 @@ pub(super) fn faulty(held: HeldEntries, backend: &'static str, faults: &Arc<Faul
 impl Hold for FaultyHold {
     async fn keep(self: Box<Self>, progress: &ProgressRequest) -> Result<()> {
         let Self { hold, backend, faults } = *self;
-        faults.lose_progress()?;
-        faults.call(backend, hold.keep(progress)).await
+        faults.progress(faults.call(backend, hold.keep(progress))).await
     }
 
     async fn release(self: Box<Self>) {
