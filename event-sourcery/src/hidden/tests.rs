@@ -199,7 +199,7 @@ fn new_record() -> NewRecord {
 }
 
 fn stored_event() -> StoredEvent {
-    let NewRecord { id, name, data, context, created_at, schema_version } = new_record();
+    let NewRecord { id, name, data, context, created_at, schema_version, .. } = new_record();
     let (name, data, context) = (name.into(), data.into(), Cow::Owned(context));
     StoredEvent {
         position: Position::START,
@@ -211,6 +211,7 @@ fn stored_event() -> StoredEvent {
         created_at,
         schema_version,
         unreadable: None,
+        opening: None,
     }
 }
 

@@ -72,6 +72,15 @@ impl Deletions {
         self.count.store(count, Ordering::Release);
     }
 
+    /// Notes that a data subject of this tenant was shredded: whatever of the tenant's was read before is read again.
+    pub(crate) fn note_shredded(&self, tenant: &TenantId) {
+        let mut noted = self.noted();
+        let count = self.now().0 + 1;
+        noted.forgotten.insert(bits_of(tenant), count);
+        noted.tell(|watched| watched.tenant == *tenant);
+        self.count.store(count, Ordering::Release);
+    }
+
     /// Notes what a transaction has deleted, once that is over.
     pub(crate) fn note_all(&self, of_transaction: &Self) {
         let deleted = of_transaction.noted();
