@@ -18,6 +18,7 @@ use crate::backend::{
 use crate::error::{Error, Result};
 use crate::new_event::{Encoded, IntoEvents};
 use crate::position::AppendPosition;
+use crate::privacy;
 use crate::store::Scope;
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
@@ -143,17 +144,18 @@ async fn append<Out: FromAppended>(mut on: impl Reach, prepared: Result<Prepared
     prepared?.append(&mut on).await
 }
 
-/// Appends encoded events to a versioned stream.
+/// Appends encoded events to a versioned stream, and shreds the keys of these subjects with them.
 pub(crate) async fn append_to(
     on: &mut impl Reach,
     scope: &Scope,
     stream: StreamId,
     version: Version,
     events: Encoded,
+    shreds: Vec<Arc<str>>,
 ) -> Result<Appended> {
     let expectation = Expectation::Version(version);
     let parts = vec![Part { stream, expectation, events: Ok(events) }];
-    Plan { parts, ..Plan::new(scope) }.prepare()?.append(on).await
+    Plan { parts, shreds, ..Plan::new(scope) }.prepare()?.append(on).await
 }
 
 /// What the caller has said so far.
@@ -162,6 +164,8 @@ struct Plan<'a> {
     scope: &'a Scope,
     parts: Vec<Part>,
     requirements: Vec<Requirement>,
+    /// Whose keys go with it.
+    shreds: Vec<Arc<str>>,
     /// Whether something was said about versions before a stream was given events.
     said_too_early: bool,
 }
@@ -231,12 +235,13 @@ impl Prepared<'_> {
 
 impl<'a> Plan<'a> {
     const fn new(scope: &'a Scope) -> Self {
-        Self { scope, parts: Vec::new(), requirements: Vec::new(), said_too_early: false }
+        let parts = Vec::new();
+        Self { scope, parts, requirements: Vec::new(), shreds: Vec::new(), said_too_early: false }
     }
 
     /// Enriches the events, and refuses what no backend has to see.
     fn prepare(self) -> Result<Prepared<'a>> {
-        let Self { scope, parts, requirements, said_too_early } = self;
+        let Self { scope, parts, requirements, shreds, said_too_early } = self;
         if said_too_early {
             let problem = "say it after `.and(..)`, about the stream that was given events".to_owned();
             return Err(Error::InvalidOption { option: "expected_version", problem });
@@ -250,6 +255,7 @@ impl<'a> Plan<'a> {
             }
             let mut events = Vec::with_capacity(pending.len());
             for mut event in pending {
+                privacy::check(scope.vault.is_some(), &event.record, &stream)?;
                 event.context.inherit(&scope.handed_down);
                 scope.enrichers.enrich(&mut event.context, &event.record, &stream, &scope.tenant)?;
                 if let Some(filter) = &scope.outbox
@@ -267,7 +273,7 @@ impl<'a> Plan<'a> {
             return Err(Error::EmptyAppend { stream: None });
         }
         let mut request = AppendRequest::new(scope.tenant.clone(), streams);
-        (request.requirements, request.outbox) = (requirements, outbox);
+        (request.requirements, request.outbox, request.shreds) = (requirements, outbox, shreds);
         refuse_doubles(&request)?;
         size::refuse_too_much(&request, size::MOST_BYTES)?;
         Ok(Prepared { scope, request: Arc::new(request), repeats })

@@ -127,6 +127,9 @@ impl Context {
         if *self == Self::default() {
             return Ok("{}".to_owned());
         }
+        if self.rest.contains_key("") {
+            return Err(invalid("", &"the empty key at the root is the store's own: leave it out"));
+        }
         let text = serde_json::to_string(self).map_err(|error| invalid("context", &without_values(error)))?;
         payload::check(text).map_err(|error| invalid("context", &error))
     }

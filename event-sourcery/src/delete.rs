@@ -71,7 +71,7 @@ impl DeleteStream<InTransaction<'_>> {
     /// # Errors
     ///
     /// As [`EventStore::delete_stream`](crate::EventStore::delete_stream).
-    pub fn run(self) -> Result<()> {
+    pub fn run(mut self) -> Result<()> {
         let deleted = self.on.transaction.delete(&self.request);
         self.deletions.note_within(&self.request.tenant, &self.request.stream, deleted.is_ok());
         deleted

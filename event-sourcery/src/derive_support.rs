@@ -1,13 +1,15 @@
 //! What the code that `#[derive(Event)]` generates calls. Not for use by hand: it changes without notice.
 
 mod forms;
+mod marks;
 mod names;
 mod variant;
 
-use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+pub use serde::{Serialize, Serializer};
 
 pub use self::forms::{SplitName, current_version, split, upcast};
+pub use self::marks::{assert_has_subject, default_mask};
 pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
 #[cfg(feature = "testing")]
 pub(crate) use self::variant::deserialize_variant;
@@ -15,6 +17,8 @@ pub use self::variant::{decode_variant, encode_variant};
 pub use crate::error::{DecodeError, PayloadError};
 pub use crate::event::{Event, RawEvent};
 use crate::payload;
+pub use crate::privacy::Personal;
+pub use crate::privacy::marks::{KeptMarks, Marked, Marks, NotPersonal, Subject};
 #[cfg(feature = "testing")]
 pub use crate::testing::{Forms, NotTraced, ReadBySerde, Traced};
 pub use crate::upcast::Upcaster;

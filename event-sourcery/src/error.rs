@@ -201,6 +201,73 @@ pub enum Error {
         subject: String,
     },
 
+    /// An event with fields that are to be encrypted, or that were, on a handle that has no keys.
+    #[error(
+        "the event {name:?} of the stream {stream} has fields that are encrypted, and this handle of the store has no keys: make it \
+         with `.with_encryption(..)`"
+    )]
+    EncryptionMissing {
+        /// The event's stored name.
+        name: String,
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// An event with a field that is to be encrypted for nobody. Nothing was written.
+    #[error(
+        "the event {name:?} for the stream {stream} has a field that is to be encrypted, and no data subject: its subject is `null`, \
+         or is to be the stream's name, and the append does not give that"
+    )]
+    NoSubject {
+        /// The event's stored name.
+        name: String,
+        /// The stream.
+        stream: StreamId,
+    },
+
+    /// An encrypted field that cannot be opened: it is not what was stored at this place, or its key is not the one it was stored
+    /// with. That a subject was shredded is no error: the field reads as its mask.
+    #[error(
+        "the encrypted field {field:?} of the event {name:?} in the stream {stream}, at position {position}, cannot be opened: \
+         {problem}"
+    )]
+    SealBroken {
+        /// The event's stored name.
+        name: Box<str>,
+        /// The stream.
+        stream: StreamId,
+        /// Where it stands in the whole store.
+        position: Position,
+        /// The field, as a JSON pointer; empty where it cannot be told.
+        field: Box<str>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// The key of a data subject cannot be unwrapped.
+    #[error(
+        "the key of the data subject {subject:?} is wrapped by {by:?}, and cannot be unwrapped: {problem}. Give the store what it was \
+         wrapped with, as the present or a former one"
+    )]
+    KeyNotUnwrapped {
+        /// The subject.
+        subject: String,
+        /// The name of what it is wrapped with.
+        by: String,
+        /// What is wrong with it.
+        problem: Box<str>,
+    },
+
+    /// A call in a closure needs the key of a data subject that only a service can unwrap, for which nothing can wait there.
+    #[error(
+        "the key of the data subject {subject:?} is not in memory, and in a closure no key service can be waited for: load or append \
+         something of this subject before, on the store itself"
+    )]
+    KeyNotAtHand {
+        /// The subject.
+        subject: String,
+    },
+
     /// A payload that cannot be stored so that it reads back equal.
     #[error("the payload of {name:?} cannot be stored: {problem}")]
     InvalidPayload {

@@ -13,6 +13,7 @@ use crate::hidden::Hidden;
 use crate::limits;
 use crate::new_event::NewEvent;
 use crate::payload;
+use crate::privacy::marks::{KeptMarks, Marks};
 
 /// Something that happened, as the caller's own type.
 ///
@@ -50,6 +51,10 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// the store.
     #[doc(hidden)]
     const IS_CHECKED: bool = false;
+
+    /// Whether there may be marks in it: fields that are to be encrypted.
+    #[doc(hidden)]
+    const IS_MARKED: bool = false;
 
     /// The name this event is stored under: 1 to 200 characters, no NUL.
     fn event_name(&self) -> Cow<'static, str>;
@@ -97,6 +102,18 @@ pub trait Event: Sized + Send + Sync + 'static {
         Err(DecodeError::UnknownName)
     }
 
+    /// Collects the fields that are to be encrypted.
+    #[doc(hidden)]
+    fn marks(&self, marks: &mut Marks) {
+        let _ = marks;
+    }
+
+    /// Keeps what was encrypted of it in the store, where it is passed on as it is.
+    #[doc(hidden)]
+    fn keep_marks(&mut self, kept: &KeptMarks) {
+        let _ = kept;
+    }
+
     /// Tells the schema lock which forms this type stores.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -124,7 +141,8 @@ pub trait Event: Sized + Send + Sync + 'static {
 /// An event as it is stored: a name and a JSON object, undecoded.
 ///
 /// It is what a catch-all variant holds, and an event type of its own: `load_stream::<RawEvent>` reads any stream. It
-/// keeps the version of its form, so that an event can be copied as it is. `Debug` shows no payload, but how long it is.
+/// keeps the version of its form, so that an event can be copied as it is, and what was encrypted of it, so that it is in the copy
+/// too. `Debug` shows no payload, but how long it is.
 ///
 /// ```
 /// use event_sourcery::RawEvent;
@@ -139,6 +157,7 @@ pub struct RawEvent {
     name: Cow<'static, str>,
     schema_version: u32,
     data: Box<RawValue>,
+    kept: Option<KeptMarks>,
 }
 
 impl RawEvent {
@@ -154,7 +173,7 @@ impl RawEvent {
         let raw = payload::check(data.into())
             .and_then(|data| RawValue::from_string(data).map_err(PayloadError::from))
             .map_err(|problem| Error::InvalidPayload { name: name.to_string(), problem })?;
-        Ok(Self { name, schema_version: 1, data: raw })
+        Ok(Self { name, schema_version: 1, data: raw, kept: None })
     }
 
     /// This event in the form of another version: 1 to 2,147,483,647. Appending refuses others.
@@ -185,12 +204,12 @@ impl RawEvent {
 /// Without the payload.
 impl fmt::Debug for RawEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, schema_version, data } = self;
+        let Self { name, schema_version, data, .. } = self;
         f.debug_struct("RawEvent")
             .field("name", name)
             .field("schema_version", schema_version)
             .field("data", &Hidden(data.get()))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -207,6 +226,7 @@ impl Event for RawEvent {
     const NAMES: &'static [&'static str] = &[];
     const CATCH_ALL: bool = true;
     const IS_CHECKED: bool = true;
+    const IS_MARKED: bool = true;
 
     fn event_name(&self) -> Cow<'static, str> {
         self.name.clone()
@@ -228,7 +248,18 @@ impl Event for RawEvent {
     fn decode_stored(name: &str, schema_version: u32, data: &str) -> Result<Self, DecodeError> {
         payload::expect_object(data)?;
         let data: Box<RawValue> = serde_json::from_str(data)?;
-        Ok(Self { name: Cow::Owned(name.to_owned()), schema_version, data })
+        Ok(Self { name: Cow::Owned(name.to_owned()), schema_version, data, kept: None })
+    }
+
+    /// Those it was read with.
+    fn marks(&self, marks: &mut Marks) {
+        if let Some(kept) = &self.kept {
+            marks.keep(kept);
+        }
+    }
+
+    fn keep_marks(&mut self, kept: &KeptMarks) {
+        self.kept = Some(kept.clone());
     }
 
     /// None of its own.
@@ -241,6 +272,7 @@ impl<E: Event> Event for Box<E> {
     const NAMES: &'static [&'static str] = E::NAMES;
     const CATCH_ALL: bool = E::CATCH_ALL;
     const IS_CHECKED: bool = E::IS_CHECKED;
+    const IS_MARKED: bool = E::IS_MARKED;
 
     fn event_name(&self) -> Cow<'static, str> {
         E::event_name(self)
@@ -260,6 +292,14 @@ impl<E: Event> Event for Box<E> {
 
     fn decode_stored(name: &str, schema_version: u32, data: &str) -> Result<Self, DecodeError> {
         E::decode_stored(name, schema_version, data).map(Self::new)
+    }
+
+    fn marks(&self, marks: &mut Marks) {
+        E::marks(self, marks);
+    }
+
+    fn keep_marks(&mut self, kept: &KeptMarks) {
+        E::keep_marks(self, kept);
     }
 
     #[cfg(feature = "testing")]

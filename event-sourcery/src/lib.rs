@@ -40,6 +40,8 @@
 //!   [*publish events*](guide::publish_events).
 //! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
 //!   [*evolving events*](guide::evolving_events).
+//! - [`EventStore::with_encryption`] encrypts the fields that you mark, and [`EventStore::shred`] forgets a person. See
+//!   [*data privacy*](guide::data_privacy) and [`privacy`].
 //! - Publishers for brokers are crates of their own, and an inbox is at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
@@ -76,6 +78,7 @@ pub mod outbox;
 mod panics;
 mod payload;
 mod position;
+pub mod privacy;
 mod projection;
 mod read_all;
 mod retry;

@@ -17,7 +17,8 @@ pub(crate) fn check_name(kind: NameKind, value: &str) -> Result<()> {
         | NameKind::Category
         | NameKind::Tenant
         | NameKind::Subscription
-        | NameKind::Projector => (NAME_CHARACTERS, NAME_BYTES),
+        | NameKind::Projector
+        | NameKind::Subject => (NAME_CHARACTERS, NAME_BYTES),
     };
     match problem(value, characters, bytes) {
         None => Ok(()),

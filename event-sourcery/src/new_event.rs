@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::limits;
 use crate::panics::caught;
 use crate::payload;
+use crate::privacy::marks::{Mark, Marks};
 
 /// An event to be appended, with what the caller set for it: context, id, time.
 ///
@@ -73,6 +74,16 @@ pub(crate) fn encode<E: Event>(event: &E) -> Result<(String, u32), PayloadError>
     Ok((payload::check_by_hand(data, &again)?, schema_version))
 }
 
+/// Which fields are to be encrypted. A type without any is not asked.
+fn marks_of<E: Event>(event: &E) -> Result<Vec<Mark>, PayloadError> {
+    if !E::IS_MARKED {
+        return Ok(Vec::new());
+    }
+    let mut marks = Marks::default();
+    event.marks(&mut marks);
+    marks.into_parts()
+}
+
 /// 0001-01-01T00:00:00Z, the first time that all backends and the reference can hold.
 const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
@@ -122,9 +133,15 @@ impl PendingEvent {
     ) -> Result<Self> {
         let name = event.event_name();
         limits::check_name(NameKind::EventName, &name)?;
-        let (data, schema_version) = match encode(event) {
+        let encoded = encode(event).and_then(|encoded| Ok((encoded, marks_of(event)?)));
+        let ((data, schema_version), marks) = match encoded {
             Ok(encoded) => encoded,
-            Err(problem) => return Err(Error::InvalidPayload { name: name.into_owned(), problem }),
+            Err(problem) => {
+                // It may quote what is to be encrypted.
+                let is_marked = !marks_of(event).is_ok_and(|marks| marks.is_empty());
+                let problem = if is_marked { problem.without_words() } else { problem };
+                return Err(Error::InvalidPayload { name: name.into_owned(), problem });
+            }
         };
         Ok(Self {
             context,
@@ -135,6 +152,7 @@ impl PendingEvent {
                 context: String::new(),
                 created_at: storable(created_at)?,
                 schema_version,
+                marks,
             },
             repeats: repeats::<E>,
         })

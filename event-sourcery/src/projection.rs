@@ -194,7 +194,7 @@ impl<E: Event> Projection<E> {
                     self.feeding.held(held);
                 }
                 Ask::Load(request) => {
-                    let loaded = tx.load(request)?;
+                    let loaded = tx.calls().transaction.load(request)?;
                     self.feeding.loaded(loaded)?;
                 }
                 Ask::Move(id, to) => {
@@ -244,7 +244,8 @@ impl<E: Event> Projection<E> {
         store: &EventStore<B>,
         transaction: &mut B::Transaction<'_>,
     ) -> Result<Option<Projected<E>>> {
-        self.next_in(&mut *store.backend().join(transaction), &mut Unfinished::default()).await
+        let mut transaction = store.scope().joined(store.backend().join(transaction));
+        self.next_in(&mut *transaction, &mut Unfinished::default()).await
     }
 
     pub(crate) async fn next_in(

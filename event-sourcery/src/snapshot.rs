@@ -6,6 +6,7 @@ use std::pin::Pin;
 use crate::backend::SnapshotRequest;
 use crate::error::Result;
 use crate::new_event::IntoEvent;
+use crate::privacy;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
 use crate::version::Version;
@@ -38,6 +39,7 @@ fn request(
     snapshot: impl IntoEvent,
 ) -> Result<SnapshotRequest> {
     let mut snapshot = snapshot.into_event()?;
+    privacy::check(scope.vault.is_some(), &snapshot.record, stream)?;
     snapshot.record.context = snapshot.context.encode()?;
     Ok(SnapshotRequest {
         tenant: scope.tenant.clone(),
@@ -75,7 +77,7 @@ impl SaveSnapshot<InTransaction<'_>> {
     /// # Errors
     ///
     /// As [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
-    pub fn run(self) -> Result<()> {
+    pub fn run(mut self) -> Result<()> {
         self.on.transaction.save_snapshot(&self.request?)
     }
 }

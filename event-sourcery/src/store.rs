@@ -18,6 +18,7 @@ use crate::load::LoadStream;
 use crate::new_event::{IntoEvent, IntoEvents};
 use crate::outbox::OutboxFilter;
 use crate::position::Position;
+use crate::privacy::{SealedBackend, Vault};
 use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
 use crate::stream_id::{StreamId, TenantId};
@@ -53,6 +54,8 @@ use crate::within::{Joined, OnStore, Within};
 /// ```
 pub struct EventStore<B = Arc<dyn Backend>> {
     backend: Arc<B>,
+    /// The backend as this handle calls it, except for what only its type can do.
+    calls: Arc<dyn Backend>,
     scope: Scope,
     tail: Arc<Tail>,
     turns: Arc<Turns>,
@@ -67,8 +70,8 @@ impl<B> Clone for EventStore<B> {
 impl<B> EventStore<B> {
     /// This handle, over the same backend in another form.
     fn over<T>(&self, backend: Arc<T>) -> EventStore<T> {
-        let (tail, turns) = (Arc::clone(&self.tail), Arc::clone(&self.turns));
-        EventStore { backend, scope: self.scope.clone(), tail, turns }
+        let (calls, tail, turns) = (Arc::clone(&self.calls), Arc::clone(&self.tail), Arc::clone(&self.turns));
+        EventStore { backend, calls, scope: self.scope.clone(), tail, turns }
     }
 }
 
@@ -78,8 +81,9 @@ impl<B: Backend> EventStore<B> {
         let tail: Arc<Tail> = Arc::default();
         let deletions = Arc::clone(tail.deletions());
         let (enrichers, handed_down) = (Enrichers::default(), HandedDown::default());
-        let scope = Scope { tenant: TenantId::DEFAULT, enrichers, outbox: None, handed_down, deletions };
-        Self { backend: Arc::new(backend), scope, tail, turns: Arc::default() }
+        let (tenant, backend) = (TenantId::DEFAULT, Arc::new(backend));
+        let scope = Scope { tenant, enrichers, outbox: None, handed_down, deletions, vault: None };
+        Self { calls: backend.clone(), backend, scope, tail, turns: Arc::default() }
     }
 
     /// This store with its backend's type erased, for code that works on any backend.
@@ -143,7 +147,7 @@ impl<B: Backend> EventStore<B> {
     ///
     /// The backend's.
     pub async fn version(&self, stream: &StreamId) -> Result<Option<Version>> {
-        self.backend.load(last_event(&self.scope, stream)).await?.readable_version(stream)
+        self.calls.load(last_event(&self.scope, stream)).await?.readable_version(stream)
     }
 
     /// Loads a stream, in order. A stream that does not exist is empty.
@@ -202,7 +206,7 @@ impl<B: Backend> EventStore<B> {
     ///
     /// Those of [`ReadAll::stream`].
     pub fn read_all<E: Event>(&self) -> ReadAll<'_, E> {
-        ReadAll::new(&*self.backend, &self.scope)
+        ReadAll::new(&*self.calls, &self.scope)
     }
 
     /// The events of all streams that `E` decodes, from a position on, as they come: one by one, in batches, or to a handler
@@ -221,7 +225,7 @@ impl<B: Backend> EventStore<B> {
     ///
     /// The backend's.
     pub async fn position(&self) -> Result<Position> {
-        self.backend.position().await
+        self.calls.position().await
     }
 
     /// This handle in a transaction: what it deletes is [noted](Deletions::note_all) once that is over.
@@ -237,6 +241,15 @@ impl<B: Backend> EventStore<B> {
         self
     }
 
+    /// This handle, which seals and opens with these keys. What others have read, and share, is not opened.
+    pub(crate) fn sealing_with(mut self, vault: Arc<Vault>) -> Self {
+        let backend: Arc<dyn Backend> = self.backend.clone();
+        self.calls = Arc::new(SealedBackend::new(backend, Arc::clone(&vault)));
+        self.tail = Arc::new(self.tail.for_other_readers());
+        self.scope.vault = Some(vault);
+        self
+    }
+
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -246,7 +259,7 @@ impl<B: Backend> EventStore<B> {
     }
 
     pub(crate) fn shared_backend(&self) -> Arc<dyn Backend> {
-        self.backend.clone()
+        Arc::clone(&self.calls)
     }
 
     pub(crate) fn tail(&self) -> Arc<Tail> {
@@ -257,8 +270,8 @@ impl<B: Backend> EventStore<B> {
         &self.turns
     }
 
-    fn on_store(&self) -> OnStore<'_> {
-        OnStore { backend: &*self.backend }
+    pub(crate) fn on_store(&self) -> OnStore<'_> {
+        OnStore { backend: &*self.calls }
     }
 }
 
@@ -276,7 +289,8 @@ impl<B: JoinableBackend> EventStore<B> {
     /// Those of the same call on the store, and [`Error::SerializationFailure`] at isolation levels at which the database
     /// ends one of two transactions: run the whole transaction again.
     pub fn within<'a>(&'a self, transaction: &'a mut B::Transaction<'_>) -> Joined<'a> {
-        Joined { transaction: self.backend.join(transaction), scope: &self.scope }
+        let transaction = self.scope.joined(self.backend.join(transaction));
+        Joined { transaction, scope: &self.scope }
     }
 }
 

@@ -60,7 +60,7 @@ impl<B: Backend> EventStore<B> {
     /// # Ok::<(), event_sourcery::Error>(()) }).unwrap();
     /// ```
     pub fn verify<E: Event>(&self) -> Verify<'_, E> {
-        Verify::new(self.backend(), self.scope())
+        Verify::new(self.on_store().backend, self.scope())
     }
 }
 

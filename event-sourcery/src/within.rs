@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
 use crate::new_event::{IntoEvent, IntoEvents};
+use crate::privacy::WriterCalls;
 use crate::projection::Unfinished;
 use crate::snapshot::SaveSnapshot;
 use crate::store::{Scope, last_event};
@@ -84,7 +85,14 @@ pub struct OnStore<'a> {
 
 /// A call inside an open transaction: it runs when `.run()` is called.
 pub struct InTransaction<'a> {
-    pub(crate) transaction: &'a mut dyn BackendTransaction,
+    pub(crate) transaction: WriterCalls<'a>,
+}
+
+impl<'a> InTransaction<'a> {
+    /// As a handle of this scope calls it.
+    pub(crate) fn new(transaction: &'a mut dyn BackendTransaction, scope: &'a Scope) -> Self {
+        Self { transaction: WriterCalls::new(transaction, scope.vault.as_ref()) }
+    }
 }
 
 impl std::fmt::Debug for InTransaction<'_> {
@@ -194,18 +202,24 @@ impl<T: BackendTransaction> Within<'_, T> {
         (self.transaction, self.scope)
     }
 
+    /// How calls run here.
+    pub(crate) fn calls(&mut self) -> InTransaction<'_> {
+        InTransaction::new(self.transaction, self.scope)
+    }
+
     /// See [`EventStore::append`](crate::EventStore::append).
     pub fn append(
         &mut self,
         stream: &StreamId,
         events: impl IntoEvents,
     ) -> Append<'_, InTransaction<'_>, Appended> {
-        Append::new(InTransaction { transaction: self.transaction }, self.scope, stream, events)
+        let on = InTransaction::new(self.transaction, self.scope);
+        Append::new(on, self.scope, stream, events)
     }
 
     /// See [`EventStore::append_all`](crate::EventStore::append_all).
     pub fn append_all(&mut self) -> Append<'_, InTransaction<'_>, Vec<Appended>> {
-        Append::to_none(InTransaction { transaction: self.transaction }, self.scope)
+        Append::to_none(InTransaction::new(self.transaction, self.scope), self.scope)
     }
 
     /// See [`EventStore::version`](crate::EventStore::version). It runs at once.
@@ -219,12 +233,12 @@ impl<T: BackendTransaction> Within<'_, T> {
 
     /// See [`EventStore::load_stream`](crate::EventStore::load_stream). It sees what this transaction has written.
     pub fn load_stream<E: Event>(&mut self, stream: &StreamId) -> LoadStream<InTransaction<'_>, E> {
-        LoadStream::new(InTransaction { transaction: self.transaction }, self.scope, stream)
+        LoadStream::new(InTransaction::new(self.transaction, self.scope), self.scope, stream)
     }
 
     /// See [`EventStore::delete_stream`](crate::EventStore::delete_stream).
     pub fn delete_stream(&mut self, stream: &StreamId) -> DeleteStream<InTransaction<'_>> {
-        DeleteStream::new(InTransaction { transaction: self.transaction }, self.scope, stream)
+        DeleteStream::new(InTransaction::new(self.transaction, self.scope), self.scope, stream)
     }
 
     /// See [`EventStore::save_snapshot`](crate::EventStore::save_snapshot).
@@ -234,13 +248,8 @@ impl<T: BackendTransaction> Within<'_, T> {
         version: Version,
         snapshot: impl IntoEvent,
     ) -> SaveSnapshot<InTransaction<'_>> {
-        SaveSnapshot::new(
-            InTransaction { transaction: self.transaction },
-            self.scope,
-            stream,
-            version,
-            snapshot,
-        )
+        let on = InTransaction::new(self.transaction, self.scope);
+        SaveSnapshot::new(on, self.scope, stream, version, snapshot)
     }
 }
 

@@ -127,14 +127,21 @@ impl<E> Recorded<E> {
     }
 }
 
+/// What is said of an event that is partly encrypted, where it does not decode.
+const WITHHELD: &str = "it does not fit, and why is left out, for it may quote what is encrypted";
+
 impl<E: Event> WrappedEvent<E> {
     pub(crate) fn decode(stream: &StreamId, stored: &StoredEvent) -> Result<Self> {
         stored.check(stream)?;
+        stored.check_opening(stream)?;
+        let kept = stored.kept_marks();
         let invalid = |problem: String| {
+            // Its words may quote what is encrypted in the store.
+            let problem = if kept.is_some() { WITHHELD.to_owned() } else { problem };
             stored.invalid(stream, format!("{problem} (as {})", std::any::type_name::<E>()))
         };
         let decoded = caught(|| E::decode_stored(&stored.name, stored.schema_version, &stored.data));
-        let event =
+        let mut event =
             match decoded.map_err(|panic| invalid(format!("decoding it panicked: {}", said(&panic))))? {
                 Ok(event) => event,
                 Err(DecodeError::UnknownName) => {
@@ -155,6 +162,9 @@ impl<E: Event> WrappedEvent<E> {
                 }
                 Err(problem) => return Err(invalid(problem.words())),
             };
+        if let Some(kept) = kept {
+            event.keep_marks(kept);
+        }
         let context = Context::decode(&stored.context)
             .map_err(|problem| invalid(format!("its context: {}", without_values(problem))))?;
         Ok(Self { event, version: stored.version, uuid: stored.id, created_at: stored.created_at, context })

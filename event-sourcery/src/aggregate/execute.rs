@@ -296,7 +296,7 @@ pub(super) async fn save<A: Aggregate, On: Reach>(
     let events = Encoded(encoded.collect::<Result<_>>()?);
     let (stream, version) = (aggregate.stream_id.clone(), aggregate.stored_version);
     let made_of = aggregate.last_event;
-    let appended = append_to(&mut place.on, place.scope, stream, version, events).await?;
+    let appended = append_to(&mut place.on, place.scope, stream, version, events, Vec::new()).await?;
     aggregate.appended(&appended);
     if let (Some(rule), Some(backend), false) = (&settings.rule, &place.snapshots, appended.repeated) {
         rule.keep(aggregate, made_of, backend);

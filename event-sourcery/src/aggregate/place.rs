@@ -39,7 +39,7 @@ impl<'a, B: Backend> Place<'a> for &'a EventStore<B> {
     type On = OnStore<'a>;
 
     fn open(self) -> Opened<'a, OnStore<'a>> {
-        let on = OnStore { backend: self.backend() };
+        let on = self.on_store();
         let (snapshots, turns) = (Some(self.shared_backend()), Some(self.turns()));
         Opened { on, scope: self.scope(), snapshots, turns }
     }
@@ -58,7 +58,8 @@ impl<'a, T: BackendTransaction> Place<'a> for &'a mut Within<'_, T> {
 
     fn open(self) -> Opened<'a, InTransaction<'a>> {
         let (transaction, scope) = self.parts();
-        Opened { on: InTransaction { transaction }, scope, snapshots: None, turns: None }
+        let on = InTransaction::new(transaction, scope);
+        Opened { on, scope, snapshots: None, turns: None }
     }
 }
 

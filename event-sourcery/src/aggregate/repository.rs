@@ -10,6 +10,7 @@ use super::{Aggregate, Emitting, Execute, LoadAggregate, SnapshotState, WrappedA
 use crate::append::Appended;
 use crate::backend::Backend;
 use crate::error::Result;
+use crate::event::Event;
 use crate::store::EventStore;
 use crate::stream_id::StreamId;
 use crate::version::Version;
@@ -51,7 +52,8 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// It is written in a task behind the save, or behind a load that has read so many events. Neither waits for it. Where it
     /// fails, that is logged, and the next one tries again. In a transaction nothing is kept. Only the aggregate's loads know
-    /// of it: streams and subscriptions read as before. It needs a tokio runtime to be kept; without, nothing is. 0 is taken for
+    /// of it: streams and subscriptions read as before. Nothing is kept of an aggregate on a handle with
+    /// [encryption](EventStore::with_encryption) whose events have encrypted fields, or a catch-all: it would hold them in the clear. It needs a tokio runtime to be kept; without, nothing is. 0 is taken for
     /// 1: behind every save.
     #[must_use]
     pub fn snapshot_every(mut self, events: Version) -> Self
@@ -171,7 +173,12 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// In PostgreSQL: `counters.on(store.within(&mut tx)).aggregate(..)`.
     pub fn on<'a, P: Place<'a>>(&self, place: P) -> RepositoryOn<'a, A, P::On> {
-        RepositoryOn { place: place.open(), settings: self.settings.clone() }
+        let (place, mut settings) = (place.open(), self.settings.clone());
+        // It would hold in the clear what is encrypted in its events.
+        if place.scope.vault.is_some() && <A::Event as Event>::IS_MARKED {
+            settings.rule = None;
+        }
+        RepositoryOn { place, settings }
     }
 }
 

@@ -37,6 +37,7 @@ mod tests {
             context: "{}".to_owned(),
             created_at: Timestamp::UNIX_EPOCH,
             schema_version: 1,
+            marks: Vec::new(),
         };
         let part = |events| StreamAppend {
             stream: StreamId::random(),

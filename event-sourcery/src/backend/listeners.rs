@@ -227,7 +227,7 @@ impl<'r, L: ?Sized> Hearing<'r, L> {
         let (Some(part), Some(new), Some((written, position))) = (part, new, told) else {
             return Err(Error::bug("the backend did not tell where the events of an append stand"));
         };
-        let NewRecord { id, name, data, context, created_at, schema_version } = new;
+        let NewRecord { id, name, data, context, created_at, schema_version, .. } = new;
         let version = written.first_version.map(|first| first.saturating_add(wanted.event as Version));
         let position = Position::from_i64(position.to_i64());
         let event =

@@ -10,6 +10,8 @@ use uuid::Uuid;
 use crate::error::{Error, QUOTED, Result, shortened};
 use crate::hidden::Hidden;
 use crate::position::Position;
+use crate::privacy::marks::{KeptMarks, Mark};
+use crate::privacy::{Opening, is_sealed};
 use crate::stream_id::{StreamId, TenantId};
 use crate::version::Version;
 
@@ -29,13 +31,16 @@ pub struct NewRecord {
     pub created_at: Timestamp,
     /// The version of the payload's form, from 1; for a snapshot, of its format.
     pub schema_version: u32,
+    /// What of its payload is to be encrypted before a backend is given it.
+    pub(crate) marks: Vec<Mark>,
 }
 
 impl NewRecord {
     /// An event with an empty context, in the first version of its form.
     #[must_use]
     pub fn new(id: Uuid, name: impl Into<Cow<'static, str>>, data: String, created_at: Timestamp) -> Self {
-        Self { id, name: name.into(), data, context: "{}".to_owned(), created_at, schema_version: 1 }
+        let (context, marks) = ("{}".to_owned(), Vec::new());
+        Self { id, name: name.into(), data, context, created_at, schema_version: 1, marks }
     }
 
     /// The same with a context: the text of a JSON object.
@@ -74,6 +79,8 @@ pub struct StoredEvent {
     /// What of its row cannot be read, in a few words that quote at most 40 characters of a value. Its position is told all the
     /// same, and the rest as far as it can be. Whoever reads it gets an error of this event alone.
     pub unreadable: Option<Box<str>>,
+    /// What became of what was encrypted in it; `None`: nothing was, or nobody has tried.
+    pub(crate) opening: Option<Box<Opening>>,
 }
 
 impl StoredEvent {
@@ -87,8 +94,18 @@ impl StoredEvent {
         data: Box<str>,
         created_at: Timestamp,
     ) -> Self {
-        let context = Cow::Borrowed("{}");
-        Self { position, version, id, name, data, context, created_at, schema_version: 1, unreadable: None }
+        Self {
+            position,
+            version,
+            id,
+            name,
+            data,
+            context: Cow::Borrowed("{}"),
+            created_at,
+            schema_version: 1,
+            unreadable: None,
+            opening: None,
+        }
     }
 
     /// The same with a context.
@@ -124,6 +141,31 @@ impl StoredEvent {
         }
     }
 
+    /// Whether something in it is encrypted, and not opened yet.
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        is_sealed(&self.context) && self.unreadable.is_none()
+    }
+
+    /// An error where something in it is encrypted that was not opened.
+    pub(crate) fn check_opening(&self, stream: &StreamId) -> Result<()> {
+        match &self.opening {
+            Some(opening) => opening.check(stream, self),
+            None if is_sealed(&self.context) => {
+                Err(Error::EncryptionMissing { name: self.name.to_string(), stream: stream.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What was encrypted in it, and stands open there.
+    pub(crate) fn kept_marks(&self) -> Option<&KeptMarks> {
+        match self.opening.as_deref() {
+            Some(Opening::Opened(kept)) if !kept.0.is_empty() => Some(kept),
+            _ => None,
+        }
+    }
+
     /// How many bytes its payload and its context have.
     pub(crate) fn size(&self) -> usize {
         self.data.len() + self.context.len()
@@ -132,7 +174,7 @@ impl StoredEvent {
 
 impl fmt::Debug for NewRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, data, context, created_at, schema_version } = self;
+        let Self { id, name, data, context, created_at, schema_version, .. } = self;
         f.debug_struct("NewRecord")
             .field("id", id)
             .field("name", name)
@@ -146,8 +188,7 @@ impl fmt::Debug for NewRecord {
 
 impl fmt::Debug for StoredEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { position, version, id, name, data, context, created_at, schema_version, unreadable } =
-            self;
+        let Self { position, version, id, name, data, context, created_at, schema_version, .. } = self;
         f.debug_struct("StoredEvent")
             .field("position", position)
             .field("version", version)
@@ -157,8 +198,8 @@ impl fmt::Debug for StoredEvent {
             .field("context", &Hidden(context))
             .field("created_at", created_at)
             .field("schema_version", schema_version)
-            .field("unreadable", unreadable)
-            .finish()
+            .field("unreadable", &self.unreadable)
+            .finish_non_exhaustive()
     }
 }
 

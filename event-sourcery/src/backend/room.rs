@@ -175,6 +175,7 @@ mod tests {
             created_at: jiff::Timestamp::UNIX_EPOCH,
             schema_version: 1,
             unreadable: None,
+            opening: None,
         }
     }
 

@@ -78,6 +78,7 @@ impl Feeding {
             outbox: None,
             handed_down: HandedDown::default(),
             deletions: std::sync::Arc::default(),
+            vault: None,
         };
         Within::run(transaction, &scope, |within| {
             let mut projection = self.projection::<E>()?;
@@ -141,6 +142,7 @@ impl Feeding {
             context: "{}".to_owned(),
             created_at: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
             schema_version: 1,
+            marks: Vec::new(),
         };
         let stream = model_of(self.projector, tenant_id, stream_id);
         let part = StreamAppend { stream, expectation: Expectation::NoVersioning, events: vec![record] };

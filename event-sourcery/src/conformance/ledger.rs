@@ -143,6 +143,7 @@ pub(super) fn record(number: u64) -> NewRecord {
         context: "{}".to_owned(),
         created_at: jiff::Timestamp::from_microsecond(jiff::Timestamp::now().as_microsecond()).unwrap(),
         schema_version: 1,
+        marks: Vec::new(),
     }
 }
 

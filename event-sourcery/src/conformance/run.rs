@@ -40,6 +40,7 @@ pub(super) enum Need {
     listeners,
     outbox,
     presences,
+    keys,
 }
 
 impl Need {
@@ -52,6 +53,7 @@ impl Need {
             Self::listeners => by.listeners,
             Self::outbox => by.outbox,
             Self::presences => by.presences,
+            Self::keys => by.keys,
         }
     }
 
@@ -64,6 +66,7 @@ impl Need {
             Self::listeners => "no listeners",
             Self::outbox => "no outbox",
             Self::presences => "no presences",
+            Self::keys => "no keys of data subjects",
         }
     }
 }

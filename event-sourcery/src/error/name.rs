@@ -16,6 +16,8 @@ pub enum NameKind {
     Subscription,
     /// A projector's name.
     Projector,
+    /// A data subject.
+    Subject,
 }
 
 impl std::fmt::Display for NameKind {
@@ -27,6 +29,7 @@ impl std::fmt::Display for NameKind {
             Self::EventName => "the event name",
             Self::Subscription => "the subscription's name",
             Self::Projector => "the projector's name",
+            Self::Subject => "the data subject",
         })
     }
 }

@@ -78,6 +78,22 @@ pub enum PayloadError {
     Serialize(serde_json::Error),
 }
 
+impl PayloadError {
+    /// The same without words that may quote a value.
+    pub(crate) fn without_words(self) -> Self {
+        let withheld = "in words that are left out, for they may quote what is to be encrypted";
+        match self {
+            Self::NotReadBack { place, .. } => {
+                Self::NotReadBack { place, problem: format!("reading it ends {withheld}") }
+            }
+            Self::Serialize(_) => {
+                Self::NotStorable { problem: format!("its own serialisation fails, {withheld}") }
+            }
+            other => other,
+        }
+    }
+}
+
 /// It quotes at most 40 characters of a value.
 impl From<serde_json::Error> for PayloadError {
     fn from(error: serde_json::Error) -> Self {

@@ -18,6 +18,7 @@ use crate::backend::{
 use crate::error::{Error, KEPT, Result, Source, shortened};
 use crate::event::Event;
 use crate::panics::caught;
+use crate::privacy::{self, Vault};
 use crate::store::Scope;
 use crate::within::{Joined, Within};
 
@@ -78,7 +79,7 @@ impl<B: JoinableBackend> ListenerTransaction<'_, B> {
     ///
     /// What is appended carries the event's correlation id, and its id as causation id.
     pub fn store(&mut self) -> Joined<'_> {
-        Joined { transaction: self.transaction.join(), scope: self.scope }
+        Joined { transaction: self.scope.joined(self.transaction.join()), scope: self.scope }
     }
 }
 
@@ -102,7 +103,9 @@ where
     H: for<'w, 't> Fn(Heard<E>, &mut Within<'w, B::Transaction<'t>>) -> Result<(), Source> + Send + Sync,
 {
     fn hear(&self, event: &HeardRecord<'_>, transaction: &mut B::Transaction<'_>) -> Result<()> {
-        let (heard, scope) = heard::<E>(event, &self.scope)?;
+        let opened = sealed(event, &self.scope)
+            .map(|(vault, mut record)| privacy::open_heard(vault, &mut record, transaction).map(|()| record));
+        let (heard, scope) = heard::<E>(event, opened.transpose()?.as_ref(), &self.scope)?;
         let listened = caught(|| Within::run(transaction, &scope, |tx| (self.listener)(heard, tx)));
         listened.unwrap_or_else(|panic| Err(panicked(&panic))).map_err(|source| failed(event, source))
     }
@@ -127,7 +130,12 @@ where
         event: &HeardRecord<'_>,
         transaction: &mut dyn ListenedTransaction<B::Connection>,
     ) -> Result<()> {
-        let (heard, scope) = heard::<E>(event, &self.scope)?;
+        let mut opened = None;
+        if let Some((vault, mut record)) = sealed(event, &self.scope) {
+            privacy::open_heard_joined(vault, &mut record, &mut *transaction.join()).await?;
+            opened = Some(record);
+        }
+        let (heard, scope) = heard::<E>(event, opened.as_ref(), &self.scope)?;
         let mut transaction = ListenerTransaction::<B> { transaction, scope: &scope };
         let tx = &mut transaction;
         let listened = match caught(move || (self.listener)(heard, tx)) {
@@ -138,15 +146,27 @@ where
     }
 }
 
+/// An event that is to be opened before it is heard.
+fn sealed<'s>(event: &HeardRecord<'_>, of_listener: &'s Scope) -> Option<(&'s Vault, StoredRecord)> {
+    let vault = of_listener.vault.as_ref().filter(|_| event.record.event.is_sealed())?;
+    Some((&**vault, event.record.clone()))
+}
+
 /// The event as the listener is handed it, and what is added to whatever it does about it.
-fn heard<E: Event>(event: &HeardRecord<'_>, of_listener: &Scope) -> Result<(Heard<E>, Scope)> {
-    let heard = Heard::<E>::decode(&event.record).map_err(|problem| failed(event, problem.into()))?;
+fn heard<E: Event>(
+    event: &HeardRecord<'_>,
+    opened: Option<&StoredRecord>,
+    of_listener: &Scope,
+) -> Result<(Heard<E>, Scope)> {
+    let heard = Heard::<E>::decode(opened.unwrap_or(&event.record))
+        .map_err(|problem| failed(event, problem.into()))?;
     let scope = Scope {
         tenant: heard.tenant_id.clone(),
         enrichers: of_listener.enrichers.clone(),
         outbox: of_listener.outbox.clone(),
         handed_down: of_listener.handed_down.caused_by(&heard.wrapped_event),
         deletions: Arc::clone(event.deletions()),
+        vault: of_listener.vault.clone(),
     };
     Ok((heard, scope))
 }

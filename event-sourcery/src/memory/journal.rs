@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::outbox;
 use super::state::{State, Stream};
 use super::stream_key::StreamKey;
-use crate::backend::{BlockedStream, Cursor, CursorId, SubscriptionId, SubscriptionRecord};
+use crate::backend::{BlockedStream, Cursor, CursorId, SubjectKey, SubscriptionId, SubscriptionRecord};
 use crate::position::Position;
+use crate::stream_id::TenantId;
 
 /// What was done, in order.
 #[derive(Default)]
@@ -36,6 +37,8 @@ pub(super) enum Done {
     Cursor { id: CursorId, before: Option<Cursor> },
     /// An entry was put into the outbox, was published, or is gone.
     Entry { position: Position, before: Option<outbox::Entry> },
+    /// A subject was given a key, or its key was shredded.
+    Key { tenant: TenantId, subject: Arc<str>, before: Option<SubjectKey> },
 }
 
 impl Journal {

@@ -2,6 +2,7 @@
 
 mod cursors;
 mod journal;
+mod keys;
 mod log;
 mod outbox;
 mod removals;
@@ -24,10 +25,10 @@ use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
-    HeldEntries, HoldRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, OutboxRequest,
-    PresenceRecord, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
-    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
-    Written, load_in_pages,
+    HeldEntries, HoldRequest, KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream,
+    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, ProgressRequest, RewrapRequest, ScanPage,
+    ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -119,7 +120,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().listeners().outbox().presences()
+        Capabilities::none().several_streams().transactions().listeners().outbox().keys().presences()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -189,6 +190,23 @@ impl Backend for MemoryBackend {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         Ok(self.in_turn().await.held_entries(&request.positions))
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        Ok(self.in_turn().await.keys(&request))
+    }
+
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        let mut journal = Journal::default();
+        Ok(self.in_turn().await.create_keys(&request, &mut journal))
+    }
+
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        Ok(self.in_turn().await.old_keys(&request))
+    }
+
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        Ok(self.in_turn().await.rewrap_key(request))
     }
 }
 
@@ -337,5 +355,13 @@ impl BackendTransaction for MemoryTransaction<'_> {
             state.put_cursor(id, Some(to), journal);
             Ok(())
         })
+    }
+
+    fn keys(&mut self, request: &KeysRequest) -> Result<Vec<SubjectKey>> {
+        Ok(self.state.keys(request))
+    }
+
+    fn create_keys(&mut self, request: &NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        self.step(|state, journal| Ok(state.create_keys(request, journal)))
     }
 }

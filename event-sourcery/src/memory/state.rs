@@ -11,6 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::journal::{Done, Journal};
+use super::keys::Keys;
 use super::log::{self, Log};
 use super::outbox::Outbox;
 use super::removals::Removals;
@@ -58,6 +59,7 @@ pub(super) struct State {
     pub(super) cursors: Sharded<StreamKey, HashMap<Arc<str>, Cursor>>,
     pub(super) removals: Removals,
     pub(super) outbox: Outbox,
+    pub(super) keys: Keys,
 }
 
 impl Sharding for Name {
@@ -79,12 +81,19 @@ impl State {
     /// Appends all or nothing. What a refused append has done is left for the journal to take back.
     pub(super) fn append(&mut self, request: &AppendRequest, journal: &mut Journal) -> Result<Vec<Written>> {
         for requirement in &request.requirements {
-            let Requirement::Stream(requirement) = requirement else {
-                return Err(Error::unsupported("memory", "keys of data subjects"));
-            };
-            requirement.check(self.state_of(&request.tenant, &requirement.stream))?;
+            match requirement {
+                Requirement::Stream(required) => {
+                    required.check(self.state_of(&request.tenant, &required.stream))?;
+                }
+                Requirement::Key(required) => self.check_key(&request.tenant, required)?,
+            }
         }
-        request.streams.iter().map(|part| self.append_to(request, part, journal)).collect()
+        let written = request.streams.iter().map(|part| self.append_to(request, part, journal));
+        let written = written.collect::<Result<_>>()?;
+        for subject in &request.shreds {
+            self.shred(&request.tenant, subject, journal);
+        }
+        Ok(written)
     }
 
     /// Those of the request's events that are in the store already.
@@ -300,6 +309,7 @@ impl Stream {
             created_at: state.created_at,
             schema_version: u32::from(state.format),
             unreadable: None,
+            opening: None,
         })
     }
 
@@ -328,6 +338,7 @@ fn stored(
         created_at: new.created_at,
         schema_version: new.schema_version,
         unreadable: None,
+        opening: None,
     }
 }
 

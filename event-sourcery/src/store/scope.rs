@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::backend::{LoadRequest, Span};
+use crate::backend::{JoinedTransaction, LoadRequest, Span};
 use crate::context::HandedDown;
 use crate::enricher::Enrichers;
 use crate::outbox::OutboxFilter;
+use crate::privacy::{self, Vault};
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::Deletions;
 use crate::wrapped_event::Recorded;
@@ -21,9 +22,19 @@ pub(crate) struct Scope {
     pub(crate) handed_down: HandedDown,
     /// Where what is deleted is noted: for all handles of the store, or until a transaction is over.
     pub(crate) deletions: Arc<Deletions>,
+    /// What is encrypted and decrypted with; `None`: nothing is.
+    pub(crate) vault: Option<Arc<Vault>>,
 }
 
 impl Scope {
+    /// A transaction of the caller's, as this handle calls it.
+    pub(crate) fn joined<'a>(
+        &self,
+        transaction: Box<dyn JoinedTransaction + 'a>,
+    ) -> Box<dyn JoinedTransaction + 'a> {
+        privacy::joined(transaction, self.vault.as_ref())
+    }
+
     /// For the tenant of an event, and with its context.
     pub(crate) fn reacting_to<E>(&self, event: &Recorded<E>) -> Self {
         let handed_down = self.handed_down.caused_by(&event.wrapped_event);

@@ -1,6 +1,7 @@
 //! Which streams were deleted through this store of late: what was read before is not handed over after that.
 
 mod own;
+mod shredded;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;

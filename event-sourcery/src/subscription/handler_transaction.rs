@@ -38,13 +38,15 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
     /// hand: this is for the subscription's own tenant then, and without a cause. See [`reacting_to`](Self::reacting_to).
     pub fn store(&mut self) -> Joined<'_> {
         let transaction = self.store.backend().join_handling(&mut self.transaction);
-        Joined { transaction, scope: self.store.scope() }
+        let scope = self.store.scope();
+        Joined { transaction: scope.joined(transaction), scope }
     }
 
     /// The store within this transaction, for the tenant of this event; for one call. What is appended carries the event's
     /// correlation id, and its id as causation id.
     pub fn reacting_to<E>(&mut self, event: &Recorded<E>) -> Joined<'_> {
         let transaction = self.store.backend().join_handling(&mut self.transaction);
+        let transaction = self.store.scope().joined(transaction);
         Joined { transaction, scope: self.reacting.insert(self.store.scope().reacting_to(event)) }
     }
 
@@ -55,7 +57,8 @@ impl<B: JoinableBackend> HandlerTransaction<B> {
     }
 
     pub(crate) fn join(&mut self) -> (Box<dyn JoinedTransaction + '_>, &mut Unfinished) {
-        (self.store.backend().join_handling(&mut self.transaction), &mut self.unfinished)
+        let transaction = self.store.backend().join_handling(&mut self.transaction);
+        (self.store.scope().joined(transaction), &mut self.unfinished)
     }
 }
 

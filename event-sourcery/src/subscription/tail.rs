@@ -114,6 +114,12 @@ impl Tail {
         state.window.page(after, filter, limit)
     }
 
+    /// One for handles that read otherwise, which delete and subscribe as those of this one do.
+    pub(crate) fn for_other_readers(&self) -> Self {
+        let (deletions, presence) = (Arc::clone(&self.0.deletions), Arc::clone(&self.0.presence));
+        Self(Arc::new(Shared { deletions, presence, ..Shared::default() }))
+    }
+
     /// What was deleted through the handles of this store.
     pub(crate) fn deletions(&self) -> &Arc<Deletions> {
         &self.0.deletions

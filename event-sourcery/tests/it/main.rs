@@ -18,6 +18,7 @@ mod ids;
 mod listening;
 mod memory;
 mod outbox;
+mod privacy;
 mod records;
 #[cfg(feature = "testing")]
 mod testing;

@@ -99,6 +99,7 @@ fn record(random: &mut Random) -> StoredRecord {
         created_at: random.time(),
         schema_version,
         unreadable: random.once_in(8).then(|| "it has no id".into()),
+        opening: None,
     };
     StoredRecord { stream, tenant, event }
 }

@@ -31,6 +31,7 @@ impl State {
             }
             Done::Cursor { id, before } => drop(self.replace_cursor(&id, before)),
             Done::Entry { position, before } => drop(self.outbox.put(position, before)),
+            Done::Key { tenant, subject, before } => drop(self.keys.put(tenant, subject, before)),
             Done::Snapshot { stream } => {
                 let stream = self.streams.get_mut(&stream);
                 if let Some(snapshot) = stream.and_then(|stream| stream.snapshots.pop()) {

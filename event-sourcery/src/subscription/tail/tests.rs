@@ -188,6 +188,7 @@ fn lost(position: Position) -> StoredRecord {
         created_at: jiff::Timestamp::UNIX_EPOCH,
         schema_version: 1,
         unreadable: Some("the row of its stream is missing".into()),
+        opening: None,
     };
     StoredRecord { stream: lost_stream_id(position), tenant: stored_tenant_id(""), event }
 }

@@ -238,7 +238,6 @@ fn a_corrupt_payload_is_an_error_that_says_where() {
 #[test]
 fn a_serialisation_by_hand_that_is_not_serde_s_own_form_is_refused_and_never_stored_wrong() {
     #[derive(Event, Deserialize)]
-    #[expect(dead_code, reason = "the field is there to be left out")]
     enum ByHand {
         Issued { number: String },
     }

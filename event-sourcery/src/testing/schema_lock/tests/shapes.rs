@@ -34,7 +34,6 @@ struct Kinds {
     #[serde(rename = "name", alias = "called", alias = "titled")]
     title: String,
     #[serde(skip)]
-    #[expect(dead_code, reason = "it is there to be skipped")]
     cached: u8,
     tree: Tree,
     tagged: Tagged,

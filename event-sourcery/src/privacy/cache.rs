@@ -1,0 +1,160 @@
+//! Keys that were unwrapped, for a while.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::keys::DataKey;
+use crate::stream_id::TenantId;
+
+/// So many keys at most.
+const MOST: usize = 10_000;
+
+/// What is known of a subject's key.
+#[derive(Clone)]
+pub(super) enum Held {
+    Key(Uuid, Arc<DataKey>),
+    /// It was shredded. So it stays.
+    Shredded,
+    /// The subject was never given one.
+    NeverGiven,
+    /// It is there, and cannot be unwrapped.
+    Wrapped {
+        by: Arc<str>,
+        problem: Box<str>,
+    },
+}
+
+/// What is known of the keys of a tenant's subjects.
+pub(super) type HeldKeys = BTreeMap<Arc<str>, Held>;
+
+/// The keys that were used of late. Nothing of it can be shown.
+pub(super) struct Cache {
+    lives: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: HashMap<(TenantId, Arc<str>), (Held, Instant)>,
+    shreddings: Shreddings,
+}
+
+/// How often something was shredded here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shreddings(u64);
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("lives", &self.lives).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// A cache of keys that each live so long.
+    pub(super) fn new(lives: Duration) -> Self {
+        Self { lives, state: Mutex::default() }
+    }
+
+    /// What is known of these subjects, of which others nothing is known, and as of when.
+    pub(super) fn find(
+        &self,
+        tenant: &TenantId,
+        subjects: BTreeSet<Arc<str>>,
+    ) -> (HeldKeys, Vec<Arc<str>>, Shreddings) {
+        let (now, state) = (Instant::now(), self.state());
+        let (mut held, mut unknown) = (HeldKeys::new(), Vec::new());
+        for subject in subjects {
+            let key = (tenant.clone(), subject);
+            match state.keys.get(&key) {
+                Some((found, until)) if *until > now => drop(held.insert(key.1, found.clone())),
+                _ => unknown.push(key.1),
+            }
+        }
+        (held, unknown, state.shreddings)
+    }
+
+    /// Keeps what was found out, unless something was shredded since it was asked for: then it may be what was shredded.
+    pub(super) fn keep(&self, tenant: &TenantId, subject: &Arc<str>, held: &Held, since: Shreddings) {
+        let mut state = self.state();
+        if state.shreddings == since && matches!(held, Held::Key(..) | Held::Shredded) {
+            state.make_room();
+            let until = Instant::now() + self.lives;
+            state.keys.insert((tenant.clone(), Arc::clone(subject)), (held.clone(), until));
+        }
+    }
+
+    /// Forgets a key, and keeps those from being kept that were asked for before.
+    pub(super) fn forget(&self, tenant: &TenantId, subject: &str) {
+        let mut state = self.state();
+        state.shreddings.0 += 1;
+        state.keys.remove(&(tenant.clone(), Arc::from(subject)));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Lets go of what is too old; where nothing is, of everything.
+    fn make_room(&mut self) {
+        if self.keys.len() < MOST {
+            return;
+        }
+        let now = Instant::now();
+        self.keys.retain(|_, (_, until)| *until > now);
+        if self.keys.len() >= MOST {
+            self.keys.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Held {
+        Held::Key(Uuid::now_v7(), Arc::new(DataKey::random().unwrap()))
+    }
+
+    fn is_kept(cache: &Cache, tenant: &TenantId, subject: &str) -> bool {
+        !cache.find(tenant, BTreeSet::from([Arc::from(subject)])).0.is_empty()
+    }
+
+    fn keep(cache: &Cache, tenant: &TenantId, subject: &str) {
+        let since = cache.find(tenant, BTreeSet::new()).2;
+        cache.keep(tenant, &Arc::from(subject), &key(), since);
+    }
+
+    #[test]
+    fn a_key_lives_as_long_as_it_was_said_and_in_its_tenant() {
+        let (cache, acme) = (Cache::new(Duration::from_secs(60)), TenantId::new("acme").unwrap());
+        keep(&cache, &acme, "17");
+        assert!(is_kept(&cache, &acme, "17"));
+        assert!(!is_kept(&cache, &TenantId::DEFAULT, "17"));
+        let cache = Cache::new(Duration::ZERO);
+        keep(&cache, &acme, "17");
+        assert!(!is_kept(&cache, &acme, "17"));
+    }
+
+    #[test]
+    fn what_was_asked_for_before_a_shredding_is_not_kept_after_it() {
+        let (cache, subject) = (Cache::new(Duration::from_secs(60)), Arc::from("17"));
+        let since = cache.find(&TenantId::DEFAULT, BTreeSet::new()).2;
+        cache.forget(&TenantId::DEFAULT, "17");
+        cache.keep(&TenantId::DEFAULT, &subject, &key(), since);
+        assert!(!is_kept(&cache, &TenantId::DEFAULT, "17"));
+    }
+
+    #[test]
+    fn there_are_never_more_than_so_many() {
+        let cache = Cache::new(Duration::from_secs(60));
+        (0..=MOST).for_each(|number| keep(&cache, &TenantId::DEFAULT, &number.to_string()));
+        assert!(cache.state().keys.len() <= MOST);
+        assert!(is_kept(&cache, &TenantId::DEFAULT, &MOST.to_string()));
+    }
+}

@@ -1,0 +1,92 @@
+//! How it stands in a store what was encrypted of an event: in its context, under the empty key, which is nobody else's.
+//!
+//! For each data subject, there is each of its fields by its JSON pointer. In the payload the field's mask stands in its place. So a
+//! payload is one that its type reads, whatever becomes of the keys; and no payload, whatever is in it, is taken for an envelope.
+//! The empty key is the first of an object on every backend, JSONB too, which sorts keys by their length: to look at the first
+//! bytes of a context tells whether anything is encrypted.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// The fields of each subject, each by its JSON pointer.
+pub(super) type Envelope = BTreeMap<String, BTreeMap<String, String>>;
+
+/// How a context begins that holds one.
+const BEGINS: &str = r#"{"":"#;
+
+/// Whether something of an event with this context is encrypted.
+#[inline]
+pub(crate) fn is_sealed(context: &str) -> bool {
+    context.starts_with(BEGINS)
+}
+
+/// The context with an envelope.
+pub(super) fn put_into(context: &str, envelope: &Envelope) -> Result<String> {
+    let envelope = serde_json::to_string(envelope)
+        .map_err(|_| Error::bug("what was encrypted cannot be written as JSON"))?;
+    let rest = context.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
+    let comma = if rest.starts_with('}') { "" } else { "," };
+    Ok(format!("{BEGINS}{envelope}{comma}{rest}"))
+}
+
+/// The envelope of a context, and the context without it; `None` where it is not one.
+pub(super) fn take_from(context: &str) -> Option<(Envelope, Cow<'static, str>)> {
+    let text = context.strip_prefix(BEGINS)?;
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Envelope>();
+    let envelope = values.next()?.ok()?;
+    let rest = text.get(values.byte_offset()..)?.trim_start();
+    let rest = match rest.strip_prefix(',') {
+        Some(rest) => Cow::Owned(format!("{{{}", rest.trim_start())),
+        None => Cow::Borrowed("{}"),
+    };
+    Some((envelope, rest))
+}
+
+/// A ciphertext as it stands in an envelope.
+pub(super) fn written(format: &str, key: Uuid, sealed: &[u8]) -> String {
+    format!("{format}.{}.{}", key.simple(), STANDARD_NO_PAD.encode(sealed))
+}
+
+/// Its format, the id of its key, and its bytes.
+pub(super) fn read(text: &str) -> Option<(&str, Uuid, Vec<u8>)> {
+    let (format, rest) = text.split_once('.')?;
+    let (key, sealed) = rest.split_once('.')?;
+    Some((format, Uuid::try_parse(key).ok()?, STANDARD_NO_PAD.decode(sealed).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_comes_out_as_it_went_in() {
+        let fields = BTreeMap::from([("/email".to_owned(), "1.x.y".to_owned())]);
+        let envelope = Envelope::from([("}, \"17\"".to_owned(), fields)]);
+        for context in ["{}", r#"{"correlation_id":"x"}"#, r#"{"components":{"":{"a":1}}}"#] {
+            let sealed = put_into(context, &envelope).unwrap();
+            assert!(is_sealed(&sealed) && !is_sealed(context));
+            assert_eq!(take_from(&sealed).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
+            // As JSONB writes it.
+            let spaced = sealed.replacen(':', ": ", 1).replacen("}},", "}}, ", 1);
+            assert_eq!(take_from(&spaced).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_not_taken_for_one() {
+        for context in ["", "{}", r#"{"":5}"#, r#"{"":{"a":1}}"#, r#"{"":"#, r#"{"a":{}}"#] {
+            assert!(take_from(context).is_none(), "{context}");
+        }
+        for text in ["", "1", "1.", "1.x.y", "1..", ".00000000000000000000000000000000"] {
+            assert!(read(text).is_none(), "{text}");
+        }
+        let key = Uuid::now_v7();
+        assert_eq!(read(&written("1", key, b"\xff\x00.")), Some(("1", key, b"\xff\x00.".to_vec())));
+    }
+}

@@ -1,0 +1,219 @@
+//! Shredding: the key of a data subject goes, and that it is gone is a fact like any other.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::encryption::Encryption;
+use super::keys::{DataKey, SubjectOf};
+use super::vault::{Vault, unwrapped};
+use crate::append::{Appended, append_to};
+use crate::backend::{Backend, OldKeysRequest, RewrapRequest, SubjectKey, WrappedKey};
+use crate::context::Context;
+use crate::error::{DecodeError, Error, NameKind, PayloadError, Result};
+use crate::event::Event;
+use crate::limits;
+use crate::new_event::{Encoded, PendingEvent};
+use crate::payload;
+use crate::store::EventStore;
+use crate::stream_id::StreamId;
+
+/// What the ids of the events are made with: a subject of a tenant is shredded once.
+const SHREDDINGS: Uuid = Uuid::from_u128(0x8e0c_55c2_4d0f_4a53_8b1e_6a5e_90a7_2d44);
+
+/// How many keys are wrapped anew in one round.
+const ROUND: usize = 256;
+
+/// A data subject was shredded: whoever keeps anything about them elsewhere, in a read model, a cache or behind an outbox, is to
+/// forget it.
+///
+/// It stands in a stream of its own, named after the subject, in the category [`CATEGORY`](Self::CATEGORY) of the subject's tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SubjectShredded {
+    /// The subject.
+    pub subject: String,
+}
+
+impl SubjectShredded {
+    /// The stored name.
+    pub const NAME: &'static str = "event_sourcery.SubjectShredded";
+
+    /// The category of the streams that these events stand in.
+    pub const CATEGORY: &'static str = "event_sourcery.shredded";
+}
+
+impl Event for SubjectShredded {
+    const NAMES: &'static [&'static str] = &[Self::NAME];
+    const IS_CHECKED: bool = true;
+
+    fn event_name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(Self::NAME)
+    }
+
+    fn encode(&self) -> Result<String, PayloadError> {
+        payload::encode(self)
+    }
+
+    fn decode(name: &str, data: &str) -> Result<Self, DecodeError> {
+        if name == Self::NAME { payload::decode(data) } else { Err(DecodeError::UnknownName) }
+    }
+
+    #[cfg(feature = "testing")]
+    fn forms(_: &mut crate::testing::Forms) {}
+}
+
+impl<B: Backend> EventStore<B> {
+    /// A handle that encrypts what is marked, and reads what is encrypted: see
+    /// [*data privacy*](crate::guide::data_privacy). Say it where the store is made: handles that were made before know no
+    /// keys, and what they read is theirs.
+    ///
+    /// Each data subject of each tenant has a key of its own, made when it is first needed. To write costs a read of the keys that are
+    /// not in memory, a write for new ones, and in the append a look at each; a page that is read costs one read for all of them.
+    /// An event without marked fields costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where the backend keeps no keys.
+    ///
+    /// ```
+    /// use event_sourcery::privacy::{Encryption, MasterKey};
+    /// use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// struct CustomerRegistered {
+    ///     #[event(subject)]
+    ///     customer: String,
+    ///     #[event(encrypted, mask = "forgotten")]
+    ///     email: String,
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let master = MasterKey::from_bytes([7; 32]); // from_env("MASTER_KEY")? or from_file("master.key")?
+    /// let store = EventStore::new(MemoryBackend::new()).with_encryption(Encryption::new(master))?;
+    /// let stream = StreamId::from_name("customers/17")?;
+    /// let registered = CustomerRegistered { customer: "17".into(), email: "ann@example.com".into() };
+    /// store.append(&stream, registered).await?;
+    /// assert_eq!(store.load_stream::<CustomerRegistered>(&stream).await?[0].event.email, "ann@example.com");
+    ///
+    /// store.shred("17").await?;
+    /// assert_eq!(store.load_stream::<CustomerRegistered>(&stream).await?[0].event.email, "forgotten");
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    pub fn with_encryption(self, encryption: Encryption) -> Result<Self> {
+        if !self.backend().capabilities().keys {
+            return Err(Error::unsupported(self.backend().name(), "keys of data subjects"));
+        }
+        Ok(self.sealing_with(Arc::new(encryption.into_vault())))
+    }
+
+    /// Deletes the key of a data subject of this handle's tenant, for good, and appends [`SubjectShredded`], in one transaction.
+    ///
+    /// From then on every field that was encrypted for this subject reads as its mask, in streams, snapshots, subscriptions and the
+    /// outbox. Nothing is written for the subject any more: that is [`Error::SubjectShredded`]. Who never had a key cannot get one
+    /// either. This process forgets the key before this returns; what other handles and processes keep of it in memory, they may
+    /// read with for as long as [`cache_for`](Encryption::cache_for) says. Handlers that were given an event before may still
+    /// be at work on it.
+    ///
+    /// Called again, it does nothing, and says so ([`repeated`](Appended::repeated)). The event is one of the outbox too, where the
+    /// handle's filter takes it.
+    ///
+    /// What a database keeps of a deleted row, and what is in backups, see [*data privacy*](crate::guide::data_privacy).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidName`] for no name of a subject, [`Error::InvalidOption`] on a handle without encryption, that of the
+    /// [key service](super::KeyWrapping::forget): then call it again; and the backend's.
+    pub async fn shred(&self, subject: &str) -> Result<Appended> {
+        limits::check_name(NameKind::Subject, subject)?;
+        let (vault, tenant) = (self.vault()?, self.tenant_id());
+        let stream = StreamId::from_name(subject)?.in_category(SubjectShredded::CATEGORY)?;
+        let id = Uuid::new_v5(&SHREDDINGS, format!("{}\0{subject}", tenant.as_str()).as_bytes());
+        let event = SubjectShredded { subject: subject.to_owned() };
+        let event = PendingEvent::new(&event, Context::new(), id, Timestamp::now())?;
+        let (events, shreds) = (Encoded(vec![event]), vec![Arc::from(subject)]);
+        let shredded = append_to(&mut self.on_store(), self.scope(), stream, 0, events, shreds).await;
+        // Where it failed, the key may be gone all the same.
+        vault.cache.forget(tenant, subject);
+        self.scope().deletions.note_shredded(tenant);
+        let shredded = shredded?;
+        let of = SubjectOf { tenant: tenant.clone(), subject: Arc::from(subject) };
+        for wrapping in &vault.wrappings {
+            wrapping.forget(&of).await?;
+        }
+        Ok(shredded)
+    }
+
+    /// Wraps every key anew that is not wrapped by what was given to [`Encryption::new`], of all tenants; tells how many. No event
+    /// is touched. Others may read and write all the while, and those that know the former one alone may still make keys with it:
+    /// call it again once there are none.
+    ///
+    /// It works in rounds of 256 keys; stopped in the middle, it goes on from there when it is called again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] on a handle without encryption, [`Error::KeyNotUnwrapped`] for a key that none of those given has
+    /// wrapped: those before it are done; that of what wraps keys, and the backend's.
+    pub async fn rotate_keys(&self) -> Result<u64> {
+        let vault = self.vault()?;
+        let (present, backend) = (vault.present()?, self.shared_backend());
+        let by: Arc<str> = present.name().into();
+        let mut rewrapped = 0;
+        loop {
+            let (before, mut request) = (rewrapped, OldKeysRequest::new(Arc::clone(&by), ROUND));
+            loop {
+                let page = backend.old_keys(request.clone()).await?;
+                let Some((tenant, key)) = page.last() else { break };
+                request = request.with_after(tenant.clone(), Arc::clone(&key.subject));
+                let mut wrapped = Vec::with_capacity(page.len());
+                for (tenant, key) in page {
+                    let of = SubjectOf { tenant, subject: Arc::clone(&key.subject) };
+                    wrapped.push((unwrap_one(vault, &of, &key).await?, of, key));
+                }
+                let mut asked = Vec::with_capacity(wrapped.len());
+                let mut keys = Vec::with_capacity(wrapped.len());
+                for (plain, of, key) in wrapped {
+                    asked.push((of, plain));
+                    keys.push(key);
+                }
+                let anew = present.wrap(&asked).await?;
+                if anew.len() != asked.len() {
+                    return Err(Error::bug("what wraps keys did not answer for every key"));
+                }
+                for (((of, _), key), bytes) in asked.into_iter().zip(keys).zip(anew) {
+                    let to = WrappedKey::new(Arc::clone(&by), bytes.into());
+                    rewrapped += u64::from(backend.rewrap_key(RewrapRequest::new(of.tenant, key, to)).await?);
+                }
+            }
+            // Until a round finds nothing: others may have made keys meanwhile.
+            if rewrapped == before {
+                return Ok(rewrapped);
+            }
+        }
+    }
+
+    fn vault(&self) -> Result<&Arc<Vault>> {
+        self.scope().vault.as_ref().ok_or_else(|| Error::InvalidOption {
+            option: "encryption",
+            problem: "this handle has none: make it with `.with_encryption(..)`".to_owned(),
+        })
+    }
+}
+
+/// A key, by whatever has wrapped it.
+async fn unwrap_one(vault: &Vault, of: &SubjectOf, key: &SubjectKey) -> Result<DataKey> {
+    let Some(WrappedKey { by, bytes }) = &key.wrapped else {
+        return Err(Error::bug("the backend has listed a key that was shredded"));
+    };
+    let refused =
+        |problem| Error::KeyNotUnwrapped { subject: of.subject.to_string(), by: by.to_string(), problem };
+    let wrapping = vault.wrappings.iter().find(|known| *known.name() == **by);
+    let wrapping = wrapping.ok_or_else(|| refused("this store does not have that".into()))?;
+    let asked = [(of.clone(), bytes.to_vec())];
+    let key = unwrapped(true, &**wrapping, &asked).await?.pop();
+    key.ok_or(Error::bug("what unwraps keys did not answer for every key"))?.map_err(refused)
+}
