@@ -20,9 +20,13 @@
 mod append;
 mod capabilities;
 mod cursors;
+mod holder;
+mod inspect;
 mod keeping;
 mod kept;
 mod listeners;
+mod listing;
+mod looking;
 mod outbox;
 mod parts;
 mod progress;
@@ -50,10 +54,17 @@ pub use self::append::{
 };
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
+pub use self::holder::Holder;
+pub use self::inspect::Inspect;
 pub use self::keeping::SubscriptionBackend;
 pub use self::kept::Kept;
 pub use self::listeners::{
     AsyncListener, HeardRecord, Hearing, ListenedTransaction, Listener, Listeners, Listening,
+};
+pub use self::listing::{Counted, ListRequest, Mark, Page};
+pub use self::looking::{
+    BackwardsRequest, COUNTS_TO, CursorSummary, CursorsRequest, EventsRequest, GOES_THROUGH, LOOKS_AT,
+    StreamSummary, StreamsRequest,
 };
 pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;
@@ -201,5 +212,10 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         let _ = request;
         Err(Error::unsupported(self.name(), "an outbox"))
+    }
+
+    /// What tells those who [look inside](crate::look), where it [claims](Capabilities::inspect) to have that.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
     }
 }

@@ -40,6 +40,8 @@
 //!   [*publish events*](guide::publish_events).
 //! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
 //!   [*evolving events*](guide::evolving_events).
+//! - [`EventStore::look`] shows what is inside, page by page, without knowing any event type. See
+//!   [*look inside*](guide::look_inside).
 //! - Publishers for brokers are crates of their own, and an inbox is at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
@@ -68,6 +70,7 @@ mod hidden;
 mod limits;
 mod listener;
 mod load;
+pub mod look;
 mod memory;
 mod new_event;
 #[cfg(any(feature = "conformance", all(test, feature = "testing")))]

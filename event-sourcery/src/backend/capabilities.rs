@@ -27,14 +27,17 @@ pub struct Capabilities {
     /// It has an outbox: what [`AppendRequest::outbox`](super::AppendRequest::outbox) names is put there, and
     /// [`Backend::outbox`](super::Backend::outbox) reads it.
     pub outbox: bool,
+    /// It can be looked into: [`Backend::inspect`](super::Backend::inspect) gives what tells.
+    pub inspect: bool,
 }
 
 impl Capabilities {
     /// No capability: add what is there.
     #[must_use]
     pub const fn none() -> Self {
-        let (several_streams, transactions, durable) = (false, false, false);
-        Self { several_streams, transactions, durable, shared: false, listeners: false, outbox: false }
+        let (several_streams, transactions, durable, shared) = (false, false, false, false);
+        let (listeners, outbox, inspect) = (false, false, false);
+        Self { several_streams, transactions, durable, shared, listeners, outbox, inspect }
     }
 
     /// One append can span several streams.
@@ -71,5 +74,11 @@ impl Capabilities {
     #[must_use]
     pub const fn outbox(self) -> Self {
         Self { outbox: true, ..self }
+    }
+
+    /// It can be looked into.
+    #[must_use]
+    pub const fn inspect(self) -> Self {
+        Self { inspect: true, ..self }
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, LoadRequest, LoadSink,
     LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
     StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
@@ -73,6 +73,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         (**self).hold_entries(request).await
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        (**self).inspect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod holding;
+mod inspecting;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -13,9 +14,9 @@ use self::faults::Faults;
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
-    JoinableBackend, JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream, OutboxRequest,
-    Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    Inspect, JoinableBackend, JoinedTransaction, Listener, Listening, LoadRequest, LoadedStream,
+    OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -219,6 +220,10 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         let held = self.call(self.inner.hold_entries(request)).await?;
         Ok(holding::faulty(held, self.inner.name(), &self.faults))
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect().map(|_| -> &dyn Inspect { self })
     }
 }
 

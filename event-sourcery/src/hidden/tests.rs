@@ -1,5 +1,7 @@
 //! Every public type of the three crates is in one of these lists, and `Debug` of those that hold payloads shows none.
 
+mod lists;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -11,10 +13,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
+use self::lists::{HOLD_ERRORS, HOLD_PLAIN_FACTS, HOLD_SECRETS, HOLD_WHAT_IS_THE_CALLERS};
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend as _, EventAt, Expectation, Filter, HeardRecord, Listener,
-    LoadRequest, NewRecord, PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent,
-    StoredRecord, StreamAppend, TransactionalBackend as _,
+    AppendOutcome, AppendRequest, Backend as _, EventAt, EventsRequest, Expectation, Filter, HeardRecord,
+    Listener, LoadRequest, NewRecord, PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest,
+    StoredEvent, StoredRecord, StreamAppend, TransactionalBackend as _,
 };
 use crate::new_event::{Encoded, IntoEvent as _, IntoEvents as _};
 use crate::outbox::OutboxEntry;
@@ -25,159 +28,6 @@ use crate::{
 
 /// What no `Debug` may show.
 const SECRET: &str = "4111-secret";
-
-/// They hold payloads, contexts, or what others have written: there is a sample of each below, or beside it.
-const HOLD_SECRETS: &[&str] = &[
-    "Append",
-    "AppendOutcome",
-    "AppendRequest",
-    "Batch",
-    "Context",
-    "DeleteStream",
-    "Encoded",
-    "Enriching",
-    "EventStore",
-    "Heard",
-    "HeardRecord",
-    "LoadedStream",
-    "MemoryBackend",
-    "MemoryTransaction",
-    "NewEvent",
-    "NewRecord",
-    "Next",
-    "OutboxEntry",
-    "PendingEvent",
-    "PresentEvent",
-    "Projected",
-    "RawEvent",
-    "Recorded",
-    "SaveSnapshot",
-    "ScanPage",
-    "SnapshotRequest",
-    "StateRequest",
-    "StoredEvent",
-    "StoredForm",
-    "StoredRecord",
-    "StreamAppend",
-    "WrappedEvent",
-    // The address of a server: in `event-sourcery-postgres/src/options.rs`.
-    "PostgresOptions",
-];
-
-/// They hold errors, which quote 40 characters of a value at most: see the clause of the contract on it, 14.1.
-const HOLD_ERRORS: &[&str] = &[
-    "BlockedStream",
-    "CommandError",
-    "DecodeError",
-    "Error",
-    "PayloadError",
-    "ProgressRequest",
-    "PublishError",
-    "StreamProgress",
-    "Verification",
-    "VerifyFailure",
-];
-
-/// They show what a type of the caller's shows of itself, or nothing that was read.
-const HOLD_WHAT_IS_THE_CALLERS: &[&str] = &[
-    "Batches",
-    "Durable",
-    "Emitting",
-    "Events",
-    "Execute",
-    "Executed",
-    "HandlerTransaction",
-    "Hearing",
-    "InTransaction",
-    "Joined",
-    "Listen",
-    "ListenerTransaction",
-    "Listeners",
-    "Listening",
-    "LoadAggregate",
-    "LoadStream",
-    "OnStore",
-    "Opened",
-    "Outbox",
-    "PostgresBackend",
-    "PostgresTransaction",
-    "Projection",
-    "ReadAll",
-    "Repository",
-    "RepositoryOn",
-    "SqliteBackend",
-    "SqliteOptions",
-    "SqliteTransaction",
-    "Subscribe",
-    "Subscription",
-    "Verify",
-    "Within",
-    "WrappedAggregate",
-];
-
-/// They hold ids, names, positions, versions, times and counts.
-const HOLD_PLAIN_FACTS: &[&str] = &[
-    "AppendPosition",
-    "Appended",
-    "Backlog",
-    "BacklogRequest",
-    "BlockedAt",
-    "BlockedRequest",
-    "Capabilities",
-    "Category",
-    "Cursor",
-    "CursorId",
-    "DeleteRequest",
-    "EventAt",
-    "Expectation",
-    "Filter",
-    "ForgetRequest",
-    "HeldCursor",
-    "HeldEntries",
-    "HoldRequest",
-    "Holder",
-    "Inbox",
-    "Kept",
-    "Lease",
-    "LoadRequest",
-    "Member",
-    "Mended",
-    "NameKind",
-    "NameProblem",
-    "Names",
-    "OutboxProgress",
-    "OutboxRequest",
-    "PageRoom",
-    "Passed",
-    "Position",
-    "Present",
-    "Projector",
-    "Published",
-    "RenewRequest",
-    "Requirement",
-    "Rights",
-    "ScanRequest",
-    "Scope",
-    "Seat",
-    "SegmentRecord",
-    "Segments",
-    "Span",
-    "SplitName",
-    "Start",
-    "Status",
-    "StreamId",
-    "StreamRequirement",
-    "StreamState",
-    "SubscriptionChange",
-    "SubscriptionId",
-    "SubscriptionRecord",
-    "Successor",
-    "Synchronous",
-    "TenantId",
-    "Verified",
-    "WaitingRoom",
-    "Written",
-];
 
 fn payload() -> String {
     json!({ "number": SECRET }).to_string()
@@ -333,6 +183,11 @@ async fn stores(samples: &mut Samples) {
     let page = backend.scan(scan).await.unwrap();
     assert_eq!(page.records.len(), 1);
     samples.add(&page);
+    let look = globex.look();
+    samples.add(&look.backwards(&stream, None, 9).await.unwrap());
+    let seen = look.events(EventsRequest::newest(1)).await.unwrap().items.remove(0);
+    samples.add(&look.caused_by(seen.uuid()).await.unwrap().unwrap());
+    samples.add(&seen);
     let shown = backend
         .transaction(&TenantId::DEFAULT, |transaction| {
             let mut samples = Samples::default();

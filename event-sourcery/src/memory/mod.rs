@@ -3,7 +3,9 @@
 mod cursors;
 mod journal;
 mod log;
+mod looking;
 mod outbox;
+mod places;
 mod removals;
 mod sharded;
 mod state;
@@ -24,9 +26,10 @@ use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
-    HeldEntries, HoldRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, OutboxRequest,
-    ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
+    HeldEntries, HoldRequest, Inspect, Listener, Listening, LoadRequest, LoadSink, LoadedStream,
+    OutboxRequest, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    Written, load_in_pages,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -118,7 +121,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().listeners().outbox()
+        Capabilities::none().several_streams().transactions().listeners().outbox().inspect()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -188,6 +191,10 @@ impl Backend for MemoryBackend {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         Ok(self.in_turn().await.held_entries(&request.positions))
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 }
 

@@ -59,6 +59,10 @@ impl Blocked {
 }
 
 impl Subscriptions {
+    pub(super) fn ids(&self) -> impl Iterator<Item = &SubscriptionId> {
+        self.records.keys()
+    }
+
     pub(super) fn find(&self, id: &SubscriptionId) -> Option<&SubscriptionRecord> {
         self.records.get(id)
     }
