@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Listener, Listening,
-    LoadRequest, LoadSink, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest,
+    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Inspect, Listener,
+    Listening, LoadRequest, LoadSink, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest,
     SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
     SubscriptionRecord, TransactionalBackend,
 };
@@ -135,7 +135,8 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let appends = Capabilities::none().several_streams().transactions().durable().shared();
+        appends.listeners().outbox().inspect()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -201,6 +202,10 @@ impl Backend for SqliteBackend {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         self.readers.read(move |operations| operations.held_entries(&request.positions)).await
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 }
 

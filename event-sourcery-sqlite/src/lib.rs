@@ -38,6 +38,8 @@ mod failure;
 mod file;
 mod inbox;
 mod layout;
+mod look_sql;
+mod looking;
 mod numbering;
 mod operations;
 mod options;

@@ -8,6 +8,7 @@ mod directory;
 mod few;
 mod hear;
 mod load;
+mod looking;
 mod outbox;
 mod progress;
 mod removal;
