@@ -1,6 +1,7 @@
 //! The backend: the pool, the tables, and who does what.
 
 mod joining;
+mod looking;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, LoadRequest, LoadSink,
     LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
     StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
 };
@@ -221,7 +222,8 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let appends = Capabilities::none().several_streams().transactions().durable().shared();
+        appends.listeners().outbox().inspect()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -299,6 +301,10 @@ impl Backend for PostgresBackend {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         self.hold(&request).await
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 }
 

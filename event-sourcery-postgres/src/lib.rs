@@ -36,6 +36,7 @@ mod inbox;
 mod layout;
 mod lease;
 mod listening;
+mod look_sql;
 mod numbering;
 mod operations;
 mod options;
@@ -63,8 +64,8 @@ mod waiting;
 mod wakeups;
 
 pub use backend::PostgresBackend;
+pub use event_sourcery::backend::Holder;
 pub use failure::classify;
-pub use holders::Holder;
 pub use inbox::Inbox;
 pub use options::PostgresOptions;
 pub use rights::Rights;

@@ -8,6 +8,7 @@ mod delete;
 mod directory;
 mod hear;
 mod load;
+mod looking;
 mod outbox;
 mod progress;
 mod reading;
