@@ -48,7 +48,7 @@ impl Inspect for SqliteBackend {
         self.readers.read(move |operations| operations.cursors(&request)).await
     }
 
-    /// A page looks at no more entries than there may be in its bound.
+    /// A page of the outbox is bounded by itself.
     async fn entries(&self, request: OutboxRequest) -> Result<ScanPage> {
         self.readers.read(move |operations| operations.outbox(&request)).await
     }

@@ -213,7 +213,8 @@ impl Operations<'_> {
         let statement = if after.is_some() { &look.subscriptions_behind } else { &look.subscriptions_from };
         let [tenant, name] = after.unwrap_or([own.unwrap_or_default(), ""]);
         let query = statement.query().bind(tenant).bind(name).bind(one_more(request.limit));
-        let read = |row: &PgRow| Ok((value::<String>(row, 0)?, value::<String>(row, 1)?));
+        let read =
+            |row: &PgRow| -> Result<(String, String), sqlx::Error> { Ok((value(row, 0)?, value(row, 1)?)) };
         let found = self.all_read(query, read).await?;
         let found = found.into_iter().take_while(|(tenant, _)| own.is_none_or(|own| own == tenant));
         let mut ids: Vec<_> =

@@ -72,7 +72,7 @@ impl Operations<'_> {
         let looked = self.stretch(request).await?;
         let query = bind(&self.sql.look.event_names, &looked, request);
         let is_exact = request.from.is_none() && looked.end.is_none();
-        let read = |row: &PgRow| {
+        let read = |row: &PgRow| -> Result<Counted, sqlx::Error> {
             let (name, count): (&str, i64) = (value(row, 0)?, value(row, 1)?);
             Ok(Counted::new(name, count.unsigned_abs(), is_exact))
         };
