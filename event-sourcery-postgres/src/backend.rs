@@ -1,6 +1,7 @@
 //! The backend: the pool, the tables, and who does what.
 
 mod joining;
+mod looking;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, LoadRequest, LoadSink,
-    LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest,
-    RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest, LoadRequest,
+    LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present,
+    ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use sqlx::{PgPool, SqlSafeStr};
@@ -223,7 +224,7 @@ impl Backend for PostgresBackend {
 
     fn capabilities(&self) -> Capabilities {
         let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
-        capabilities.listeners().outbox().keys().presences()
+        capabilities.listeners().outbox().keys().presences().inspect()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -323,6 +324,10 @@ impl Backend for PostgresBackend {
             call!(database, Purpose::Write, operations => operations.rewrap_key(&request))
         })
         .await
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 }
 

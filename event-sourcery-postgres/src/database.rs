@@ -35,7 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) const RUNS: usize = 8;
 
 /// The most events of a page that is read again because a payload in it is lost: their size is not known before.
-const FEW: usize = 8;
+pub(crate) const FEW: usize = 8;
 
 /// What the clones of a backend share.
 pub(crate) struct Database {

@@ -1,8 +1,8 @@
 //! Who holds up the settled position, and when to say so.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
+pub(crate) use event_sourcery::backend::Holder;
 use sqlx::postgres::PgRow;
 
 use crate::failure::Failure;
@@ -14,69 +14,21 @@ use crate::sql::Sql;
 /// A position that is held up for longer than this is worth a warning; the next one comes after twice the time.
 const WORTH_A_WARNING: Duration = Duration::from_secs(2);
 
-/// An open transaction that may still commit events below others that are committed. Readers wait for it.
-///
-/// What the role of the store may not see of other roles' connections is `None`: grant it `pg_read_all_stats`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Holder {
-    /// The server process, for `pg_terminate_backend`. A prepared transaction has none.
-    pub pid: Option<i32>,
-    /// The name of a prepared transaction, for `ROLLBACK PREPARED`.
-    pub prepared: Option<String>,
-    /// What the client calls itself.
-    pub application_name: Option<String>,
-    /// The client's address; `None` for a socket of the server's machine.
-    pub client_address: Option<String>,
-    /// For how long the transaction is open.
-    pub open_for: Option<Duration>,
-    /// The state of its connection, such as `idle in transaction`.
-    pub state: Option<String>,
+/// What is known of holders, by the names that the locks have for them.
+pub(crate) async fn find(
+    connection: &mut Lease,
+    sql: &Sql,
+    names: &[String],
+) -> Result<Vec<Holder>, Failure> {
+    let rows = Operations::alone(connection, sql).rows(sql.settled.holders.query().bind(names)).await?;
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
-impl Holder {
-    /// What is known of holders, by the names that the locks have for them.
-    pub(crate) async fn find(
-        connection: &mut Lease,
-        sql: &Sql,
-        names: &[String],
-    ) -> Result<Vec<Self>, Failure> {
-        let rows = Operations::alone(connection, sql).rows(sql.settled.holders.query().bind(names)).await?;
-        Ok(rows.iter().map(Self::read).collect::<Result<_, _>>()?)
-    }
-
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let open_for: Option<i64> = value(row, 4)?;
-        Ok(Self {
-            pid: value(row, 0)?,
-            prepared: value(row, 1)?,
-            application_name: value(row, 2)?,
-            client_address: value(row, 3)?,
-            open_for: open_for.map(|open| Duration::from_micros(u64::try_from(open).unwrap_or(0))),
-            state: value(row, 5)?,
-        })
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.pid, &self.prepared) {
-            (Some(pid), _) => write!(f, "process {pid}")?,
-            (None, Some(name)) => write!(f, "prepared transaction {name:?}")?,
-            (None, None) => f.write_str("a prepared transaction")?,
-        }
-        let known =
-            [("application", &self.application_name), ("at", &self.client_address), ("state", &self.state)];
-        for (what, known) in known {
-            if let Some(known) = known {
-                write!(f, ", {what} {known:?}")?;
-            }
-        }
-        match self.open_for {
-            Some(open_for) => write!(f, ", open for {open_for:.1?}"),
-            None => Ok(()),
-        }
-    }
+fn read(row: &PgRow) -> Result<Holder, sqlx::Error> {
+    let open_for: Option<i64> = value(row, 4)?;
+    let open_for = open_for.map(|open| Duration::from_micros(u64::try_from(open).unwrap_or(0)));
+    let holder = Holder::new(value(row, 0)?, value(row, 1)?);
+    Ok(holder.with_client(value(row, 2)?, value(row, 3)?).with_state(open_for, value(row, 5)?))
 }
 
 /// Tells when a position that is held up is worth a warning.

@@ -37,6 +37,7 @@ mod key_sql;
 mod layout;
 mod lease;
 mod listening;
+mod look_sql;
 mod numbering;
 mod operations;
 mod options;
@@ -64,8 +65,8 @@ mod waiting;
 mod wakeups;
 
 pub use backend::PostgresBackend;
+pub use event_sourcery::backend::Holder;
 pub use failure::classify;
-pub use holders::Holder;
 pub use inbox::Inbox;
 pub use options::PostgresOptions;
 pub use rights::Rights;

@@ -10,6 +10,7 @@ mod directory;
 mod hear;
 mod keys;
 mod load;
+mod looking;
 mod outbox;
 mod progress;
 mod reading;

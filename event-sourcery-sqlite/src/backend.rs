@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, Listener,
-    Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest,
+    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest,
+    Listener, Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest,
     PresenceRecord, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
     SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
     TransactionalBackend,
@@ -136,7 +136,7 @@ impl Backend for SqliteBackend {
 
     fn capabilities(&self) -> Capabilities {
         let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
-        capabilities.listeners().outbox().keys().presences()
+        capabilities.listeners().outbox().keys().presences().inspect()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -224,6 +224,10 @@ impl Backend for SqliteBackend {
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         let whose = Some(request.tenant.clone());
         self.writer()?.write(whose, move |operations| operations.rewrap_key(&request)).await
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 }
 

@@ -39,6 +39,8 @@ mod file;
 mod inbox;
 mod key_sql;
 mod layout;
+mod look_sql;
+mod looking;
 mod numbering;
 mod operations;
 mod options;

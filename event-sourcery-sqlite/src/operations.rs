@@ -9,6 +9,7 @@ mod few;
 mod hear;
 mod keys;
 mod load;
+mod looking;
 mod outbox;
 mod progress;
 mod removal;

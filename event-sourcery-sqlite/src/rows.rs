@@ -70,7 +70,7 @@ impl EventReader {
 }
 
 /// The stream in four columns from this one on: UUID, name, category, tenant.
-fn stream_and_tenant(row: &Row<'_>, first: usize) -> Result<(StreamId, TenantId), String> {
+pub(crate) fn stream_and_tenant(row: &Row<'_>, first: usize) -> Result<(StreamId, TenantId), String> {
     let uuid = stream_uuid(row, first)?;
     let stream = stored_stream_id(uuid, nullable(row, first + 1)?, text(row, first + 2)?);
     Ok((stream, stored_tenant_id(text(row, first + 3)?)))

@@ -20,10 +20,14 @@
 mod append;
 mod capabilities;
 mod cursors;
+mod holder;
+mod inspect;
 mod keeping;
 mod kept;
 mod keys;
 mod listeners;
+mod listing;
+mod looking;
 mod outbox;
 mod parts;
 mod presences;
@@ -52,6 +56,8 @@ pub use self::append::{
 };
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
+pub use self::holder::Holder;
+pub use self::inspect::Inspect;
 pub use self::keeping::SubscriptionBackend;
 pub use self::kept::Kept;
 pub use self::keys::{
@@ -59,6 +65,11 @@ pub use self::keys::{
 };
 pub use self::listeners::{
     AsyncListener, HeardRecord, Hearing, ListenedTransaction, Listener, Listeners, Listening,
+};
+pub use self::listing::{Counted, ListRequest, Mark, Page};
+pub use self::looking::{
+    BackwardsRequest, COUNTS_TO, CursorSummary, CursorsRequest, EventsRequest, GOES_THROUGH, LOOKS_AT,
+    StreamSummary, StreamsRequest,
 };
 pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;
@@ -251,5 +262,10 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         let _ = request;
         Err(Error::unsupported(self.name(), "keys of data subjects"))
+    }
+
+    /// What tells those who [look inside](crate::look), where it [claims](Capabilities::inspect) to have that.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
     }
 }

@@ -58,5 +58,8 @@ pub mod publishers_and_inboxes {}
 #[doc = include_str!("../guide/data-privacy.md")]
 pub mod data_privacy {}
 
+#[doc = include_str!("../guide/look-inside.md")]
+pub mod look_inside {}
+
 #[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

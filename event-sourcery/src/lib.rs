@@ -42,6 +42,8 @@
 //!   [*evolving events*](guide::evolving_events).
 //! - [`EventStore::with_encryption`] encrypts the fields that you mark, and [`EventStore::shred`] forgets a person. See
 //!   [*data privacy*](guide::data_privacy) and [`privacy`].
+//! - [`EventStore::look`] shows what is inside, page by page, without knowing any event type. See
+//!   [*look inside*](guide::look_inside).
 //! - Publishers for brokers are crates of their own, and an inbox is at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
@@ -70,6 +72,7 @@ mod hidden;
 mod limits;
 mod listener;
 mod load;
+pub mod look;
 mod memory;
 mod new_event;
 #[cfg(any(feature = "conformance", all(test, feature = "testing")))]

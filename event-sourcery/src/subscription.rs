@@ -10,9 +10,11 @@ mod feed;
 mod guarded;
 mod handler_transaction;
 mod live;
+mod mending;
 mod outbox;
 mod presence;
 mod run;
+mod standing;
 mod stopping;
 mod tail;
 
@@ -25,11 +27,14 @@ use tokio::time::Instant;
 
 pub use self::batches::{Batch, Batches};
 pub(crate) use self::deletions::Deletions;
-pub use self::durable::{Durable, Mended, Passed, Start, Status};
+pub use self::durable::{Durable, Passed, Start, Status};
 use self::feed::Feed;
 pub use self::handler_transaction::HandlerTransaction;
 pub use self::live::{Next, Subscription};
+pub use self::mending::Mended;
+pub(crate) use self::mending::Mending;
 pub use self::outbox::{Outbox, Published};
+pub(crate) use self::standing::status;
 pub(crate) use self::tail::Tail;
 use crate::backend::{Backend, Filter};
 use crate::error::{Error, Result};

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::look::{LOOK_AT, Look};
 use crate::failure::Failure;
-use crate::holders::Holder;
+use crate::holders::{self, Holder};
 use crate::lease::Lease;
 use crate::sql::Sql;
 
@@ -74,7 +74,7 @@ impl Evidence {
     pub(super) async fn holders(&self, connection: &mut Lease, sql: &Sql) -> Result<Vec<Holder>, Failure> {
         let Some(hole) = &self.hole else { return Ok(Vec::new()) };
         let names: Vec<_> = hole.holders.iter().cloned().collect();
-        Holder::find(connection, sql, &names).await
+        holders::find(connection, sql, &names).await
     }
 }
 

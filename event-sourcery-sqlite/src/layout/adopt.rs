@@ -21,13 +21,23 @@ pub(super) fn events(schema: &Schema<'_>) -> Result<Vec<String>> {
     rebuild(schema, &table, &columns)
 }
 
-/// The streams table: it lacks the index by which the streams of a category, or of a tenant, are found.
-pub(super) fn streams(schema: &Schema<'_>) -> Result<Option<String>> {
-    let script = TABLES.iter().find(|(name, _)| *name == "streams").map_or("", |(_, sql)| *sql);
-    let index = split(&with_tables(script, &schema.options.prefix)).pop();
-    let name = format!("ix_{}_of_category", schema.table("streams"));
-    let found = schema.texts("SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1", &name)?;
-    Ok(index.filter(|_| found.is_empty()))
+/// The streams table: it lacks the indexes by which the streams of a category, or of a tenant, are found, and listed by name.
+pub(super) fn streams(schema: &Schema<'_>) -> Result<Vec<String>> {
+    missing_indexes(schema, "streams")
+}
+
+/// Those of a table's indexes that are not there.
+fn missing_indexes(schema: &Schema<'_>, table: &str) -> Result<Vec<String>> {
+    let script = TABLES.iter().find(|(name, _)| *name == table).map_or("", |(_, sql)| *sql);
+    let mut statements = Vec::new();
+    for index in split(&with_tables(script, &schema.options.prefix)).into_iter().skip(1) {
+        let name = index.split_whitespace().nth(2).unwrap_or_default();
+        let is_there = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+        if schema.texts(is_there, name)?.is_empty() {
+            statements.push(index);
+        }
+    }
+    Ok(statements)
 }
 
 /// The snapshots table.
@@ -43,14 +53,7 @@ pub(super) fn outbox_entries(schema: &Schema<'_>) -> Result<Vec<String>> {
     let missing = added.filter(|(added, _)| !columns.iter().any(|column| column == added));
     let mut statements: Vec<_> =
         missing.map(|(column, kind)| format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")).collect();
-    let script = TABLES.iter().find(|(name, _)| *name == "outbox_entries").map_or("", |(_, sql)| *sql);
-    for index in split(&with_tables(script, &schema.options.prefix)).into_iter().skip(1) {
-        let name = index.split_whitespace().nth(2).unwrap_or_default();
-        let is_there = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1";
-        if schema.texts(is_there, name)?.is_empty() {
-            statements.push(index);
-        }
-    }
+    statements.extend(missing_indexes(schema, "outbox_entries")?);
     Ok(statements)
 }
 

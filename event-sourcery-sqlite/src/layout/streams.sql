@@ -11,3 +11,6 @@ CREATE TABLE {streams} (
 
 CREATE INDEX ix_{streams}_of_category
 ON {streams} (category, tenant_id);
+
+CREATE INDEX ix_{streams}_by_name
+ON {streams} (tenant_id, category, name);

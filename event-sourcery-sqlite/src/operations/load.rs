@@ -271,7 +271,7 @@ fn readable(snapshot: StoredEvent) -> Option<StoredEvent> {
 }
 
 /// What stands in a column of versions, whatever it is.
-enum RawVersion {
+pub(super) enum RawVersion {
     NoText(Value),
     /// Which need not be UTF-8.
     Text(Vec<u8>),
@@ -282,14 +282,14 @@ impl RawVersion {
         Self::NoText(Value::Integer(version))
     }
 
-    fn of(row: &Row<'_>, index: usize) -> rusqlite::Result<Self> {
+    pub(super) fn of(row: &Row<'_>, index: usize) -> rusqlite::Result<Self> {
         Ok(match row.get_ref(index)? {
             ValueRef::Text(text) => Self::Text(text.to_owned()),
             other => Self::NoText(other.try_into()?),
         })
     }
 
-    fn is_null(&self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         matches!(self, Self::NoText(Value::Null))
     }
 }

@@ -33,15 +33,17 @@ pub struct Capabilities {
     /// It keeps [presences](super::PresenceRecord): what [`RenewRequest::presence`](super::RenewRequest::presence) names, and
     /// [`SubscriptionBackend::renew_presence`](super::SubscriptionBackend::renew_presence) renews.
     pub presences: bool,
+    /// It can be looked into: [`Backend::inspect`](super::Backend::inspect) gives what tells.
+    pub inspect: bool,
 }
 
 impl Capabilities {
     /// No capability: add what is there.
     #[must_use]
     pub const fn none() -> Self {
-        let (several_streams, transactions, durable) = (false, false, false);
-        let (shared, listeners, outbox, keys, presences) = (false, false, false, false, false);
-        Self { several_streams, transactions, durable, shared, listeners, outbox, keys, presences }
+        let (several_streams, transactions, durable, shared) = (false, false, false, false);
+        let (listeners, outbox, keys, presences, inspect) = (false, false, false, false, false);
+        Self { several_streams, transactions, durable, shared, listeners, outbox, keys, presences, inspect }
     }
 
     /// One append can span several streams.
@@ -90,5 +92,11 @@ impl Capabilities {
     #[must_use]
     pub const fn presences(self) -> Self {
         Self { presences: true, ..self }
+    }
+
+    /// It can be looked into.
+    #[must_use]
+    pub const fn inspect(self) -> Self {
+        Self { inspect: true, ..self }
     }
 }

@@ -704,6 +704,35 @@ macro_rules! __for_each_case {
             clause_14_2_a_component_that_cannot_be_stored_is_refused,
             clause_14_2_extreme_ids_and_positions_are_only_values,
         }
+        looking {
+            clause_15_1_streams_are_listed_by_name_and_by_how_it_begins [inspect],
+            clause_15_1_streams_are_listed_newest_first_with_their_last_event [inspect],
+            clause_15_1_a_deleted_stream_is_listed_no_more [inspect],
+            clause_15_1_tenants_and_categories_are_listed_with_counts [inspect],
+            clause_15_1_a_count_that_is_not_exact_says_so [inspect, several_streams],
+            clause_15_1_event_names_are_counted_stretch_by_stretch [inspect],
+            clause_15_4_a_tenants_handle_sees_that_tenant_only [inspect],
+            clause_15_4_a_tenants_handle_cannot_ask_for_another_nor_learn_of_it_by_a_mark [inspect],
+        }
+        looking_back {
+            clause_15_2_a_stream_is_read_backwards_from_its_end [inspect],
+            clause_15_2_the_end_of_a_long_stream_is_told_in_one_call_each [inspect],
+            clause_15_2_the_newest_events_of_the_store_are_read_backwards [inspect],
+            clause_15_2_an_event_is_found_by_its_id [inspect],
+            clause_15_2_a_correlation_and_the_tree_of_what_an_event_caused_are_found [inspect],
+            clause_15_2_a_search_for_what_is_rare_ends_and_says_where_to_go_on [inspect],
+            clause_15_2_a_page_is_bounded_by_its_bytes [inspect],
+            clause_15_2_a_row_that_cannot_be_read_is_told_as_that_and_fails_no_page [inspect],
+            clause_15_2_who_looks_inside_sees_masks [inspect, keys],
+        }
+        looking_after {
+            clause_15_3_subscriptions_are_listed_with_checkpoints_members_and_lag [inspect],
+            clause_15_3_parked_streams_are_listed_replayed_and_skipped_without_their_type [inspect],
+            clause_15_3_the_cursors_of_projectors_are_listed [inspect, transactions],
+            clause_15_3_the_outbox_is_listed_and_looked_after [inspect, outbox],
+            clause_15_3_the_settled_position_is_told [inspect],
+            clause_15_4_a_tenants_handle_acts_on_that_tenants_subscriptions_only [inspect],
+        }
         model {
             clause_1_to_7_any_sequence_of_operations_does_what_the_model_does,
         }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod holding;
+mod inspecting;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -14,7 +15,7 @@ pub(super) use self::faults::Halt;
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
-    JoinableBackend, JoinedTransaction, KeysRequest, Listener, Listening, LoadRequest, LoadedStream,
+    Inspect, JoinableBackend, JoinedTransaction, KeysRequest, Listener, Listening, LoadRequest, LoadedStream,
     NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest, RewrapRequest,
     ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
     SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
@@ -259,6 +260,10 @@ impl<B: Backend> Backend for FaultyBackend<B> {
 
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         self.call(self.inner.rewrap_key(request)).await
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect().map(|_| -> &dyn Inspect { self })
     }
 }
 

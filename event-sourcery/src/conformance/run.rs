@@ -41,6 +41,7 @@ pub(super) enum Need {
     outbox,
     presences,
     keys,
+    inspect,
 }
 
 impl Need {
@@ -54,6 +55,7 @@ impl Need {
             Self::outbox => by.outbox,
             Self::presences => by.presences,
             Self::keys => by.keys,
+            Self::inspect => by.inspect,
         }
     }
 
@@ -67,6 +69,7 @@ impl Need {
             Self::outbox => "no outbox",
             Self::presences => "no presences",
             Self::keys => "no keys of data subjects",
+            Self::inspect => "it cannot be looked into",
         }
     }
 }

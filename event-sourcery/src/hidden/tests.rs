@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use self::lists::{HOLD_ERRORS, HOLD_PLAIN_FACTS, HOLD_SECRETS, HOLD_WHAT_IS_THE_CALLERS};
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend as _, EventAt, Expectation, Filter, HeardRecord, Listener,
-    LoadRequest, NewRecord, PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest, StoredEvent,
-    StoredRecord, StreamAppend, TransactionalBackend as _,
+    AppendOutcome, AppendRequest, Backend as _, EventAt, EventsRequest, Expectation, Filter, HeardRecord,
+    Listener, LoadRequest, NewRecord, PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest,
+    StoredEvent, StoredRecord, StreamAppend, TransactionalBackend as _,
 };
 use crate::new_event::{Encoded, IntoEvent as _, IntoEvents as _};
 use crate::outbox::OutboxEntry;
@@ -176,7 +176,7 @@ async fn stores(samples: &mut Samples) {
     globex.delete_stream(&StreamId::from_name(SECRET).unwrap()).await.unwrap();
     samples.add(&store.delete_stream(&stream));
     let (tenant, backend) = (globex.tenant_id().clone(), store.backend());
-    let load = LoadRequest { tenant, stream, span: Span::Full, limit: None };
+    let load = LoadRequest { tenant, stream: stream.clone(), span: Span::Full, limit: None };
     let loaded = backend.load(load).await.unwrap();
     assert_eq!(loaded.events.len(), 1);
     samples.add(&loaded);
@@ -184,6 +184,11 @@ async fn stores(samples: &mut Samples) {
     let page = backend.scan(scan).await.unwrap();
     assert_eq!(page.records.len(), 1);
     samples.add(&page);
+    let look = globex.look();
+    samples.add(&look.backwards(&stream, None, 9).await.unwrap());
+    let seen = look.events(EventsRequest::newest(1)).await.unwrap().items.remove(0);
+    samples.add(&look.caused_by(seen.uuid()).await.unwrap().unwrap());
+    samples.add(&seen);
     let shown = backend
         .transaction(&TenantId::DEFAULT, |transaction| {
             let mut samples = Samples::default();

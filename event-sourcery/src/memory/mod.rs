@@ -4,7 +4,9 @@ mod cursors;
 mod journal;
 mod keys;
 mod log;
+mod looking;
 mod outbox;
+mod places;
 mod removals;
 mod sharded;
 mod state;
@@ -25,7 +27,7 @@ use self::state::State;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
-    HeldEntries, HoldRequest, KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream,
+    HeldEntries, HoldRequest, Inspect, KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream,
     NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, ProgressRequest, RewrapRequest, ScanPage,
     ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
     SubscriptionId, SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
@@ -120,7 +122,14 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().listeners().outbox().keys().presences()
+        Capabilities::none()
+            .several_streams()
+            .transactions()
+            .listeners()
+            .outbox()
+            .keys()
+            .presences()
+            .inspect()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -207,6 +216,10 @@ impl Backend for MemoryBackend {
 
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         Ok(self.in_turn().await.rewrap_key(request))
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
     }
 }
 

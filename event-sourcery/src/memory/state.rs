@@ -1,5 +1,6 @@
 //! The events, the streams, and the indexes over them.
 
+mod looking;
 mod reads;
 mod undoing;
 
@@ -14,8 +15,9 @@ use super::journal::{Done, Journal};
 use super::keys::Keys;
 use super::log::{self, Log};
 use super::outbox::Outbox;
+use super::places::Places;
 use super::removals::Removals;
-use super::sharded::{self, Sharded, Sharding};
+use super::sharded::Sharded;
 use super::stream_key::{StreamKey, key};
 use super::subscriptions::Subscriptions;
 use crate::backend::{
@@ -50,8 +52,9 @@ pub(super) struct State {
     /// Where each event id stands. New ids are the highest, so that this grows at one end, where it is warm.
     ids: BTreeMap<Uuid, Position>,
     streams: Sharded<Arc<StreamKey>, Stream>,
-    /// The UUID that has a name, by tenant, category and name.
-    names: Sharded<Name, Uuid>,
+    /// The UUID that has a name, by tenant, category and name, in that order.
+    names: BTreeMap<Name, Uuid>,
+    places: Places,
     snapshot_ids: Sharded<Uuid, ()>,
     /// One copy of each event name.
     event_names: HashSet<Arc<str>>,
@@ -60,12 +63,6 @@ pub(super) struct State {
     pub(super) removals: Removals,
     pub(super) outbox: Outbox,
     pub(super) keys: Keys,
-}
-
-impl Sharding for Name {
-    fn shard(&self) -> u8 {
-        sharded::spread(self.2.as_bytes())
-    }
 }
 
 impl State {
@@ -110,6 +107,7 @@ impl State {
         self.forget_cursors(&key, journal);
         let Some(stream) = self.streams.remove(&key) else { return };
         stream.key.set_deleted(true);
+        self.places.leave(&stream.key);
         for snapshot in &stream.snapshots {
             self.snapshot_ids.remove(&snapshot.id);
         }
@@ -243,6 +241,7 @@ impl State {
             None => {
                 let key = Arc::new(self::key(key.tenant(), &id.without_name()));
                 self.streams.insert(Arc::clone(&key), Stream::new(Arc::clone(&key), id.clone(), versioned));
+                self.places.enter(&key);
                 journal.note(Done::Created { stream: Arc::clone(&key) });
                 key
             }

@@ -61,6 +61,10 @@ impl Blocked {
 }
 
 impl Subscriptions {
+    pub(super) fn ids(&self) -> impl Iterator<Item = &SubscriptionId> {
+        self.records.keys()
+    }
+
     /// A subscription whose members count for as long as their presences say.
     pub(super) fn find(&self, id: &SubscriptionId) -> Option<SubscriptionRecord> {
         let mut record = self.records.get(id)?.clone();

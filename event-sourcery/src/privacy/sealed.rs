@@ -9,10 +9,10 @@ use super::sealing::is_marked;
 use super::vault::Vault;
 use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, LoadRequest, LoadSink,
-    LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest,
-    ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent, SubjectKey, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest, LoadRequest,
+    LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present,
+    ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent,
+    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -145,6 +145,11 @@ impl Backend for SealedBackend {
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         self.inner.rewrap_key(request).await
     }
+
+    /// As it is stored: whoever looks inside sees masks.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        self.inner.inspect()
+    }
 }
 
 #[async_trait]
@@ -166,6 +171,10 @@ impl SubscriptionBackend for SealedBackend {
         changes: Vec<(SubscriptionId, SubscriptionChange)>,
     ) -> Result<Vec<Option<SubscriptionRecord>>> {
         self.inner.change_subscriptions(changes).await
+    }
+
+    async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.inner.renew_presence(presence).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -11,7 +11,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use self::care::Mended;
 pub use self::start::{Passed, Start};
 use super::deliver::{AtLeastOnce, InTransaction, WithinTransaction};
 use super::guarded::guarded;

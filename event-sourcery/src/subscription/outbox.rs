@@ -16,16 +16,13 @@ use self::entries::Entries;
 use super::blocked;
 use super::deliver::{Publishing, Tally};
 use super::durable::{BATCH, Start};
+use super::mending::Mending;
 use super::run::{self, Heard, Plan};
 use super::tail::Tail;
-use crate::backend::{
-    Backend, BlockedRequest, BlockedStream, Filter, OutboxProgress, ProgressRequest, Scope, StreamProgress,
-    SubscriptionId,
-};
+use crate::backend::{Backend, BlockedRequest, BlockedStream, Filter, Scope, SubscriptionId};
 use crate::error::{Error, Result};
 use crate::event::RawEvent;
 use crate::outbox::Publisher;
-use crate::position::Position;
 use crate::retry::Retry;
 use crate::store::EventStore;
 
@@ -197,9 +194,7 @@ impl<B: Backend> Outbox<B> {
     ///
     /// The backend's.
     pub async fn parked(&self) -> Result<Vec<BlockedStream>> {
-        let mut blocked = self.blocked().await?;
-        blocked.retain(|stream| stream.retry_at.is_none());
-        Ok(blocked)
+        self.mending().parked().await
     }
 
     /// Every stream that waits for an entry that was refused, parked or to be tried again, in the order of those entries.
@@ -217,8 +212,7 @@ impl<B: Backend> Outbox<B> {
     ///
     /// [`Error::NotBlocked`] where the stream does not wait for this entry any more; and the backend's.
     pub async fn replay(&self, failed: &BlockedStream) -> Result<()> {
-        let again = BlockedStream { attempts: 0, retry_at: Some(failed.since), ..failed.clone() };
-        self.change(failed, again, None).await
+        self.mending().replay(failed).await
     }
 
     /// Leaves an entry out, for good: it is taken out of the outbox, and those behind it in its stream are published.
@@ -227,24 +221,11 @@ impl<B: Backend> Outbox<B> {
     ///
     /// As for [`replay`](Self::replay).
     pub async fn skip(&self, failed: &BlockedStream) -> Result<()> {
-        let (after, position) = (failed.after.max(failed.position), failed.position.next());
-        let (attempts, retry_at) = (0, Some(failed.since));
-        let behind = BlockedStream { after, position, attempts, retry_at, ..failed.clone() };
-        self.change(failed, behind, Some(failed.position)).await
+        self.mending().skip(failed).await
     }
 
-    async fn change(&self, failed: &BlockedStream, to: BlockedStream, done: Option<Position>) -> Result<()> {
-        let mut request = ProgressRequest::new(self.id());
-        request.streams.push(StreamProgress::Change(failed.at(), to));
-        request.outbox = done.map(|done| OutboxProgress::new(vec![done]).keeping(self.keep));
-        match self.store.backend().progress(request).await {
-            Err(Error::LeaseLost { .. }) => Err(Error::NotBlocked {
-                subscription: self.id().told().to_owned(),
-                stream: failed.stream.clone(),
-                position: failed.position,
-            }),
-            changed => changed,
-        }
+    fn mending(&self) -> Mending<'_> {
+        Mending::new(self.store.backend(), self.id()).keeping(self.keep)
     }
 }
 

@@ -19,6 +19,7 @@ fn changes(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
             TABLES.iter().any(|table| line.contains(table))
                 && !line.contains("event_sourcery_events_unversioned")
                 && !line.contains("event_sourcery_streams_of_category")
+                && !line.contains("event_sourcery_streams_by_name")
         });
         of_the_reference.cloned().collect()
     };

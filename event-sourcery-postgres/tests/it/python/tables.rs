@@ -35,6 +35,8 @@ async fn rust_makes_the_tables_that_python_makes_but_for_two_indexes_and_a_lengt
         [
             "CREATE INDEX ix_event_sourcery_events_unversioned ON public.event_sourcery_events \
              USING btree (db_stream_id, id) WHERE (version IS NULL)",
+            "CREATE INDEX ix_event_sourcery_streams_by_name ON public.event_sourcery_streams \
+             USING btree (tenant_id, category, name COLLATE \"C\")",
             "CREATE INDEX ix_event_sourcery_streams_of_category ON public.event_sourcery_streams \
              USING btree (category, tenant_id)",
             "event_sourcery_snapshots.name character varying(200) NOT NULL",

@@ -12,6 +12,7 @@ impl State {
             Done::Appended { stream, count } => self.undo_append(&stream, count),
             Done::Created { stream } => {
                 self.streams.remove(&stream);
+                self.places.leave(&stream);
             }
             Done::Named { stream } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
@@ -53,6 +54,7 @@ impl State {
 
     fn undo_delete(&mut self, stream: Stream) {
         stream.key.set_deleted(false);
+        self.places.enter(&stream.key);
         for snapshot in &stream.snapshots {
             self.snapshot_ids.insert(snapshot.id, ());
         }
