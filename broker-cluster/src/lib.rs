@@ -1,11 +1,13 @@
-//! Brokers of a test's own: started in temporary folders and on free ports of 127.0.0.1, killed, frozen and started again on what
+//! Brokers of a test's own, and a key service: started in temporary folders and on free ports of 127.0.0.1, killed, frozen and started again on what
 //! they have kept. They end with the value.
 //!
 //! `scripts/test` brings the programs.
 
 mod nats;
+mod openbao;
 mod process;
 mod rabbitmq;
 
 pub use nats::Nats;
+pub use openbao::OpenBao;
 pub use rabbitmq::RabbitMq;
