@@ -20,14 +20,17 @@ pub(crate) enum Place {
     Struct,
     Enum,
     Variant,
+    /// On a type within events.
+    Personal,
 }
 
 impl Place {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Struct => &["name", "alias", "upcast", "crate"],
-            Self::Enum => &["upcast", "crate"],
-            Self::Variant => &["name", "alias", "upcast", "catch_all"],
+            Self::Struct => &["name", "alias", "upcast", "stream_is_subject", "crate"],
+            Self::Enum => &["upcast", "stream_is_subject", "crate"],
+            Self::Variant => &["name", "alias", "upcast", "stream_is_subject", "catch_all"],
+            Self::Personal => &["crate"],
         }
     }
 
@@ -44,6 +47,7 @@ impl Place {
             (Self::Struct, _) => format!("unknown key `{key}`: an event struct takes {known}"),
             (Self::Enum, _) => format!("unknown key `{key}`: an event enum takes {known}"),
             (Self::Variant, _) => format!("unknown key `{key}`: a variant of an event enum takes {known}"),
+            (Self::Personal, _) => format!("unknown key `{key}`: a type within events takes {known}"),
         }
     }
 }
@@ -65,6 +69,8 @@ pub(crate) struct Attributes {
     pub(crate) splits: Vec<Split>,
     upcast: Option<Path>,
     pub(crate) catch_all: Option<Path>,
+    /// What is encrypted is about the one whom the stream is named after.
+    pub(crate) stream_is_subject: Option<Path>,
     pub(crate) library: Option<Path>,
 }
 
@@ -99,9 +105,10 @@ impl Attributes {
                 self.upcast = Some(meta.path.clone());
                 match place {
                     Place::Enum => self.splits = upcasts::splits(meta)?,
-                    Place::Struct | Place::Variant => self.steps = upcasts::steps(meta)?,
+                    Place::Struct | Place::Variant | Place::Personal => self.steps = upcasts::steps(meta)?,
                 }
             }
+            "stream_is_subject" => self.stream_is_subject = Some(meta.path.clone()),
             "crate" => self.library = Some(path(&text(meta, &key)?)?),
             _ => self.catch_all = Some(meta.path.clone()),
         }
@@ -129,8 +136,8 @@ impl Attributes {
         for name in self.name.iter().chain(&self.aliases) {
             errors.add(name, message);
         }
-        if let Some(upcast) = &self.upcast {
-            errors.add(upcast, message);
+        for word in self.upcast.iter().chain(&self.stream_is_subject) {
+            errors.add(word, message);
         }
     }
 }
@@ -186,11 +193,14 @@ pub(crate) fn refuse_repeated<'a>(
     }
 }
 
-/// Refuses `#[event(..)]` on fields: an attribute without effect must not look as if it had one.
+/// Refuses `#[event(..)]` on fields without names: an attribute without effect must not look as if it had one.
 pub(crate) fn refuse_on_fields<'a>(fields: impl IntoIterator<Item = &'a Field>, errors: &mut Errors) {
     for attribute in fields.into_iter().flat_map(|field| &field.attrs) {
         if attribute.path().is_ident("event") {
-            errors.add(attribute, "fields take no `event` attribute: remove it");
+            errors.add(
+                attribute,
+                "this field has no name, and takes no `event` attribute: mark the fields of the struct that it holds",
+            );
         }
     }
 }

@@ -7,16 +7,20 @@ use syn::{Ident, Path};
 
 use crate::attributes::Stored;
 use crate::expand_enum::EnumExpansion;
-use crate::expand_forms;
-use crate::model::{Declaration, Shape};
+use crate::marks::Marks;
+use crate::model::{Declaration, PersonalDeclaration, Shape};
+use crate::{expand_forms, expand_marks};
 
 /// The implementations for a declaration.
 pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
     let Declaration { ident, library, shape } = declaration;
     let support = Support(library);
     match shape {
-        Shape::Struct { stored, is_empty } => {
-            implementation(ident, &support, &of_struct(ident, stored, *is_empty, &support))
+        Shape::Struct { stored, is_empty, marks } => {
+            let items = of_struct(ident, (stored, *is_empty), marks, &support);
+            let (event, checks) =
+                (implementation(ident, &support, &items), expand_marks::checks([marks], &support));
+            quote!(#event #checks)
         }
         Shape::Enum { variants, splits } => {
             let expansion = EnumExpansion { ident, support: &support, variants, splits };
@@ -25,6 +29,12 @@ pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
             quote!(#event #checks #conversions)
         }
     }
+}
+
+/// The implementation for a type within events.
+pub(crate) fn expand_personal(declaration: &PersonalDeclaration) -> TokenStream {
+    let PersonalDeclaration { ident, library, marks } = declaration;
+    expand_marks::of_personal(ident, marks, &Support(library))
 }
 
 /// The module of the library that generated code calls.
@@ -64,10 +74,12 @@ pub(crate) struct Items {
     pub(crate) decode: TokenStream,
     /// What is not as the trait provides it.
     pub(crate) forms: TokenStream,
+    /// What is to be encrypted.
+    pub(crate) marks: TokenStream,
 }
 
 fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenStream {
-    let Items { names, catch_all, is_checked, event_name, encode, decode, forms } = items;
+    let Items { names, catch_all, is_checked, event_name, encode, decode, forms, marks } = items;
     quote! {
         #[automatically_derived]
         impl #support::Event for #ident {
@@ -88,11 +100,18 @@ fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenS
             }
 
             #forms
+
+            #marks
         }
     }
 }
 
-fn of_struct(ident: &Ident, stored: &Stored, is_empty: bool, support: &Support<'_>) -> Items {
+fn of_struct(
+    ident: &Ident,
+    (stored, is_empty): (&Stored, bool),
+    marks: &Marks,
+    support: &Support<'_>,
+) -> Items {
     let names = &stored.names;
     let name = names.first();
     // A serde derive that is missing is reported where the type has its name.
@@ -123,5 +142,6 @@ fn of_struct(ident: &Ident, stored: &Stored, is_empty: bool, support: &Support<'
             }
         },
         forms: expand_forms::of_struct(stored, is_empty, support, decode),
+        marks: expand_marks::of_struct(marks, support),
     }
 }

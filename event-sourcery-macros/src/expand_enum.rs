@@ -5,6 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::{Ident, LitStr, Type};
 
 use crate::expand::{Items, Support, place};
+use crate::expand_marks;
+use crate::marks::Marks;
 use crate::model::{Content, Variant};
 use crate::upcasts::Split;
 
@@ -35,6 +37,7 @@ impl EnumExpansion<'_> {
             encode: quote!(match self { #(#encode)* }),
             decode: quote!(match name { #split #(#decode)* #otherwise }),
             forms: self.forms(),
+            marks: self.marks(),
         }
     }
 
@@ -82,8 +85,23 @@ impl EnumExpansion<'_> {
         quote!(#(#conversions)*)
     }
 
+    /// The marks of the variants with fields.
+    fn all_marks(&self) -> impl Iterator<Item = &Marks> {
+        self.variants.iter().filter_map(|variant| match &variant.content {
+            Content::Named { marks, .. } => Some(marks),
+            _ => None,
+        })
+    }
+
+    /// What only the compiler knows: what [`name_checks`](Self::name_checks) finds, and whether what is encrypted has a subject.
+    pub(crate) fn checks(&self) -> TokenStream {
+        let (names, subjects) =
+            (self.name_checks(), expand_marks::checks(self.all_marks(), self.support));
+        quote!(#names #subjects)
+    }
+
     /// What only the compiler knows: whether the gathered types' names clash, and whether one of them decodes all.
-    pub(crate) fn checks(&self) -> Option<TokenStream> {
+    fn name_checks(&self) -> Option<TokenStream> {
         self.gathered().next()?;
         let catch_alls = self.gathered().map(|(variant, ty)| {
             let (event, variant) = (self.as_event(ty), variant.to_string());

@@ -133,7 +133,7 @@ impl EnumExpansion<'_> {
     fn trace(&self) -> TokenStream {
         let traced = self.variants.iter().filter_map(|Variant { content, .. }| match content {
             Content::Empty(stored) => Some(trace_own(stored, None, self.support)),
-            Content::Named { stored, index } => Some(trace_own(stored, Some(Some(*index)), self.support)),
+            Content::Named { stored, index, .. } => Some(trace_own(stored, Some(Some(*index)), self.support)),
             Content::Gathered(ty) => Some(self.trace_gathered(ty)),
             Content::CatchAll(_) => None,
         });

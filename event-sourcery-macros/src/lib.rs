@@ -5,8 +5,11 @@ mod errors;
 mod expand;
 mod expand_enum;
 mod expand_forms;
+mod expand_marks;
+mod marks;
 mod model;
 mod serde_attributes;
+mod serde_names;
 mod upcasts;
 
 use proc_macro::TokenStream;
@@ -260,9 +263,81 @@ use syn::{DeriveInput, parse_macro_input};
 /// # Ok::<(), DecodeError>(())
 /// ```
 ///
+/// # `encrypted`, `mask` and `subject`
+///
+/// On fields: `encrypted` ones are stored under the key of the data subject, and read as their `mask` once that key was shredded:
+/// a value of the field's own type, or for a text a text in quotes; without one, the type's `Default`. `subject`, on another field,
+/// is whom they are about, in the form in which serde writes it, a text or a number. A single mark can name another field,
+/// `subject = ".."`. `stream_is_subject`, on a struct, a variant or an enum, says that the name of the stream tells. Fields of types
+/// that derive `Personal` are looked into. The guide page *data privacy* has more.
+///
+/// ```
+/// use event_sourcery::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct CustomerRegistered {
+///     #[event(subject)]
+///     customer: u64,
+///     #[event(encrypted, mask = "forgotten")]
+///     email: String,
+///     #[event(encrypted)]
+///     born_in: Option<u16>,
+///     advertised_by: Option<u64>,
+///     #[event(encrypted, mask = vec![], subject = "advertised_by")]
+///     friends: Vec<String>,
+/// }
+/// ```
+///
+/// A mask of another type does not compile, nor a field without a mask whose type has no default, nor a type with marks in an event
+/// that names nobody:
+///
+/// ```compile_fail,E0308
+/// # use event_sourcery::Event;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct CustomerRegistered {
+///     #[event(subject)]
+///     customer: u64,
+///     #[event(encrypted, mask = 7)]
+///     email: String,
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use event_sourcery::{Event, uuid::Uuid};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize)]
+/// struct Email(String);
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct CustomerRegistered {
+///     #[event(subject)]
+///     customer: Uuid,
+///     #[event(encrypted)]
+///     email: Email,
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use event_sourcery::{Event, privacy::Personal};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Personal, Serialize, Deserialize)]
+/// struct Address {
+///     #[event(encrypted)]
+///     street: String,
+/// }
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct CustomerMoved {
+///     customer: u64,
+///     to: Option<Address>,
+/// }
+/// ```
+///
 /// # What is refused
 ///
-/// While the program compiles: a name that stands for two events, tuple structs and tuple variants of several fields
+/// While the program compiles: encrypted fields without a subject, and those that serde leaves out; a name that stands for two events, tuple structs and tuple variants of several fields
 /// (a payload is an object, so its fields have names), type and lifetime parameters, a second catch-all, a gathered type
 /// with a catch-all of its own, a split name that an event has, and serde attributes that would keep a variant from being read back.
 #[proc_macro_derive(Event, attributes(event))]
@@ -270,5 +345,29 @@ pub fn derive_event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     model::Declaration::read(&input)
         .map_or_else(syn::Error::into_compile_error, |declaration| expand::expand(&declaration))
+        .into()
+}
+
+/// Marks a type within events: `event_sourcery::privacy::Personal`.
+///
+/// On a struct with named fields that is no event itself. Its fields are marked as those of an event. Where none of them is the
+/// `subject`, it is that of the event, or of the type, that holds it.
+///
+/// ```
+/// use event_sourcery::privacy::Personal;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Personal, Serialize, Deserialize)]
+/// struct Address {
+///     #[event(encrypted, mask = "somewhere")]
+///     street: String,
+///     country: String,
+/// }
+/// ```
+#[proc_macro_derive(Personal, attributes(event))]
+pub fn derive_personal(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    model::PersonalDeclaration::read(&input)
+        .map_or_else(syn::Error::into_compile_error, |declaration| expand::expand_personal(&declaration))
         .into()
 }

@@ -7,7 +7,9 @@ use syn::{Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Path, Type, parse_
 
 use crate::attributes::{Attributes, Place, Stored, refuse_on_fields, refuse_repeated};
 use crate::errors::Errors;
+use crate::marks::{Marks, Whose};
 use crate::serde_attributes::SerdeAttributes;
+use crate::serde_names::FieldRules;
 use crate::upcasts::{Split, refuse_taken};
 
 /// A type with `#[derive(Event)]`.
@@ -19,7 +21,7 @@ pub(crate) struct Declaration {
 }
 
 pub(crate) enum Shape {
-    Struct { stored: Stored, is_empty: bool },
+    Struct { stored: Stored, is_empty: bool, marks: Marks },
     Enum { variants: Vec<Variant>, splits: Vec<Split> },
 }
 
@@ -32,7 +34,7 @@ pub(crate) enum Content {
     /// No fields.
     Empty(Stored),
     /// Named fields; `index` is the variant's place among those that serde deserialises.
-    Named { stored: Stored, index: u32 },
+    Named { stored: Stored, index: u32, marks: Marks },
     /// One event of a type of its own.
     Gathered(Type),
     /// The events of all other names.
@@ -53,10 +55,10 @@ impl Declaration {
         let place = if matches!(input.data, Data::Enum(_)) { Place::Enum } else { Place::Struct };
         let mut attributes = Attributes::read(&input.attrs, place, &mut errors);
         let shape = match &input.data {
-            Data::Struct(data) => read_struct(&input.ident, &data.fields, &attributes, &mut errors),
+            Data::Struct(data) => read_struct(input, &data.fields, &attributes, &mut errors),
             Data::Enum(data) => {
                 let splits = std::mem::take(&mut attributes.splits);
-                let variants = read_enum(input, data, &mut errors);
+                let variants = read_enum(input, data, &attributes, &mut errors);
                 let names = variants.iter().map(|variant| (&variant.ident, variant.content.names()));
                 refuse_taken(&splits, names, &mut errors);
                 Shape::Enum { variants, splits }
@@ -74,7 +76,13 @@ impl Declaration {
     }
 }
 
-fn read_struct(ident: &Ident, fields: &Fields, attributes: &Attributes, errors: &mut Errors) -> Shape {
+fn read_struct(
+    input: &DeriveInput,
+    fields: &Fields,
+    attributes: &Attributes,
+    errors: &mut Errors,
+) -> Shape {
+    let ident = &input.ident;
     if let Fields::Unnamed(unnamed) = fields {
         let instead = if fields.is_empty() {
             format!("struct {ident};")
@@ -84,13 +92,67 @@ fn read_struct(ident: &Ident, fields: &Fields, attributes: &Attributes, errors: 
         errors
             .add(unnamed, format!("a payload is a JSON object, so its fields have names: write `{instead}`"));
     }
-    refuse_on_fields(fields, errors);
+    let marks = read_marks(fields, &FieldRules::read(&input.attrs), &[attributes], errors);
     let stored = attributes.stored(ident, errors);
     refuse_repeated([(ident, stored.names.as_slice())], errors);
-    Shape::Struct { stored, is_empty: fields.is_empty() }
+    Shape::Struct { stored, is_empty: fields.is_empty(), marks }
 }
 
-fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Vec<Variant> {
+/// What is marked in the fields of an event; `around` are the attributes that may say that the stream is the subject.
+fn read_marks(
+    fields: &Fields,
+    rules: &FieldRules,
+    around: &[&Attributes],
+    errors: &mut Errors,
+) -> Marks {
+    let Fields::Named(named) = fields else {
+        refuse_on_fields(fields, errors);
+        return Marks::none();
+    };
+    let is_stream = around.iter().any(|attributes| attributes.stream_is_subject.is_some());
+    Marks::read(named, rules, if is_stream { Whose::Stream } else { Whose::Nobody }, errors)
+}
+
+/// A type with `#[derive(Personal)]`.
+pub(crate) struct PersonalDeclaration {
+    pub(crate) ident: Ident,
+    /// The path of the library.
+    pub(crate) library: Path,
+    pub(crate) marks: Marks,
+}
+
+impl PersonalDeclaration {
+    /// Understands a declaration, or says everything that is wrong with it.
+    pub(crate) fn read(input: &DeriveInput) -> syn::Result<Self> {
+        let mut errors = Errors::default();
+        if !input.generics.params.is_empty() {
+            errors.add(&input.generics, "a type with marked fields takes no parameters: write the types out");
+        }
+        let attributes = Attributes::read(&input.attrs, Place::Personal, &mut errors);
+        let marks = match &input.data {
+            Data::Struct(syn::DataStruct { fields: Fields::Named(named), .. }) => {
+                Marks::read(named, &FieldRules::read(&input.attrs), Whose::Holder, &mut errors)
+            }
+            _ => {
+                errors.add(
+                    &input.ident,
+                    "what is encrypted is found by the names of fields: derive this on a struct with named fields, and of anything \
+                     else encrypt the whole, in the field that holds it",
+                );
+                Marks::none()
+            }
+        };
+        let library = attributes.library.unwrap_or_else(|| parse_quote!(::event_sourcery));
+        errors.unless_any(Self { ident: input.ident.clone(), library, marks })
+    }
+}
+
+fn read_enum(
+    input: &DeriveInput,
+    data: &DataEnum,
+    of_enum: &Attributes,
+    errors: &mut Errors,
+) -> Vec<Variant> {
     if data.variants.is_empty() {
         errors.add(
             &input.ident,
@@ -101,6 +163,7 @@ fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Vec<V
     if through_serde {
         SerdeAttributes::read(&input.attrs).refuse_on_enum(errors);
     }
+    let rules = FieldRules::read(&input.attrs);
     let (mut variants, mut index) = (Vec::new(), 0);
     for variant in &data.variants {
         let attributes = Attributes::read(&variant.attrs, Place::Variant, errors);
@@ -109,7 +172,9 @@ fn read_enum(input: &DeriveInput, data: &DataEnum, errors: &mut Errors) -> Vec<V
         if through_serde {
             serde.refuse_beside_named_fields(variant, attributes.catch_all.is_some(), errors);
         }
-        if let Some(content) = read_variant(variant, &attributes, index, errors) {
+        let rules = rules.of_variant(&variant.attrs);
+        let marks = read_marks(&variant.fields, &rules, &[of_enum, &attributes], errors);
+        if let Some(content) = read_variant(variant, &attributes, (index, marks), errors) {
             variants.push(Variant { ident: variant.ident.clone(), content });
         }
         index += u32::from(!serde.skips_deserializing());
@@ -127,10 +192,9 @@ pub(crate) fn has_named_fields(variant: &syn::Variant) -> bool {
 fn read_variant(
     variant: &syn::Variant,
     attributes: &Attributes,
-    index: u32,
+    (index, marks): (u32, Marks),
     errors: &mut Errors,
 ) -> Option<Content> {
-    refuse_on_fields(&variant.fields, errors);
     let ident = &variant.ident;
     let single = match &variant.fields {
         Fields::Unnamed(fields) if fields.unnamed.len() == 1 => fields.unnamed.first(),
@@ -155,7 +219,7 @@ fn read_variant(
             Some(Content::Empty(attributes.stored(ident, errors)))
         }
         (None, None) if has_named_fields(variant) => {
-            Some(Content::Named { stored: attributes.stored(ident, errors), index })
+            Some(Content::Named { stored: attributes.stored(ident, errors), index, marks })
         }
         (None, None) => {
             errors.add(

@@ -5,8 +5,8 @@ mod marks;
 mod names;
 mod variant;
 
-use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+pub use serde::{Serialize, Serializer};
 
 pub use self::forms::{SplitName, current_version, split, upcast};
 pub use self::marks::{assert_has_subject, default_mask};

@@ -644,6 +644,37 @@ macro_rules! __for_each_case {
             clause_12_2_a_dry_run_finds_what_is_not_decoded_and_changes_nothing,
             clause_12_2_a_dry_run_reads_more_than_a_page,
         }
+        privacy {
+            clause_13_1_any_type_round_trips_exactly_and_is_masked_as_its_own_type [keys],
+            clause_13_1_nothing_that_is_encrypted_stands_in_the_clear [keys],
+            clause_13_1_an_event_without_marks_is_stored_as_ever [keys],
+            clause_13_1_a_ciphertext_that_was_moved_is_refused [keys],
+            clause_13_1_writers_that_meet_end_with_one_key [keys],
+            clause_13_2_marks_count_wherever_they_stand [keys],
+            clause_13_2_without_keys_writing_and_reading_are_errors [keys],
+            clause_13_2_without_a_subject_nothing_is_written [keys],
+            clause_13_2_a_subject_has_a_key_in_each_tenant [keys],
+            clause_13_2_a_payload_that_looks_like_what_is_encrypted_stays_as_it_is [keys],
+            clause_13_2_a_copy_of_an_event_is_encrypted_too [keys],
+            clause_13_2_upcasters_see_what_is_encrypted [keys],
+            clause_13_4_keys_are_stored_wrapped_and_only_their_master_opens_them [keys],
+            clause_13_4_the_master_is_changed_while_others_write [keys],
+            clause_13_4_a_key_of_a_shredded_subject_is_not_wrapped_anew [keys],
+        }
+        shredding {
+            clause_13_3_a_shredded_subject_reads_as_its_mask_everywhere [keys],
+            clause_13_3_nothing_is_written_for_a_shredded_subject [keys],
+            clause_13_3_writers_that_race_a_shredder_write_before_it_or_not_at_all [keys],
+            clause_13_3_shredding_is_a_fact_and_happens_once [keys],
+            clause_13_3_what_was_read_ahead_is_handed_over_with_masks [keys],
+            clause_13_3_another_handle_reads_no_longer_than_it_was_said [keys],
+            clause_13_3_a_repeat_is_recognised_by_what_is_encrypted [keys],
+            clause_13_3_a_report_tells_what_there_is_before_and_after [keys],
+            clause_13_3_no_state_is_kept_that_holds_what_is_encrypted [keys],
+            clause_13_3_an_append_to_several_streams_is_sealed_as_a_whole [keys, several_streams],
+            clause_13_3_a_handlers_transaction_seals_and_opens [keys, transactions],
+            clause_13_3_a_listener_hears_in_the_clear_and_its_append_is_sealed [keys, listeners],
+        }
         errors {
             clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do,
             clause_14_1_what_can_be_retried_says_so,

@@ -39,6 +39,7 @@ pub(super) enum Need {
     shared,
     listeners,
     outbox,
+    keys,
 }
 
 impl Need {
@@ -50,6 +51,7 @@ impl Need {
             Self::shared => by.shared,
             Self::listeners => by.listeners,
             Self::outbox => by.outbox,
+            Self::keys => by.keys,
         }
     }
 
@@ -61,6 +63,7 @@ impl Need {
             Self::shared => "not shared between processes",
             Self::listeners => "no listeners",
             Self::outbox => "no outbox",
+            Self::keys => "no keys of data subjects",
         }
     }
 }

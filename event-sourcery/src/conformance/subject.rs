@@ -14,6 +14,7 @@ use super::steps::{Answer, Ending, Step};
 use crate::RawEvent;
 use crate::backend::{Backend, Capabilities, Listening};
 use crate::error::Result;
+use crate::privacy::Encryption;
 use crate::store::EventStore;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -59,6 +60,9 @@ pub(super) trait Reactor: Send + Sync {
     ) -> BoxFuture<'static, Result<()>>;
 
     fn listen(&self, ear: Ear<RawEvent>) -> Result<Listening>;
+
+    /// The same with keys.
+    fn with_encryption(&self, encryption: Encryption) -> Arc<dyn Reactor>;
 }
 
 struct ReactorOf<F: Fixture>(EventStore<FaultyBackend<F::Backend>>);
@@ -89,6 +93,10 @@ impl<F: Fixture> Reactor for ReactorOf<F> {
 
     fn listen(&self, ear: Ear<RawEvent>) -> Result<Listening> {
         F::listen(self.0.backend().inner(), ear)
+    }
+
+    fn with_encryption(&self, encryption: Encryption) -> Arc<dyn Reactor> {
+        Arc::new(Self(self.0.clone().with_encryption(encryption).unwrap()))
     }
 }
 

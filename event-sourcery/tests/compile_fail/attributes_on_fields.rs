@@ -3,17 +3,13 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
 struct InvoicePaid {
-    #[event(encrypted)]
+    #[event(name = "number")]
     number: String,
 }
 
-#[derive(Event, Serialize, Deserialize)]
+#[derive(Event)]
 enum InvoiceEvent {
-    Paid(#[event(name = "invoicing.Paid")] InvoicePaid),
-    Issued {
-        #[event(encrypted)]
-        number: String,
-    },
+    Paid(#[event(encrypted)] InvoicePaid),
 }
 
 fn main() {}

@@ -1,0 +1,262 @@
+//! The code that tells which fields are to be encrypted, for whom, and what they read as once that person was shredded.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Expr, ExprLit, Ident, Lit};
+
+use crate::expand::{Support, place};
+use crate::expand_enum::EnumExpansion;
+use crate::marks::{Mark, MarkedField, Marks, Whose};
+use crate::model::{Content, Variant};
+
+/// What an event struct has: nothing, where it has no fields.
+pub(crate) fn of_struct(marks: &Marks, support: &Support<'_>) -> TokenStream {
+    if marks.fields.is_empty() {
+        return TokenStream::new();
+    }
+    let (is_marked, pattern) = (is_marked(marks, support), pattern(marks));
+    let body = collected(marks, support);
+    quote! {
+        const IS_MARKED: bool = #is_marked;
+
+        fn marks(&self, marks: &mut #support::Marks) {
+            let Self #pattern = self;
+            #body
+        }
+    }
+}
+
+/// The implementation for a type within events.
+pub(crate) fn of_personal(ident: &Ident, marks: &Marks, support: &Support<'_>) -> TokenStream {
+    let (is_marked, needs_subject) = (is_marked(marks, support), needs_subject(marks, support));
+    let (pattern, body) = (pattern(marks), collected(marks, support));
+    quote! {
+        #[automatically_derived]
+        impl #support::Personal for #ident {
+            const IS_MARKED: bool = #is_marked;
+            const NEEDS_SUBJECT: bool = #needs_subject;
+
+            fn marks(&self, subject: &#support::Subject, marks: &mut #support::Marks) {
+                let Self #pattern = self;
+                #body
+            }
+        }
+    }
+}
+
+/// Fails the build where a field's type leaves it to this event to name the subject, and it names none.
+pub(crate) fn checks<'m>(
+    all: impl IntoIterator<Item = &'m Marks>,
+    support: &Support<'_>,
+) -> Option<TokenStream> {
+    let nobodys = all.into_iter().filter(|marks| matches!(marks.whose, Whose::Nobody));
+    let fields: Vec<_> = nobodys.flat_map(Marks::unmarked).collect();
+    let checks = fields.iter().map(|MarkedField { ty, .. }| {
+        let (span, support) = (place(ty), support.at(place(ty)));
+        quote_spanned!(span=> #support::assert_has_subject(<#support::Marked<#ty>>::NEEDS_SUBJECT);)
+    });
+    (!fields.is_empty()).then(|| {
+        quote! {
+            const _: () = {
+                #[allow(unused_imports, reason = "every type may have marks")]
+                use #support::NotPersonal as _;
+                #(#checks)*
+            };
+        }
+    })
+}
+
+impl EnumExpansion<'_> {
+    /// What an event enum has: nothing, where no variant has fields.
+    pub(crate) fn marks(&self) -> TokenStream {
+        if self.variants.iter().all(|variant| matches!(variant.content, Content::Empty(_))) {
+            return TokenStream::new();
+        }
+        let support = self.support;
+        let is_marked = self.variants.iter().map(|Variant { content, .. }| match content {
+            Content::Empty(_) => quote!(false),
+            Content::Named { marks, .. } => is_marked(marks, support),
+            Content::Gathered(ty) | Content::CatchAll(ty) => {
+                let event = self.as_event(ty);
+                quote!(#event::IS_MARKED)
+            }
+        });
+        let arms = self.variants.iter().map(|variant| self.marks_of(variant));
+        let keep_marks = self.keep_marks();
+        quote! {
+            const IS_MARKED: bool = false #(|| #is_marked)*;
+
+            fn marks(&self, marks: &mut #support::Marks) {
+                match self { #(#arms)* }
+            }
+
+            #keep_marks
+        }
+    }
+
+    fn marks_of(&self, Variant { ident, content }: &Variant) -> TokenStream {
+        match content {
+            Content::Empty(_) => quote!(Self::#ident { .. } => {}),
+            Content::Named { marks, .. } => {
+                let (pattern, body) = (pattern(marks), collected(marks, self.support));
+                quote!(Self::#ident #pattern => { #body })
+            }
+            Content::Gathered(ty) | Content::CatchAll(ty) => {
+                let event = self.as_event(ty);
+                quote!(Self::#ident(event) => #event::marks(event, marks),)
+            }
+        }
+    }
+
+    /// What is passed on as it is keeps its marks.
+    fn keep_marks(&self) -> Option<TokenStream> {
+        let support = self.support;
+        let holds_an_event =
+            |variant: &Variant| matches!(variant.content, Content::Gathered(_) | Content::CatchAll(_));
+        let arms = self.variants.iter().map(|Variant { ident, content }| match content {
+            Content::Empty(_) | Content::Named { .. } => quote!(Self::#ident { .. } => {}),
+            Content::Gathered(ty) | Content::CatchAll(ty) => {
+                let event = self.as_event(ty);
+                quote!(Self::#ident(event) => #event::keep_marks(event, kept),)
+            }
+        });
+        self.variants.iter().any(holds_an_event).then(|| {
+            quote! {
+                fn keep_marks(&mut self, kept: &#support::KeptMarks) {
+                    match self { #(#arms)* }
+                }
+            }
+        })
+    }
+}
+
+/// Whether there are marks in it.
+fn is_marked(marks: &Marks, support: &Support<'_>) -> TokenStream {
+    if marks.marked().next().is_some() {
+        return quote!(true);
+    }
+    asked(marks, support, &format_ident!("IS_MARKED"))
+}
+
+/// Whether it leaves it to whoever holds it to name a subject.
+fn needs_subject(marks: &Marks, support: &Support<'_>) -> TokenStream {
+    if !matches!(marks.whose, Whose::Holder) {
+        return quote!(false);
+    }
+    if marks.marked().any(|mark| mark.subject.is_none()) {
+        return quote!(true);
+    }
+    asked(marks, support, &format_ident!("NEEDS_SUBJECT"))
+}
+
+/// Whether this is true of one of the fields' types.
+fn asked(marks: &Marks, support: &Support<'_>, constant: &Ident) -> TokenStream {
+    let types = marks.unmarked().map(|field| &field.ty);
+    quote! {{
+        #[allow(unused_imports, reason = "every type may have marks, and there may be no field")]
+        use #support::NotPersonal as _;
+        false #(|| <#support::Marked<#types>>::#constant)*
+    }}
+}
+
+fn binding(number: usize) -> Ident {
+    format_ident!("__field_{number}")
+}
+
+/// `{ field: __field_0, .. }`.
+fn pattern(marks: &Marks) -> TokenStream {
+    let fields = marks.fields.iter().enumerate().map(|(number, MarkedField { ident, .. })| {
+        let binding = binding(number);
+        quote!(#ident: #binding)
+    });
+    quote!({ #(#fields,)* .. })
+}
+
+/// Collects the marks of fields that are bound by [`pattern`].
+fn collected(marks: &Marks, support: &Support<'_>) -> TokenStream {
+    let subject = match &marks.whose {
+        Whose::Field(ident) => subject_of(marks, support, |field| field.ident == *ident),
+        // Where nobody tells, nobody asks.
+        Whose::Stream | Whose::Nobody => quote!(#support::Subject::stream()),
+        Whose::Holder => quote!(::core::clone::Clone::clone(subject)),
+    };
+    let fields = marks.fields.iter().enumerate().filter(|(_, field)| !field.serde.is_never_written);
+    let fields = fields.map(|(number, field)| {
+        let MarkedField { ty, serde, mark, .. } = field;
+        let inner = match mark {
+            Some(mark) => sealed(marks, field, mark, support),
+            None => {
+                let binding = binding(number);
+                quote!(#support::Marked::<#ty>::new().marks(#binding, &__subject, marks);)
+            }
+        };
+        let (name, has_own_place) = (&serde.name, serde.flatten.is_none() && !marks.is_transparent);
+        let inner = if has_own_place { quote!(marks.within(#name, |marks| { #inner });) } else { inner };
+        if mark.is_some() { inner } else { quote!(if <#support::Marked<#ty>>::IS_MARKED { #inner }) }
+    });
+    quote! {
+        #[allow(unused_imports, reason = "every type may have marks")]
+        use #support::NotPersonal as _;
+        let __subject = #subject;
+        let _ = &marks;
+        #(#fields)*
+    }
+}
+
+/// The subject that a field tells.
+fn subject_of(
+    marks: &Marks,
+    support: &Support<'_>,
+    is_meant: impl Fn(&MarkedField) -> bool,
+) -> TokenStream {
+    let number = marks.fields.iter().position(is_meant).map(binding);
+    quote!(#support::Subject::of(#number))
+}
+
+fn sealed(marks: &Marks, field: &MarkedField, mark: &Mark, support: &Support<'_>) -> TokenStream {
+    let ty = &field.ty;
+    let mask = match &mark.mask {
+        Some(mask) => {
+            // Of a text, whatever can be made of it.
+            let is_text = matches!(mask, Expr::Lit(ExprLit { lit: Lit::Str(_), .. }));
+            let value = if is_text {
+                quote_spanned!(place(mask)=> ::core::convert::From::from(#mask))
+            } else {
+                quote!(#mask)
+            };
+            quote!({
+                fn mask() -> #ty {
+                    #value
+                }
+                mask()
+            })
+        }
+        None => {
+            let (span, support) = (place(ty), support.at(place(ty)));
+            quote_spanned!(span=> #support::default_mask::<#ty>())
+        }
+    };
+    let mask = match &field.serde.written_with {
+        Some(function) => quote!({
+            struct Written(#ty);
+            impl #support::Serialize for Written {
+                fn serialize<S: #support::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> ::core::result::Result<S::Ok, S::Error> {
+                    #function(&self.0, serializer)
+                }
+            }
+            Written(#mask)
+        }),
+        None => mask,
+    };
+    match &mark.subject {
+        Some(name) => {
+            let named = |field: &MarkedField| marks.named(name).is_some_and(|named| named.ident == field.ident);
+            let subject = subject_of(marks, support, named);
+            quote!(marks.seal(&#subject, &#mask);)
+        }
+        None => quote!(marks.seal(&__subject, &#mask);),
+    }
+}
