@@ -118,26 +118,61 @@ macro_rules! insert_event {
     };
 }
 
+/// The keys that the events are sealed with, those of them that are there, locked before anything else, in one order for all: $15
+/// are their subjects, $16 their ids.
+macro_rules! sealing_keys {
+    () => {
+        "WITH held_key AS MATERIALIZED (
+            SELECT k.key_id FROM {subject_keys} k
+            JOIN unnest($15::text[], $16::uuid[]) AS n (subject, key_id)
+                ON k.subject = n.subject AND k.key_id = n.key_id
+            WHERE k.tenant_id = $3 AND k.wrapped IS NOT NULL
+            ORDER BY k.subject FOR SHARE OF k
+        ), "
+    };
+}
+
+/// Whether all of them are there.
+macro_rules! keys_are_there {
+    () => {
+        "(SELECT count(*) FROM held_key) = cardinality($15::text[])"
+    };
+}
+
 /// The stream of [`AppendSql::create`].
 macro_rules! created {
     () => {
-        "WITH stream AS (
-            INSERT INTO {streams} (uuid, category, tenant_id, name, version) VALUES ($1, $2, $3, $4, $5)
+        created!("WITH ", "VALUES ($1, $2, $3, $4, $5)")
+    };
+    ($with:expr, $values:expr) => {
+        concat!(
+            $with,
+            "stream AS (
+            INSERT INTO {streams} (uuid, category, tenant_id, name, version) ",
+            $values,
+            "
             ON CONFLICT DO NOTHING RETURNING id, version
         ) "
+        )
     };
 }
 
 /// The stream of [`AppendSql::extend`].
 macro_rules! extended {
     () => {
+        extended!("WITH ", "")
+    };
+    ($with:expr, $and:expr) => {
         concat!(
-            "WITH stream AS (
+            $with,
+            "stream AS (
             UPDATE {streams} s SET version = $5, name = coalesce(s.name, $4)
             WHERE ",
             key_is!("s", "$1", "$2", "$3"),
             " AND s.version = $6 - 1
-              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) = $6 - 1
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) = $6 - 1",
+            $and,
+            "
             RETURNING s.id, s.version
         )"
         )
@@ -147,17 +182,25 @@ macro_rules! extended {
 /// The stream of [`AppendSql::extend_or_create`].
 macro_rules! extended_or_created {
     () => {
+        extended_or_created!("WITH ", "")
+    };
+    ($with:expr, $and:expr) => {
         concat!(
-            "WITH existing AS (
+            $with,
+            "existing AS (
             UPDATE {streams} s SET version = NULL, name = coalesce(s.name, $4)
             WHERE ",
             key_is!("s", "$1", "$2", "$3"),
             " AND s.version IS NULL
-              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NULL
+              AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id) IS NULL",
+            $and,
+            "
             RETURNING s.id, s.version
         ), created AS (
             INSERT INTO {streams} (uuid, category, tenant_id, name, version)
-            SELECT $1, $2, $3, $4, $5::bigint WHERE NOT EXISTS (SELECT FROM existing)
+            SELECT $1, $2, $3, $4, $5::bigint WHERE NOT EXISTS (SELECT FROM existing)",
+            $and,
+            "
             ON CONFLICT DO NOTHING RETURNING id, version
         ), stream AS (
             SELECT id, version FROM existing UNION ALL SELECT id, version FROM created
@@ -269,6 +312,24 @@ statements! {
     extend_or_create_one: concat!(extended_or_created!(), insert_event!());
     /// [`extend_or_create`](Self::extend_or_create), as [`create_and_enter`](Self::create_and_enter).
     extend_or_create_and_enter: concat!(extended_or_created!(), insert_events!(told!("$13"), enter_of_one!()));
+    /// [`create_and_enter`](Self::create_and_enter) with events that are sealed. Nothing where one of the keys is not there.
+    create_sealed: concat!(
+        created!(
+            sealing_keys!(),
+            concat!("SELECT $1::uuid, $2, $3, $4, $5::bigint WHERE ", keys_are_there!())
+        ),
+        insert_events!(told!("$13"), enter_of_one!())
+    );
+    /// [`extend`](Self::extend), as [`create_sealed`](Self::create_sealed).
+    extend_sealed: concat!(
+        extended!(sealing_keys!(), concat!(" AND ", keys_are_there!())),
+        insert_events!(told!("$13"), enter_of_one!())
+    );
+    /// [`extend_or_create`](Self::extend_or_create), as [`create_sealed`](Self::create_sealed).
+    extend_or_create_sealed: concat!(
+        extended_or_created!(sealing_keys!(), concat!(" AND ", keys_are_there!())),
+        insert_events!(told!("$13"), enter_of_one!())
+    );
     /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
     /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
     /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another

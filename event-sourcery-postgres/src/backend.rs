@@ -8,11 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, LoadRequest, LoadSink,
-    LoadedStream, OutboxRequest, Present, ProgressRequest, ScanPage, ScanRequest, SnapshotRequest,
-    StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
+    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, LoadRequest, LoadSink,
+    LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, Present, ProgressRequest, RewrapRequest,
+    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
 };
-use event_sourcery::{Error, Position, Result};
+use event_sourcery::{Error, Position, Result, TenantId};
 use sqlx::{PgPool, SqlSafeStr};
 
 use crate::database::{Database, call};
@@ -221,7 +222,8 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
+        capabilities.listeners().outbox().keys()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -299,6 +301,28 @@ impl Backend for PostgresBackend {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         self.hold(&request).await
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.apart(async move |database| call!(database, operations => operations.keys(&request))).await
+    }
+
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.create_keys(&request))
+        })
+        .await
+    }
+
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        self.apart(async move |database| call!(database, operations => operations.old_keys(&request))).await
+    }
+
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.rewrap_key(&request))
+        })
+        .await
     }
 }
 

@@ -22,7 +22,7 @@ use crate::rights::Rights;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 5;
+const LAYOUT: i32 = 6;
 
 /// Indexes of ours on the tables of the reference: by which the streams of a category, or of a tenant, are found, events without
 /// versions are read in order, and entries of the outbox are found: by their events, by their stream, and those that are kept.

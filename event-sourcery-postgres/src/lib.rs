@@ -33,6 +33,7 @@ mod hand_over;
 mod holders;
 mod holding;
 mod inbox;
+mod key_sql;
 mod layout;
 mod lease;
 mod listening;

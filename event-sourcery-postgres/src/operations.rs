@@ -1,12 +1,14 @@
 //! What the store's calls do to the tables, on one connection.
 
 mod append;
+mod at_once;
 mod batch;
 mod cursors;
 mod damage;
 mod delete;
 mod directory;
 mod hear;
+mod keys;
 mod load;
 mod outbox;
 mod progress;

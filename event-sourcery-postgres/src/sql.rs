@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::append_sql::AppendSql;
 use crate::cursor_sql::CursorSql;
+use crate::key_sql::KeySql;
 use crate::numbering::NumberingSql;
 use crate::operations::{DamageSql, DirectorySql, ScanSql};
 use crate::outbox_sql::OutboxSql;
@@ -194,7 +195,7 @@ statements! {
     /// Every statement that the operations run, and what they know of the pages that come next.
     Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, damage: DamageSql,
         subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
-        rights: MissingRights, page_sizes: PageSizes;
+        keys: KeySql, rights: MissingRights, page_sizes: PageSizes;
     /// All events of a stream, in any order.
     load_all: concat!("
         SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());

@@ -64,6 +64,8 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "outbox_of_deleted": ["position", "category", "dropped"],
         "", "SELECT, INSERT, UPDATE, DELETE";
+    "subject_keys": ["tenant_id", "subject", "key_id", "wrapped_by", "wrapped", "created_at", "shredded_at"],
+        "SELECT", "SELECT, INSERT, UPDATE";
     "layout": ["version"],
         "SELECT", "SELECT";
 }

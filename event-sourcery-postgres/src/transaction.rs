@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Cursor, CursorId, DeleteRequest, HeldCursor, JoinedTransaction,
-    LoadRequest, LoadSink, LoadedStream, ProgressRequest, SnapshotRequest,
+    KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest, SnapshotRequest,
+    SubjectKey,
 };
 use event_sourcery::{Position, Result};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -161,5 +162,13 @@ impl JoinedTransaction for OnConnection<'_> {
 
     async fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
         self.operations().move_cursor(id, to).await
+    }
+
+    async fn keys(&mut self, request: &KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.operations().keys(request).await
+    }
+
+    async fn create_keys(&mut self, request: &NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        self.operations().create_keys(request).await
     }
 }

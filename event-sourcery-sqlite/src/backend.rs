@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Listener, Listening,
-    LoadRequest, LoadSink, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest,
-    SnapshotRequest, StateRequest, SubscriptionBackend, SubscriptionChange, SubscriptionId,
-    SubscriptionRecord, TransactionalBackend,
+    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, KeysRequest, Listener,
+    Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest,
+    ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use jiff::Timestamp;
@@ -135,7 +135,8 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().several_streams().transactions().durable().shared().listeners().outbox()
+        let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
+        capabilities.listeners().outbox().keys()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -201,6 +202,24 @@ impl Backend for SqliteBackend {
 
     async fn hold_entries(&self, request: HoldRequest) -> Result<HeldEntries> {
         self.readers.read(move |operations| operations.held_entries(&request.positions)).await
+    }
+
+    async fn keys(&self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.readers.read(move |operations| operations.keys(&request)).await
+    }
+
+    async fn create_keys(&self, request: NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        let whose = Some(request.tenant.clone());
+        self.writer()?.write(whose, move |operations| operations.create_keys(&request)).await
+    }
+
+    async fn old_keys(&self, request: OldKeysRequest) -> Result<Vec<(TenantId, SubjectKey)>> {
+        self.readers.read(move |operations| operations.old_keys(&request)).await
+    }
+
+    async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
+        let whose = Some(request.tenant.clone());
+        self.writer()?.write(whose, move |operations| operations.rewrap_key(&request)).await
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) fn writer(options: &SqliteOptions) -> Result<Connection> {
         use_wal(&connection, options)?;
         sync_as_asked(&connection, options)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        // What is deleted, or moved to another page, is cleared in pages that are written anyway: see `operations::keys`.
+        connection.pragma_update(None, "secure_delete", "FAST").map_err(failed)?;
     }
     Ok(connection)
 }

@@ -9,10 +9,10 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 5;
+const LAYOUT: u32 = 6;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 14] = [
+pub(crate) const TABLES: [(&str, &str); 16] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -26,11 +26,13 @@ pub(crate) const TABLES: [(&str, &str); 14] = [
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_mark", include_str!("layout/event_blocks_mark.sql")),
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
+    ("subject_keys", include_str!("layout/subject_keys.sql")),
+    ("subject_key_bytes", include_str!("layout/subject_key_bytes.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 14] = [
+const COLUMNS: [(&str, &[&str]); 16] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -53,6 +55,11 @@ const COLUMNS: [(&str, &[&str]); 14] = [
         "aggregate_snapshots",
         &["db_stream_id", "name", "format", "version", "event_uuid", "data", "created_at"],
     ),
+    (
+        "subject_keys",
+        &["tenant_id", "subject", "key_id", "wrapped_by", "bytes", "created_at", "shredded_at"],
+    ),
+    ("subject_key_bytes", &["id", "wrapped"]),
     ("layout", &["version"]),
 ];
 

@@ -37,6 +37,7 @@ mod connection;
 mod failure;
 mod file;
 mod inbox;
+mod key_sql;
 mod layout;
 mod numbering;
 mod operations;

@@ -7,6 +7,7 @@ mod delete;
 mod directory;
 mod few;
 mod hear;
+mod keys;
 mod load;
 mod outbox;
 mod progress;
@@ -31,6 +32,7 @@ use crate::sql::Sql;
 use crate::writer::Guard;
 
 pub(crate) use self::directory::BLOCK;
+pub(crate) use self::keys::TRACES;
 pub(crate) use self::load::LoadProgress;
 #[cfg(test)]
 pub(crate) use self::load::PART;
@@ -55,6 +57,8 @@ pub(crate) struct Operations<'c> {
     pub(crate) guard: Option<&'c Guard>,
     /// Whether there is something left of deleted streams, as far as is known; none where nothing is deleted.
     pub(crate) leftovers: Option<&'c Cell<bool>>,
+    /// Whether there may be traces of shredded keys in the log; none where nothing is shredded.
+    pub(crate) traces: Option<&'c Cell<bool>>,
 }
 
 /// A row of the streams table.

@@ -228,6 +228,7 @@ impl Reader {
             depth: 0,
             guard: None,
             leftovers: None,
+            traces: None,
         }
     }
 

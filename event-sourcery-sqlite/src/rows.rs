@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    BlockedAt, BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord,
-    lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
+    BlockedAt, BlockedStream, Member, Names, SegmentRecord, Segments, StoredEvent, StoredRecord, SubjectKey,
+    WrappedKey, lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Position, StreamId, TenantId, Version};
 use jiff::Timestamp;
@@ -135,6 +135,22 @@ pub(crate) fn blocked_at(row: &Row<'_>, first: usize) -> Result<BlockedAt, Strin
     let position: i64 = column(row, first + 1)?;
     let after = column(row, first).unwrap_or_else(|_| position.saturating_sub(1));
     Ok(BlockedAt::new(Position::from_i64(after), Position::from_i64(position)))
+}
+
+/// The key of a subject, in the first four columns: its id, what it is wrapped with, its bytes, whether it was shredded.
+pub(crate) fn subject_key(row: &Row<'_>, subject: Arc<str>) -> Result<SubjectKey, String> {
+    let id = uuid(text(row, 0)?)?;
+    if column(row, 3)? {
+        return Ok(SubjectKey::shredded(subject, id));
+    }
+    let bytes = row.get_ref(2).map_err(|error| error.to_string())?;
+    let bytes = bytes.as_blob().map_err(|error| format!("the bytes of a key: {error}"))?;
+    Ok(SubjectKey::new(subject, id, WrappedKey::new(text(row, 1)?.into(), bytes.into())))
+}
+
+/// Whose key it is, in two columns from this one on.
+pub(crate) fn tenant_and_subject<'r>(row: &'r Row<'_>, first: usize) -> Result<(&'r str, &'r str), String> {
+    Ok((text(row, first)?, text(row, first + 1)?))
 }
 
 /// A time, in the one form or another.

@@ -1,5 +1,6 @@
 //! The statements, with the tables' names in them. Values are always parameters.
 
+use crate::key_sql::KeySql;
 use crate::layout;
 use crate::outbox_sql::OutboxSql;
 
@@ -72,7 +73,7 @@ macro_rules! blocked {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with outbox: OutboxSql;
+    Sql with outbox: OutboxSql, keys: KeySql;
 
     find_stream: "
         SELECT id, name IS NOT NULL FROM {streams} WHERE uuid = ?1 AND category = ?2 AND tenant_id = ?3";

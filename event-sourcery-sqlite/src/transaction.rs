@@ -4,7 +4,8 @@ use std::fmt;
 
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
-    LoadRequest, LoadSink, LoadedStream, ProgressRequest, SnapshotRequest,
+    KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest, SnapshotRequest,
+    SubjectKey,
 };
 use event_sourcery::{Position, Result};
 use rusqlite::Connection;
@@ -132,5 +133,13 @@ impl BackendTransaction for SqliteTransaction<'_> {
 
     fn move_cursor(&mut self, id: &CursorId, to: Cursor) -> Result<()> {
         self.operations.move_cursor(id, to)
+    }
+
+    fn keys(&mut self, request: &KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.operations.keys(request)
+    }
+
+    fn create_keys(&mut self, request: &NewKeysRequest) -> Result<Vec<SubjectKey>> {
+        self.operations.create_keys(request)
     }
 }

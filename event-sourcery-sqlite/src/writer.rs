@@ -11,6 +11,7 @@ mod lines;
 mod member;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod waiting;
 
 use std::cell::Cell;
@@ -156,6 +157,9 @@ struct WriterThread {
     shared: Shared,
     /// Whether there may be something left of deleted streams.
     leftovers: Cell<bool>,
+    /// Whether there may be traces of shredded keys in the log; when they were to be cleared last.
+    traces: Cell<bool>,
+    cleared: Cell<Option<Instant>>,
     _pool_limit: Connection,
 }
 
@@ -174,7 +178,7 @@ impl WriterThread {
         let constraints = Constraints::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;
         let pool_limit = connection::pool_limit(&options)?;
-        let leftovers = Cell::new(false);
+        let (leftovers, traces) = (Cell::new(false), Cell::new(false));
         let writer = Self {
             connection,
             sql,
@@ -185,10 +189,15 @@ impl WriterThread {
             checkpointer,
             shared,
             leftovers,
+            traces,
+            cleared: Cell::new(None),
             _pool_limit: pool_limit,
         };
         // A process that has ended may have left something.
-        writer.leftovers.set(writer.may_write()? && writer.operations().has_leftovers()?);
+        if writer.may_write()? {
+            writer.leftovers.set(writer.operations().has_leftovers()?);
+            writer.traces.set(!writer.operations().traces()?.is_empty());
+        }
         Ok(writer)
     }
 
@@ -209,9 +218,11 @@ impl WriterThread {
         }
     }
 
-    /// The one whose turn it is. Before it, some of what is left of deleted streams is removed; and while nobody comes.
+    /// The one whose turn it is. Before it, some of what is left of deleted streams is removed; and while nobody comes. So are the
+    /// traces of shredded keys.
     fn next(&self, queue: &Receiver) -> Option<Queued> {
         while self.leftovers.get() && self.remove_some() && !queue.has_news() {}
+        self.clear_traces_now_and_then(queue);
         queue.receive()
     }
 
@@ -272,6 +283,7 @@ impl WriterThread {
             depth: 0,
             guard: Some(&self.guard),
             leftovers: Some(&self.leftovers),
+            traces: Some(&self.traces),
         }
     }
 }

@@ -3,21 +3,20 @@
 use std::collections::HashMap;
 
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamState, Written,
+    AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamState,
+    SubjectKey, Written,
 };
 use event_sourcery::{AppendPosition, Error, Result, Version};
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
+use super::at_once::{append_at_once, bind_outbox};
+use super::keys::sealed_with;
 use super::{Holder, Known, Operations};
 use crate::at_work::answer;
 use crate::failure::Failure;
 use crate::numbering;
 use crate::rows::{EventReader, value};
-use crate::sql::Sql;
-use crate::values::{self, EventColumns, stored_version};
+use crate::values::{EventColumns, stored_version};
 
 /// Why an append that is not refused found nothing to append to.
 enum Verdict {
@@ -37,12 +36,12 @@ const ATTEMPTS: usize = 8;
 
 impl Operations<'_> {
     /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
-    /// An append to one stream is one statement. If that finds nothing to append to, a second one finds out why; if by
+    /// An append to one stream is one statement, sealed or not. If that finds nothing to append to, a second one finds out why; if by
     /// then everything is as expected, the append is tried again. Its positions are above `given`, or it is refused.
     pub(crate) async fn append(&mut self, request: &AppendRequest, given: i64) -> Result<AppendOutcome> {
         self.send(request.weight());
         self.given = given;
-        let (mut at_once, tables) = (is_simple(request), self.sql.tables());
+        let (mut at_once, tables) = (is_one_statement(request), self.sql.tables());
         let mut refused = None;
         for attempt in 1..=ATTEMPTS {
             refused = None;
@@ -77,7 +76,7 @@ impl Operations<'_> {
                     self.confirm().await?;
                     return Ok(AppendOutcome::Present(present));
                 }
-                Verdict::Again => at_once = true,
+                Verdict::Again => at_once = is_one_statement(request),
                 Verdict::Mend => at_once = false,
             }
         }
@@ -123,7 +122,8 @@ impl Operations<'_> {
             // None: their stream was deleted in between.
             return Ok(if present.is_empty() { Verdict::Mend } else { Verdict::Present(present) });
         }
-        check(request, &known)?;
+        let keys = self.required_keys(request).await.map_err(|failure| self.failed(failure))?;
+        check(request, &known, &keys)?;
         let [part] = request.streams.as_slice() else { return Ok(Verdict::Mend) };
         let agrees = known.first().is_some_and(|known| match known.row {
             Some(_) => {
@@ -190,8 +190,9 @@ impl Operations<'_> {
     }
 
     async fn write_under_locks(&mut self, request: &AppendRequest) -> Result<Option<Vec<Written>>, Failure> {
+        let keys = self.hold_keys(request).await?;
         let mut known = self.lock(request).await?;
-        if check(request, &known).is_err() {
+        if check(request, &known, &keys).is_err() {
             return Ok(None);
         }
         let orphans: Vec<_> =
@@ -201,7 +202,7 @@ impl Operations<'_> {
                 self.execute(statement.query().bind(&orphans)).await?;
             }
             known = self.lock(request).await?;
-            if check(request, &known).is_err() {
+            if check(request, &known, &keys).is_err() {
                 return Ok(None);
             }
         }
@@ -217,6 +218,7 @@ impl Operations<'_> {
         }
         let (rows, required) = rows.split_at(request.streams.len().min(rows.len()));
         let written = self.write(request, rows).await?;
+        self.shred(request).await?;
         // Rows that were made to keep others from creating a stream that must not exist.
         let placeholders: Vec<_> = required.iter().filter(|row| empty.contains(row)).copied().collect();
         if !placeholders.is_empty() {
@@ -278,55 +280,15 @@ impl Operations<'_> {
     }
 }
 
-/// Whether an append can be one statement: to one stream, and nothing required of others.
+/// Whether an append can share a statement with others: to one stream, and nothing else has to hold, or is done.
 pub(crate) fn is_simple(request: &AppendRequest) -> bool {
-    request.streams.len() == 1 && request.requirements.is_empty()
+    is_one_statement(request) && request.requirements.is_empty()
 }
 
-/// The statement for what the part expects, run as it is.
-async fn append_at_once(
-    connection: &mut PgConnection,
-    sql: &Sql,
-    request: &AppendRequest,
-    part: &StreamAppend,
-    given: i64,
-) -> Result<Option<Written>, sqlx::Error> {
-    let StreamAppend { stream, expectation, events, .. } = part;
-    let (one, several, and_enter) = match expectation {
-        Expectation::Version(0) => (&sql.append.create_one, &sql.append.create, &sql.append.create_and_enter),
-        Expectation::Version(_) => (&sql.append.extend_one, &sql.append.extend, &sql.append.extend_and_enter),
-        Expectation::NoVersioning => (
-            &sql.append.extend_or_create_one,
-            &sql.append.extend_or_create,
-            &sql.append.extend_or_create_and_enter,
-        ),
-    };
-    let enters = !request.outbox.is_empty();
-    let statement = match events.len() {
-        _ if enters => and_enter,
-        1 => one,
-        _ => several,
-    };
-    let first = first_version(*expectation).map(stored_version);
-    let query = Operations::about(statement, &request.tenant, stream).bind(stream.name());
-    let query = query.bind(last_version(part).map(stored_version)).bind(first);
-    let query = match events.as_slice() {
-        [event] if !enters => values::bind_event(query, event),
-        events => EventColumns::of(events).bind(query),
-    };
-    let query = bind_outbox(query.bind(given), request);
-    let row = query.fetch_optional(connection).await?;
-    let position = row.map(|row| value::<Option<i64>>(&row, 0)).transpose()?.flatten();
-    Ok(position.map(|position| written(part, position)))
-}
-
-/// Binds the ids of the events that go into the outbox, last, if there are any.
-fn bind_outbox<'q>(
-    query: Query<'q, Postgres, PgArguments>,
-    request: &AppendRequest,
-) -> Query<'q, Postgres, PgArguments> {
-    let ids: Vec<Uuid> = request.outbox.iter().copied().collect();
-    if ids.is_empty() { query } else { query.bind(ids) }
+/// Whether an append can be one statement: to one stream, and nothing required but the keys that it is sealed with.
+fn is_one_statement(request: &AppendRequest) -> bool {
+    let requires_keys_alone = sealed_with(request).count() == request.requirements.len();
+    request.streams.len() == 1 && request.shreds.is_empty() && requires_keys_alone
 }
 
 /// What the request writes to and depends on, column by column. A required stream is not given a name.
@@ -354,8 +316,9 @@ impl<'r> Keys<'r> {
 }
 
 /// Checks everything that the request expects of its streams, and requires of others.
-fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
+fn check(request: &AppendRequest, known: &[Known], keys: &[SubjectKey]) -> Result<()> {
     let mut known = known.iter();
+    let keys: HashMap<_, _> = keys.iter().map(|key| (&key.subject, key)).collect();
     let mut claimed = HashMap::new();
     for (part, known) in request.streams.iter().zip(known.by_ref()) {
         let stream = &part.stream;
@@ -368,10 +331,15 @@ fn check(request: &AppendRequest, known: &[Known]) -> Result<()> {
         }
     }
     for requirement in &request.requirements {
-        let Requirement::Stream(requirement) = requirement else {
-            return Err(Error::unsupported("postgres", "this requirement"));
-        };
-        requirement.check(known.next().map_or(StreamState::Missing, |known| known.state))?;
+        match requirement {
+            Requirement::Stream(requirement) => {
+                requirement.check(known.next().map_or(StreamState::Missing, |known| known.state))?;
+            }
+            Requirement::Key(requirement) => {
+                requirement.check(keys.get(&requirement.subject).copied())?;
+            }
+            _ => return Err(Error::unsupported("postgres", "this requirement")),
+        }
     }
     Ok(())
 }
@@ -380,7 +348,7 @@ pub(super) fn written(part: &StreamAppend, last_position: i64) -> Written {
     Written::new(first_version(part.expectation), AppendPosition::from_i64(last_position))
 }
 
-fn first_version(expectation: Expectation) -> Option<Version> {
+pub(super) fn first_version(expectation: Expectation) -> Option<Version> {
     match expectation {
         Expectation::Version(version) => Some(version.saturating_add(1)),
         Expectation::NoVersioning => None,

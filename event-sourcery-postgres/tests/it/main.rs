@@ -22,6 +22,7 @@ mod given_up;
 mod hang_ups;
 mod holding;
 mod inbox;
+mod keys;
 mod listening;
 mod long;
 mod numbering;

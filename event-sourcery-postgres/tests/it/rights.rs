@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use event_sourcery::{Error, EventStore, Position, Projector, RawEvent, StreamId};
+use event_sourcery::backend::{Backend as _, OldKeysRequest, RewrapRequest, WrappedKey};
+use event_sourcery::{Error, EventStore, Position, Projector, RawEvent, StreamId, TenantId};
 use event_sourcery_postgres::{PostgresBackend, Rights};
 
+use crate::keys::{asked, create, new_keys, sealed, shredding};
 use crate::scene::{Scene, Store, event, until};
 
 /// A role of the test's own. It is dropped by the test that made it.
@@ -90,7 +92,9 @@ async fn a_reader_reads_and_follows_and_is_told_which_right_a_write_would_need()
     role.scene.store.append(&stream, event()).await.unwrap();
     role.scene.store.save_snapshot(&stream, 1, event()).await.unwrap();
     handle_once(&role.scene.store, "revenue").await.unwrap();
+    let keys = create(role.scene.store.backend(), &["alice"]).await;
     let reader = role.open().await;
+    assert_eq!(reader.backend().keys(asked(&["alice"])).await.unwrap(), keys, "it may decrypt");
     assert_eq!(reader.load_stream::<RawEvent>(&stream).await.unwrap().len(), 1);
     assert_eq!(reader.position().await.unwrap().to_i64(), 1);
     assert!(reader.read_all::<RawEvent>().stream().try_next().await.unwrap().is_some());
@@ -105,6 +109,8 @@ async fn a_reader_reads_and_follows_and_is_told_which_right_a_write_would_need()
         (reader.delete_stream(&stream).await, "event_sourcery_streams"),
         (reader.save_snapshot(&stream, 1, event()).await, "event_sourcery_snapshots"),
         (handle_once(&reader, "costs").await, "event_sourcery_subscription_segments"),
+        (reader.backend().create_keys(new_keys(&["bob"])).await.map(drop), "event_sourcery_subject_keys"),
+        (reader.backend().append(shredding(&["alice"])).await.map(drop), "event_sourcery_subject_keys"),
     ] {
         let refused = refused.unwrap_err();
         let (problem, grant) = missing(&refused);
@@ -210,6 +216,19 @@ async fn a_migrator_makes_the_tables_and_an_application_is_told_that_it_may_not(
     role.drop().await;
 }
 
+/// A key is given, read, wrapped anew, held by an append, and shredded.
+async fn use_keys(backend: &PostgresBackend, subject: &str) -> Result<(), Error> {
+    let keys = backend.create_keys(new_keys(&[subject])).await?;
+    backend.keys(asked(&[subject])).await?;
+    let again = WrappedKey::new("second".into(), [1_u8].as_slice().into());
+    for key in &keys {
+        backend.rewrap_key(RewrapRequest::new(TenantId::DEFAULT, key.clone(), again.clone())).await?;
+    }
+    backend.old_keys(OldKeysRequest::new("third".into(), 1)).await?;
+    backend.append(sealed(1, &keys)).await?;
+    backend.append(shredding(&[subject])).await.map(drop)
+}
+
 /// A call of each kind. What is told only in the log (states, the directory, the record of what is settled) has no answer here.
 async fn use_everything(store: &Store, number: usize) -> Result<(), Error> {
     let stream = StreamId::random().in_category("invoices")?;
@@ -217,6 +236,7 @@ async fn use_everything(store: &Store, number: usize) -> Result<(), Error> {
     store.append(&stream, vec![event(), event()]).expected_version(1).await?;
     store.append(&StreamId::random(), event()).and(&StreamId::random(), event()).await?;
     store.clone().with_outbox(|_| true)?.append(&StreamId::random(), event()).await?;
+    use_keys(store.backend(), &stream.uuid().to_string()).await?;
     store.save_snapshot(&stream, 2, event()).await?;
     store.load_stream::<RawEvent>(&stream).await?;
     handle_once(store, &format!("revenue {number}")).await?;

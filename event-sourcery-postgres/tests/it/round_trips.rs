@@ -2,12 +2,14 @@
 
 mod subscribing;
 
+use event_sourcery::backend::Backend as _;
 use event_sourcery::{Append, Appended, Error, EventStore, OnStore, RawEvent, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::{self, PgPool};
 use futures_util::future::join_all;
 use postgres_cluster::{Database, Server};
 
+use crate::keys::{asked, create, sealed};
 use crate::scene::{Scene, Store, Tx, event, events, pool, until};
 
 /// Looks from another database, so that its own statements are not counted.
@@ -151,6 +153,32 @@ async fn a_stream_is_loaded_by_one_statement() {
     let load = async || store.load_stream::<event_sourcery::RawEvent>(&stream).await.unwrap().len();
     load().await;
     assert_eq!(counter.count(load()).await, (1, 3));
+}
+
+/// However many: an append that is sealed with one key or a hundred is one statement, too. None of it is paid for by who has no keys:
+/// see the first of these tests.
+#[tokio::test]
+async fn the_keys_of_a_thousand_subjects_are_one_statement_and_so_is_an_append_that_is_sealed_with_them() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    let backend = store.backend();
+    let subjects: Vec<_> = (1_000..2_000).map(|number| number.to_string()).collect();
+    let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
+    // Prepared.
+    backend.keys(asked(&subjects)).await.unwrap();
+    backend.append(sealed(1, &create(backend, &["first"]).await)).await.unwrap();
+
+    let (statements, keys) = counter.count(create(backend, &subjects)).await;
+    assert_eq!((statements, keys.len()), (1, 1_000), "{:#?}", counter.statements().await);
+    let (statements, found) = counter.count(backend.keys(asked(&subjects))).await;
+    assert_eq!((statements, found.unwrap().len()), (1, 1_000));
+    let (statements, found) = counter.count(create(backend, &subjects)).await;
+    assert!(statements == 1 && found == keys, "they are there");
+    for keys in [&keys[..1], &keys[..100]] {
+        let (statements, appended) = counter.count(backend.append(sealed(1, keys))).await;
+        appended.unwrap();
+        assert_eq!(statements, 1, "{:#?}", counter.statements().await);
+    }
 }
 
 /// Beside the caller's own statements: the savepoint, the append, the release.

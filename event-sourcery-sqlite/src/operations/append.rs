@@ -44,13 +44,21 @@ impl Operations<'_> {
     fn write(&self, request: &AppendRequest) -> Result<Vec<Written>> {
         self.look.has_room()?;
         for requirement in &request.requirements {
-            let Requirement::Stream(requirement) = requirement else {
-                return Err(Error::unsupported("sqlite", "this requirement"));
-            };
-            let row = self.find_stream(&request.tenant, &requirement.stream)?;
-            requirement.check(self.state_of(row)?)?;
+            match requirement {
+                Requirement::Stream(requirement) => {
+                    let row = self.find_stream(&request.tenant, &requirement.stream)?;
+                    requirement.check(self.state_of(row)?)?;
+                }
+                Requirement::Key(requirement) => {
+                    requirement.check(self.key(&request.tenant, &requirement.subject)?.as_ref())?;
+                }
+                _ => return Err(Error::unsupported("sqlite", "this requirement")),
+            }
         }
-        request.streams.iter().map(|part| self.append_to(request, part)).collect()
+        let written = request.streams.iter().map(|part| self.append_to(request, part));
+        let written = written.collect::<Result<Vec<_>>>()?;
+        self.shred(request)?;
+        Ok(written)
     }
 
     fn append_to(&self, request: &AppendRequest, part: &StreamAppend) -> Result<Written> {

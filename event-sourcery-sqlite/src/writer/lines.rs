@@ -191,6 +191,18 @@ impl Receiver {
         }
     }
 
+    /// Sleeps until somebody comes, for at most so long.
+    pub(super) fn sleep(&self, patience: Duration) {
+        let mut lines = self.0.lines();
+        if lines.is_closed || !lines.of.is_empty() {
+            return;
+        }
+        self.0.has_news.store(false, Ordering::Relaxed);
+        lines.sleeps = true;
+        let slept = self.0.has_come.wait_timeout(lines, patience);
+        slept.unwrap_or_else(PoisonError::into_inner).0.sleeps = false;
+    }
+
     /// Whether somebody has come, or nobody comes any more.
     pub(super) fn has_news(&self) -> bool {
         self.0.has_news.load(Ordering::Relaxed)

@@ -23,6 +23,7 @@ mod failures;
 mod fuzz;
 mod group_commit;
 mod inbox;
+mod keys;
 mod listening;
 mod long_deletions;
 mod numbering;

@@ -7,7 +7,8 @@ use postgres_cluster::{Database, Server};
 use crate::scene::{Scene, event, length, open};
 
 /// Takes back what each layout has added, to the one before it.
-const TAKE_BACK: [(i32, &str); 4] = [
+const TAKE_BACK: [(i32, &str); 5] = [
+    (5, "DROP TABLE event_sourcery_subject_keys"),
     (
         4,
         "ALTER TABLE event_sourcery_outbox_entries DROP COLUMN published_at;
@@ -63,6 +64,8 @@ async fn a_store_of_an_earlier_layout_becomes_what_a_new_one_is_by_opening_it_an
         (3, "subscriptions", true),
         (4, "outbox_entries", false),
         (4, "outbox_entries", true),
+        (5, "subject_keys", false),
+        (5, "subject_keys", true),
     ] {
         let (scene, stream) = of_layout(layout).await;
         let options = || PostgresBackend::options(scene.database.url());
@@ -86,7 +89,7 @@ async fn a_store_of_an_earlier_layout_becomes_what_a_new_one_is_by_opening_it_an
 /// No lock is needed on a table that is there, but for the one that holds the layout's number.
 #[tokio::test]
 async fn a_store_of_an_earlier_layout_is_migrated_while_a_transaction_is_open_and_others_append() {
-    for layout in [1, 2, 3, 4] {
+    for layout in [1, 2, 3, 4, 5] {
         let (scene, _) = of_layout(layout).await;
         let mut open_one = scene.begin().await;
         scene.store.within(&mut open_one).append(&StreamId::random(), event()).await.unwrap();
@@ -95,7 +98,7 @@ async fn a_store_of_an_earlier_layout_is_migrated_while_a_transaction_is_open_an
         scene.store.append(&StreamId::random(), event()).await.unwrap();
         open_one.commit().await.unwrap();
         assert_eq!(scene.events().await, 4);
-        assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "5");
+        assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "6");
     }
 }
 

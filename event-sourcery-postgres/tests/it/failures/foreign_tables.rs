@@ -31,6 +31,7 @@ async fn tables_of_our_names_that_are_somebody_elses_are_refused_and_left_as_the
         ("projected_streams (stream_uuid uuid, category text)", "tenant_id"),
         ("event_blocks (name text)", "block"),
         ("event_blocks_listed (so boolean)", "only_row"),
+        ("subject_keys (tenant_id text, subject text)", "key_id"),
     ] {
         let database = Server::shared().create_database();
         let name = table.split(' ').next().unwrap();

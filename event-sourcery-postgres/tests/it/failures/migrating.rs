@@ -10,7 +10,7 @@ use postgres_cluster::{Database, Server};
 use crate::process::{once_more_on, store_url};
 use crate::scene::{event, length, open};
 
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     "streams",
     "events",
     "snapshots",
@@ -23,6 +23,7 @@ const TABLES: [&str; 13] = [
     "projected_streams",
     "event_blocks",
     "event_blocks_listed",
+    "subject_keys",
     "layout",
 ];
 

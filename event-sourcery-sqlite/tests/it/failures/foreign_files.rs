@@ -93,6 +93,8 @@ async fn tables_of_our_names_that_are_somebody_elses_are_refused_and_left_as_the
         "layout (version, html)",
         "projector_cursors (film)",
         "projected_streams (stream_uuid, film)",
+        "subject_keys (tenant_id, film)",
+        "subject_key_bytes (id, film)",
     ] {
         let folder = Folder::new();
         let name = table.split(' ').next().unwrap();
