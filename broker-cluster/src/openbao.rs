@@ -57,7 +57,7 @@ impl OpenBao {
         &self.root
     }
 
-    /// A token that may do what this policy says.
+    /// A token that may do what this policy says; from then on, so do all that were made before.
     ///
     /// # Panics
     ///
