@@ -55,5 +55,8 @@ pub mod publish_events {}
 #[doc = include_str!("../guide/publishers-and-inboxes.md")]
 pub mod publishers_and_inboxes {}
 
+#[doc = include_str!("../guide/data-privacy.md")]
+pub mod data_privacy {}
+
 #[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

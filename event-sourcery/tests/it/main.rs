@@ -17,6 +17,7 @@ mod handles;
 mod ids;
 mod listening;
 mod memory;
+mod privacy;
 mod records;
 #[cfg(feature = "testing")]
 mod testing;

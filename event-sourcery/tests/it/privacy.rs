@@ -1,0 +1,190 @@
+//! What is encrypted, in closures and with key services; what every backend does is in the conformance kit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event_sourcery::privacy::{DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf};
+use event_sourcery::{Error, Event, EventStore, MemoryBackend, RawEvent, Result, StreamId};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize, Debug, Clone, PartialEq)]
+struct Registered {
+    #[event(subject)]
+    customer: u64,
+    #[event(encrypted, mask = "forgotten")]
+    email: String,
+}
+
+/// A master key that counts how often it is asked.
+#[derive(Debug, Clone)]
+struct Service {
+    master: Arc<MasterKey>,
+    calls: Arc<AtomicUsize>,
+    forgotten: Arc<AtomicUsize>,
+    /// Whether it answers at once.
+    is_near: bool,
+}
+
+impl Service {
+    fn new(is_near: bool) -> Self {
+        let master = Arc::new(MasterKey::from_bytes([1; 32]));
+        Self { master, calls: Arc::default(), forgotten: Arc::default(), is_near }
+    }
+
+    async fn called(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if !self.is_near {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl KeyWrapping for Service {
+    fn name(&self) -> &str {
+        self.master.name()
+    }
+
+    async fn wrap(&self, keys: &[(SubjectOf, DataKey)]) -> Result<Vec<Vec<u8>>> {
+        self.called().await;
+        self.master.wrap(keys).await
+    }
+
+    async fn unwrap(&self, keys: &[(SubjectOf, Vec<u8>)]) -> Result<Vec<DataKey>> {
+        self.called().await;
+        self.master.unwrap(keys).await
+    }
+
+    async fn forget(&self, _: &SubjectOf) -> Result<()> {
+        self.forgotten.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn registered(customer: u64) -> Registered {
+    Registered { customer, email: "ann@example.com".to_owned() }
+}
+
+fn over(backend: &MemoryBackend, service: &Service) -> EventStore<MemoryBackend> {
+    EventStore::new(backend.clone()).with_encryption(Encryption::new(service.clone())).unwrap()
+}
+
+async fn emails(store: &EventStore<MemoryBackend>, stream: &StreamId) -> Vec<String> {
+    let events = store.load_stream::<Registered>(stream).full_history().await.unwrap();
+    events.into_iter().map(|wrapped| wrapped.event.email).collect()
+}
+
+#[tokio::test]
+async fn a_page_fetches_each_key_once_and_all_of_them_in_one_call() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(true), StreamId::random());
+    let writer = over(&backend, &service);
+    let events: Vec<_> = (0..1_000).map(registered).collect();
+    writer.append(&stream, events).await.unwrap();
+    assert_eq!(service.calls(), 1, "a thousand keys are wrapped in one call");
+    let reader = over(&backend, &service);
+    assert_eq!(emails(&reader, &stream).await.len(), 1_000);
+    assert_eq!(service.calls(), 1, "and unwrapped in one");
+    emails(&reader, &stream).await;
+    assert_eq!(service.calls(), 0, "and kept");
+}
+
+#[tokio::test]
+async fn a_closure_seals_and_opens() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(true), StreamId::random());
+    let (store, of) = (over(&backend, &service), stream.clone());
+    let read = store.transaction(move |tx| {
+        tx.append(&of, [registered(1), registered(2)]).run()?;
+        tx.save_snapshot(&of, 2, registered(1)).run()?;
+        let again = tx.append(&of, registered(1)).expected_version(2).run()?;
+        assert_eq!(again.last_version, Some(3));
+        tx.load_stream::<Registered>(&of).full_history().run()
+    });
+    assert_eq!(read.await.unwrap().len(), 3);
+    assert_eq!(emails(&store, &stream).await, ["ann@example.com"; 3]);
+    assert!(EventStore::new(backend).load_stream::<RawEvent>(&stream).await.is_err(), "it is sealed");
+    store.shred("1").await.unwrap();
+    assert_eq!(service.forgotten.load(Ordering::Relaxed), 1);
+    assert_eq!(emails(&store, &stream).await, ["forgotten", "ann@example.com", "forgotten"]);
+    let refused = store.transaction(move |tx| tx.append(&stream, registered(1)).no_versioning().run());
+    assert!(matches!(refused.await, Err(Error::SubjectShredded { .. })));
+}
+
+/// The key is gone with the transaction, and is not used by those who come after it.
+#[tokio::test]
+async fn a_key_that_was_made_in_a_closure_goes_with_it() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(true), StreamId::random());
+    let (store, of) = (over(&backend, &service), stream.clone());
+    let failed: Result<()> = store
+        .transaction(move |tx| {
+            tx.append(&of, registered(1)).run()?;
+            tx.load_stream::<Registered>(&of).run()?;
+            Err(Error::Closed)
+        })
+        .await;
+    assert!(matches!(failed, Err(Error::Closed)));
+    store.append(&stream, registered(1)).await.unwrap();
+    assert_eq!(emails(&over(&backend, &service), &stream).await, ["ann@example.com"]);
+}
+
+#[tokio::test]
+async fn a_closure_does_not_wait_for_a_key_service() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(false), StreamId::random());
+    let (store, of) = (over(&backend, &service), stream.clone());
+    let append = move |tx: &mut event_sourcery::Within<'_, event_sourcery::MemoryTransaction<'_>>| {
+        tx.append(&of, registered(1)).no_versioning().run().map(drop)
+    };
+    let refused = store.transaction(append.clone()).await;
+    assert!(matches!(refused, Err(Error::KeyNotAtHand { subject }) if subject == "1"));
+    assert!(emails(&store, &stream).await.is_empty());
+    store.append(&StreamId::random(), registered(1)).await.unwrap();
+    store.transaction(append).await.unwrap();
+    assert_eq!(emails(&store, &stream).await.len(), 1);
+}
+
+/// An event that cannot be decoded says nothing of what is encrypted in it.
+#[tokio::test]
+async fn no_error_tells_what_is_encrypted() {
+    #[derive(Event, Serialize, Deserialize, Debug)]
+    #[event(name = "Registered")]
+    struct Other {
+        email: u64,
+    }
+
+    let (store, stream) = (over(&MemoryBackend::new(), &Service::new(true)), StreamId::random());
+    store.append(&stream, registered(1)).await.unwrap();
+    let error = store.load_stream::<Other>(&stream).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidEvent { .. }));
+    assert!(!format!("{error:?} {}", error.in_full()).contains("ann@example.com"), "{error}");
+}
+
+/// A tree of them: what is within itself is looked into as well.
+#[derive(Personal, Serialize, Deserialize)]
+struct Person {
+    #[event(encrypted)]
+    name: String,
+    children: Vec<Person>,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(stream_is_subject)]
+struct Described {
+    family: Person,
+}
+
+#[tokio::test]
+async fn a_type_may_hold_itself() {
+    let (backend, stream) = (MemoryBackend::new(), StreamId::from_name("people/1").unwrap());
+    let store = over(&backend, &Service::new(true));
+    let person = |name: &str, children| Person { name: name.to_owned(), children };
+    let family = person("Ann", vec![person("Bob", Vec::new())]);
+    store.append(&stream, Described { family }).await.unwrap();
+    store.shred("people/1").await.unwrap();
+    let read = store.load_stream::<Described>(&stream).await.unwrap().remove(0).event.family;
+    assert_eq!((&*read.name, &*read.children[0].name), ("", ""));
+}
