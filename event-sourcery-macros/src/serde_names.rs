@@ -2,7 +2,7 @@
 
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, ExprPath, Field, LitStr, Path, Token};
+use syn::{Attribute, Field, LitStr, Path, Token};
 
 use crate::serde_attributes::skip_value;
 
@@ -56,7 +56,7 @@ pub(crate) struct SerdeField {
     /// Whether it is never written.
     pub(crate) is_never_written: bool,
     /// What writes it.
-    pub(crate) written_with: Option<ExprPath>,
+    pub(crate) written_with: Option<Path>,
 }
 
 impl SerdeField {
@@ -84,9 +84,9 @@ impl SerdeField {
         }
         if is("with") || is("serialize_with") {
             let path: LitStr = meta.value()?.parse()?;
-            let mut path: ExprPath = path.parse()?;
+            let mut path: Path = path.parse()?;
             if is("with") {
-                path.path.segments.push(syn::parse_quote!(serialize));
+                path.segments.push(syn::parse_quote!(serialize));
             }
             self.written_with = Some(path);
             return Ok(());

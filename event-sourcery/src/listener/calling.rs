@@ -150,7 +150,7 @@ where
 /// An event that is to be opened before it is heard.
 fn sealed<'s>(event: &HeardRecord<'_>, of_listener: &'s Scope) -> Option<(&'s Vault, StoredRecord)> {
     let vault = of_listener.vault.as_ref().filter(|_| event.record.event.is_sealed())?;
-    Some((vault, event.record.clone()))
+    Some((&**vault, event.record.clone()))
 }
 
 /// The event as the listener is handed it, and what is added to whatever it does about it.

@@ -122,7 +122,10 @@ impl Vault {
         let SnapshotRequest { tenant, stream, version, record } = request;
         let mut subjects = BTreeSet::new();
         for mark in &record.marks {
-            subjects.insert(subject(mark, &record.name, stream)?);
+            let subject = subject(mark, &record.name, stream)?;
+            // No requirement goes with a snapshot: so what was shredded elsewhere is looked for now.
+            self.cache.forget(tenant, &subject);
+            subjects.insert(subject);
         }
         let keys = self.for_sealing(ring, tenant, subjects).await?;
         let place = Place { tenant, stream, kind: Kind::Snapshot };

@@ -127,7 +127,7 @@ impl<B: Backend> EventStore<B> {
     /// # Errors
     ///
     /// [`Error::InvalidName`] for no name of a subject, [`Error::InvalidOption`] on a handle without encryption, that of the
-    /// [key service](super::privacy::KeyWrapping::forget): then call it again; and the backend's.
+    /// [key service](super::KeyWrapping::forget): then call it again; and the backend's.
     pub async fn shred(&self, subject: &str) -> Result<Appended> {
         limits::check_name(NameKind::Subject, subject)?;
         let (vault, tenant) = (self.vault()?, self.tenant_id());

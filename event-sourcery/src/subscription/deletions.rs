@@ -1,6 +1,7 @@
 //! Which streams were deleted through this store of late: what was read before is not handed over after that.
 
 mod own;
+mod shredded;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
@@ -69,15 +70,6 @@ impl Deletions {
         noted.last.push_back((count, tenant.clone(), stream.without_name()));
         noted.tell(|watched| watched.is(tenant, stream));
         noted.forget();
-        self.count.store(count, Ordering::Release);
-    }
-
-    /// Notes that a data subject of this tenant was shredded: whatever of the tenant's was read before is read again.
-    pub(crate) fn note_shredded(&self, tenant: &TenantId) {
-        let mut noted = self.noted();
-        let count = self.now().0 + 1;
-        noted.forgotten.insert(bits_of(tenant), count);
-        noted.tell(|watched| watched.tenant == *tenant);
         self.count.store(count, Ordering::Release);
     }
 
