@@ -135,7 +135,7 @@ impl OpenBaoError {
     }
 
     /// Whether the same call may succeed later, without anybody changing a setting.
-    fn passes(&self) -> bool {
+    pub(crate) fn passes(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Sealed | Self::Away { .. })
     }
 }

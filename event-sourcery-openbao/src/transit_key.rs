@@ -113,6 +113,8 @@ impl TransitKey {
         match look(&self.bao, &self.key).await {
             Err(OpenBaoError::KeyNotFound { .. }) => self.erased().into(),
             Ok(now) if now.replaces(&self.settings) => self.replaced().into(),
+            // Then it cannot be told from damage.
+            Err(away) if away.passes() => away.into(),
             _ if said.contains("too old") => self.not_unwrapped(
                 of,
                 "it was wrapped by a version of the transit key that may not decrypt any more: lower `min_decryption_version`",
