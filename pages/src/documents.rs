@@ -9,6 +9,7 @@ pub(crate) fn documents() -> Vec<PathBuf> {
         "event-sourcery",
         "event-sourcery-cloudevents",
         "event-sourcery-macros",
+        "event-sourcery-openbao",
         "event-sourcery-postgres",
         "event-sourcery-publish-nats",
         "event-sourcery-publish-rabbitmq",

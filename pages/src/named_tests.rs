@@ -10,11 +10,13 @@ const PUBLISH_EVENTS: &str = include_str!("../../event-sourcery/guide/publish-ev
 const ASSUMPTIONS: &str = include_str!("../../event-sourcery-postgres/ASSUMPTIONS.md");
 const PUBLISHERS_AND_INBOXES: &str = include_str!("../../event-sourcery/guide/publishers-and-inboxes.md");
 
-/// Where tests stand: those of the kit, those of the databases, their examples included, and those of the publishers.
-const FOLDERS: [&str; 7] = [
+/// Where tests stand: those of the kit, those of the databases, their examples included, and those of
+/// the key service and the publishers.
+const FOLDERS: [&str; 8] = [
     "../event-sourcery/src/conformance",
     "../event-sourcery-sqlite/tests/it",
     "../event-sourcery-postgres/tests/it",
+    "../event-sourcery-openbao/tests/it",
     "../event-sourcery-publish-nats/tests/it",
     "../event-sourcery-publish-rabbitmq/tests/it",
     "../event-sourcery-publish-webhook/tests/it",

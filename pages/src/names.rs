@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "../Cargo.toml",
     "../bench/results",
     "../bench/src",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 16] = [
     "../event-sourcery",
     "../event-sourcery-cloudevents",
     "../event-sourcery-macros",
+    "../event-sourcery-openbao",
     "../event-sourcery-postgres",
     "../event-sourcery-publish-nats",
     "../event-sourcery-publish-rabbitmq",

@@ -1,6 +1,7 @@
 //! The servers start, are killed, and start again where they were.
 
-use broker_cluster::{Nats, RabbitMq};
+use broker_cluster::{Nats, OpenBao, RabbitMq};
+use serde_json::json;
 
 #[test]
 fn nats_is_killed_and_starts_again_under_its_address() {
@@ -20,4 +21,15 @@ fn rabbitmq_is_killed_and_starts_again_with_what_it_has_kept() {
     rabbitmq.kill();
     rabbitmq.start_again();
     assert!(rabbitmq.ctl(&["list_vhosts"]).lines().any(|line| line == "kept"));
+}
+
+#[test]
+fn openbao_is_killed_and_starts_again_sealed_with_what_it_has_kept() {
+    let mut openbao = OpenBao::start();
+    openbao.done("POST", "transit/keys/kept", &json!({}));
+    openbao.kill();
+    openbao.start_again();
+    assert_eq!(openbao.call("GET", "transit/keys/kept", &json!({})).0, 503);
+    openbao.unseal();
+    assert_eq!(openbao.done("GET", "transit/keys/kept", &json!({}))["data"]["name"], "kept");
 }

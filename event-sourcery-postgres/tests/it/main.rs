@@ -12,6 +12,7 @@
 mod process;
 mod scene;
 
+mod attacked;
 mod conformance;
 mod crashes;
 mod directory;

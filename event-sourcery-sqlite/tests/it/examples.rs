@@ -1,6 +1,7 @@
 //! The examples, run as their users run them: as programs.
 
 mod bank;
+mod customers;
 mod git;
 mod git_history;
 mod git_history_follow;

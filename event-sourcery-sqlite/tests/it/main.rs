@@ -14,6 +14,7 @@ mod process;
 mod survived;
 
 mod aggregates;
+mod attacked;
 mod backups;
 mod bounded_memory;
 mod conformance;

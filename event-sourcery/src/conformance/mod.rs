@@ -93,6 +93,8 @@ mod worker;
 
 mod aggregates;
 mod appending;
+#[doc(hidden)]
+pub mod attack;
 mod batches;
 mod beyond;
 mod command_keys;
