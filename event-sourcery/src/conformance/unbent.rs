@@ -356,6 +356,6 @@ fn stream_of(id: &StreamId) -> StreamId {
 
 async fn kept_state(subject: &Subject, id: &StreamId) -> Option<StoredEvent> {
     let span = Span::FromState { name: Plan::CATEGORY, format: Plan::FORMAT };
-    let (tenant, stream) = (TenantId::DEFAULT, stream_of(id));
-    subject.backend().load(LoadRequest { tenant, stream, span, limit: None }).await.unwrap().snapshot
+    let request = LoadRequest::new(TenantId::DEFAULT, stream_of(id), span);
+    subject.backend().load(request).await.unwrap().snapshot
 }
