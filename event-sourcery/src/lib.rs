@@ -65,6 +65,7 @@ mod error;
 mod event;
 mod events;
 mod hidden;
+mod kit;
 mod limits;
 mod listener;
 mod load;
@@ -130,6 +131,12 @@ pub use event_sourcery_macros::Event;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::derive_support::*;
+}
+
+/// What the conformance kit calls.
+#[doc(hidden)]
+pub mod __kit {
+    pub use crate::kit::*;
 }
 
 // The crate `pages` of the workspace compiles and runs its code, page by page.

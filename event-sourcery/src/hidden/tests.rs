@@ -89,6 +89,7 @@ const HOLD_WHAT_IS_THE_CALLERS: &[&str] = &[
     "HandlerTransaction",
     "Hearing",
     "InTransaction",
+    "Interest",
     "Joined",
     "Listen",
     "ListenerTransaction",
