@@ -50,7 +50,8 @@
 //!
 //! - `derive` (on by default): `#[derive(Event)]`.
 //! - `conformance`: the contract as tests, for those who write a backend or a publisher.
-//! - `testing`: what your own tests need: given, when, then, and the lock on what is stored. For `dev-dependencies`.
+//! - `testing`: what your own tests need: given, when, then, the lock on what is stored, and a backend that fails. For
+//!   `dev-dependencies`.
 
 mod aggregate;
 mod append;

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::faulty::{Fault, FaultyBackend};
 use super::ledger::{Noted, ledger, noted, notes};
 use super::running::{Handled, Running, Settings, eventually, letters};
 use super::subject::Subject;
@@ -21,6 +20,7 @@ use crate::position::Position;
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::Durable;
+use crate::testing::{Fault, FaultyBackend};
 
 type Counting = EventStore<FaultyBackend<Arc<dyn Backend>>>;
 

@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use super::faulty::{Fault, FaultyBackend};
 use super::ledger::{Noted, ledger, noted, repeated};
 use super::subject::Subject;
 use crate::Event as _;
@@ -10,6 +9,7 @@ use crate::append::Appended;
 use crate::error::Error;
 use crate::new_event::NewEvent;
 use crate::store::EventStore;
+use crate::testing::{Fault, FaultyBackend};
 use crate::version::Version;
 
 /// A client that appends batches of three, and the store that fails it.

@@ -9,7 +9,7 @@
 //! last renewal, whether he has waited for that or not.
 
 #[cfg(test)]
-#[cfg(feature = "conformance")]
+#[cfg(feature = "testing")]
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};

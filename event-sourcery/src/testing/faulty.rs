@@ -35,7 +35,7 @@ pub enum Fault {
 /// Calls of every operation are counted together, from 1.
 ///
 /// ```
-/// use event_sourcery::conformance::{Fault, FaultyBackend};
+/// use event_sourcery::testing::{Fault, FaultyBackend};
 /// use event_sourcery::{Error, Event, EventStore, MemoryBackend, RawEvent, StreamId};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -118,12 +118,15 @@ impl<B: Backend> FaultyBackend<B> {
     }
 
     /// Keeps lists of blocked streams from those who have asked for them, once they were read, until this is dropped.
-    pub(super) async fn hold_lists(&self) -> tokio::sync::OwnedMutexGuard<()> {
+    #[doc(hidden)]
+    pub async fn hold_lists(&self) -> tokio::sync::OwnedMutexGuard<()> {
         Arc::clone(&self.faults.listing).lock_owned().await
     }
 
     /// How many were read.
-    pub(super) fn listed(&self) -> u64 {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn listed(&self) -> u64 {
         self.faults.listed.load(Ordering::SeqCst)
     }
 
