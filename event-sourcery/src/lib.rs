@@ -65,6 +65,9 @@ mod enricher;
 mod error;
 mod event;
 mod events;
+#[cfg(test)]
+#[cfg(feature = "conformance")]
+mod fuzz;
 mod hidden;
 mod kit;
 mod limits;
