@@ -75,8 +75,6 @@ mod listener;
 mod load;
 mod memory;
 mod new_event;
-#[cfg(any(feature = "conformance", all(test, feature = "testing")))]
-mod ordered;
 pub mod outbox;
 mod panics;
 mod payload;

@@ -121,6 +121,8 @@ mod many;
 mod mending;
 mod model;
 mod narrowing;
+#[doc(hidden)]
+pub mod ordered;
 mod outbox;
 mod own_deletions;
 mod paging;

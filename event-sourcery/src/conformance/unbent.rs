@@ -7,13 +7,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Noted, ledger, noted};
+use super::ordered::Ordered;
 use super::running::eventually;
 use super::subject::Subject;
 use crate::aggregate::{Aggregate, Repository, SnapshotState};
 use crate::backend::{Backend as _, LoadRequest, Span, StoredEvent};
 use crate::context::{Context, ContextComponent};
 use crate::error::{DecodeError, Error, PayloadError};
-use crate::ordered::Ordered;
 use crate::stream_id::{StreamId, TenantId};
 use crate::{Event, RawEvent};
 
