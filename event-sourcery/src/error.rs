@@ -7,6 +7,8 @@ mod making;
 mod name;
 mod payload;
 mod quoting;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use std::time::Duration;

@@ -54,7 +54,8 @@
 //!
 //! - `derive` (on by default): `#[derive(Event)]`.
 //! - `conformance`: the contract as tests, for those who write a backend or a publisher.
-//! - `testing`: what your own tests need: given, when, then, and the lock on what is stored. For `dev-dependencies`.
+//! - `testing`: what your own tests need: given, when, then, the lock on what is stored, and a backend that fails. For
+//!   `dev-dependencies`.
 
 mod aggregate;
 mod append;
@@ -68,15 +69,17 @@ mod enricher;
 mod error;
 mod event;
 mod events;
+#[cfg(test)]
+#[cfg(feature = "conformance")]
+mod fuzz;
 mod hidden;
+mod kit;
 mod limits;
 mod listener;
 mod load;
 pub mod look;
 mod memory;
 mod new_event;
-#[cfg(any(feature = "conformance", all(test, feature = "testing")))]
-mod ordered;
 pub mod outbox;
 mod panics;
 mod payload;
@@ -136,6 +139,12 @@ pub use event_sourcery_macros::Event;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::derive_support::*;
+}
+
+/// What the conformance kit calls.
+#[doc(hidden)]
+pub mod __kit {
+    pub use crate::kit::*;
 }
 
 // The crate `pages` of the workspace compiles and runs its code, page by page.

@@ -24,7 +24,7 @@ async fn with_an_event(store: &EventStore) -> Position {
 pub(super) async fn clause_4_7_a_run_whose_checkpoint_lies_beyond_the_end_ends_with_that(subject: Subject) {
     let (store, handled) = (subject.store(), Handled::default());
     let beyond = with_an_event(&store).await;
-    let id = || SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let id = || SubscriptionId::new(TenantId::DEFAULT, "letters");
     let (member, lasting) = (Uuid::from_u128(1), Duration::from_secs(60));
     let renew = RenewRequest::new(member, (8, beyond), kept(beyond), lasting);
     let leave = SubscriptionChange::Leave { member, reached: Vec::new() };

@@ -182,7 +182,7 @@ pub(super) async fn clause_8_12_workers_that_are_deployed_first_need_no_word_and
     old.reach(1).await;
     let new_member = member(board(&another, NEW), &Handed::default());
     eventually("both have found out, and share the work", async || {
-        let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "board".into() };
+        let id = SubscriptionId::new(TenantId::DEFAULT, "board");
         let segments = store.backend().subscription(id).await.unwrap().unwrap().segments;
         let holders: HashSet<_> = segments.iter().map(|segment| segment.member).collect();
         holders.len() == 2 && !holders.contains(&None)

@@ -126,7 +126,7 @@ pub(super) async fn clause_8_6_a_reset_starts_again_also_while_it_runs(subject: 
 
 /// Whether all of it is somebody's: where it was reset, nothing is before its run has found out.
 async fn is_at_work(store: &EventStore) -> bool {
-    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let id = SubscriptionId::new(TenantId::DEFAULT, "letters");
     let record = store.backend().subscription(id).await.unwrap().unwrap();
     record.segments.iter().all(|segment| segment.member.is_some())
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::faulty::Halt;
 use super::ledger::{ledger, noted, notes};
 use super::outbox::publish;
 use super::post::{Fate, Post};
 use super::publishing::left;
 use super::running::eventually;
 use super::subject::Subject;
+use crate::testing::Halt;
 
 const LEASE: Duration = Duration::from_millis(150);
 

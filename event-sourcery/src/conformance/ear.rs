@@ -4,16 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reaction::{Deed, act};
-use crate::backend::{Backend, Filter, JoinableBackend, Listening, TransactionalBackend};
+use crate::backend::{Backend, JoinableBackend, Listening, TransactionalBackend};
 use crate::error::Result;
 use crate::event::Event;
-use crate::listener::{self, Heard, Listen};
-use crate::store::Scope;
+use crate::kit::Interest;
+use crate::listener::{Heard, Listen};
 
 /// A listener of the conformance kit: what it is for, and what it does.
 pub struct Ear<E> {
-    interest: Vec<Filter>,
-    scope: Scope,
+    interest: Interest,
     decide: Arc<Decide<E>>,
 }
 
@@ -30,8 +29,7 @@ impl<E: Event> Ear<E> {
         listen: Listen<B, E>,
         decide: impl Fn(&Heard<E>) -> Deed + Send + Sync + 'static,
     ) -> Self {
-        let (_, interest, scope) = listen.into_parts();
-        Self { interest, scope, decide: Arc::new(decide) }
+        Self { interest: Interest::of(listen), decide: Arc::new(decide) }
     }
 }
 
@@ -44,8 +42,8 @@ pub fn listen_in_transaction<B: TransactionalBackend, E: Event>(
     backend: &B,
     ear: Ear<E>,
 ) -> Result<Listening> {
-    let Ear { interest, scope, decide } = ear;
-    listener::in_transaction::<B, E, _>(backend, interest, scope, move |heard, tx| act(decide(&heard), tx))
+    let Ear { interest, decide } = ear;
+    interest.in_transaction::<B, E, _>(backend, move |heard, tx| act(decide(&heard), tx))
 }
 
 /// [`Fixture::listen`](super::Fixture::listen) for a backend whose transactions the caller holds.
@@ -54,8 +52,8 @@ pub fn listen_in_transaction<B: TransactionalBackend, E: Event>(
 ///
 /// Those of the backend's own `listen`.
 pub fn listen_within<B: JoinableBackend, E: Event>(backend: &B, ear: Ear<E>) -> Result<Listening> {
-    let Ear { interest, scope, decide } = ear;
-    listener::within::<B, E, _>(backend, interest, scope, move |heard, tx| {
+    let Ear { interest, decide } = ear;
+    interest.within::<B, E, _>(backend, move |heard, tx| {
         let Deed { deletes, appends, end } = decide(&heard);
         Box::pin(async move {
             for stream in deletes {

@@ -39,38 +39,30 @@ pub(super) async fn clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do(s
 }
 
 pub(super) async fn clause_14_1_what_can_be_retried_says_so(_: Subject) {
-    let source = || "the database's own words".into();
+    let source = || Source::from("the database's own words");
     let retryable = [
-        Error::SerializationFailure { source: source() },
-        Error::Busy { waited: std::time::Duration::from_secs(5) },
-        Error::Unavailable { source: source() },
-        Error::StorageFull { source: source() },
+        Error::serialization_failure(source()),
+        Error::busy(Duration::from_secs(5)),
+        Error::unavailable(source()),
+        Error::storage_full(source()),
         Error::StreamChangedWhileReading { stream: ledger("1") },
-        Error::PublisherAway { retry_after: None, source: source() },
         Error::NotHandledInTime {
             subscription: "letters".to_owned(),
             stream: Some(ledger("1")),
             position: AppendPosition::from_i64(2),
             checkpoint: Position::START,
             is_blocked: true,
-            waited: std::time::Duration::from_secs(5),
+            waited: Duration::from_secs(5),
         },
-        listener_failed(Error::Busy { waited: Duration::ZERO }.into()),
     ];
     assert!(retryable.iter().all(Error::is_retryable));
     let others = [
         Error::Closed,
-        Error::OutcomeUnknown { source: source() },
-        Error::Backend { backend: "any", source: source() },
+        Error::outcome_unknown(source()),
+        Error::backend("any", source()),
         Error::bug("two streams have one row"),
-        listener_failed("words of its own".into()),
-        Error::ListenersTooDeep { name: "noted".to_owned(), stream: ledger("1"), depth: 16 },
     ];
     assert!(!others.iter().any(Error::is_retryable));
-}
-
-fn listener_failed(source: Source) -> Error {
-    Error::ListenerFailed { name: "noted".to_owned(), stream: ledger("1"), version: Some(3), source }
 }
 
 /// What would do harm if it reached a database as text, a format string, a path or a pattern.

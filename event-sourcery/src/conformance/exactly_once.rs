@@ -178,7 +178,7 @@ pub(super) async fn assert_a_run_may_be_dropped_anywhere(subject: Subject, handi
 
 /// Takes the work away from whoever does it, as though it had been away for longer than its lease.
 pub(super) async fn steal(store: &EventStore) {
-    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: Settings::default().name.into() };
+    let id = SubscriptionId::new(TenantId::DEFAULT, Settings::default().name);
     let Some(record) = store.backend().subscription(id.clone()).await.unwrap() else { return };
     for member in record.members {
         let leave = SubscriptionChange::Leave { member: member.id, reached: Vec::new() };

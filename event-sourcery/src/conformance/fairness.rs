@@ -166,11 +166,11 @@ async fn park(store: &EventStore, count: u64) {
     let appended = append.await.unwrap();
     let parked = appended.iter().zip(&streams).map(|(appended, stream)| {
         let position = Position::from_i64(appended.position.to_i64());
-        let at = BlockedAt::new(position.previous(), position);
+        let at = BlockedAt::new(Position::from_i64(position.to_i64() - 1), position);
         let blocked = BlockedStream::new(TenantId::DEFAULT, stream.clone(), 0, at, Timestamp::UNIX_EPOCH);
         StreamProgress::Block(blocked.with_attempts(3).with_error("as always"))
     });
-    let subscription = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let subscription = SubscriptionId::new(TenantId::DEFAULT, "letters");
     let parking = ProgressRequest::new(subscription).with_streams(parked.collect());
     store.backend().progress(parking).await.unwrap();
 }

@@ -9,15 +9,12 @@ use crate::backend::{
     AppendRequest, BackendTransaction, BlockedAt, BlockedStream, Expectation, JoinedTransaction, NewRecord,
     StreamAppend,
 };
-use crate::context::HandedDown;
-use crate::enricher::Enrichers;
 use crate::error::{Error, Result};
 use crate::event::{Event, RawEvent};
+use crate::kit::{next_joined, within};
 use crate::position::Position;
-use crate::projection::{Projected, Projection, Projector, Unfinished};
-use crate::store::Scope;
+use crate::projection::{Projected, Projection, Projector};
 use crate::stream_id::{StreamId, TenantId};
-use crate::within::Within;
 use crate::wrapped_event::{Recorded, WrappedEvent};
 
 /// An event that a projector is fed, as the conformance kit tells it; see [`Step::Project`](super::Step::Project).
@@ -72,18 +69,10 @@ impl Feeding {
     }
 
     fn run_as<E: Event>(&self, transaction: &mut impl BackendTransaction) -> Result<()> {
-        let scope = Scope {
-            tenant: TenantId::DEFAULT,
-            enrichers: Enrichers::default(),
-            outbox: None,
-            handed_down: HandedDown::default(),
-            deletions: std::sync::Arc::default(),
-            vault: None,
-        };
-        Within::run(transaction, &scope, |within| {
+        within(transaction, |tx| {
             let mut projection = self.projection::<E>()?;
-            while let Some(projected) = projection.next(within)? {
-                within.append_request(&self.entry(&projected)?)?;
+            while let Some(projected) = projection.next(tx)? {
+                BackendTransaction::append(&mut **tx, &self.entry(&projected)?)?;
             }
             Ok(())
         })
@@ -91,7 +80,7 @@ impl Feeding {
 
     async fn run_joined_as<E: Event>(&self, transaction: &mut dyn JoinedTransaction) -> Result<()> {
         let mut projection = self.projection::<E>()?;
-        while let Some(projected) = projection.next_in(transaction, &mut Unfinished::default()).await? {
+        while let Some(projected) = next_joined(&mut projection, transaction).await? {
             let entry = self.entry(&projected)?;
             transaction.append(&entry).await?;
         }
@@ -109,11 +98,12 @@ impl Feeding {
     }
 
     fn fed<E: Event>(&self) -> Recorded<E> {
-        let Recorded { wrapped_event, stream_id, tenant_id, position } = self.recorded.clone();
-        let WrappedEvent { event, version, uuid, created_at, context } = wrapped_event;
+        let Recorded { wrapped_event, stream_id, tenant_id, position, .. } = self.recorded.clone();
+        let WrappedEvent { event, version, uuid, created_at, context, .. } = wrapped_event;
         let event = E::decode(event.name(), event.data().get()).unwrap();
-        let wrapped_event = WrappedEvent { event, version, uuid, created_at, context };
-        Recorded { wrapped_event, stream_id, tenant_id, position }
+        let wrapped = WrappedEvent::new(event).with_version(version).with_id(uuid);
+        let wrapped = wrapped.with_created_at(created_at).with_context(context);
+        Recorded::new(wrapped, stream_id, position).with_tenant_id(tenant_id)
     }
 
     /// What the read model writes about something.
@@ -132,26 +122,14 @@ impl Feeding {
             }
         };
         if self.fails_on.is_some_and(|fails_on| fails_on == text) {
-            let source = "the read model fails, as it was told to".into();
-            return Err(Error::Backend { backend: "conformance", source });
+            let source = "the read model fails, as it was told to";
+            return Err(Error::backend("conformance", source));
         }
-        let record = NewRecord {
-            id: Uuid::now_v7(),
-            name: "projected".into(),
-            data: serde_json::json!({ "text": text }).to_string(),
-            context: "{}".to_owned(),
-            created_at: jiff::Timestamp::from_second(1_700_000_000).unwrap(),
-            schema_version: 1,
-            marks: Vec::new(),
-        };
+        let data = serde_json::json!({ "text": text }).to_string();
+        let created_at = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+        let record = NewRecord::new(Uuid::now_v7(), "projected", data, created_at);
         let stream = model_of(self.projector, tenant_id, stream_id);
-        let part = StreamAppend { stream, expectation: Expectation::NoVersioning, events: vec![record] };
+        let part = StreamAppend::new(stream, Expectation::NoVersioning, vec![record]);
         Ok(AppendRequest::new(TenantId::DEFAULT, vec![part]))
-    }
-}
-
-impl<T: BackendTransaction> Within<'_, T> {
-    fn append_request(&mut self, request: &AppendRequest) -> Result<()> {
-        BackendTransaction::append(&mut **self, request).map(drop)
     }
 }

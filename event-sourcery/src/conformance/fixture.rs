@@ -3,7 +3,6 @@
 use std::future::Future;
 
 use super::ear::Ear;
-use super::faulty::FaultyBackend;
 use super::reaction::Reaction;
 use super::steps::{Answer, Ending, Step};
 use crate::RawEvent;
@@ -11,6 +10,7 @@ use crate::backend::{Backend, Listening};
 use crate::error::Result;
 use crate::event::Event;
 use crate::subscription::Durable;
+use crate::testing::FaultyBackend;
 
 /// One empty store of a backend, made for one test.
 ///

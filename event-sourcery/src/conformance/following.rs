@@ -14,7 +14,7 @@ use super::steps::{Ending, Step};
 use super::subject::Subject;
 use super::subscribing::{subscription, wanted};
 use crate::RawEvent;
-use crate::backend::{Backend as _, BacklogRequest, Expectation, Filter, Segments};
+use crate::backend::{Backend as _, BacklogRequest, Expectation, Filter, ScanRequest, Segments};
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::EventStore;
@@ -30,15 +30,14 @@ const LAST: u64 = u64::MAX;
 
 /// Everything; and by category, name and tenant, alone and together.
 fn filters() -> Vec<Filter> {
-    let by_name = || Some([Arc::from("noted")].into());
-    let red = || Some(category("red"));
-    let acme = || Some(tenant("acme"));
+    let by_name = || Filter::new().with_names([Arc::<str>::from("noted")]);
+    let (red, acme) = (|| category("red"), || tenant("acme"));
     vec![
-        Filter::default(),
-        Filter { category: red(), ..Filter::default() },
-        Filter { names: by_name(), ..Filter::default() },
-        Filter { tenant: acme(), ..Filter::default() },
-        Filter { tenant: acme(), category: red(), names: by_name(), segments: None },
+        Filter::new(),
+        Filter::new().with_category(red()),
+        by_name(),
+        Filter::new().with_tenant(acme()),
+        by_name().with_tenant(acme()).with_category(red()),
     ]
 }
 
@@ -139,11 +138,10 @@ pub(super) async fn clause_8_4_segments_divide_the_events_among_them(subject: Su
     let all = store.records_after(Position::START).await;
     for numbers in [vec![0], vec![1, 3], vec![2], vec![]] {
         let segments = Segments::new(4, numbers.iter().copied());
-        let filter = Filter { segments: Some(segments), ..Filter::default() };
+        let filter = Filter::new().with_segments(segments);
         let mut after = Position::START;
         loop {
-            let request =
-                crate::backend::ScanRequest { after, up_to: None, filter: filter.clone(), limit: 7 };
+            let request = ScanRequest::new(after, 7).with_filter(filter.clone());
             let page = store.backend().scan(request).await.unwrap();
             for record in &page.records {
                 assert!(numbers.contains(&Segments::number_of(record.stream.uuid(), 4)));

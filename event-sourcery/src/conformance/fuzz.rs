@@ -4,8 +4,6 @@
 //! `EVENT_SOURCERY_FUZZ_SEED` runs it again, alone.
 
 mod calls;
-#[cfg(test)]
-mod tests;
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

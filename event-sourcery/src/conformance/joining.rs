@@ -9,7 +9,7 @@ use super::ledger::{
 use super::steps::{Answer, Ending, Step};
 use super::subject::Subject;
 use crate::RawEvent;
-use crate::backend::{AppendOutcome, AppendRequest, Expectation, Span};
+use crate::backend::{AppendOutcome, AppendRequest, Expectation, Span, stored_stream_id};
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
@@ -78,7 +78,7 @@ pub(super) async fn clause_2_11_a_failed_transaction_gives_back_names_and_ids(su
     let events = request.streams[0].events.clone();
     subject.transaction(vec![Step::Append(request)], Ending::Fail).await.unwrap();
 
-    let impostor = StreamId::stored(uuid::Uuid::from_u128(7), stream.name(), "");
+    let impostor = stored_stream_id(uuid::Uuid::from_u128(7), stream.name(), "");
     let mut again = append_request(&impostor, Expectation::Version(0), &[]);
     again.streams[0].events = events;
     let outcome = subject.backend().append(Arc::new(again)).await.unwrap();
@@ -114,7 +114,7 @@ pub(super) async fn clause_2_11_a_refused_append_leaves_the_transaction_usable(s
     let taken = store.ids(&stream).await[0];
     let mut duplicate = append_request(&other, Expectation::Version(0), &[1, 2]);
     duplicate.streams[0].events[1].id = taken;
-    let impostor = StreamId::stored(uuid::Uuid::from_u128(7), stream.name(), "");
+    let impostor = stored_stream_id(uuid::Uuid::from_u128(7), stream.name(), "");
     let steps = vec![
         append(&other, 0, &[1]),
         append(&stream, 1, &[8, 9]),

@@ -18,7 +18,7 @@ use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 
 fn id() -> SubscriptionId {
-    SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() }
+    SubscriptionId::new(TenantId::DEFAULT, "letters")
 }
 
 fn at(position: i64) -> Position {
@@ -34,7 +34,7 @@ async fn change(store: &EventStore, change: SubscriptionChange) -> SubscriptionR
 /// A member asks for its share of four segments.
 async fn renew(store: &EventStore, member: Uuid, reached: Vec<(Lease, Position)>) -> Vec<(Lease, Position)> {
     let (create, lasting) = ((4, Position::START), Duration::from_secs(60));
-    let request = RenewRequest { reached, ..RenewRequest::new(member, create, kept(create.1), lasting) };
+    let request = RenewRequest::new(member, create, kept(create.1), lasting).with_reached(reached);
     change(store, SubscriptionChange::Renew(request)).await.leases_of(member).collect()
 }
 
@@ -44,7 +44,7 @@ async fn leave(store: &EventStore, member: Uuid) {
 
 fn progress(leases: &[(Lease, Position)], position: i64, streams: Vec<StreamProgress>) -> ProgressRequest {
     let leases = leases.iter().map(|(lease, _)| *lease).collect();
-    ProgressRequest { leases, position: Some(at(position)), streams, ..ProgressRequest::new(id()) }
+    ProgressRequest::new(id()).with_leases(leases).with_position(at(position)).with_streams(streams)
 }
 
 async fn checkpoints(store: &EventStore) -> Vec<Position> {
@@ -76,7 +76,7 @@ async fn blocked_streams(store: &EventStore) -> Vec<BlockedStream> {
 }
 
 fn assert_lost(answer: Result<()>) {
-    assert_refused!(answer, Error::LeaseLost { subscription } if subscription == "letters");
+    assert_refused!(answer, Error::LeaseLost { subscription, .. } if subscription == "letters");
 }
 
 pub(super) async fn clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint(subject: Subject) {
@@ -107,7 +107,7 @@ pub(super) async fn clause_8_7_who_lost_a_lease_cannot_move_the_checkpoint(subje
     change(&store, SubscriptionChange::Reset { position: at(3), present: Vec::new() }).await;
     assert_lost(another.backend().progress(progress(&new, 30, vec![])).await);
     assert_eq!(checkpoints(&store).await, [at(3); 4]);
-    let unknown = Lease { segment: 9, token: 0 };
+    let unknown = Lease::new(9, 0);
     assert_lost(store.backend().progress(progress(&[(unknown, at(0))], 30, vec![])).await);
     store.backend().change_subscription(id(), SubscriptionChange::Remove).await.unwrap();
     assert_lost(another.backend().progress(progress(&new, 30, vec![])).await);
@@ -124,10 +124,9 @@ pub(super) async fn clause_8_7_progress_is_kept_as_a_whole_or_not_at_all(subject
         |was: BlockedAt, stream: &StreamId| StreamProgress::Free(was, TenantId::DEFAULT, stream.clone());
     let was = first.at();
     // When the event before it was left out and it had not failed yet; once it is left out, too.
-    let [before, later] =
-        [BlockedAt { position: was.after, ..was }, BlockedAt { after: was.position, ..was }];
+    let [before, later] = [BlockedAt::new(was.after, was.after), BlockedAt::new(was.position, was.position)];
     store.backend().progress(progress(&leases, 5, vec![block(&first)])).await.unwrap();
-    let again = BlockedStream { attempts: 2, ..first.clone() };
+    let again = first.clone().with_attempts(2);
     let change = |was: BlockedAt| StreamProgress::Change(was, again.clone());
     let refused: [Vec<StreamProgress>; 8] = [
         vec![block(&second), block(&again)],
@@ -168,28 +167,24 @@ pub(super) async fn clause_8_8_one_blocked_stream_is_told_by_itself_and_with_no_
     let leases = renew(&store, Uuid::from_u128(1), Vec::new()).await;
     let one = failing(&store, ledger("1")).await;
     let namesake = failing(&store, ledger("1").in_category("red").unwrap()).await;
-    let of_acme = BlockedStream {
-        tenant: acme.clone(),
-        retry_at: Some(one.since),
-        ..failing(&store.for_tenant(acme.clone()), ledger("1")).await
-    };
+    let mut of_acme = failing(&store.for_tenant(acme.clone()), ledger("1")).await;
+    (of_acme.tenant, of_acme.retry_at) = (acme.clone(), Some(one.since));
     let streams = [&one, &namesake, &of_acme].map(block).to_vec();
     store.backend().progress(progress(&leases, 9, streams)).await.unwrap();
 
-    let about = |tenant: &TenantId, stream: &StreamId| BlockedRequest {
-        stream: Some((tenant.clone(), stream.clone())),
-        ..BlockedRequest::new(id())
+    let about = |tenant: &TenantId, stream: &StreamId| {
+        BlockedRequest::new(id()).with_stream(tenant.clone(), stream.clone())
     };
     for blocked in [&one, &namesake, &of_acme] {
         let this = about(&blocked.tenant, &blocked.stream);
-        let (is_due, this_segment) = (blocked.retry_at.is_some(), Some(Segments::new(4, [blocked.segment])));
-        let (before, other_segment) = (at(blocked.position.to_i64() - 1), Some(Segments::new(4, [0])));
+        let (is_due, this_segment) = (blocked.retry_at.is_some(), Segments::new(4, [blocked.segment]));
+        let (before, other_segment) = (at(blocked.position.to_i64() - 1), Segments::new(4, [0]));
         for (request, is_told) in [
             (this.clone(), true),
-            (BlockedRequest { due: true, ..this.clone() }, is_due),
-            (BlockedRequest { after: before, segments: this_segment, limit: 1, ..this.clone() }, true),
-            (BlockedRequest { after: blocked.position, ..this.clone() }, false),
-            (BlockedRequest { segments: other_segment, ..this.clone() }, false),
+            (this.clone().that_are_due(), is_due),
+            (this.clone().with_page(before, 1).with_segments(this_segment), true),
+            (this.clone().with_page(blocked.position, 1), false),
+            (this.clone().with_segments(other_segment), false),
         ] {
             let told = store.backend().blocked_streams(request.clone()).await.unwrap();
             assert_eq!(told, Vec::from_iter(is_told.then(|| blocked.clone())), "{request:?}");
@@ -201,10 +196,10 @@ pub(super) async fn clause_8_8_one_blocked_stream_is_told_by_itself_and_with_no_
     let without = |blocked: &BlockedStream| blocked.clone().with_error("").with_event(None, None);
     for (request, told) in [
         (BlockedRequest::new(id()), vec![&one, &namesake, &of_acme]),
-        (BlockedRequest { due: true, ..BlockedRequest::new(id()) }, vec![&of_acme]),
+        (BlockedRequest::new(id()).that_are_due(), vec![&of_acme]),
         (about(&TenantId::DEFAULT, &one.stream), vec![&one]),
     ] {
-        let request = BlockedRequest { errors: false, ..request };
+        let request = request.without_errors();
         let expected: Vec<_> = told.into_iter().map(without).collect();
         assert_eq!(store.backend().blocked_streams(request).await.unwrap(), expected);
     }
@@ -267,9 +262,9 @@ pub(super) async fn clause_8_7_who_was_not_heard_of_is_gone_whatever_the_stores_
     let [dead, alive] = [Uuid::from_u128(1), Uuid::from_u128(2)];
     assert_eq!(renew(&store, dead, Vec::new()).await.len(), 4);
     let found = store.backend().subscription(id()).await.unwrap().unwrap().members;
-    let asks = |unheard| RenewRequest {
-        unheard,
-        ..RenewRequest::new(alive, (4, at(0)), kept(at(0)), Duration::from_secs(60))
+    let asks = |unheard| {
+        RenewRequest::new(alive, (4, at(0)), kept(at(0)), Duration::from_secs(60))
+            .with_members(Vec::new(), unheard)
     };
     // One that has shown up since is there.
     renew(&store, dead, Vec::new()).await;
@@ -293,7 +288,8 @@ pub(super) async fn clause_8_7_who_was_heard_of_is_there_whatever_the_stores_clo
     let members = async || store.backend().subscription(id()).await.unwrap().unwrap().members;
     eventually("its lease seems to have ended", async || members().await.is_empty()).await;
     let heard = record.members.clone();
-    let request = RenewRequest { heard, ..RenewRequest::new(second, (4, at(0)), kept(at(0)), lasting) };
+    let request = RenewRequest::new(second, (4, at(0)), kept(at(0)), lasting);
+    let request = request.with_members(heard, Vec::new());
     let told =
         store.backend().change_subscription(id(), SubscriptionChange::Renew(request)).await.unwrap().unwrap();
     assert_eq!((told.leases_of(first).count(), told.leases_of(second).count()), (4, 0));

@@ -136,20 +136,19 @@ pub(super) fn number(record: &Recorded<RawEvent>) -> u64 {
 
 /// A record as the store would make it.
 pub(super) fn record(number: u64) -> NewRecord {
-    NewRecord {
-        id: Uuid::now_v7(),
-        name: "noted".into(),
-        data: format!(r#"{{"number":{number}}}"#),
-        context: "{}".to_owned(),
-        created_at: jiff::Timestamp::from_microsecond(jiff::Timestamp::now().as_microsecond()).unwrap(),
-        schema_version: 1,
-        marks: Vec::new(),
-    }
+    let created_at = jiff::Timestamp::from_microsecond(jiff::Timestamp::now().as_microsecond()).unwrap();
+    NewRecord::new(Uuid::now_v7(), "noted", format!(r#"{{"number":{number}}}"#), created_at)
 }
 
 pub(super) fn part(stream: &StreamId, expectation: Expectation, numbers: &[u64]) -> StreamAppend {
     let events = numbers.iter().copied().map(record).collect();
-    StreamAppend { stream: stream.clone(), expectation, events }
+    StreamAppend::new(stream.clone(), expectation, events)
+}
+
+/// What an append answers that finds itself made already, where it answered this when it was made.
+pub(super) fn repeated(mut appended: Appended) -> Appended {
+    appended.repeated = true;
+    appended
 }
 
 /// A request to append to one stream of the default tenant.
@@ -158,26 +157,27 @@ pub(super) fn append_request(stream: &StreamId, expectation: Expectation, number
 }
 
 pub(super) fn load_request(stream: &StreamId, span: Span) -> LoadRequest {
-    LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit: None }
+    LoadRequest::new(TenantId::DEFAULT, stream.clone(), span)
 }
 
 pub(super) fn delete_request(stream: &StreamId) -> DeleteRequest {
-    DeleteRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), drop_outbox: false }
+    DeleteRequest::new(TenantId::DEFAULT, stream.clone())
 }
 
 pub(super) fn snapshot_request(stream: &StreamId, version: Version, sum: u64) -> SnapshotRequest {
-    let record = NewRecord { name: "summed".into(), data: format!(r#"{{"sum":{sum}}}"#), ..record(0) };
-    SnapshotRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), version, record }
+    let mut record = record(0);
+    (record.name, record.data) = ("summed".into(), format!(r#"{{"sum":{sum}}}"#));
+    SnapshotRequest::new(TenantId::DEFAULT, stream.clone(), version, record)
 }
 
 /// What a subscription of notes keeps that begins there.
 pub(super) fn kept(began: Position) -> Kept {
-    let filter = Filter { names: Some([std::sync::Arc::from("noted")].into()), ..Filter::default() };
+    let filter = Filter::new().with_names([std::sync::Arc::<str>::from("noted")]);
     Kept::new(Scope::of(&filter), began, Vec::new())
 }
 
 pub(super) fn scan_request(after: Position, limit: usize) -> ScanRequest {
-    ScanRequest { after, up_to: None, filter: crate::backend::Filter::default(), limit }
+    ScanRequest::new(after, limit)
 }
 
 impl Subject {

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::ear::Ear;
 use super::exactly_once::{effect, effects};
-use super::faulty::Fault;
 use super::ledger::{Noted, append_request, ledger, noted, notes, number, part, tenant};
 use super::listening::{Log, failed, fails, nothing, number_of, passes_on};
 use super::reaction::{Deed, End, Reaction};
@@ -23,6 +22,7 @@ use crate::event::Event as _;
 use crate::listener::Heard;
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
+use crate::testing::Fault;
 
 /// A listener that posts what is noted, to a stream without versions, and fails at the number 13.
 fn posting(store: &EventStore, log: &Log) -> (Ear<RawEvent>, StreamId) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::customers::{Registered, ann, customers, forgotten};
-use super::faulty::FaultyBackend;
 use super::ledger::{Noted, category, ledger, noted, notes, tenant};
 use super::looking::{numbers, whole};
 use super::subject::Subject;
@@ -14,6 +13,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::store::EventStore;
 use crate::stream_id::StreamId;
+use crate::testing::FaultyBackend;
 use crate::{Event as _, RawEvent};
 
 pub(super) async fn clause_15_2_a_stream_is_read_backwards_from_its_end(subject: Subject) {

@@ -112,7 +112,6 @@ mod exactly_once;
 mod expected_versions;
 mod failing;
 mod fairness;
-mod faulty;
 mod following;
 mod gone;
 mod joining;
@@ -129,6 +128,8 @@ mod many;
 mod mending;
 mod model;
 mod narrowing;
+#[doc(hidden)]
+pub mod ordered;
 mod outbox;
 mod own_deletions;
 mod paging;
@@ -168,13 +169,13 @@ mod vouching;
 mod watching;
 
 pub use self::ear::{Ear, listen_in_transaction, listen_within};
-pub use self::faulty::{Fault, FaultyBackend};
 pub use self::feeding::Feeding;
 pub use self::fixture::Fixture;
 pub use self::reaction::{Reaction, run_in_transaction, run_within};
 #[doc(hidden)]
 pub use self::run::{print_exemptions, run};
 pub use self::steps::{Answer, Ending, Step, run_joined_steps, run_steps};
+pub use crate::testing::{Fault, FaultyBackend};
 
 /// Generates a test for each case of the contract, run on the backend of a [`Fixture`](crate::conformance::Fixture).
 ///

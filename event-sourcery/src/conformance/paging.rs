@@ -130,8 +130,7 @@ async fn pages(subject: &Subject, stream: &StreamId, limit: usize) -> Vec<Vec<Op
     let mut span = Span::Full;
     let mut pages = Vec::new();
     loop {
-        let request =
-            LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit: Some(limit) };
+        let request = LoadRequest::new(TenantId::DEFAULT, stream.clone(), span).with_limit(limit);
         let page = subject.backend().load(request).await.unwrap();
         assert!(page.first_position.is_some_and(|first| first > Position::START));
         pages.push(page.events.iter().map(|event| event.version).collect());
@@ -154,9 +153,8 @@ pub(super) async fn clause_3_5_a_backend_cuts_pages_of_any_size(subject: Subject
 pub(super) async fn clause_3_5_behind_an_event_that_is_not_the_streams_there_is_nothing(subject: Subject) {
     let (store, stream, other) = (subject.store(), ledger("1"), ledger("2"));
     let behind = async |position: Position| {
-        let (span, limit) = (Span::After(position), Some(10));
-        let request = LoadRequest { tenant: TenantId::DEFAULT, stream: stream.clone(), span, limit };
-        let page = subject.backend().load(request).await.unwrap();
+        let request = LoadRequest::new(TenantId::DEFAULT, stream.clone(), Span::After(position));
+        let page = subject.backend().load(request.with_limit(10)).await.unwrap();
         (page.events.len(), page.has_more, page.first_position)
     };
     for versioned in [true, false] {

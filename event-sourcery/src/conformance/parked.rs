@@ -8,9 +8,7 @@ use tokio::sync::Semaphore;
 use super::ledger::{ledger, noted, notes, tenant};
 use super::running::{Handled, Running, Settings, assert_not_blocked, eventually, letters};
 use super::subject::Subject;
-use crate::backend::{
-    BlockedStream, ProgressRequest, StreamProgress, SubscriptionBackend as _, SubscriptionId,
-};
+use crate::backend::{ProgressRequest, StreamProgress, SubscriptionBackend as _, SubscriptionId};
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 
@@ -296,11 +294,11 @@ pub(super) async fn clause_5_1_a_stream_that_waits_for_an_event_that_is_gone_goe
     handled.forget();
 
     let parked = letters(&store).parked().await.unwrap().remove(0);
-    let (after, retry_at) = (crate::Position::START, Some(parked.since));
-    let left_behind = BlockedStream { after, position, attempts: 0, retry_at, ..parked.clone() };
+    let mut left_behind = parked.clone().with_attempts(0).with_retry_at(Some(parked.since));
+    (left_behind.after, left_behind.position) = (crate::Position::START, position);
     let left_behind = StreamProgress::Change(parked.at(), left_behind);
-    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
-    let request = ProgressRequest { streams: vec![left_behind], ..ProgressRequest::new(id) };
+    let id = SubscriptionId::new(TenantId::DEFAULT, "letters");
+    let request = ProgressRequest::new(id).with_streams(vec![left_behind]);
     store.backend().progress(request).await.unwrap();
     let run = Running::noting(letters(&store), &handled);
     handled.reach(40).await;

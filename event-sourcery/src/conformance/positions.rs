@@ -169,18 +169,17 @@ pub(super) async fn clause_4_2_pages_of_a_filter_that_nothing_passes_move_on_to_
     let store = subject.store();
     let last = store.with_ledger(&ledger("1"), 300).await;
     store.settled(last.position).await;
-    let only = Filter::default;
     let nothing = [
-        Filter { category: Some(category("grey")), ..only() },
-        Filter { tenant: Some(tenant("nobody")), ..only() },
-        Filter { names: Some([Arc::from("unheard of")].into()), ..only() },
-        Filter { names: Some([].into()), ..only() },
-        Filter { segments: Some(Segments::new(4, [])), ..only() },
+        Filter::new().with_category(category("grey")),
+        Filter::new().with_tenant(tenant("nobody")),
+        Filter::new().with_names([Arc::<str>::from("unheard of")]),
+        Filter::new().with_names(Vec::<Arc<str>>::new()),
+        Filter::new().with_segments(Segments::new(4, [])),
     ];
     for filter in nothing {
         let mut after = Position::START;
         loop {
-            let request = ScanRequest { after, up_to: None, filter: filter.clone(), limit: 1 };
+            let request = ScanRequest::new(after, 1).with_filter(filter.clone());
             let page = subject.backend().scan(request).await.unwrap();
             assert!(page.records.is_empty());
             assert!(page.next > after || !page.has_more && page.next == after, "a page moves on: {page:?}");
@@ -201,10 +200,9 @@ pub(super) async fn clause_4_2_a_page_up_to_a_position_that_was_never_given_has_
     store.settled(last.position).await;
     let at = |distance: i64| Position::from_i64(last.position.to_i64() + distance);
     for (after, up_to, found) in [(-1, 1, 1), (-1, 1_000, 1), (0, 1, 0), (1, 2, 0), (1_000, 1_001, 0)] {
-        let (after, up_to) = (at(after), Some(at(up_to)));
-        let request = ScanRequest { after, up_to, filter: Filter::default(), limit: 10 };
-        let page = subject.backend().scan(request).await.unwrap();
-        assert_eq!(page.records.len(), found, "above {after}, up to {up_to:?}");
+        let (after, up_to) = (at(after), at(up_to));
+        let page = subject.backend().scan(ScanRequest::new(after, 10).with_up_to(up_to)).await.unwrap();
+        assert_eq!(page.records.len(), found, "above {after}, up to {up_to}");
     }
 }
 
@@ -217,25 +215,25 @@ pub(super) async fn clause_4_2_a_filtered_scan_moves_past_what_it_leaves_out(sub
     store.settled(last.position).await;
 
     let scan = async |filter: Filter| {
-        let request = ScanRequest { after: Position::START, up_to: None, filter, limit: 100 };
+        let request = ScanRequest::new(Position::START, 100).with_filter(filter);
         let page = subject.backend().scan(request).await.unwrap();
         assert!(last.position.is_covered_by(page.next), "the next scan starts at the end");
         let version = |record: StoredRecord| (record.event.name.to_string(), record.event.data.to_string());
         page.records.into_iter().map(version).map(|(name, data)| format!("{name} {data}")).collect::<Vec<_>>()
     };
-    let only = Filter::default;
+    let only = Filter::new;
     assert_eq!(scan(only()).await.len(), 7);
-    assert_eq!(scan(Filter { category: Some(category("red")), ..only() }).await.len(), 3);
-    assert_eq!(scan(Filter { category: Some(category("blue")), ..only() }).await.len(), 0);
-    assert_eq!(scan(Filter { tenant: Some(tenant("acme")), ..only() }).await.len(), 1);
-    assert_eq!(scan(Filter { tenant: Some(crate::TenantId::DEFAULT), ..only() }).await.len(), 6);
-    let names = |names: &[&str]| Some(names.iter().map(|name| Arc::from(*name)).collect());
-    assert_eq!(scan(Filter { names: names(&["erased"]), ..only() }).await.len(), 1);
-    assert_eq!(scan(Filter { names: names(&["noted", "erased"]), ..only() }).await.len(), 7);
-    assert_eq!(scan(Filter { names: names(&[]), ..only() }).await.len(), 0);
-    let acme = Some(tenant("acme"));
-    let all_three =
-        Filter { tenant: acme, category: Some(category("red")), names: names(&["noted"]), ..only() };
+    assert_eq!(scan(only().with_category(category("red"))).await.len(), 3);
+    assert_eq!(scan(only().with_category(category("blue"))).await.len(), 0);
+    assert_eq!(scan(only().with_tenant(tenant("acme"))).await.len(), 1);
+    assert_eq!(scan(only().with_tenant(crate::TenantId::DEFAULT)).await.len(), 6);
+    let named = |names: &[&str]| {
+        only().with_names(names.iter().map(|name| Arc::from(*name)).collect::<Vec<Arc<str>>>())
+    };
+    assert_eq!(scan(named(&["erased"])).await.len(), 1);
+    assert_eq!(scan(named(&["noted", "erased"])).await.len(), 7);
+    assert_eq!(scan(named(&[])).await.len(), 0);
+    let all_three = named(&["noted"]).with_tenant(tenant("acme")).with_category(category("red"));
     assert_eq!(scan(all_three).await.len(), 1);
 }
 

@@ -20,7 +20,7 @@ use crate::subscription::Durable;
 const MANY: usize = 40;
 
 fn id(name: &str) -> SubscriptionId {
-    SubscriptionId { tenant: TenantId::DEFAULT, name: name.into() }
+    SubscriptionId::new(TenantId::DEFAULT, name)
 }
 
 fn durable(store: &EventStore, name: &str, lease: Duration) -> Durable<Arc<dyn Backend>, Noted> {

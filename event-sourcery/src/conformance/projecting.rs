@@ -81,7 +81,7 @@ pub(super) async fn with_records(
 }
 
 fn cursor_id(tenant: &TenantId, stream: &StreamId) -> CursorId {
-    CursorId { projector: SUMS.into(), tenant: tenant.clone(), stream: stream.clone() }
+    CursorId::new(SUMS.into(), tenant.clone(), stream.clone())
 }
 
 pub(super) async fn cursor(subject: &Subject, tenant: &TenantId, stream: &StreamId) -> Option<Version> {
@@ -223,7 +223,7 @@ pub(super) async fn clause_8_10_a_deleted_stream_that_is_made_anew_is_projected_
 pub(super) async fn clause_8_10_a_cursor_that_an_older_stream_has_left_counts_for_nothing(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
     let old = with_records(&store, &stream, 4).await;
-    let left = Cursor { version: 3, position: old[2].position };
+    let left = Cursor::new(3, old[2].position);
     store.delete_stream(&stream).await.unwrap();
     for (length, fed_version) in [(1, 1), (2, 2), (3, 3), (3, 1), (5, 4), (6, 6), (6, 2)] {
         store.append(&stream, notes(11..11 + length)).await.unwrap();

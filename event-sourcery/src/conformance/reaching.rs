@@ -35,13 +35,12 @@ async fn by_hand(store: &EventStore) -> Vec<Lease> {
 }
 
 fn id() -> SubscriptionId {
-    SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() }
+    SubscriptionId::new(TenantId::DEFAULT, "letters")
 }
 
 async fn reach(store: &EventStore, lease: Lease, position: i64) {
-    let position = Some(Position::from_i64(position));
-    let progress = ProgressRequest { leases: vec![lease], position, ..ProgressRequest::new(id()) };
-    store.backend().progress(progress).await.unwrap();
+    let progress = ProgressRequest::new(id()).with_leases(vec![lease]);
+    store.backend().progress(progress.with_position(Position::from_i64(position))).await.unwrap();
 }
 
 fn in_segment(segment: u16) -> StreamId {

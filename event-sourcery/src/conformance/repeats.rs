@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ledger::{Noted, ledger, noted, notes, tenant};
+use super::ledger::{Noted, ledger, noted, notes, repeated, tenant};
 use super::subject::Subject;
 use crate::append::Appended;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ async fn written_in_three(store: &EventStore) -> (StreamId, [Appended; 3]) {
 async fn assert_duplicate(subject: &Subject, to: &StreamId, refused: Result<Appended>, names: &[u64]) {
     assert_refused!(
         refused,
-        Error::DuplicateEvent { event_id, stream }
+        Error::DuplicateEvent { event_id, stream, .. }
             if stream == *to && names.iter().any(|number| id(*number) == event_id),
     );
     subject.holds(6).await;
@@ -46,11 +46,11 @@ pub(super) async fn clause_2_7_a_repeat_returns_what_it_has_and_writes_nothing(s
     let (stream, [first, second, third]) = written_in_three(&store).await;
     for _ in 0..3 {
         let repeat = store.append(&stream, identified([1, 2])).await.unwrap();
-        assert_eq!(repeat, Appended { repeated: true, ..first });
+        assert_eq!(repeat, repeated(first));
         let repeat = store.append(&stream, identified([3, 4, 5])).expected_version(2).await.unwrap();
-        assert_eq!(repeat, Appended { repeated: true, ..second });
+        assert_eq!(repeat, repeated(second));
         let repeat = store.append(&stream, identified([6])).expected_version(5).await.unwrap();
-        assert_eq!(repeat, Appended { repeated: true, ..third });
+        assert_eq!(repeat, repeated(third));
     }
     assert_eq!(store.numbers(&stream).await, [1, 2, 3, 4, 5, 6]);
     subject.holds(6).await;
@@ -60,7 +60,7 @@ pub(super) async fn clause_2_7_a_repeat_is_recognised_by_another_handle(subject:
     let (store, another) = (subject.store(), subject.another_store().await);
     let (stream, [_, second, _]) = written_in_three(&store).await;
     let repeat = another.append(&stream, identified([3, 4, 5])).expected_version(2).await.unwrap();
-    assert_eq!(repeat, Appended { repeated: true, ..second });
+    assert_eq!(repeat, repeated(second));
 }
 
 pub(super) async fn clause_2_7_a_repeat_is_recognised_whatever_version_it_expects(subject: Subject) {
@@ -68,7 +68,7 @@ pub(super) async fn clause_2_7_a_repeat_is_recognised_whatever_version_it_expect
     let (stream, [_, second, _]) = written_in_three(&store).await;
     for expected in [None, Some(1), Some(6), Some(99)] {
         let repeat = store.append(&stream, identified([3, 4, 5])).expected_version(expected).await.unwrap();
-        assert_eq!(repeat, Appended { repeated: true, ..second });
+        assert_eq!(repeat, repeated(second));
     }
     subject.holds(6).await;
 }
@@ -78,7 +78,7 @@ pub(super) async fn clause_2_7_a_repeat_of_an_append_without_versions_is_recogni
     let first = store.append(&stream, identified([1, 2])).no_versioning().await.unwrap();
     store.append(&stream, identified([3])).no_versioning().await.unwrap();
     let repeat = store.append(&stream, identified([1, 2])).no_versioning().await.unwrap();
-    assert_eq!(repeat, Appended { repeated: true, ..first });
+    assert_eq!(repeat, repeated(first));
     assert_eq!(store.numbers(&stream).await, [1, 2, 3]);
     assert_refused!(
         store.append(&stream, identified([1, 3])).no_versioning().await,
@@ -119,7 +119,7 @@ pub(super) async fn clause_2_7_other_streams_between_leave_a_repeat_a_repeat(sub
     store.append(&other, notes([7])).no_versioning().await.unwrap();
     let second = store.append(&stream, identified([2])).no_versioning().await.unwrap();
     let repeat = store.append(&stream, identified([1, 2])).no_versioning().await.unwrap();
-    assert_eq!(repeat, Appended { repeated: true, ..second });
+    assert_eq!(repeat, repeated(second));
 }
 
 pub(super) async fn clause_2_7_the_ids_in_another_stream_are_a_duplicate(subject: Subject) {
@@ -161,7 +161,7 @@ pub(super) async fn clause_2_7_a_payload_that_is_equal_but_written_otherwise_is_
         [r#"{"b":{"y":[1,2.5],"x":"\u00e9"},"a":1}"#, "{ \"b\" : {\"x\":\"é\", \"y\":[1, 25e-1]},\n\"a\": 1}"]
     {
         let repeat = store.append(&stream, write(text)).await.unwrap();
-        assert_eq!(repeat, Appended { repeated: true, ..first }, "{text}");
+        assert_eq!(repeat, repeated(first), "{text}");
     }
     for text in [r#"{"a":1,"b":{"x":"é","y":[2.5,1]}}"#, r#"{"a":1,"b":{"x":"é","y":[1,2.5]},"c":null}"#] {
         assert_refused!(store.append(&stream, write(text)).await, Error::DuplicateEvent { .. });
@@ -183,7 +183,7 @@ pub(super) async fn clause_2_7_a_field_added_with_a_default_leaves_a_repeat_a_re
     let first = store.append(&stream, write(r#"{"number":1}"#)).await.unwrap();
     let note = |remark: &str| NotedInFull { number: 1, remark: remark.to_owned() }.with_id(id(1));
     let repeat = store.append(&stream, note("")).await.unwrap();
-    assert_eq!(repeat, Appended { repeated: true, ..first });
+    assert_eq!(repeat, repeated(first));
     assert_refused!(store.append(&stream, note("new")).await, Error::DuplicateEvent { .. });
 }
 
@@ -192,14 +192,14 @@ pub(super) async fn clause_2_7_a_type_that_was_renamed_leaves_a_repeat_a_repeat(
     let first = store.append(&stream, identified([1])).await.unwrap();
     let renamed = NotedInFull { number: 1, remark: String::new() }.with_id(id(1));
     let repeat = store.append(&stream, renamed).await.unwrap();
-    assert_eq!(repeat, Appended { repeated: true, ..first });
+    assert_eq!(repeat, repeated(first));
 }
 
 pub(super) async fn clause_2_7_one_id_twice_in_one_call_is_a_duplicate(subject: Subject) {
     let (store, stream) = (subject.store(), ledger("1"));
     assert_refused!(
         store.append(&stream, identified([1, 2, 1])).await,
-        Error::DuplicateEvent { event_id, stream: named } if event_id == id(1) && named == stream,
+        Error::DuplicateEvent { event_id, stream: named, .. } if event_id == id(1) && named == stream,
     );
     subject.holds(0).await;
 }

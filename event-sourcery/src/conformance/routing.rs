@@ -130,7 +130,7 @@ pub(super) async fn clause_8_1_each_of_many_narrow_subscribers_is_handed_all_tha
 pub(super) async fn clause_8_6_the_checkpoint_of_one_that_wants_none_of_what_comes_goes_on(subject: Subject) {
     let (store, handled) = (subject.store(), Handled::default());
     let run = Running::noting(Settings::with_short_lease().of(store.subscribe()), &handled);
-    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+    let id = SubscriptionId::new(TenantId::DEFAULT, "letters");
     let checkpoint = async || {
         let record = store.backend().subscription(id.clone()).await.unwrap();
         record.and_then(|record| record.segments.iter().map(|segment| segment.position).min())

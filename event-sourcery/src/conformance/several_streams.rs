@@ -5,11 +5,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::ledger::{Noted, append_request, ledger, noted, notes, part, tenant};
+use super::ledger::{Noted, append_request, ledger, noted, notes, part, repeated, tenant};
 use super::subject::Subject;
 use crate::Event as _;
-use crate::append::Appended;
-use crate::backend::{AppendRequest, Expectation, Requirement};
+use crate::backend::{AppendRequest, Expectation, Requirement, StreamRequirement, stored_stream_id};
 use crate::error::Error;
 use crate::new_event::NewEvent;
 use crate::stream_id::{StreamId, TenantId};
@@ -95,7 +94,7 @@ pub(super) async fn clause_2_12_one_refused_part_leaves_nothing_of_the_others(su
 pub(super) async fn clause_2_12_a_taken_name_in_one_part_leaves_nothing_of_the_others(subject: Subject) {
     let (store, [one, rightful, _]) = (subject.store(), three_ledgers());
     store.append(&rightful, noted(1)).await.unwrap();
-    let impostor = StreamId::stored(Uuid::from_u128(7), rightful.name(), "");
+    let impostor = stored_stream_id(Uuid::from_u128(7), rightful.name(), "");
     let parts = [&one, &impostor].map(|stream| part(stream, Expectation::Version(0), &[1]));
     let request = AppendRequest::new(TenantId::DEFAULT, parts.into());
     assert_refused!(
@@ -103,7 +102,7 @@ pub(super) async fn clause_2_12_a_taken_name_in_one_part_leaves_nothing_of_the_o
         Error::StreamNameTaken { holder, .. } if holder == rightful.uuid(),
     );
     subject.holds(1).await;
-    let learned_nothing = StreamId::stored(Uuid::from_u128(8), one.name(), "");
+    let learned_nothing = stored_stream_id(Uuid::from_u128(8), one.name(), "");
     let request = append_request(&learned_nothing, Expectation::Version(0), &[1]);
     subject.backend().append(Arc::new(request)).await.unwrap();
 }
@@ -204,7 +203,7 @@ pub(super) async fn clause_2_12_a_requirement_on_a_stream_of_a_repeat_does_not_m
     let first = store.append(&one, event.clone()).requires(&other, 0).await.unwrap();
     store.with_ledger(&other, 2).await;
     let repeat = store.append(&one, event).requires(&other, 0).await.unwrap();
-    assert_eq!(repeat, Appended { repeated: true, ..first });
+    assert_eq!(repeat, repeated(first));
 }
 
 /// Notes for two ledgers, with ids.
@@ -219,11 +218,10 @@ pub(super) async fn clause_2_7_a_repeat_to_several_streams_is_recognised(subject
     store.append(&one, noted(3)).expected_version(1).await.unwrap();
 
     let repeat = store.append(&one, to_one.clone()).and(&two, to_two.clone()).await.unwrap();
-    let repeated = |part: &Appended| Appended { repeated: true, ..*part };
-    assert_eq!(repeat, first.iter().map(repeated).collect::<Vec<_>>());
+    assert_eq!(repeat, first.iter().copied().map(repeated).collect::<Vec<_>>());
     // The answer is in the order of the call.
     let turned = store.append(&two, to_two.clone()).and(&one, to_one.clone()).await.unwrap();
-    assert_eq!(turned, first.iter().rev().map(repeated).collect::<Vec<_>>());
+    assert_eq!(turned, first.iter().rev().copied().map(repeated).collect::<Vec<_>>());
 
     let refused = [
         store.append(&one, to_one.clone()).and(&three, to_two.clone()).await,
@@ -298,9 +296,7 @@ pub(super) async fn clause_2_12_several_streams_are_taken_or_refused_as_unsuppor
     let name = subject.backend().name();
     assert_refused!(outcome, Error::Unsupported { backend, .. } if backend == name);
     let mut request = append_request(&one, Expectation::Version(0), &[1]);
-    request
-        .requirements
-        .push(Requirement::Stream(crate::backend::StreamRequirement { stream: other, version: 0 }));
+    request.requirements.push(Requirement::Stream(StreamRequirement::new(other, 0)));
     match subject.backend().append(Arc::new(request)).await {
         Ok(_) => subject.holds(1).await,
         refused => {

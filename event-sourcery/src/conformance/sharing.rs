@@ -23,7 +23,7 @@ use crate::stream_id::TenantId;
 
 /// The subscription as it stands; nothing of it where it is not there yet.
 async fn record(store: &EventStore) -> SubscriptionRecord {
-    let id = SubscriptionId { tenant: TenantId::DEFAULT, name: Settings::default().name.into() };
+    let id = SubscriptionId::new(TenantId::DEFAULT, Settings::default().name);
     let nothing = || SubscriptionRecord::new(Vec::new(), Vec::new(), None);
     store.backend().subscription(id).await.unwrap().unwrap_or_else(nothing)
 }

@@ -76,7 +76,7 @@ pub(super) async fn clause_6_1_an_id_that_a_snapshot_has_is_refused(subject: Sub
     store.save_snapshot(&stream, 1, Summed { sum: 1 }.with_id(id)).await.unwrap();
     assert_refused!(
         store.save_snapshot(&stream, 3, Summed { sum: 6 }.with_id(id)).await,
-        Error::DuplicateEvent { event_id, stream: named } if event_id == id && named == stream,
+        Error::DuplicateEvent { event_id, stream: named, .. } if event_id == id && named == stream,
     );
     let events = store.load_stream::<Ledger>(&stream).await.unwrap();
     assert_eq!(events[0].event, Ledger::Summed(Summed { sum: 1 }));
@@ -127,7 +127,7 @@ async fn found(
     up_to: Version,
 ) -> (Option<Version>, usize) {
     let span = Span::FromSnapshot { names, up_to };
-    let request = LoadRequest { tenant: TenantId::DEFAULT, stream: ledger("1"), span, limit: None };
+    let request = LoadRequest::new(TenantId::DEFAULT, ledger("1"), span);
     let loaded = subject.backend().load(request).await.unwrap();
     (loaded.snapshot.and_then(|snapshot| snapshot.version), loaded.events.len())
 }

@@ -63,7 +63,7 @@ fn snapshotting(store: &EventStore) -> Repository<Tally> {
 /// What a backend loads for an aggregate of this format.
 async fn loaded(subject: &Subject, tenant: TenantId, id: &StreamId, format: u16) -> LoadedStream {
     let span = Span::FromState { name: Tally::CATEGORY, format };
-    subject.backend().load(LoadRequest { tenant, stream: stream_of(id), span, limit: None }).await.unwrap()
+    subject.backend().load(LoadRequest::new(tenant, stream_of(id), span)).await.unwrap()
 }
 
 /// Waits until the state behind this version, or a later one, is kept.
@@ -83,18 +83,11 @@ async fn kept(subject: &Subject, id: &StreamId, version: Version) -> LoadedStrea
 
 /// A state behind an event, that says what no history does.
 fn state(id: &StreamId, version: Version, event: Uuid, sum: u64) -> StateRequest {
-    StateRequest {
-        tenant: TenantId::DEFAULT,
-        stream: stream_of(id),
-        name: Tally::CATEGORY,
-        format: Tally::FORMAT,
-        behind: EventAt { version, id: event },
-        made_of: None,
-        data: format!(
-            r#"{{"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T00:00:00Z","state":{{"sum":{sum},"notes":1}}}}"#
-        ),
-        created_at: Timestamp::now(),
-    }
+    let data = format!(
+        r#"{{"created_at":"2026-01-02T03:04:05Z","updated_at":"2026-01-03T00:00:00Z","state":{{"sum":{sum},"notes":1}}}}"#
+    );
+    let (kind, behind) = ((Tally::CATEGORY, Tally::FORMAT), EventAt::new(version, event));
+    StateRequest::new(TenantId::DEFAULT, stream_of(id), kind, behind, data, Timestamp::now())
 }
 
 /// A tally with these numbers, and the ids of their events.
@@ -161,7 +154,8 @@ pub(super) async fn clause_11_4_a_state_of_another_format_is_ignored(subject: Su
     let counts = Repository::<Count>::new(&store).snapshot_every(EVERY);
     assert_eq!(counts.load(&id).await.unwrap().notes, 2);
     // Both are kept, beside each other.
-    let other = StateRequest { format: Count::FORMAT, ..state(&id, 2, ids[1], 0) };
+    let mut other = state(&id, 2, ids[1], 0);
+    other.format = Count::FORMAT;
     subject.backend().save_state(other).await.unwrap();
     assert_eq!(counts.load(&id).await.unwrap().notes, 1);
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
@@ -172,14 +166,16 @@ pub(super) async fn clause_11_4_a_state_that_does_not_decode_gives_way_to_histor
     for (name, data) in [("1", r#"{"state":{"sum":"forty"}}"#), ("2", r#"{"state":[]}"#), ("3", "{}")] {
         let id = tally(name);
         let ids = with_numbers(&store, &id, &[1, 2]).await;
-        let broken = StateRequest { data: data.to_owned(), ..state(&id, 2, ids[1], 0) };
+        let mut broken = state(&id, 2, ids[1], 0);
+        broken.data = data.to_owned();
         subject.backend().save_state(broken).await.unwrap();
         assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 3);
     }
     // Its own code panics on it.
     let id = tally("4");
     let ids = with_numbers(&store, &id, &[1, 2, 3]).await;
-    let odd = StateRequest { format: Even::FORMAT, ..state(&id, 3, ids[2], 0) };
+    let mut odd = state(&id, 3, ids[2], 0);
+    odd.format = Even::FORMAT;
     subject.backend().save_state(odd).await.unwrap();
     let evens = Repository::<Even>::new(&store).snapshot_every(EVERY);
     assert_eq!(evens.load(&id).await.unwrap().notes, 3);
@@ -231,13 +227,12 @@ pub(super) async fn clause_11_4_what_is_left_of_a_deleted_stream_does_not_count(
     // Made of an event that is gone, of one at another version, of one of another stream.
     let other = with_numbers(&store, &tally("2"), &[1, 2]).await;
     for (version, event) in [(2, before[1]), (1, anew[1]), (2, other[1])] {
-        let made_of = Some(EventAt { version, id: event });
-        let request = StateRequest { made_of, ..state(&id, 3, anew[2], 40) };
+        let request = state(&id, 3, anew[2], 40).with_made_of(Some(EventAt::new(version, event)));
         subject.backend().save_state(request).await.unwrap();
     }
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 18);
-    let made_of = Some(EventAt { version: 2, id: anew[1] });
-    subject.backend().save_state(StateRequest { made_of, ..state(&id, 3, anew[2], 40) }).await.unwrap();
+    let request = state(&id, 3, anew[2], 40).with_made_of(Some(EventAt::new(2, anew[1])));
+    subject.backend().save_state(request).await.unwrap();
     assert_eq!(snapshotting(&store).load(&id).await.unwrap().sum, 40);
 }
 
@@ -264,7 +259,8 @@ pub(super) async fn clause_11_4_tenants_have_states_of_their_own(subject: Subjec
     let (ours, theirs) = (with_numbers(&store, &id, &[1]).await, with_numbers(&acme, &id, &[2]).await);
     subject.backend().save_state(state(&id, 1, ours[0], 40)).await.unwrap();
     assert_eq!(snapshotting(&acme).load(&id).await.unwrap().sum, 2);
-    let request = StateRequest { tenant: tenant("acme"), ..state(&id, 1, theirs[0], 50) };
+    let mut request = state(&id, 1, theirs[0], 50);
+    request.tenant = tenant("acme");
     subject.backend().save_state(request).await.unwrap();
     assert_eq!(snapshotting(&acme).load(&id).await.unwrap().sum, 50);
     acme.delete_stream(&stream_of(&id)).await.unwrap();
@@ -325,8 +321,7 @@ pub(super) async fn clause_11_2_a_backend_reads_one_event_by_its_id(subject: Sub
     store.append(&stream_of(&other), noted(4)).await.unwrap();
     let [ids, others] = [store.ids(&stream_of(&id)).await, store.ids(&stream_of(&other)).await];
     let find = async |stream: &StreamId, tenant: TenantId, event| {
-        let span = Span::Event(event);
-        let request = LoadRequest { tenant, stream: stream_of(stream), span, limit: None };
+        let request = LoadRequest::new(tenant, stream_of(stream), Span::Event(event));
         subject.backend().load(request).await.unwrap().events
     };
     let found = find(&id, TenantId::DEFAULT, ids[1]).await;

@@ -7,7 +7,7 @@ use uuid::{Uuid, uuid};
 
 use super::ledger::{append_request, category, ledger, noted, notes, tenant};
 use super::subject::Subject;
-use crate::backend::Expectation;
+use crate::backend::{Expectation, stored_stream_id};
 use crate::error::{Error, NameKind, NameProblem};
 use crate::stream_id::{Category, StreamId, TenantId};
 use crate::{Event as _, RawEvent};
@@ -118,7 +118,7 @@ pub(super) async fn clause_1_4_the_first_append_that_knows_the_name_stores_it(su
 
 /// An id that claims a name with a UUID that is not the name's: only a backend can be asked for it.
 fn impostor(uuid: u128, of: &StreamId) -> StreamId {
-    StreamId::stored(Uuid::from_u128(uuid), of.name(), of.stored_category())
+    stored_stream_id(Uuid::from_u128(uuid), of.name(), of.stored_category())
 }
 
 pub(super) async fn clause_1_5_a_name_taken_by_another_uuid_is_refused(subject: Subject) {
@@ -128,7 +128,7 @@ pub(super) async fn clause_1_5_a_name_taken_by_another_uuid_is_refused(subject: 
         let request = append_request(&impostor(7, &rightful), expectation, &[2]);
         assert_refused!(
             subject.backend().append(Arc::new(request)).await,
-            Error::StreamNameTaken { stream, name, holder }
+            Error::StreamNameTaken { stream, name, holder, .. }
                 if stream == impostor(7, &rightful) && name == "ledgers/1" && holder == rightful.uuid(),
         );
     }
@@ -198,7 +198,7 @@ pub(super) async fn clause_1_6_the_longest_names_are_stored_and_read_back_all_at
     assert_eq!(records[0].stream_id.stored_category(), category);
     assert_eq!(records[0].tenant_id.as_str(), owner);
 
-    let impostor = StreamId::stored(Uuid::from_u128(7), Some(&name), &category);
+    let impostor = stored_stream_id(Uuid::from_u128(7), Some(&name), &category);
     let mut request = append_request(&impostor, Expectation::Version(0), &[1]);
     request.tenant = tenant(&owner);
     assert_refused!(subject.backend().append(Arc::new(request)).await, Error::StreamNameTaken { .. });

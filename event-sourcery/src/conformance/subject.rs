@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::ear::Ear;
-use super::faulty::FaultyBackend;
 use super::fixture::Fixture;
 use super::ledger::Fragile;
 use super::reaction::Reaction;
@@ -16,6 +15,7 @@ use crate::backend::{Backend, Capabilities, Listening};
 use crate::error::Result;
 use crate::privacy::Encryption;
 use crate::store::EventStore;
+use crate::testing::FaultyBackend;
 
 pub(super) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

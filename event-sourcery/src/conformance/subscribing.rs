@@ -8,7 +8,7 @@ use super::ledger::{Noted, category, ledger, noted, notes, record, tenant};
 use super::running::{Handled, Running, SOON, Settings, letters};
 use super::subject::Subject;
 use crate::RawEvent;
-use crate::backend::{AppendRequest, Backend as _, Expectation, Filter, NewRecord, StreamAppend};
+use crate::backend::{AppendRequest, Backend as _, Expectation, Filter, StreamAppend};
 use crate::error::Error;
 use crate::event::Event;
 use crate::position::Position;
@@ -83,12 +83,10 @@ fn filters() -> Vec<Filter> {
     for category_name in [None, Some("red"), Some("grey")] {
         for names in names {
             for tenant in [None, Some(TenantId::DEFAULT), Some(tenant("acme")), Some(tenant("nobody"))] {
-                filters.push(Filter {
-                    tenant,
-                    category: category_name.map(category),
-                    names: names.map(|names| names.iter().map(|name| (*name).into()).collect()),
-                    segments: None,
-                });
+                let mut filter = Filter::new();
+                (filter.tenant, filter.category) = (tenant, category_name.map(category));
+                filter.names = names.map(|names| names.iter().map(|name| (*name).into()).collect());
+                filters.push(filter);
             }
         }
     }
@@ -181,8 +179,9 @@ pub(super) async fn clause_8_1_the_type_says_which_events(subject: Subject) {
 
 /// Appends a note that does not decode, past the library's own checks.
 pub(super) async fn append_undecodable(store: &EventStore, stream: &StreamId, expectation: Expectation) {
-    let bad = NewRecord { data: r#"{"number":"many"}"#.to_owned(), ..record(0) };
-    let part = StreamAppend { stream: stream.clone(), expectation, events: vec![bad] };
+    let mut bad = record(0);
+    bad.data = r#"{"number":"many"}"#.to_owned();
+    let part = StreamAppend::new(stream.clone(), expectation, vec![bad]);
     let request = AppendRequest::new(store.tenant_id().clone(), vec![part]);
     store.backend().append(request.into()).await.unwrap();
 }

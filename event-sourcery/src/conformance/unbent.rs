@@ -7,13 +7,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Noted, ledger, noted};
+use super::ordered::Ordered;
 use super::running::eventually;
 use super::subject::Subject;
 use crate::aggregate::{Aggregate, Repository, SnapshotState};
 use crate::backend::{Backend as _, LoadRequest, Span, StoredEvent};
 use crate::context::{Context, ContextComponent};
 use crate::error::{DecodeError, Error, PayloadError};
-use crate::ordered::Ordered;
 use crate::stream_id::{StreamId, TenantId};
 use crate::{Event, RawEvent};
 
@@ -356,6 +356,6 @@ fn stream_of(id: &StreamId) -> StreamId {
 
 async fn kept_state(subject: &Subject, id: &StreamId) -> Option<StoredEvent> {
     let span = Span::FromState { name: Plan::CATEGORY, format: Plan::FORMAT };
-    let (tenant, stream) = (TenantId::DEFAULT, stream_of(id));
-    subject.backend().load(LoadRequest { tenant, stream, span, limit: None }).await.unwrap().snapshot
+    let request = LoadRequest::new(TenantId::DEFAULT, stream_of(id), span);
+    subject.backend().load(request).await.unwrap().snapshot
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::faulty::FaultyBackend;
 use super::ledger::{Noted, ledger, noted, notes, number};
 use super::running::{Handled, Running, SOON, eventually, letters};
 use super::subject::Subject;
@@ -11,6 +10,7 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::EventStore;
+use crate::testing::FaultyBackend;
 
 /// A store in which the third of four events of a ledger cannot be read; another ledger was begun before and goes on behind.
 struct Scene {

@@ -9,7 +9,7 @@ use super::reaction::{Deed, End, Reaction};
 use super::running::{SOON, Settings};
 use super::steps::{Answer, Ending, Step};
 use super::subject::Subject;
-use crate::backend::{Expectation, NewRecord, Span};
+use crate::backend::{Expectation, Span};
 use crate::error::{Error, Source};
 use crate::store::EventStore;
 use crate::upcast::{StoredForm, Successor};
@@ -165,12 +165,10 @@ pub(super) async fn clause_12_2_a_transaction_reads_the_forms_that_it_and_others
     let store = subject.store();
     store.with_history().await;
     let appended = {
+        let mut in_form_2 = record(7).with_schema_version(2);
+        in_form_2.data = r#"{"number":7,"cents":700}"#.to_owned();
         let mut request = append_request(&ledger("2"), Expectation::Version(0), &[]);
-        request.streams[0].events.push(NewRecord {
-            data: r#"{"number":7,"cents":700}"#.to_owned(),
-            schema_version: 2,
-            ..record(7)
-        });
+        request.streams[0].events.push(in_form_2);
         Step::Append(request)
     };
     let loads = ["1", "2"].map(|name| Step::Load(load_request(&ledger(name), Span::Full)));
@@ -183,7 +181,7 @@ pub(super) async fn clause_12_2_a_transaction_reads_the_forms_that_it_and_others
             loaded
                 .events
                 .iter()
-                .map(|event| WrappedEvent::<Paid>::decode(&ledger("1"), event).unwrap().event),
+                .map(|event| Paid::decode_stored(&event.name, event.schema_version, &event.data).unwrap()),
         );
     }
     let expected: Vec<_> = payments().into_iter().chain([paid(7)]).collect();

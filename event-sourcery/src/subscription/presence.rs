@@ -12,7 +12,7 @@
 
 mod members;
 #[cfg(test)]
-#[cfg(feature = "conformance")]
+#[cfg(feature = "testing")]
 mod tests;
 
 use std::collections::{HashMap, HashSet, VecDeque};

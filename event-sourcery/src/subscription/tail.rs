@@ -7,7 +7,7 @@
 
 mod reader;
 #[cfg(test)]
-#[cfg(feature = "conformance")]
+#[cfg(feature = "testing")]
 mod tests;
 mod waiters;
 mod window;

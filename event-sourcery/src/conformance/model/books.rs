@@ -114,9 +114,10 @@ impl Books {
         if let Some(repeated) = repeated {
             return Answer::Repeated(repeated);
         }
-        let duplicates = attempt.parts.iter().flat_map(|part| {
-            present.iter().map(|id| Error::DuplicateEvent { event_id: *id, stream: part.stream.clone() })
-        });
+        let duplicates = attempt
+            .parts
+            .iter()
+            .flat_map(|part| present.iter().map(|id| Error::duplicate_event(*id, part.stream.clone())));
         Answer::Refused(duplicates.collect())
     }
 
@@ -180,7 +181,7 @@ impl Books {
         let holders =
             taken.map(|((_, stream), _)| stream.uuid()).chain(beside.map(|other| other.stream.uuid()));
         let holder = holders.into_iter().find(|holder| *holder != part.stream.uuid())?;
-        Some(Error::StreamNameTaken { stream: part.stream.clone(), name: name.to_owned(), holder })
+        Some(Error::stream_name_taken(part.stream.clone(), name, holder))
     }
 
     /// Enters what was written.
@@ -218,7 +219,7 @@ impl Books {
             refusals.push(Error::SnapshotVersionMismatch { stream: stream.clone(), version, actual });
         }
         if self.snapshots.iter().any(|snapshot| snapshot.id == id) {
-            refusals.push(Error::DuplicateEvent { event_id: id, stream });
+            refusals.push(Error::duplicate_event(id, stream));
         }
         refusals
     }
@@ -257,7 +258,7 @@ fn doubles(attempt: &Attempt) -> Vec<Error> {
         }
         for event in &part.events {
             if ids.contains(&event.id) {
-                refusals.push(Error::DuplicateEvent { event_id: event.id, stream: part.stream.clone() });
+                refusals.push(Error::duplicate_event(event.id, part.stream.clone()));
             }
             ids.push(event.id);
         }

@@ -12,7 +12,7 @@ pub(super) fn facts(error: &Error) -> String {
         Error::Conflict { stream, expected, actual } => {
             format!("Conflict: {} expected {expected} actual {actual}", place(stream))
         }
-        Error::StreamNameTaken { stream, name, holder } => {
+        Error::StreamNameTaken { stream, name, holder, .. } => {
             format!("StreamNameTaken: {} {name} by {holder}", place(stream))
         }
         Error::ExpectedVersionUsedOnVersionlessStream { stream } => {
@@ -26,7 +26,7 @@ pub(super) fn facts(error: &Error) -> String {
         }
         Error::EmptyAppend { stream } => format!("EmptyAppend: {:?}", stream.as_ref().map(place)),
         Error::StreamGivenTwice { stream } => format!("StreamGivenTwice: {}", place(stream)),
-        Error::DuplicateEvent { event_id, stream } => {
+        Error::DuplicateEvent { event_id, stream, .. } => {
             format!("DuplicateEvent: {event_id} to {}", place(stream))
         }
         Error::RequirementFailed { stream, required, actual } => {

@@ -8,7 +8,7 @@ use super::attempt::{Attempt, Sent, SentPart, time};
 use super::books::{Answer, Books, Entry, Snapshot};
 use super::compare::{Outcome, agree, one_of, same_event, same_events, same_numbers, versions, written};
 use super::operations::{Expected, How, Kind, Operation, Part};
-use crate::backend::{Backend as _, Expectation, Filter, LoadRequest, ScanRequest, Span};
+use crate::backend::{Backend as _, Expectation, Filter, LoadRequest, ScanRequest, Span, stored_stream_id};
 use crate::position::{AppendPosition, Position};
 use crate::store::EventStore;
 use crate::stream_id::{Category, StreamId, TenantId};
@@ -40,7 +40,7 @@ pub(super) async fn play(subject: &Subject, number: u64, operations: &[Operation
         one.clone(),
         StreamId::from_uuid(one.uuid()),
         one.clone().in_category("red").unwrap(),
-        StreamId::stored(stranger, one.name(), ""),
+        stored_stream_id(stranger, one.name(), ""),
         StreamId::from_uuid(stranger),
         two,
     ];
@@ -206,8 +206,7 @@ impl Player<'_> {
     async fn paged(&self, (tenant, stream): &(TenantId, StreamId), limit: usize) -> Vec<Uuid> {
         let (mut span, mut ids) = (Span::Full, Vec::new());
         loop {
-            let request =
-                LoadRequest { tenant: tenant.clone(), stream: stream.clone(), span, limit: Some(limit) };
+            let request = LoadRequest::new(tenant.clone(), stream.clone(), span).with_limit(limit);
             let page = self.subject.backend().load(request).await.unwrap();
             ids.extend(page.events.iter().map(|event| event.id));
             let Some(last) = page.events.last().filter(|_| page.has_more) else { return ids };
@@ -301,15 +300,13 @@ impl Player<'_> {
         };
         let expected: Vec<_> =
             self.books.log[skipped..].iter().filter(wanted).map(|entry| entry.sent.id).collect();
-        let filter = Filter {
-            tenant: tenant.clone(),
-            category: category.map(|category| Category::new(category).unwrap()),
-            names: names.map(|names| names.iter().map(|name| std::sync::Arc::from(*name)).collect()),
-            segments: None,
-        };
+        let mut filter = Filter::new();
+        filter.tenant = tenant.clone();
+        filter.category = category.map(|category| Category::new(category).unwrap());
+        filter.names = names.map(|names| names.iter().map(|name| std::sync::Arc::from(*name)).collect());
         let mut ids = Vec::new();
         loop {
-            let request = ScanRequest { after, up_to: None, filter: filter.clone(), limit };
+            let request = ScanRequest::new(after, limit).with_filter(filter.clone());
             let page = self.subject.backend().scan(request).await.map_err(|error| error.to_string())?;
             agree("a page is within its limit", &(page.records.len() <= limit), &true)?;
             ids.extend(page.records.iter().map(|record| record.event.id));

@@ -70,6 +70,7 @@ pub(super) const HOLD_WHAT_IS_THE_CALLERS: &[&str] = &[
     "HandlerTransaction",
     "Hearing",
     "InTransaction",
+    "Interest",
     "Joined",
     "KeptMarks",
     "Listen",

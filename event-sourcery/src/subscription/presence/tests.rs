@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::*;
 use crate::MemoryBackend;
 use crate::backend::{Filter, Kept, RenewRequest, Scope};
-use crate::conformance::{Fault, FaultyBackend};
 use crate::position::Position;
 use crate::stream_id::TenantId;
+use crate::testing::{Fault, FaultyBackend};
 
 const MEMBER: Uuid = Uuid::from_u128(1);
 

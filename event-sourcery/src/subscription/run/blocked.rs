@@ -354,13 +354,14 @@ impl BlockedStream {
 }
 
 #[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use tokio::time::{sleep, timeout};
 
-    use crate::conformance::FaultyBackend;
+    use crate::testing::FaultyBackend;
     use crate::{EventStore, MemoryBackend, RawEvent, StreamId};
 
     #[tokio::test]

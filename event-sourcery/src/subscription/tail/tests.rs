@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use super::reader::Reading;
 use super::*;
 use crate::backend::{ScanPage, StoredEvent, StoredRecord, lost_stream_id, stored_tenant_id};
-use crate::conformance::FaultyBackend;
 use crate::subscription::deletions::AsOf;
+use crate::testing::FaultyBackend;
 use crate::{Category, EventStore, MemoryBackend, Next, RawEvent, StreamId, Subscription, TenantId};
 
 type Store = EventStore<FaultyBackend<MemoryBackend>>;

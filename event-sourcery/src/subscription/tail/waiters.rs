@@ -190,7 +190,7 @@ impl Waiters {
     }
 
     #[cfg(test)]
-    #[cfg(feature = "conformance")]
+    #[cfg(feature = "testing")]
     pub(super) fn count(&self) -> usize {
         self.waiting.len()
     }

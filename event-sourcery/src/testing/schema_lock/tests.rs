@@ -23,6 +23,7 @@ mod ends;
 mod given;
 mod panics;
 mod shapes;
+#[cfg(feature = "conformance")]
 mod unbent;
 mod unguessed;
 mod written;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Lock;
 use crate::Event;
-use crate::ordered::Ordered;
+use crate::conformance::ordered::Ordered;
 
 #[test]
 fn a_map_that_keeps_its_order_is_found() {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Random, rounds};
 use crate::backend::{
     Kept, Member, RenewRequest, Scope, SegmentRecord, Segments, StoredEvent, StoredRecord,
     SubscriptionChange, SubscriptionRecord, stored_stream_id, stored_tenant_id,
 };
+use crate::conformance::fuzz::{Random, rounds};
 use crate::context::{Context, ContextComponent};
 use crate::error::Source;
 use crate::payload::equal_json;

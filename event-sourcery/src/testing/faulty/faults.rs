@@ -13,7 +13,7 @@ use crate::position::Position;
 
 /// Where a call never goes on, as if its process had died there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::conformance) enum Halt {
+pub enum Halt {
     /// Entries of the outbox are held, and nobody is told.
     Held,
     /// Progress is asked for, and is not written.

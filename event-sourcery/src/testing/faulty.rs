@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::faults::Faults;
-pub(super) use self::faults::Halt;
+pub use self::faults::Halt;
 use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
@@ -38,7 +38,7 @@ pub enum Fault {
 /// Calls of every operation are counted together, from 1.
 ///
 /// ```
-/// use event_sourcery::conformance::{Fault, FaultyBackend};
+/// use event_sourcery::testing::{Fault, FaultyBackend};
 /// use event_sourcery::{Error, Event, EventStore, MemoryBackend, RawEvent, StreamId};
 ///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -98,7 +98,7 @@ impl<B: Backend> FaultyBackend<B> {
     }
 
     /// Lets so many writes of progress take effect, and their answers be lost, from the next one on: with [`Error::OutcomeUnknown`].
-    pub(super) fn lose_answers(&self, writes: u64) {
+    pub fn lose_answers(&self, writes: u64) {
         *self.faults.unanswered() = writes;
     }
 
@@ -108,12 +108,13 @@ impl<B: Backend> FaultyBackend<B> {
     }
 
     /// Lets calls that come there never go on, from now on.
-    pub(super) fn halt(&self, at: Halt) {
+    pub fn halt(&self, at: Halt) {
         *self.faults.halt.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Whether one has come there.
-    pub(super) fn has_halted(&self) -> bool {
+    #[must_use]
+    pub fn has_halted(&self) -> bool {
         self.faults.has_halted.load(Ordering::SeqCst)
     }
 
@@ -136,12 +137,15 @@ impl<B: Backend> FaultyBackend<B> {
     }
 
     /// Keeps lists of blocked streams from those who have asked for them, once they were read, until this is dropped.
-    pub(super) async fn hold_lists(&self) -> tokio::sync::OwnedMutexGuard<()> {
+    #[doc(hidden)]
+    pub async fn hold_lists(&self) -> tokio::sync::OwnedMutexGuard<()> {
         Arc::clone(&self.faults.listing).lock_owned().await
     }
 
     /// How many were read.
-    pub(super) fn listed(&self) -> u64 {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn listed(&self) -> u64 {
         self.faults.listed.load(Ordering::SeqCst)
     }
 

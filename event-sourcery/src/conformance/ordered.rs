@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A map whose order is a part of its meaning.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(crate) struct Ordered(pub(crate) Vec<(String, u8)>);
+pub struct Ordered(
+    /// Its entries, in their order.
+    pub Vec<(String, u8)>,
+);
 
 impl Serialize for Ordered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
