@@ -173,7 +173,7 @@ pub(crate) fn stored_version(version: event_sourcery::Version) -> i64 {
 
 #[cfg(test)]
 mod fuzz {
-    use event_sourcery::conformance::fuzz::rounds;
+    use event_sourcery_conformance::fuzz::rounds;
 
     use super::UtcTimestamp;
 

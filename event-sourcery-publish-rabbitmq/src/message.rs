@@ -111,8 +111,8 @@ fn check_headers(headers: &[(String, String)], frame: FrameSize) -> Result<(), U
 
 #[cfg(test)]
 mod tests {
-    use event_sourcery::outbox::conformance::entry;
     use event_sourcery::{Position, StreamId, WrappedEvent};
+    use event_sourcery_conformance::publisher::entry;
 
     use super::*;
 

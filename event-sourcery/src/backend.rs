@@ -15,7 +15,8 @@
 //! What a backend has to handle case by case is exhaustive on purpose, so that a new case does not compile until it is handled:
 //! [`Expectation`], [`StreamState`], [`AppendOutcome`], [`Span`], [`StreamProgress`].
 //!
-//! Run the [conformance kit](mod@crate::conformance) on a backend: it tests every clause of the contract by its number.
+//! Run the conformance kit, the crate `event-sourcery-conformance`, on a backend: it tests every clause of the contract by its
+//! number. The page [*write a backend*](crate::guide::write_a_backend) of the guide shows how.
 
 mod append;
 mod capabilities;

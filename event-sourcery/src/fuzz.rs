@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use event_sourcery_conformance::fuzz::{Random, rounds};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{
     Kept, Member, RenewRequest, Scope, SegmentRecord, Segments, StoredEvent, StoredRecord,
     SubscriptionChange, SubscriptionRecord, stored_stream_id, stored_tenant_id,
 };
-use crate::conformance::fuzz::{Random, rounds};
 use crate::context::{Context, ContextComponent};
 use crate::error::Source;
 use crate::payload::equal_json;

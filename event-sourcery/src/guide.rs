@@ -61,5 +61,8 @@ pub mod data_privacy {}
 #[doc = include_str!("../guide/look-inside.md")]
 pub mod look_inside {}
 
+#[doc = include_str!("../guide/write-a-backend.md")]
+pub mod write_a_backend {}
+
 #[doc = include_str!("../guide/operate.md")]
 pub mod operate {}

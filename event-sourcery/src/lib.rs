@@ -48,20 +48,18 @@
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
 //! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
-//!   is for those who write another.
+//!   is for those who write another, with the tests of the crate `event-sourcery-conformance`. See
+//!   [*write a backend*](guide::write_a_backend).
 //!
 //! # Features
 //!
 //! - `derive` (on by default): `#[derive(Event)]`.
-//! - `conformance`: the contract as tests, for those who write a backend or a publisher.
 //! - `testing`: what your own tests need: given, when, then, the lock on what is stored, and a backend that fails. For
 //!   `dev-dependencies`.
 
 mod aggregate;
 mod append;
 pub mod backend;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod context;
 mod delete;
 mod derive_support;
@@ -70,7 +68,6 @@ mod error;
 mod event;
 mod events;
 #[cfg(test)]
-#[cfg(feature = "conformance")]
 mod fuzz;
 mod hidden;
 mod kit;

@@ -7,8 +7,6 @@
 //! A publisher is a small trait: a crate for a broker implements it, and so can you, for whatever takes your messages. The guide page
 //! [*publish events*](crate::guide::publish_events) has one, and tells what becomes of an event wherever a process dies.
 
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod filter;
 mod publisher;
 mod rounds;

@@ -8,6 +8,7 @@ pub(crate) fn documents() -> Vec<PathBuf> {
         "",
         "event-sourcery",
         "event-sourcery-cloudevents",
+        "event-sourcery-conformance",
         "event-sourcery-macros",
         "event-sourcery-openbao",
         "event-sourcery-postgres",

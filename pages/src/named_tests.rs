@@ -13,7 +13,7 @@ const PUBLISHERS_AND_INBOXES: &str = include_str!("../../event-sourcery/guide/pu
 /// Where tests stand: those of the kit, those of the databases, their examples included, and those of
 /// the key service and the publishers.
 const FOLDERS: [&str; 8] = [
-    "../event-sourcery/src/conformance",
+    "../event-sourcery-conformance/src",
     "../event-sourcery-sqlite/tests/it",
     "../event-sourcery-postgres/tests/it",
     "../event-sourcery-openbao/tests/it",

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "../Cargo.toml",
     "../bench/results",
     "../bench/src",
     "../broker-cluster",
     "../event-sourcery",
     "../event-sourcery-cloudevents",
+    "../event-sourcery-conformance",
     "../event-sourcery-macros",
     "../event-sourcery-openbao",
     "../event-sourcery-postgres",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use event_sourcery::EventStore;
-use event_sourcery::conformance::attack::{Life, Log, OPEN, found_in, found_in_folder};
+use event_sourcery_conformance::attack::{Life, Log, OPEN, found_in, found_in_folder};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::Cluster;
 

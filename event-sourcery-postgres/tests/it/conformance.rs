@@ -1,7 +1,9 @@
 //! The contract on PostgreSQL.
 
-use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, Event, Listening, RawEvent, Result};
+use event_sourcery_conformance::{
+    self as conformance, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step,
+};
 use event_sourcery_postgres::{PostgresBackend, Rights};
 use postgres_cluster::Server;
 use uuid::Uuid;
@@ -71,4 +73,4 @@ impl Fixture for PostgresFixture {
     }
 }
 
-event_sourcery::conformance!(PostgresFixture);
+event_sourcery_conformance::conformance!(PostgresFixture);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use event_sourcery::EventStore;
-use event_sourcery::conformance::fuzz::{Random, fill, rounds, use_all};
+use event_sourcery_conformance::fuzz::{Random, fill, rounds, use_all};
 use event_sourcery_postgres::PostgresOptions;
 use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool};
 use tokio::runtime::Runtime;

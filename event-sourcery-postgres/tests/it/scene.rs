@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::JoinableBackend as _;
-use event_sourcery::conformance::{self, Answer, Ending, Step};
 use event_sourcery::{EventStore, RawEvent, Result, StreamId};
+use event_sourcery_conformance::{self as conformance, Answer, Ending, Step};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, PgPool, Postgres, Transaction};

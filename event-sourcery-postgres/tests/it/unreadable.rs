@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
-use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, run};
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Position, RawEvent, StreamId, TenantId};
+use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, run};
 
 use crate::scene::{Scene, Store, until};
 

@@ -1,9 +1,9 @@
 //! What every publisher promises, and the form of what is sent.
 
-use event_sourcery::outbox::conformance::{entry, publisher_keeps_its_promises};
 use event_sourcery::outbox::{OutboxEntry, Publisher};
 use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
 use event_sourcery_cloudevents::Form;
+use event_sourcery_conformance::publisher::{entry, publisher_keeps_its_promises};
 use serde_json::Value;
 
 use crate::scene::Shop;

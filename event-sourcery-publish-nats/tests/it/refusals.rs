@@ -1,9 +1,11 @@
 //! What is refused, alone; and what a stream is warned of.
 
 use async_nats::jetstream::stream::{Config, StorageType};
-use event_sourcery::outbox::conformance::{entry, publisher_holds_back_what_stands_behind_a_refused_message};
 use event_sourcery::outbox::{OutboxEntry, Publisher};
 use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
+use event_sourcery_conformance::publisher::{
+    entry, publisher_holds_back_what_stands_behind_a_refused_message,
+};
 use event_sourcery_publish_nats::Weakness;
 use serde_json::json;
 

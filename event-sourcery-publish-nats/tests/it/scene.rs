@@ -8,9 +8,9 @@ use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context, Message};
 use broker_cluster::Nats;
 use event_sourcery::outbox::BoxFuture;
-use event_sourcery::outbox::conformance::Receiver;
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
+use event_sourcery_conformance::publisher::Receiver;
 use event_sourcery_publish_nats::NatsPublisher;
 use futures_util::TryStreamExt as _;
 

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use event_sourcery::StreamId;
-use event_sourcery::outbox::conformance::{
+use event_sourcery::outbox::{OutboxEntry, Publisher};
+use event_sourcery::uuid::Uuid;
+use event_sourcery_conformance::publisher::{
     Receiver as _, assert_whole_and_in_order, entry, publish_all, publisher_bears_an_outage,
     publisher_tells_that_the_other_end_is_away,
 };
-use event_sourcery::outbox::{OutboxEntry, Publisher};
-use event_sourcery::uuid::Uuid;
 
 use crate::scene::Shop;
 

@@ -1,8 +1,10 @@
 //! What is refused, alone, and what passes.
 
-use event_sourcery::outbox::conformance::{entry, publisher_holds_back_what_stands_behind_a_refused_message};
 use event_sourcery::outbox::{OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
+use event_sourcery_conformance::publisher::{
+    entry, publisher_holds_back_what_stands_behind_a_refused_message,
+};
 use event_sourcery_publish_rabbitmq::RabbitMqPublisher;
 use event_sourcery_publish_rabbitmq::lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;

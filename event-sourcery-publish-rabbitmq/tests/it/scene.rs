@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use broker_cluster::RabbitMq;
 use event_sourcery::outbox::BoxFuture;
-use event_sourcery::outbox::conformance::Receiver;
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
+use event_sourcery_conformance::publisher::Receiver;
 use event_sourcery_publish_rabbitmq::RabbitMqPublisher;
 use event_sourcery_publish_rabbitmq::lapin::message::Delivery;
 use event_sourcery_publish_rabbitmq::lapin::options::{

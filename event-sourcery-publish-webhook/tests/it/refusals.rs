@@ -5,13 +5,13 @@ use std::iter;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use event_sourcery::outbox::conformance::{
-    entry, publisher_holds_back_what_stands_behind_a_refused_message,
-    publisher_tells_that_the_other_end_is_away,
-};
 use event_sourcery::outbox::{OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Position, RawEvent, Recorded, StreamId, WrappedEvent};
 use event_sourcery_cloudevents::CloudEvents;
+use event_sourcery_conformance::publisher::{
+    entry, publisher_holds_back_what_stands_behind_a_refused_message,
+    publisher_tells_that_the_other_end_is_away,
+};
 use event_sourcery_publish_webhook::{InvalidEndpoint, Secret, WebhookPublisher};
 
 use crate::scene::{Books, Reply, SECRET};

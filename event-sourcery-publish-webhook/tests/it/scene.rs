@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use event_sourcery::outbox::BoxFuture;
-use event_sourcery::outbox::conformance::Receiver;
 use event_sourcery::uuid::Uuid;
 use event_sourcery_cloudevents::CloudEvents;
+use event_sourcery_conformance::publisher::Receiver;
 use event_sourcery_publish_webhook::{Secret, WebhookPublisher};
 use tokio::net::TcpListener;
 

@@ -1,7 +1,7 @@
 //! Rows of any values: SQLite holds any of them in any column.
 
 use event_sourcery::backend::Segments;
-use event_sourcery::conformance::fuzz::{Random, rounds};
+use event_sourcery_conformance::fuzz::{Random, rounds};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use event_sourcery::conformance::attack::{Life, Log, OPEN, found_in, found_in_folder};
+use event_sourcery_conformance::attack::{Life, Log, OPEN, found_in, found_in_folder};
 
 use crate::failures::Folder;
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, Event, Listening, RawEvent, Result};
+use event_sourcery_conformance::{
+    self as conformance, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step,
+};
 use event_sourcery_sqlite::SqliteBackend;
 use tempfile::TempDir;
 
@@ -59,4 +61,4 @@ impl Fixture for SqliteFixture {
     }
 }
 
-event_sourcery::conformance!(SqliteFixture);
+event_sourcery_conformance::conformance!(SqliteFixture);

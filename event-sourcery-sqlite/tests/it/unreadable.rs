@@ -1,8 +1,8 @@
 //! One row stops one stream: what SQLite holds of a row, though nobody can read it.
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
-use event_sourcery::conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
 use event_sourcery::{Error, EventStore, Next, Position, RawEvent, StreamId, TenantId};
+use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
 use event_sourcery_sqlite::rusqlite::Connection;
 
 use crate::failures::Folder;

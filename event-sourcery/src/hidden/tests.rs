@@ -216,7 +216,7 @@ async fn no_public_type_shows_a_payload() {
 fn public_types(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let is_for_tests = ["conformance", "testing", "tests"].iter().any(|name| path.ends_with(name));
+        let is_for_tests = ["testing", "tests"].iter().any(|name| path.ends_with(name));
         if path.is_dir() && !is_for_tests {
             public_types(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

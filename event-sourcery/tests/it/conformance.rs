@@ -1,7 +1,9 @@
 //! The contract, kept by the memory backend.
 
-use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, Event, Listening, MemoryBackend, RawEvent, Result};
+use event_sourcery_conformance::{
+    self as conformance, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step,
+};
 
 struct MemoryFixture(MemoryBackend);
 
@@ -37,4 +39,4 @@ impl Fixture for MemoryFixture {
     }
 }
 
-event_sourcery::conformance!(MemoryFixture);
+event_sourcery_conformance::conformance!(MemoryFixture);

@@ -10,7 +10,6 @@
 
 mod backend_data;
 mod compile_fail;
-#[cfg(feature = "conformance")]
 mod conformance;
 mod derive;
 mod handles;

@@ -1,7 +1,9 @@
 //! A part of the contract through PgBouncer in transaction mode: a case of each kind.
 
-use event_sourcery::conformance::{self, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step};
 use event_sourcery::{Durable, Event, Listening, RawEvent, Result};
+use event_sourcery_conformance::{
+    self as conformance, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step,
+};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Pooler, Pooling, Server};
 use uuid::Uuid;

@@ -23,7 +23,6 @@ mod ends;
 mod given;
 mod panics;
 mod shapes;
-#[cfg(feature = "conformance")]
 mod unbent;
 mod unguessed;
 mod written;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use event_sourcery_conformance::ordered::Ordered;
 use serde::{Deserialize, Serialize};
 
 use super::Lock;
 use crate::Event;
-use crate::conformance::ordered::Ordered;
 
 #[test]
 fn a_map_that_keeps_its_order_is_found() {
