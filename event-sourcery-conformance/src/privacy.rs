@@ -276,6 +276,11 @@ pub(super) async fn clause_13_2_a_payload_that_looks_like_what_is_encrypted_stay
     let shown: event_sourcery::Context = serde_json::from_str(&context).unwrap();
     let refused = store.append(&stream, noted(1).with_context(shown)).no_versioning().await;
     assert_refused!(refused, Error::InvalidContext { .. });
+    let own: event_sourcery::Context = serde_json::from_str(r#"{"": {"a": "own"}}"#).unwrap();
+    let refused = store.append(&model, ann().with_context(own.clone())).expected_version(1).await;
+    assert_refused!(refused, Error::InvalidContext { .. });
+    store.append(&model, noted(1).with_context(own.clone())).expected_version(1).await.unwrap();
+    assert_eq!(store.load_stream::<RawEvent>(&model).await.unwrap()[1].context, own);
 }
 
 pub(super) async fn clause_13_2_a_copy_of_an_event_is_encrypted_too(subject: Subject) {

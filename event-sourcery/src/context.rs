@@ -12,6 +12,7 @@ use uuid::Uuid;
 pub(crate) use self::handed_down::HandedDown;
 use crate::error::{Error, PayloadError, Result, without_values};
 use crate::payload;
+use crate::privacy::is_envelope;
 
 /// A named part of a context, as a type of the caller's.
 ///
@@ -127,11 +128,24 @@ impl Context {
         if *self == Self::default() {
             return Ok("{}".to_owned());
         }
-        if self.rest.contains_key("") {
-            return Err(invalid("", &"the empty key at the root is the store's own: leave it out"));
+        if self.rest.get("").is_some_and(is_envelope) {
+            let problem = "under the empty key at the root stands what could be taken for encrypted fields: leave it out";
+            return Err(invalid("", &problem));
         }
         let text = serde_json::to_string(self).map_err(|error| invalid("context", &without_values(error)))?;
         payload::check(text).map_err(|error| invalid("context", &error))
+    }
+
+    /// Refuses a stored text that has something of its own where encrypted fields are to stand.
+    pub(crate) fn refuse_empty_key(text: &str) -> Result<()> {
+        let has_it = || Self::decode(text).is_ok_and(|context| context.rest.contains_key(""));
+        if text.contains(r#""":"#) && has_it() {
+            return Err(invalid(
+                "",
+                &"the event's encrypted fields are to stand under the empty key at the root: leave it out",
+            ));
+        }
+        Ok(())
     }
 
     /// The context from its stored text.

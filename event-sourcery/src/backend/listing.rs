@@ -13,6 +13,7 @@ use crate::stream_id::TenantId;
 /// written and read back, as part of an address say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[non_exhaustive]
 pub struct Mark(Vec<String>);
 
 impl Mark {

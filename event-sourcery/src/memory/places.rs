@@ -6,9 +6,12 @@ use std::ops::Bound;
 use super::stream_key::StreamKey;
 use crate::stream_id::{Category, TenantId};
 
+/// A tenant, and a category or none.
+pub(super) type Place = (TenantId, Option<Category>);
+
 /// The counts, in the order of tenants and their categories. A place without streams is not in it.
 #[derive(Debug, Default)]
-pub(super) struct Places(BTreeMap<(TenantId, Option<Category>), u64>);
+pub(super) struct Places(BTreeMap<Place, u64>);
 
 impl Places {
     /// A stream was made.
@@ -27,10 +30,16 @@ impl Places {
         }
     }
 
+    /// The places behind this one, in order.
+    pub(super) fn behind(&self, place: &Place) -> impl Iterator<Item = &Place> {
+        let behind = self.0.range::<Place, _>((Bound::Excluded(place), Bound::Unbounded));
+        behind.map(|(place, _)| place)
+    }
+
     /// A tenant's, or everybody's, in order.
     pub(super) fn of(&self, tenant: Option<&TenantId>) -> impl Iterator<Item = (&str, &str, u64)> {
         let from = Bound::Included((tenant.cloned().unwrap_or(TenantId::DEFAULT), None));
-        let places = self.0.range::<(TenantId, Option<Category>), _>((from, Bound::Unbounded));
+        let places = self.0.range::<Place, _>((from, Bound::Unbounded));
         let is_asked_for = move |whose: &TenantId| tenant.is_none_or(|tenant| tenant == whose);
         let places = places.take_while(move |((whose, _), _)| is_asked_for(whose));
         places.map(|((tenant, category), count)| {
@@ -39,6 +48,6 @@ impl Places {
     }
 }
 
-fn place(stream: &StreamKey) -> (TenantId, Option<Category>) {
+fn place(stream: &StreamKey) -> Place {
     (stream.tenant().clone(), stream.stream().category().cloned())
 }

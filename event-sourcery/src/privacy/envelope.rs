@@ -1,6 +1,6 @@
-//! How it stands in a store what was encrypted of an event: in its context, under the empty key, which is nobody else's.
+//! How it stands in a store what was encrypted of an event: in its context, under the empty key.
 //!
-//! For each data subject, there is each of its fields by its JSON pointer. In the payload the field's mask stands in its place. So a
+//! For each data subject, there is each of its fields by its JSON pointer. Whatever else stands under that key is somebody else's. In the payload the field's mask stands in its place. So a
 //! payload is one that its type reads, whatever becomes of the keys; and no payload, whatever is in it, is taken for an envelope.
 //! The empty key is the first of an object on every backend, JSONB too, which sorts keys by their length: to look at the first
 //! bytes of a context tells whether anything is encrypted.
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::Deserialize as _;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -23,7 +25,19 @@ const BEGINS: &str = r#"{"":"#;
 /// Whether something of an event with this context is encrypted.
 #[inline]
 pub(crate) fn is_sealed(context: &str) -> bool {
-    context.starts_with(BEGINS)
+    context.starts_with(BEGINS) && take_from(context).is_some()
+}
+
+/// Whether a value under the empty key would be taken for an envelope.
+pub(crate) fn is_one(value: &Value) -> bool {
+    Envelope::deserialize(value).is_ok_and(|envelope| has_fields(&envelope))
+}
+
+fn has_fields(envelope: &Envelope) -> bool {
+    let has_fields = |fields: &BTreeMap<String, String>| {
+        !fields.is_empty() && fields.keys().all(|pointer| pointer.starts_with('/'))
+    };
+    !envelope.is_empty() && envelope.values().all(has_fields)
 }
 
 /// The context with an envelope.
@@ -39,7 +53,7 @@ pub(super) fn put_into(context: &str, envelope: &Envelope) -> Result<String> {
 pub(super) fn take_from(context: &str) -> Option<(Envelope, Cow<'static, str>)> {
     let text = context.strip_prefix(BEGINS)?;
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Envelope>();
-    let envelope = values.next()?.ok()?;
+    let envelope = values.next()?.ok().filter(has_fields)?;
     let rest = text.get(values.byte_offset()..)?.trim_start();
     let rest = match rest.strip_prefix(',') {
         Some(rest) => Cow::Owned(format!("{{{}", rest.trim_start())),
@@ -80,9 +94,16 @@ mod tests {
 
     #[test]
     fn what_is_none_is_not_taken_for_one() {
-        for context in ["", "{}", r#"{"":5}"#, r#"{"":{"a":1}}"#, r#"{"":"#, r#"{"a":{}}"#] {
-            assert!(take_from(context).is_none(), "{context}");
+        let others =
+            [r#"{"":5}"#, r#"{"":{}}"#, r#"{"":{"a":1}}"#, r#"{"":{"a":{}}}"#, r#"{"":{"a":{"b":"c"}}}"#];
+        for context in ["", "{}", r#"{"":"#, r#"{"a":{}}"#].into_iter().chain(others) {
+            assert!(take_from(context).is_none() && !is_sealed(context), "{context}");
         }
+        for context in others {
+            let value: Value = serde_json::from_str(context).unwrap();
+            assert!(!is_one(&value[""]), "{context}");
+        }
+        assert!(is_one(&serde_json::json!({ "17": { "/email": "1.x.y" } })));
         for text in ["", "1", "1.", "1.x.y", "1..", ".00000000000000000000000000000000"] {
             assert!(read(text).is_none(), "{text}");
         }

@@ -10,6 +10,7 @@ use super::pointers;
 use super::ring::Ring;
 use super::vault::Vault;
 use crate::backend::{AppendRequest, KeyRequirement, NewRecord, Requirement, SnapshotRequest, StreamAppend};
+use crate::context::Context;
 use crate::error::{Error, NameKind, PayloadError, Result};
 use crate::limits;
 use crate::stream_id::{StreamId, TenantId};
@@ -150,6 +151,7 @@ impl Vault {
             let text = envelope::written(cipher.format(), *id, &text);
             sealed.entry(subject.to_string()).or_default().insert(mark.at.clone(), text);
         }
+        Context::refuse_empty_key(&record.context)?;
         let context = envelope::put_into(&record.context, &sealed)?;
         Ok(NewRecord { data, context, marks: Vec::new(), ..record.clone() })
     }

@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
+use super::super::places::Place;
 use super::{Name, State, Stream, key, log};
 use crate::backend::{
     BackwardsRequest, Counted, CursorId, CursorSummary, CursorsRequest, EventsRequest, Filter, LOOKS_AT,
@@ -13,7 +14,7 @@ use crate::backend::{
 };
 use crate::error::Result;
 use crate::position::Position;
-use crate::stream_id::TenantId;
+use crate::stream_id::{Category, TenantId};
 
 /// What becomes of something that is looked at.
 enum Looked {
@@ -136,41 +137,50 @@ impl State {
         (stream.positions.first() == Some(&position)).then_some(stream)
     }
 
+    /// Place by place, from one name to the next.
     fn named(&self, request: &StreamsRequest, prefix: &str) -> Result<Page<StreamSummary>> {
         let [tenant, category, name] = request.begins()?;
-        let at = |name: &str| -> Name {
-            let stream = crate::backend::stored_stream_id(Uuid::nil(), None, &category);
-            (TenantId::stored(&tenant), stream.category().cloned(), name.into())
+        let category = crate::backend::stored_stream_id(Uuid::nil(), None, &category).category().cloned();
+        let mut place = (TenantId::stored(&tenant), category);
+        let at = |place: &Place, name: &str| -> Name { (place.0.clone(), place.1.clone(), name.into()) };
+        let mut from = if *name < *prefix {
+            Bound::Included(at(&place, prefix))
+        } else {
+            Bound::Excluded(at(&place, &name))
         };
-        let mut from = if name.is_empty() { Bound::Included(at(prefix)) } else { Bound::Excluded(at(&name)) };
         let mut items = Vec::new();
         for _ in 0..LOOKS_AT {
             let next = self.names.range::<Name, _>((from.clone(), Bound::Unbounded)).next();
-            let Some((found, uuid)) = next else { return Ok(Page::new(items, None)) };
-            let (tenant, category, name) = found;
-            if request.tenant.as_ref().is_some_and(|wanted| wanted != tenant) {
-                return Ok(Page::new(items, None));
-            }
-            if **name < *prefix {
-                from = Bound::Included((tenant.clone(), category.clone(), prefix.into()));
-                continue;
-            }
-            let is_category =
-                request.category.as_ref().is_none_or(|wanted| Some(wanted) == category.as_ref());
-            if is_category && name.starts_with(prefix) {
+            let is_here = |(tenant, category, name): &Name| {
+                *tenant == place.0 && *category == place.1 && name.starts_with(prefix)
+            };
+            if let Some((found, uuid)) = next.filter(|(found, _)| is_here(found)) {
                 if items.len() == request.limit {
-                    return Ok(Page::new(items, Some(mark(&from))));
+                    break;
                 }
-                let stream = crate::backend::stored_stream_id(
-                    *uuid,
-                    None,
-                    category.as_ref().map_or("", |category| category.as_str()),
-                );
-                items.extend(self.streams.get(&key(tenant, &stream)).and_then(|stream| self.summary(stream)));
+                let category = place.1.as_ref().map_or("", Category::as_str);
+                let stream = key(&place.0, &crate::backend::stored_stream_id(*uuid, None, category));
+                items.extend(self.streams.get(&stream).and_then(|stream| self.summary(stream)));
+                from = Bound::Excluded(found.clone());
+            } else {
+                let Some(next) = self.next_place(request, &place) else { return Ok(Page::new(items, None)) };
+                from = Bound::Included(at(&next, prefix));
+                place = next;
             }
-            from = Bound::Excluded(found.clone());
         }
         Ok(Page::new(items, Some(mark(&from))))
+    }
+
+    /// The tenant and the category that come next, of those that are asked for.
+    fn next_place(&self, request: &StreamsRequest, place: &Place) -> Option<Place> {
+        let mut behind = self.places.behind(place);
+        let next = match &request.category {
+            Some(category) => behind.find(|(tenant, of)| *tenant != place.0 && of.as_ref() == Some(category)),
+            None => behind.next(),
+        };
+        let is_asked_for =
+            |(tenant, _): &&Place| request.tenant.as_ref().is_none_or(|wanted| wanted == tenant);
+        next.filter(is_asked_for).cloned()
     }
 
     fn summary(&self, stream: &Stream) -> Option<StreamSummary> {
