@@ -3,6 +3,7 @@
 use std::io::{Write as _, stdin};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio, exit, id};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,11 @@ impl Worker {
         status.rsplit_once(')').is_some_and(|(_, behind_name)| behind_name.trim_start().starts_with('T'))
     }
 
+    /// Lets it stand still. It may hold a lock that others wait for.
+    pub fn freeze(&self) {
+        signal("-STOP", self.id());
+    }
+
     /// Lets it go on.
     pub fn thaw(&self) {
         signal("-CONT", self.id());
@@ -65,8 +71,11 @@ impl Drop for Worker {
     }
 }
 
-/// Freezes this process, until it is thawed, the first time that this is called for a folder. Tells whether it did.
+/// Freezes this process, until it is thawed, the first time that this is called for a folder. Tells whether it did. Whoever calls it in
+/// this process meanwhile waits.
 pub fn freeze_once(folder: &Path) -> bool {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let is_first = std::fs::create_dir(folder.join("frozen")).is_ok();
     if is_first {
         signal("-STOP", id());

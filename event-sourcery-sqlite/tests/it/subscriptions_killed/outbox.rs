@@ -1,14 +1,16 @@
 //! The outbox: whoever publishes is killed or frozen, nothing is lost, each stream keeps its order, and only what was published since
 //! the last progress was kept comes again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use event_sourcery::backend::{Backend as _, OutboxRequest, SubscriptionBackend as _, SubscriptionId};
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Position, StreamId, TenantId};
+use event_sourcery_sqlite::rusqlite::Connection;
 use killed::{
-    HandledEvents, Load, Noting, Worker, append_to_all, freeze_once, kill_again_and_again, kills, streams,
-    told_to_stop, until,
+    HandledEvents, Load, Noting, Worker, append_to_all, kill_again_and_again, kills, streams, told_to_stop,
+    until,
 };
 
 use super::{LEASE, Scene, Store, open};
@@ -101,8 +103,22 @@ async fn what_a_frozen_worker_sends_when_it_goes_on_are_repeats_and_the_order_ho
     let published_by =
         |worker: &Worker| handled.read().iter().filter(|line| line.process == worker.id()).count();
     append_to_all(&store, &streams, 3).await;
+    let gate = gate_beside(&scene.path);
+    std::fs::create_dir(&gate).unwrap();
     let frozen = scene.worker(test);
-    until(async || frozen.is_frozen()).await;
+    until(async || gate.join("reached").exists()).await;
+    // Not while it writes: the others would wait until it goes on.
+    until(async || {
+        frozen.freeze();
+        until(async || frozen.is_frozen()).await;
+        let can_write = can_be_written(&scene.path);
+        if !can_write {
+            frozen.thaw();
+        }
+        can_write
+    })
+    .await;
+    std::fs::remove_dir_all(&gate).unwrap();
     let other = scene.worker(test);
     until_published(&scene).await;
     assert_eq!(published_by(&frozen), 0, "all of it was published by the other one");
@@ -123,12 +139,27 @@ async fn what_a_frozen_worker_sends_when_it_goes_on_are_repeats_and_the_order_ho
     handled.check_order(&lengths(&scene, &streams).await);
 }
 
-/// Freezes before the first entries arrive.
+/// Stands at the gate before the first entries arrive, as long as there is one.
 async fn freeze_over_the_first(path: &Path) {
     let outbox = open(path).await.outbox().lease(LEASE).until(told_to_stop());
-    let freeze = || {
-        freeze_once(path.parent().unwrap());
+    let gate = gate_beside(path);
+    let stand = move || {
+        while gate.exists() {
+            let _ = std::fs::create_dir(gate.join("reached"));
+            std::thread::sleep(Duration::from_millis(2));
+        }
     };
-    let publishing = outbox.run_forever(Noting::new(handled_beside(path), freeze));
+    let publishing = outbox.run_forever(Noting::new(handled_beside(path), stand));
     publishing.await.expect("it bears the loss of its lease");
+}
+
+fn gate_beside(store: &Path) -> PathBuf {
+    store.with_file_name("gate")
+}
+
+/// Whether nobody holds the lock of those who write.
+fn can_be_written(path: &Path) -> bool {
+    let connection = Connection::open(path).unwrap();
+    connection.busy_timeout(Duration::from_millis(50)).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
 }
