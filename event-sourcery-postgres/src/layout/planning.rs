@@ -19,13 +19,14 @@ const ADDED: [(&str, &str, &str); 5] = [
 ];
 
 /// Which of the columns $2 of the tables $1 are of none of the types that the store reads and writes ($3, separated by bars), with what they are
-/// of. What a domain stands for counts.
+/// of. What a domain stands for counts. The server may have been told to quote every name.
 const OTHER_TYPES: &str = "
     SELECT n.table_name, n.column_name, n.types, format_type(a.atttypid, NULL)
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (table_name, column_name, types)
     JOIN pg_attribute a ON a.attrelid = to_regclass(n.table_name) AND a.attname = n.column_name AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid
-    WHERE format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL) <> ALL (string_to_array(n.types, '|'))
+    WHERE btrim(format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL), '"')
+          <> ALL (string_to_array(n.types, '|'))
     LIMIT 1";
 
 /// The types of columns that values travel to and from in their binary form, and that others may have made. A time with a zone would be another
