@@ -190,8 +190,14 @@ fn collected(marks: &Marks, support: &Support<'_>) -> TokenStream {
                 quote!(#support::Marked::<#ty>::new().marks(#binding, &__subject, marks);)
             }
         };
-        let (name, has_own_place) = (&serde.name, serde.flatten.is_none() && !marks.is_transparent);
-        let inner = if has_own_place { quote!(marks.within(#name, |marks| { #inner });) } else { inner };
+        let name = &serde.name;
+        let inner = if serde.flatten.is_some() {
+            quote!(marks.flattened(|marks| { #inner });)
+        } else if marks.is_transparent {
+            inner
+        } else {
+            quote!(marks.within(#name, |marks| { #inner });)
+        };
         if mark.is_some() { inner } else { quote!(if <#support::Marked<#ty>>::IS_MARKED { #inner }) }
     });
     quote! {

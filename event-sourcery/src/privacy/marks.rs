@@ -11,6 +11,10 @@ use super::personal::Personal;
 use super::pointers;
 use crate::error::PayloadError;
 
+/// Why a field is refused that stands for all of an object.
+const NO_PLACE: &str = "an encrypted field of a `transparent` type stands for a whole payload, or is flattened, and has no place of \
+     its own: remove `transparent`";
+
 /// A field of a payload that is to be encrypted, or was.
 #[derive(Clone)]
 pub(crate) struct Mark {
@@ -93,8 +97,20 @@ impl Marks {
         }
     }
 
+    /// What is in a value whose fields stand among those of the one at hand.
+    pub fn flattened(&mut self, inner: impl FnOnce(&mut Self)) {
+        let before = self.marks.len();
+        inner(self);
+        if self.marks.iter().skip(before).any(|mark| mark.at == self.at) {
+            self.refuse(NO_PLACE);
+        }
+    }
+
     /// The value at hand is to be encrypted.
     pub fn seal<T: Serialize + ?Sized>(&mut self, subject: &Subject, mask: &T) {
+        if self.at.is_empty() {
+            return self.refuse(NO_PLACE);
+        }
         match (&subject.0, serde_json::to_string(mask)) {
             (Ok(whose), Ok(mask)) => {
                 self.marks.push(Mark { at: self.at.clone(), whose: whose.clone(), mask });

@@ -1,5 +1,6 @@
 //! What is encrypted, in closures and with key services; what every backend does is in the conformance kit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -187,4 +188,58 @@ async fn a_type_may_hold_itself() {
     store.shred("people/1").await.unwrap();
     let read = store.load_stream::<Described>(&stream).await.unwrap().remove(0).event.family;
     assert_eq!((&*read.name, &*read.children[0].name), ("", ""));
+}
+
+/// In the place of a whole object nobody could tell it from one that was never encrypted.
+#[tokio::test]
+async fn what_stands_for_a_whole_object_is_refused() {
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    #[serde(transparent)]
+    struct Whole {
+        #[event(encrypted)]
+        fields: BTreeMap<String, String>,
+    }
+
+    #[derive(Personal, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Rest {
+        #[event(encrypted)]
+        fields: BTreeMap<String, String>,
+    }
+
+    #[derive(Personal, Serialize, Deserialize)]
+    struct Page {
+        number: String,
+        #[serde(flatten)]
+        rest: Rest,
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    struct Noted {
+        page: Page,
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    struct Placed {
+        rest: Rest,
+    }
+
+    let store = over(&MemoryBackend::new(), &Service::new(true));
+    let stream = StreamId::from_name("people/1").unwrap();
+    let fields = BTreeMap::from([("email".to_owned(), "ann@example.com".to_owned())]);
+    let whole = store.append(&stream, Whole { fields: fields.clone() }).await;
+    assert!(matches!(whole, Err(Error::InvalidPayload { .. })));
+    let page = Page { number: "1".to_owned(), rest: Rest { fields: fields.clone() } };
+    let flattened = store.append(&stream, Noted { page }).await;
+    assert!(matches!(flattened, Err(Error::InvalidPayload { .. })));
+    // In a place of its own it is a field like any other.
+    store.append(&stream, Placed { rest: Rest { fields: fields.clone() } }).await.unwrap();
+    let read = store.load_stream::<Placed>(&stream).await.unwrap().remove(0).event.rest;
+    assert_eq!(read.fields, fields);
+    store.shred("people/1").await.unwrap();
+    let left = store.load_stream::<Placed>(&stream).await.unwrap().remove(0).event.rest;
+    assert!(left.fields.is_empty());
 }
