@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_sourcery::privacy::{DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf};
-use event_sourcery::{Error, Event, EventStore, MemoryBackend, RawEvent, Result, StreamId};
+use event_sourcery::privacy::{
+    DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf, SubjectShredded,
+};
+use event_sourcery::{Error, Event, EventStore, MemoryBackend, NewEvent, RawEvent, Result, StreamId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize, Debug, Clone, PartialEq)]
@@ -242,4 +244,27 @@ async fn what_stands_for_a_whole_object_is_refused() {
     store.shred("people/1").await.unwrap();
     let left = store.load_stream::<Placed>(&stream).await.unwrap().remove(0).event.rest;
     assert!(left.fields.is_empty());
+}
+
+/// Events can be copied to another store, whose keys are others.
+#[tokio::test]
+async fn a_copy_of_a_shredding_shreds_nobody_and_keeps_nobody_from_it() {
+    let service = Service::new(true);
+    let origin = over(&MemoryBackend::new(), &service);
+    origin.shred("1").await.unwrap();
+    let shredding = origin.read_all::<RawEvent>().stream().try_next().await.unwrap().unwrap();
+    for has_same_id in [true, false] {
+        let (store, stream) = (over(&MemoryBackend::new(), &service), StreamId::random());
+        let copy = NewEvent::new(shredding.event().clone());
+        let copy = if has_same_id { copy.with_id(shredding.wrapped_event.uuid) } else { copy };
+        store.append(&shredding.stream_id, copy).await.unwrap();
+        store.append(&stream, registered(1)).await.unwrap();
+        assert!(!store.shred("1").await.unwrap().repeated, "{has_same_id}");
+        assert_eq!(emails(&store, &stream).await, ["forgotten"]);
+        let refused = store.append(&stream, registered(1)).expected_version(1).await;
+        assert!(matches!(refused, Err(Error::SubjectShredded { .. })));
+        assert!(store.shred("1").await.unwrap().repeated, "{has_same_id}");
+        let told = store.load_stream::<SubjectShredded>(&shredding.stream_id).await.unwrap();
+        assert_eq!(told.len(), 2);
+    }
 }
