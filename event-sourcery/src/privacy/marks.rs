@@ -12,8 +12,8 @@ use super::pointers;
 use crate::error::PayloadError;
 
 /// Why a field is refused that stands for all of an object.
-const NO_PLACE: &str = "an encrypted field of a `transparent` type stands for a whole payload, or is flattened, and has no place of \
-     its own: remove `transparent`";
+const NO_PLACE: &str = "an encrypted field of a `transparent` type stands for a whole object, and has no \
+     place of its own: remove `transparent`";
 
 /// A field of a payload that is to be encrypted, or was.
 #[derive(Clone)]

@@ -9,8 +9,10 @@ use async_trait::async_trait;
 use event_sourcery::privacy::{
     DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf, SubjectShredded,
 };
-use event_sourcery::{Error, Event, EventStore, MemoryBackend, NewEvent, RawEvent, Result, StreamId};
-use serde::{Deserialize, Serialize};
+use event_sourcery::{
+    Error, Event, EventStore, MemoryBackend, NewEvent, PayloadError, RawEvent, Result, StreamId,
+};
+use serde::{Deserialize, Serialize, Serializer};
 
 #[derive(Event, Serialize, Deserialize, Debug, Clone, PartialEq)]
 struct Registered {
@@ -163,6 +165,32 @@ async fn no_error_tells_what_is_encrypted() {
     store.append(&stream, registered(1)).await.unwrap();
     let error = store.load_stream::<Other>(&stream).await.unwrap_err();
     assert!(matches!(error, Error::InvalidEvent { .. }));
+    assert!(!format!("{error:?} {}", error.in_full()).contains("ann@example.com"), "{error}");
+}
+
+fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
+}
+
+/// The keys of a map that is encrypted are encrypted with it.
+#[tokio::test]
+async fn no_refusal_tells_a_key_of_what_is_to_be_encrypted() {
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    struct Listed {
+        #[event(encrypted)]
+        #[serde(serialize_with = "as_map")]
+        friends: Vec<(String, String)>,
+    }
+
+    let store = over(&MemoryBackend::new(), &Service::new(true));
+    let friends = ["a friend", "another"].map(|who| ("ann@example.com".to_owned(), who.to_owned()));
+    let listed = Listed { friends: friends.to_vec() };
+    let error = store.append(&StreamId::from_name("people/1").unwrap(), listed).await.unwrap_err();
+    assert!(matches!(
+        &error,
+        Error::InvalidPayload { problem: PayloadError::KeyTwice { place, .. }, .. } if place == "friends"
+    ));
     assert!(!format!("{error:?} {}", error.in_full()).contains("ann@example.com"), "{error}");
 }
 
