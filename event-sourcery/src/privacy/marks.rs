@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::personal::Personal;
 use super::pointers;
 use crate::error::PayloadError;
+use crate::event::Event;
 
 /// Why a field is refused that stands for all of an object.
 const NO_PLACE: &str = "an encrypted field of a `transparent` type stands for a whole object, and has no \
@@ -150,7 +151,7 @@ impl fmt::Debug for KeptMarks {
 /// Asks a type, which derived code knows by its name alone, whether it is [`Personal`]: its own functions are found first where
 /// it is, and those of [`NotPersonal`] where it is not.
 #[derive(Debug)]
-pub struct Marked<T>(PhantomData<fn(&T)>);
+pub struct Marked<T: ?Sized>(PhantomData<fn(&T)>);
 
 impl<T> Marked<T> {
     /// The question.
@@ -178,10 +179,17 @@ impl<T: Personal> Marked<T> {
     }
 }
 
+impl<T: Event> Marked<T> {
+    /// Whether there are marks in it where it is appended: within another event nobody asks it for them.
+    pub const IS_MARKED_EVENT: bool = <T as Event>::IS_MARKED;
+}
+
 /// What holds of every type that is not [`Personal`].
 pub trait NotPersonal {
     /// There are none.
     const IS_MARKED: bool = false;
+    /// It is no event.
+    const IS_MARKED_EVENT: bool = false;
     /// There is nothing to name a subject of.
     const NEEDS_SUBJECT: bool = false;
 
@@ -191,4 +199,4 @@ pub trait NotPersonal {
     }
 }
 
-impl<T> NotPersonal for Marked<T> {}
+impl<T: ?Sized> NotPersonal for Marked<T> {}
