@@ -153,7 +153,12 @@ impl EnumExpansion<'_> {
             Content::Empty(_) => quote!(Self::#ident { .. } => {}),
             Content::Named { marks, .. } => {
                 let (pattern, body) = (pattern(marks), collected(marks, self.support));
-                quote!(Self::#ident #pattern => { #body })
+                let is_marked = is_marked(marks, self.support);
+                // Other variants may be: of one that is not, not even the subject is asked for.
+                quote!(Self::#ident #pattern => {
+                    let __is_marked = #is_marked;
+                    if __is_marked { #body }
+                })
             }
             Content::Gathered(ty) | Content::CatchAll(ty) => {
                 let event = self.as_event(ty);

@@ -296,3 +296,42 @@ async fn a_copy_of_a_shredding_shreds_nobody_and_keeps_nobody_from_it() {
         assert_eq!(told.len(), 2);
     }
 }
+
+/// A subject that counts how often it is written.
+#[derive(Deserialize)]
+struct Counted(u64);
+
+static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WRITTEN.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_u64(self.0)
+    }
+}
+
+#[test]
+fn an_event_without_marks_is_not_asked_for_its_subject_whatever_its_enum_holds() {
+    #[derive(Event, Serialize, Deserialize)]
+    enum Shop {
+        Registered {
+            #[event(subject)]
+            customer: Counted,
+            #[event(encrypted)]
+            email: String,
+        },
+        Visited {
+            #[event(subject)]
+            customer: Counted,
+            pages: u64,
+        },
+    }
+
+    let written_for = |event: Shop| {
+        WRITTEN.store(0, Ordering::Relaxed);
+        event.marks(&mut event_sourcery::__private::Marks::default());
+        WRITTEN.load(Ordering::Relaxed)
+    };
+    assert_eq!(written_for(Shop::Visited { customer: Counted(17), pages: 3 }), 0);
+    assert_eq!(written_for(Shop::Registered { customer: Counted(17), email: String::new() }), 1);
+}
