@@ -148,17 +148,19 @@ pub(super) async fn clause_13_1_a_ciphertext_that_was_moved_is_refused(subject: 
     let (first, id) = (&stored[0], stored[0].id);
     let context = first.context.to_string();
 
-    let elsewhere = [customers("id"), customers("stream"), customers("fields"), customers("tenant")];
+    let elsewhere = ["id", "stream", "fields", "tenant", "damaged"].map(customers);
     // To another event; the id of the first is taken in the whole store, so that every move is one to another event too.
     put(&subject, &TenantId::DEFAULT, &elsewhere[0], copied(first, Uuid::now_v7(), context.clone())).await;
     let swapped = context.replace("/email", "/other").replace("/born", "/email").replace("/other", "/born");
     put(&subject, &TenantId::DEFAULT, &elsewhere[2], copied(first, Uuid::now_v7(), swapped)).await;
     put(&subject, &acme, &elsewhere[3], copied(first, Uuid::now_v7(), context.clone())).await;
+    let damaged = context.replace("/born", "born");
+    put(&subject, &TenantId::DEFAULT, &elsewhere[4], copied(first, Uuid::now_v7(), damaged)).await;
     // To another stream, with its id: the first stream is gone by then.
     store.delete_stream(&stream).await.unwrap();
     put(&subject, &TenantId::DEFAULT, &elsewhere[1], copied(first, id, context)).await;
 
-    for (stream, tenant) in elsewhere.iter().zip([0, 0, 0, 1]) {
+    for (stream, tenant) in elsewhere.iter().zip([0, 0, 0, 1, 0]) {
         let handle = if tenant == 1 { store.for_tenant(acme.clone()) } else { store.clone() };
         let read = handle.load_stream::<Registered>(stream).await;
         assert_refused!(read, Error::SealBroken { stream: of, .. } if of == *stream);

@@ -34,7 +34,10 @@ pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
 /// The implementation for a type within events.
 pub(crate) fn expand_personal(declaration: &PersonalDeclaration) -> TokenStream {
     let PersonalDeclaration { ident, library, marks } = declaration;
-    expand_marks::of_personal(ident, marks, &Support(library))
+    let support = Support(library);
+    let (personal, checks) =
+        (expand_marks::of_personal(ident, marks, &support), expand_marks::checks([marks], &support));
+    quote!(#personal #checks)
 }
 
 /// The module of the library that generated code calls.

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Expr, ExprLit, Ident, Lit};
+use syn::{Expr, ExprLit, GenericArgument, Ident, Lit, Path, PathArguments, Type, TypePath};
 
 use crate::expand::{Support, place};
 use crate::expand_enum::EnumExpansion;
@@ -44,18 +44,33 @@ pub(crate) fn of_personal(ident: &Ident, marks: &Marks, support: &Support<'_>) -
     }
 }
 
-/// Fails the build where a field's type leaves it to this event to name the subject, and it names none.
+/// Fails the build where a field's type leaves it to this event to name the subject, and it names none; and where what is marked
+/// in it would not be found.
 pub(crate) fn checks<'m>(
     all: impl IntoIterator<Item = &'m Marks>,
     support: &Support<'_>,
 ) -> Option<TokenStream> {
-    let nobodys = all.into_iter().filter(|marks| matches!(marks.whose, Whose::Nobody));
-    let fields: Vec<_> = nobodys.flat_map(Marks::unmarked).collect();
-    let checks = fields.iter().map(|MarkedField { ty, .. }| {
-        let (span, support) = (place(ty), support.at(place(ty)));
-        quote_spanned!(span=> #support::assert_has_subject(<#support::Marked<#ty>>::NEEDS_SUBJECT);)
-    });
-    (!fields.is_empty()).then(|| {
+    let mut checks = Vec::new();
+    for marks in all {
+        let is_nobodys = matches!(marks.whose, Whose::Nobody);
+        for MarkedField { ty, .. } in marks.unmarked() {
+            let (span, support) = (place(ty), support.at(place(ty)));
+            if is_nobodys {
+                checks.push(quote_spanned! {span=>
+                    #support::assert_has_subject(<#support::Marked<#ty>>::NEEDS_SUBJECT);
+                });
+            }
+            checks.extend(written_within(ty).into_iter().map(|inner| {
+                quote_spanned! {span=>
+                    #support::assert_is_looked_into(
+                        <#support::Marked<#inner>>::IS_MARKED || <#support::Marked<#inner>>::IS_MARKED_EVENT,
+                        <#support::Marked<#ty>>::IS_MARKED,
+                    );
+                }
+            }));
+        }
+    }
+    (!checks.is_empty()).then(|| {
         quote! {
             const _: () = {
                 #[allow(unused_imports, reason = "every type may have marks")]
@@ -64,6 +79,45 @@ pub(crate) fn checks<'m>(
             };
         }
     })
+}
+
+/// The type, and all that are written within it. None where one is `Self`, which has no name outside of the type.
+fn written_within(ty: &Type) -> Vec<&Type> {
+    let (mut all, mut next) = (vec![ty], 0);
+    while let Some(ty) = all.get(next).copied() {
+        if matches!(ty, Type::Path(path) if path.path.is_ident("Self")) {
+            return Vec::new();
+        }
+        all.extend(parts(ty));
+        next += 1;
+    }
+    all
+}
+
+fn parts(ty: &Type) -> Vec<&Type> {
+    match ty {
+        Type::Array(array) => vec![&*array.elem],
+        Type::Slice(slice) => vec![&*slice.elem],
+        Type::Reference(reference) => vec![&*reference.elem],
+        Type::Paren(paren) => vec![&*paren.elem],
+        Type::Group(group) => vec![&*group.elem],
+        Type::Tuple(tuple) => tuple.elems.iter().collect(),
+        Type::Path(TypePath { qself: None, path }) => arguments(path),
+        _ => Vec::new(),
+    }
+}
+
+/// The types that a type is given. What is `PhantomData` holds nothing of them.
+fn arguments(path: &Path) -> Vec<&Type> {
+    let mut types = Vec::new();
+    for segment in path.segments.iter().filter(|segment| segment.ident != "PhantomData") {
+        let PathArguments::AngleBracketed(arguments) = &segment.arguments else { continue };
+        types.extend(arguments.args.iter().filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        }));
+    }
+    types
 }
 
 impl EnumExpansion<'_> {
@@ -99,7 +153,12 @@ impl EnumExpansion<'_> {
             Content::Empty(_) => quote!(Self::#ident { .. } => {}),
             Content::Named { marks, .. } => {
                 let (pattern, body) = (pattern(marks), collected(marks, self.support));
-                quote!(Self::#ident #pattern => { #body })
+                let is_marked = is_marked(marks, self.support);
+                // Other variants may be: of one that is not, not even the subject is asked for.
+                quote!(Self::#ident #pattern => {
+                    let __is_marked = #is_marked;
+                    if __is_marked { #body }
+                })
             }
             Content::Gathered(ty) | Content::CatchAll(ty) => {
                 let event = self.as_event(ty);
@@ -190,8 +249,14 @@ fn collected(marks: &Marks, support: &Support<'_>) -> TokenStream {
                 quote!(#support::Marked::<#ty>::new().marks(#binding, &__subject, marks);)
             }
         };
-        let (name, has_own_place) = (&serde.name, serde.flatten.is_none() && !marks.is_transparent);
-        let inner = if has_own_place { quote!(marks.within(#name, |marks| { #inner });) } else { inner };
+        let name = &serde.name;
+        let inner = if serde.flatten.is_some() {
+            quote!(marks.flattened(|marks| { #inner });)
+        } else if marks.is_transparent {
+            inner
+        } else {
+            quote!(marks.within(#name, |marks| { #inner });)
+        };
         if mark.is_some() { inner } else { quote!(if <#support::Marked<#ty>>::IS_MARKED { #inner }) }
     });
     quote! {

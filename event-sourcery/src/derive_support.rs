@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 pub use serde::{Serialize, Serializer};
 
 pub use self::forms::{SplitName, current_version, split, upcast};
-pub use self::marks::{assert_has_subject, default_mask};
+pub use self::marks::{assert_has_subject, assert_is_looked_into, default_mask};
 pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
 #[cfg(feature = "testing")]
 pub(crate) use self::variant::deserialize_variant;

@@ -28,3 +28,17 @@ pub const fn assert_has_subject(needs_subject: bool) {
         );
     }
 }
+
+/// Fails the build where a type with marks stands in a field in which they are not looked for.
+#[track_caller]
+#[expect(clippy::panic, reason = "evaluated at compile time, where it fails the build")]
+pub const fn assert_is_looked_into(has_marks: bool, is_looked_into: bool) {
+    if has_marks && !is_looked_into {
+        panic!(
+            "this field holds a type with encrypted fields where nobody looks for them, and they would be stored in the clear: hold it in \
+             an `Option`, a `Box`, a list, an array, the values of a map, or a struct that derives `Personal`, and derive `Personal` for \
+             it too; or encrypt the whole field. Where the type is named and not stored, give the field's type a name of its own, \
+             `type ..`"
+        );
+    }
+}

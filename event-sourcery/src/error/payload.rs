@@ -79,13 +79,18 @@ pub enum PayloadError {
 }
 
 impl PayloadError {
-    /// The same without words that may quote a value.
+    /// The same without words that may quote a value, or a key within one.
     pub(crate) fn without_words(self) -> Self {
         let withheld = "in words that are left out, for they may quote what is to be encrypted";
         match self {
             Self::NotReadBack { place, .. } => {
-                Self::NotReadBack { place, problem: format!("reading it ends {withheld}") }
+                let problem = format!("reading it ends {withheld}");
+                Self::NotReadBack { place: field_of(&place), problem }
             }
+            Self::KeyTwice { place, .. } if !place.is_empty() => {
+                Self::KeyTwice { key: "..".to_owned(), place: field_of(&place) }
+            }
+            Self::NumberTooLong { most, place } => Self::NumberTooLong { most, place: field_of(&place) },
             Self::Serialize(_) => {
                 Self::NotStorable { problem: format!("its own serialisation fails, {withheld}") }
             }
@@ -99,6 +104,11 @@ impl From<serde_json::Error> for PayloadError {
     fn from(error: serde_json::Error) -> Self {
         Self::Serialize(without_values(error))
     }
+}
+
+/// The field of the payload that a place is in: it is encrypted, if it is, behind its own name.
+fn field_of(place: &str) -> String {
+    place.split('.').next().unwrap_or_default().to_owned()
 }
 
 fn at(place: &str) -> String {

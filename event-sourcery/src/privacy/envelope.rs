@@ -1,6 +1,7 @@
 //! How it stands in a store what was encrypted of an event: in its context, under the empty key.
 //!
-//! For each data subject, there is each of its fields by its JSON pointer. Whatever else stands under that key is somebody else's. In the payload the field's mask stands in its place. So a
+//! For each data subject, there is each of its fields by its JSON pointer. What has no pointer under that key is somebody else's; an
+//! envelope that was damaged is still one. In the payload the field's mask stands in its place. So a
 //! payload is one that its type reads, whatever becomes of the keys; and no payload, whatever is in it, is taken for an envelope.
 //! The empty key is the first of an object on every backend, JSONB too, which sorts keys by their length: to look at the first
 //! bytes of a context tells whether anything is encrypted.
@@ -10,7 +11,6 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde::Deserialize as _;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,15 +22,21 @@ pub(super) type Envelope = BTreeMap<String, BTreeMap<String, String>>;
 /// How a context begins that holds one.
 const BEGINS: &str = r#"{"":"#;
 
-/// Whether something of an event with this context is encrypted.
+/// Whether something of an event with this context is encrypted, though it may be that nobody can read any more what.
 #[inline]
 pub(crate) fn is_sealed(context: &str) -> bool {
-    context.starts_with(BEGINS) && take_from(context).is_some()
+    context.strip_prefix(BEGINS).is_some_and(|text| {
+        let value = serde_json::Deserializer::from_str(text).into_iter::<Value>().next();
+        value.is_some_and(|value| value.is_ok_and(|value| is_one(&value)))
+    })
 }
 
-/// Whether a value under the empty key would be taken for an envelope.
+/// Whether a value under the empty key would be taken for an envelope, or for what is left of one: a field of it.
 pub(crate) fn is_one(value: &Value) -> bool {
-    Envelope::deserialize(value).is_ok_and(|envelope| has_fields(&envelope))
+    let has_field = |fields: &Value| {
+        fields.as_object().is_some_and(|fields| fields.keys().any(|pointer| pointer.starts_with('/')))
+    };
+    value.as_object().is_some_and(|subjects| subjects.values().any(has_field))
 }
 
 fn has_fields(envelope: &Envelope) -> bool {
@@ -104,6 +110,13 @@ mod tests {
             assert!(!is_one(&value[""]), "{context}");
         }
         assert!(is_one(&serde_json::json!({ "17": { "/email": "1.x.y" } })));
+        for damaged in [
+            r#"{"":{"17":{"/email":null}}}"#,
+            r#"{"":{"17":{"/email":"1.x.y","born":"1.x.y"}}}"#,
+            r#"{"":{"17":{"/email":"1.x.y"},"18":{}},"a":1}"#,
+        ] {
+            assert!(take_from(damaged).is_none() && is_sealed(damaged), "a mask would be read: {damaged}");
+        }
         for text in ["", "1", "1.", "1.x.y", "1..", ".00000000000000000000000000000000"] {
             assert!(read(text).is_none(), "{text}");
         }

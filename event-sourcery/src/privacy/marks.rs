@@ -10,6 +10,11 @@ use serde_json::Value;
 use super::personal::Personal;
 use super::pointers;
 use crate::error::PayloadError;
+use crate::event::Event;
+
+/// Why a field is refused that stands for all of an object.
+const NO_PLACE: &str = "an encrypted field of a `transparent` type stands for a whole object, and has no \
+     place of its own: remove `transparent`";
 
 /// A field of a payload that is to be encrypted, or was.
 #[derive(Clone)]
@@ -93,8 +98,20 @@ impl Marks {
         }
     }
 
+    /// What is in a value whose fields stand among those of the one at hand.
+    pub fn flattened(&mut self, inner: impl FnOnce(&mut Self)) {
+        let before = self.marks.len();
+        inner(self);
+        if self.marks.iter().skip(before).any(|mark| mark.at == self.at) {
+            self.refuse(NO_PLACE);
+        }
+    }
+
     /// The value at hand is to be encrypted.
     pub fn seal<T: Serialize + ?Sized>(&mut self, subject: &Subject, mask: &T) {
+        if self.at.is_empty() {
+            return self.refuse(NO_PLACE);
+        }
         match (&subject.0, serde_json::to_string(mask)) {
             (Ok(whose), Ok(mask)) => {
                 self.marks.push(Mark { at: self.at.clone(), whose: whose.clone(), mask });
@@ -134,7 +151,7 @@ impl fmt::Debug for KeptMarks {
 /// Asks a type, which derived code knows by its name alone, whether it is [`Personal`]: its own functions are found first where
 /// it is, and those of [`NotPersonal`] where it is not.
 #[derive(Debug)]
-pub struct Marked<T>(PhantomData<fn(&T)>);
+pub struct Marked<T: ?Sized>(PhantomData<fn(&T)>);
 
 impl<T> Marked<T> {
     /// The question.
@@ -162,10 +179,17 @@ impl<T: Personal> Marked<T> {
     }
 }
 
+impl<T: Event> Marked<T> {
+    /// Whether there are marks in it where it is appended: within another event nobody asks it for them.
+    pub const IS_MARKED_EVENT: bool = <T as Event>::IS_MARKED;
+}
+
 /// What holds of every type that is not [`Personal`].
 pub trait NotPersonal {
     /// There are none.
     const IS_MARKED: bool = false;
+    /// It is no event.
+    const IS_MARKED_EVENT: bool = false;
     /// There is nothing to name a subject of.
     const NEEDS_SUBJECT: bool = false;
 
@@ -175,4 +199,4 @@ pub trait NotPersonal {
     }
 }
 
-impl<T> NotPersonal for Marked<T> {}
+impl<T: ?Sized> NotPersonal for Marked<T> {}

@@ -10,8 +10,9 @@ use super::marks::{Marks, Subject};
 /// that is no event itself, and mark its fields as those of an event.
 ///
 /// An event, or another such type, that has a field of this type encrypts what is marked in it, without a further word; also in
-/// an `Option`, a `Box`, a list, an array or the values of a map. Whatever else stands between the two has to derive it too. Where
-/// no field of its own is the [subject](crate::guide::data_privacy), it is that of whoever holds it.
+/// an `Option`, a `Box`, a list, an array or the values of a map. Whatever else stands between the two has to derive it too: within a
+/// type that does not, nobody looks for marks, and what is marked is stored in the clear. Where the field's type says so (a tuple, a
+/// set), it does not compile. Where no field of its own is the [subject](crate::guide::data_privacy), it is that of whoever holds it.
 ///
 /// ```
 /// use event_sourcery::Event;

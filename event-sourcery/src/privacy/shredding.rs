@@ -11,7 +11,7 @@ use super::encryption::Encryption;
 use super::keys::{DataKey, SubjectOf};
 use super::vault::{Vault, unwrapped};
 use crate::append::{Appended, append_to};
-use crate::backend::{Backend, OldKeysRequest, RewrapRequest, SubjectKey, WrappedKey};
+use crate::backend::{Backend, KeysRequest, OldKeysRequest, RewrapRequest, SubjectKey, WrappedKey};
 use crate::context::Context;
 use crate::error::{DecodeError, Error, NameKind, PayloadError, Result};
 use crate::event::Event;
@@ -20,6 +20,7 @@ use crate::new_event::{Encoded, PendingEvent};
 use crate::payload;
 use crate::store::EventStore;
 use crate::stream_id::StreamId;
+use crate::version::Version;
 
 /// What the ids of the events are made with: a subject of a tenant is shredded once.
 const SHREDDINGS: Uuid = Uuid::from_u128(0x8e0c_55c2_4d0f_4a53_8b1e_6a5e_90a7_2d44);
@@ -44,6 +45,11 @@ impl SubjectShredded {
 
     /// The category of the streams that these events stand in.
     pub const CATEGORY: &'static str = "event_sourcery.shredded";
+
+    /// The stream that a subject's stands in.
+    fn stream(subject: &str) -> Result<StreamId> {
+        StreamId::from_name(subject)?.in_category(Self::CATEGORY)
+    }
 }
 
 impl Event for SubjectShredded {
@@ -131,12 +137,7 @@ impl<B: Backend> EventStore<B> {
     pub async fn shred(&self, subject: &str) -> Result<Appended> {
         limits::check_name(NameKind::Subject, subject)?;
         let (vault, tenant) = (self.vault()?, self.tenant_id());
-        let stream = StreamId::from_name(subject)?.in_category(SubjectShredded::CATEGORY)?;
-        let id = Uuid::new_v5(&SHREDDINGS, format!("{}\0{subject}", tenant.as_str()).as_bytes());
-        let event = SubjectShredded { subject: subject.to_owned() };
-        let event = PendingEvent::new(&event, Context::new(), id, Timestamp::now())?;
-        let (events, shreds) = (Encoded(vec![event]), vec![Arc::from(subject)]);
-        let shredded = append_to(&mut self.on_store(), self.scope(), stream, 0, events, shreds).await;
+        let shredded = self.append_shredding(subject).await;
         // Where it failed, the key may be gone all the same.
         vault.cache.forget(tenant, subject);
         self.scope().deletions.note_shredded(tenant);
@@ -146,6 +147,36 @@ impl<B: Backend> EventStore<B> {
             wrapping.forget(&of).await?;
         }
         Ok(shredded)
+    }
+
+    /// Appends the event, with which the key goes. A store that events were copied into may have one, and the key all the same.
+    async fn append_shredding(&self, subject: &str) -> Result<Appended> {
+        let id = Uuid::new_v5(&SHREDDINGS, format!("{}\0{subject}", self.tenant_id().as_str()).as_bytes());
+        let appended = self.shred_at(0, subject, id).await;
+        let id = match &appended {
+            Err(Error::Conflict { .. }) => id,
+            Ok(Appended { repeated: true, .. }) => Uuid::now_v7(),
+            _ => return appended,
+        };
+        if appended.is_ok() && self.is_shredded(subject).await? {
+            return appended;
+        }
+        let version = self.version(&SubjectShredded::stream(subject)?).await?;
+        self.shred_at(version.unwrap_or_default(), subject, id).await
+    }
+
+    async fn shred_at(&self, version: Version, subject: &str, id: Uuid) -> Result<Appended> {
+        let stream = SubjectShredded::stream(subject)?;
+        let event = SubjectShredded { subject: subject.to_owned() };
+        let event = PendingEvent::new(&event, Context::new(), id, Timestamp::now())?;
+        let (events, shreds) = (Encoded(vec![event]), vec![Arc::from(subject)]);
+        append_to(&mut self.on_store(), self.scope(), stream, version, events, shreds).await
+    }
+
+    async fn is_shredded(&self, subject: &str) -> Result<bool> {
+        let request = KeysRequest::new(self.tenant_id().clone(), vec![Arc::from(subject)]);
+        let keys = self.backend().keys(request).await?;
+        Ok(keys.first().is_some_and(|key| key.wrapped.is_none()))
     }
 
     /// Wraps every key anew that is not wrapped by what was given to [`Encryption::new`], of all tenants; tells how many. No event

@@ -1,13 +1,18 @@
 //! What is encrypted, in closures and with key services; what every backend does is in the conformance kit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_sourcery::privacy::{DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf};
-use event_sourcery::{Error, Event, EventStore, MemoryBackend, RawEvent, Result, StreamId};
-use serde::{Deserialize, Serialize};
+use event_sourcery::privacy::{
+    DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf, SubjectShredded,
+};
+use event_sourcery::{
+    Error, Event, EventStore, MemoryBackend, NewEvent, PayloadError, RawEvent, Result, StreamId,
+};
+use serde::{Deserialize, Serialize, Serializer};
 
 #[derive(Event, Serialize, Deserialize, Debug, Clone, PartialEq)]
 struct Registered {
@@ -163,6 +168,32 @@ async fn no_error_tells_what_is_encrypted() {
     assert!(!format!("{error:?} {}", error.in_full()).contains("ann@example.com"), "{error}");
 }
 
+fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
+}
+
+/// The keys of a map that is encrypted are encrypted with it.
+#[tokio::test]
+async fn no_refusal_tells_a_key_of_what_is_to_be_encrypted() {
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    struct Listed {
+        #[event(encrypted)]
+        #[serde(serialize_with = "as_map")]
+        friends: Vec<(String, String)>,
+    }
+
+    let store = over(&MemoryBackend::new(), &Service::new(true));
+    let friends = ["a friend", "another"].map(|who| ("ann@example.com".to_owned(), who.to_owned()));
+    let listed = Listed { friends: friends.to_vec() };
+    let error = store.append(&StreamId::from_name("people/1").unwrap(), listed).await.unwrap_err();
+    assert!(matches!(
+        &error,
+        Error::InvalidPayload { problem: PayloadError::KeyTwice { place, .. }, .. } if place == "friends"
+    ));
+    assert!(!format!("{error:?} {}", error.in_full()).contains("ann@example.com"), "{error}");
+}
+
 /// A tree of them: what is within itself is looked into as well.
 #[derive(Personal, Serialize, Deserialize)]
 struct Person {
@@ -187,4 +218,120 @@ async fn a_type_may_hold_itself() {
     store.shred("people/1").await.unwrap();
     let read = store.load_stream::<Described>(&stream).await.unwrap().remove(0).event.family;
     assert_eq!((&*read.name, &*read.children[0].name), ("", ""));
+}
+
+/// In the place of a whole object nobody could tell it from one that was never encrypted.
+#[tokio::test]
+async fn what_stands_for_a_whole_object_is_refused() {
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    #[serde(transparent)]
+    struct Whole {
+        #[event(encrypted)]
+        fields: BTreeMap<String, String>,
+    }
+
+    #[derive(Personal, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Rest {
+        #[event(encrypted)]
+        fields: BTreeMap<String, String>,
+    }
+
+    #[derive(Personal, Serialize, Deserialize)]
+    struct Page {
+        number: String,
+        #[serde(flatten)]
+        rest: Rest,
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    struct Noted {
+        page: Page,
+    }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(stream_is_subject)]
+    struct Placed {
+        rest: Rest,
+    }
+
+    let store = over(&MemoryBackend::new(), &Service::new(true));
+    let stream = StreamId::from_name("people/1").unwrap();
+    let fields = BTreeMap::from([("email".to_owned(), "ann@example.com".to_owned())]);
+    let whole = store.append(&stream, Whole { fields: fields.clone() }).await;
+    assert!(matches!(whole, Err(Error::InvalidPayload { .. })));
+    let page = Page { number: "1".to_owned(), rest: Rest { fields: fields.clone() } };
+    let flattened = store.append(&stream, Noted { page }).await;
+    assert!(matches!(flattened, Err(Error::InvalidPayload { .. })));
+    // In a place of its own it is a field like any other.
+    store.append(&stream, Placed { rest: Rest { fields: fields.clone() } }).await.unwrap();
+    let read = store.load_stream::<Placed>(&stream).await.unwrap().remove(0).event.rest;
+    assert_eq!(read.fields, fields);
+    store.shred("people/1").await.unwrap();
+    let left = store.load_stream::<Placed>(&stream).await.unwrap().remove(0).event.rest;
+    assert!(left.fields.is_empty());
+}
+
+/// Events can be copied to another store, whose keys are others.
+#[tokio::test]
+async fn a_copy_of_a_shredding_shreds_nobody_and_keeps_nobody_from_it() {
+    let service = Service::new(true);
+    let origin = over(&MemoryBackend::new(), &service);
+    origin.shred("1").await.unwrap();
+    let shredding = origin.read_all::<RawEvent>().stream().try_next().await.unwrap().unwrap();
+    for has_same_id in [true, false] {
+        let (store, stream) = (over(&MemoryBackend::new(), &service), StreamId::random());
+        let copy = NewEvent::new(shredding.event().clone());
+        let copy = if has_same_id { copy.with_id(shredding.wrapped_event.uuid) } else { copy };
+        store.append(&shredding.stream_id, copy).await.unwrap();
+        store.append(&stream, registered(1)).await.unwrap();
+        assert!(!store.shred("1").await.unwrap().repeated, "{has_same_id}");
+        assert_eq!(emails(&store, &stream).await, ["forgotten"]);
+        let refused = store.append(&stream, registered(1)).expected_version(1).await;
+        assert!(matches!(refused, Err(Error::SubjectShredded { .. })));
+        assert!(store.shred("1").await.unwrap().repeated, "{has_same_id}");
+        let told = store.load_stream::<SubjectShredded>(&shredding.stream_id).await.unwrap();
+        assert_eq!(told.len(), 2);
+    }
+}
+
+/// A subject that counts how often it is written.
+#[derive(Deserialize)]
+struct Counted(u64);
+
+static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WRITTEN.fetch_add(1, Ordering::Relaxed);
+        serializer.serialize_u64(self.0)
+    }
+}
+
+#[test]
+fn an_event_without_marks_is_not_asked_for_its_subject_whatever_its_enum_holds() {
+    #[derive(Event, Serialize, Deserialize)]
+    enum Shop {
+        Registered {
+            #[event(subject)]
+            customer: Counted,
+            #[event(encrypted)]
+            email: String,
+        },
+        Visited {
+            #[event(subject)]
+            customer: Counted,
+            pages: u64,
+        },
+    }
+
+    let written_for = |event: Shop| {
+        WRITTEN.store(0, Ordering::Relaxed);
+        event.marks(&mut event_sourcery::__private::Marks::default());
+        WRITTEN.load(Ordering::Relaxed)
+    };
+    assert_eq!(written_for(Shop::Visited { customer: Counted(17), pages: 3 }), 0);
+    assert_eq!(written_for(Shop::Registered { customer: Counted(17), email: String::new() }), 1);
 }
