@@ -36,6 +36,9 @@ use crate::error::Result;
 /// How long is waited for others to ask, too.
 const GATHER: Duration = Duration::from_millis(4);
 
+/// How long a member that is silent may still show itself, at most: its whole process may have been stopped until now.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// How many changes are made by one call at most.
 const MOST: usize = 1_024;
 
@@ -190,29 +193,34 @@ impl Presence {
         shown.zip(members.get(&runtime)).is_some_and(|(shown, members)| shown >= members.count())
     }
 
-    /// Takes those out of their subscriptions who have not shown themselves for as long as their leases last. That may wait for
-    /// others, so nobody waits for it here.
+    /// Takes those out of their subscriptions who have not shown themselves for as long as their leases last, and do not in a moment.
+    /// That may wait for others, so nobody waits for it here.
     fn take_out_the_silent(self: &Arc<Self>, backend: &Arc<dyn Backend>, runtime: runtime::Id) {
         let silent = self.members().get_mut(&runtime).map(|members| members.silent(Instant::now()));
-        for (member, id) in silent.unwrap_or_default() {
-            tracing::info!(
-                subscription = &*id.name,
-                %member,
-                "a member has not asked for its leases as long as they last, and they end: its task hangs, or was dropped"
-            );
+        for (member, lease) in silent.unwrap_or_default() {
             let (presence, backend) = (Arc::clone(self), Arc::clone(backend));
             tokio::spawn(async move {
-                let leave = SubscriptionChange::Leave { member, reached: Vec::new() };
-                if let Err(error) = backend.change_subscription(id, leave).await
-                    && let Some(members) = presence.members().get_mut(&runtime)
-                {
-                    tracing::debug!(
-                        error = error.in_full(),
-                        "a member could not be taken out, and will be later"
-                    );
-                    members.stays(member);
-                }
+                sleep(A_MOMENT.min(lease / 3)).await;
+                presence.take_out(&backend, runtime, member).await;
             });
+        }
+    }
+
+    async fn take_out(self: &Arc<Self>, backend: &Arc<dyn Backend>, runtime: runtime::Id, member: Uuid) {
+        let now = Instant::now();
+        let out = self.members().get_mut(&runtime).and_then(|members| members.take_out(member, now));
+        let Some(id) = out else { return };
+        tracing::info!(
+            subscription = &*id.name,
+            %member,
+            "a member has not asked for its leases as long as they last, and they end: its task hangs, or was dropped"
+        );
+        let leave = SubscriptionChange::Leave { member, reached: Vec::new() };
+        if let Err(error) = self.change(backend, &id, leave).await
+            && let Some(members) = self.members().get_mut(&runtime)
+        {
+            tracing::debug!(error = error.in_full(), "a member could not be taken out, and will be later");
+            members.stays(member);
         }
     }
 
