@@ -67,6 +67,8 @@ struct Asked {
     id: SubscriptionId,
     change: SubscriptionChange,
     answer: oneshot::Sender<Changed>,
+    /// It is there until the store has answered.
+    under_way: Arc<()>,
 }
 
 /// A presence that was renewed.
@@ -131,8 +133,13 @@ impl Presence {
         change: SubscriptionChange,
     ) -> Changed {
         if let Ok(runtime) = Handle::try_current() {
-            let (answer, answered) = oneshot::channel();
-            let asked = Asked { id: id.clone(), change: change.clone(), answer };
+            let ((answer, answered), under_way) = (oneshot::channel(), Arc::new(()));
+            if let SubscriptionChange::Renew(request) = &change
+                && let Some(members) = self.members().get_mut(&runtime.id())
+            {
+                members.waits(request.member, Arc::downgrade(&under_way));
+            }
+            let asked = Asked { id: id.clone(), change: change.clone(), answer, under_way };
             self.ask(&runtime, backend, |queue| queue.changes.push_back(asked));
             if let Ok(changed) = answered.await {
                 if let (Ok(_), SubscriptionChange::Leave { member, .. }) = (&changed, &change)
@@ -326,7 +333,7 @@ async fn ask(backend: &Arc<dyn Backend>, together: Vec<Asked>) {
 }
 
 async fn ask_alone(backend: Arc<dyn Backend>, asked: Asked) {
-    let Asked { id, change, mut answer } = asked;
+    let Asked { id, change, mut answer, under_way: _under_way } = asked;
     let changed = match select(backend.change_subscription(id, change), pin!(answer.closed())).await {
         Either::Left((changed, _)) => changed,
         Either::Right(_) => return,

@@ -3,11 +3,13 @@
 //! The presence is renewed for all, so the store does not see that one of them hangs, or was dropped: it would vouch for that one as
 //! long as any other shows itself. Hence each is noted here before it asks to be vouched for, with when it was last heard of. Once its
 //! leases would have ended by that, it is taken out of its subscription, as though it had left, and others take over. But a moment
-//! later: where the whole process was stopped for as long, all are silent, and none of them hangs. What it had asked for may still be
+//! later: where the whole process was stopped for as long, all are silent, and none of them hangs. Nor does one to whom the store has not
+//! answered yet. What it had asked for may still be
 //! under way when it is taken out, and have the presence vouch for it after that: a member that the store lists though it was taken
 //! out is taken out again.
 
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,6 +31,8 @@ struct Member {
     last: Last,
     /// Whether the presence vouches for it, as far as is known.
     is_vouched_for: bool,
+    /// What it has asked the store for, as long as that has not answered.
+    under_way: Weak<()>,
     /// Whether it is about to be taken out, unless it is heard of, or is being taken out.
     is_silent: bool,
     /// Since when it is not in its subscription any more.
@@ -65,8 +69,16 @@ impl Members {
 
     /// A member is about to ask that the presence vouches for it. The presence's number.
     pub(super) fn ask(&mut self, id: Uuid, last: Last) -> i64 {
-        self.all.insert(id, Member { last, is_vouched_for: false, is_silent: false, out: None });
+        let under_way = Weak::new();
+        self.all.insert(id, Member { last, is_vouched_for: false, under_way, is_silent: false, out: None });
         self.number
+    }
+
+    /// A member waits for the store as long as this is there: it is not silent.
+    pub(super) fn waits(&mut self, id: Uuid, under_way: Weak<()>) {
+        if let Some(member) = self.all.get_mut(&id) {
+            member.under_way = under_way;
+        }
     }
 
     /// What has become of that.
@@ -89,7 +101,8 @@ impl Members {
         let since = |then: Instant| now.saturating_duration_since(then);
         self.all.retain(|_, member| member.out.is_none_or(|out| since(out) < UNDER_WAY));
         let inside = self.all.iter_mut().filter(|(_, member)| member.out.is_none() && !member.is_silent);
-        let silent = inside.filter(|(_, member)| since(member.last.asked) >= member.last.lease);
+        let unheard = inside.filter(|(_, member)| since(member.last.asked) >= member.last.lease);
+        let silent = unheard.filter(|(_, member)| member.under_way.strong_count() == 0);
         let told = silent.map(|(id, member)| {
             member.is_silent = true;
             (*id, member.last.lease)
@@ -139,6 +152,8 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::stream_id::TenantId;
 
@@ -199,6 +214,18 @@ mod tests {
         members.leaves(Uuid::from_u128(1), later);
         assert!(silent(&mut members, later + UNDER_WAY).is_empty());
         assert!(members.all.is_empty(), "it is forgotten once nothing is under way any more");
+    }
+
+    /// The store may be away for longer than leases last.
+    #[test]
+    fn who_waits_for_the_store_is_not_silent_until_that_has_answered() {
+        let (mut members, begun) = (Members::default(), Instant::now());
+        let (id, under_way) = (Uuid::from_u128(1), Arc::new(()));
+        members.ask(id, last(begun));
+        members.waits(id, Arc::downgrade(&under_way));
+        assert!(silent(&mut members, begun + LEASE).is_empty());
+        drop(under_way);
+        assert_eq!(silent(&mut members, begun + LEASE), [1]);
     }
 
     /// All are silent where their process was stopped, and speak up once it goes on.

@@ -144,6 +144,24 @@ async fn who_shows_itself_once_its_process_goes_on_is_not_taken_out() {
     assert_eq!((scene.members("1").await, scene.members("2").await), (1, 1));
 }
 
+/// The store may be away for longer than its leases last.
+#[tokio::test]
+async fn who_has_asked_is_not_silent_until_the_store_has_answered() {
+    let (scene, lease) = (Scene::new(), Duration::from_millis(50));
+    scene.join(1, Duration::from_secs(60)).await;
+    scene.join(2, lease).await;
+    let mut asking = Box::pin(scene.change("2", renew(Uuid::from_u128(2))));
+    assert!((&mut asking).now_or_never().is_none());
+    std::thread::sleep(lease);
+    let silent = || -> usize {
+        let mut members = scene.presence.members();
+        members.values_mut().map(|members| members.silent(Instant::now()).len()).sum()
+    };
+    assert_eq!(silent(), 0);
+    asking.await.unwrap();
+    assert_eq!(silent(), 1);
+}
+
 /// They may be many, and each call takes a connection from those who go on.
 #[tokio::test]
 async fn those_who_are_taken_out_at_once_are_so_by_one_call() {
