@@ -3,10 +3,9 @@
 //! The presence is renewed for all, so the store does not see that one of them hangs, or was dropped: it would vouch for that one as
 //! long as any other shows itself. Hence each is noted here before it asks to be vouched for, with when it was last heard of. Once its
 //! leases would have ended by that, it is taken out of its subscription, as though it had left, and others take over. But a moment
-//! later: where the whole process was stopped for as long, all are silent, and none of them hangs. Nor does one to whom the store has not
-//! answered yet. What it had asked for may still be
-//! under way when it is taken out, and have the presence vouch for it after that: a member that the store lists though it was taken
-//! out is taken out again.
+//! later: where the whole process was stopped for as long, all are silent, and none of them hangs. Nor does one to whom the store
+//! has not answered yet. What it had asked for may be done late all the same, and have the presence vouch for it after that: a member that
+//! the store lists though it was taken out is taken out again.
 
 use std::collections::HashMap;
 use std::sync::Weak;
