@@ -355,10 +355,7 @@ impl SubscriptionBackend for PostgresBackend {
     }
 
     async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
-        self.apart(async move |database| {
-            call!(database, Purpose::Write, operations => operations.renew_presence(presence))
-        })
-        .await
+        self.apart(async move |database| database.renew_presence(presence).await).await
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{
-    LoadRequest, LoadedStream, OutboxRequest, ProgressRequest, ScanPage, ScanRequest, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord,
+    LoadRequest, LoadedStream, OutboxRequest, PresenceRecord, ProgressRequest, ScanPage, ScanRequest,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{Postgres, SqlSafeStr, Transaction};
@@ -357,6 +357,13 @@ impl Database {
         let mut connection = self.connections.acquire(Purpose::Write).await?;
         let changed = Operations::alone(&mut connection, &self.sql).change_subscriptions(changes, run).await;
         connection.keep_after(changed)
+    }
+
+    /// Waits for somebody's lock for a moment only: all members of a process wait for this, and each asks for itself where it fails.
+    pub(crate) async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
+        let mut connection = self.connections.acquire(Purpose::Write).await?;
+        let renewed = Operations::alone(&mut connection, &self.sql).renew_presence(presence).await;
+        connection.keep_after(renewed)
     }
 
     /// Refuses to wait for what comes after a position that was never given.

@@ -34,8 +34,10 @@ impl Operations<'_> {
         Ok(read.record().map(|record| record.as_of(now)))
     }
 
-    /// Renews a presence, if it is there: one row, for all members that it vouches for.
+    /// Renews a presence, if it is there: one row, for all members that it vouches for. They all wait for it, so it does not wait long
+    /// for an answer that does not come.
     pub(crate) async fn renew_presence(&mut self, presence: i64) -> Result<Option<PresenceRecord>> {
+        self.hurry();
         let query = self.sql.subscriptions.renew_presence.query().bind(presence);
         let rows = self.rows(query).await.map_err(|failure| self.failed_committing(failure))?;
         read_presence(&rows).map_err(|error| self.failed(error))

@@ -36,6 +36,9 @@ use crate::error::Result;
 /// How long is waited for others to ask, too.
 const GATHER: Duration = Duration::from_millis(4);
 
+/// How long a member that is silent may still show itself, at most: its whole process may have been stopped until now.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// How many changes are made by one call at most.
 const MOST: usize = 1_024;
 
@@ -64,6 +67,8 @@ struct Asked {
     id: SubscriptionId,
     change: SubscriptionChange,
     answer: oneshot::Sender<Changed>,
+    /// It is there until the store has answered.
+    under_way: Arc<()>,
 }
 
 /// A presence that was renewed.
@@ -128,8 +133,13 @@ impl Presence {
         change: SubscriptionChange,
     ) -> Changed {
         if let Ok(runtime) = Handle::try_current() {
-            let (answer, answered) = oneshot::channel();
-            let asked = Asked { id: id.clone(), change: change.clone(), answer };
+            let ((answer, answered), under_way) = (oneshot::channel(), Arc::new(()));
+            if let SubscriptionChange::Renew(request) = &change
+                && let Some(members) = self.members().get_mut(&runtime.id())
+            {
+                members.waits(request.member, Arc::downgrade(&under_way));
+            }
+            let asked = Asked { id: id.clone(), change: change.clone(), answer, under_way };
             self.ask(&runtime, backend, |queue| queue.changes.push_back(asked));
             if let Ok(changed) = answered.await {
                 if let (Ok(_), SubscriptionChange::Leave { member, .. }) = (&changed, &change)
@@ -190,29 +200,34 @@ impl Presence {
         shown.zip(members.get(&runtime)).is_some_and(|(shown, members)| shown >= members.count())
     }
 
-    /// Takes those out of their subscriptions who have not shown themselves for as long as their leases last. That may wait for
-    /// others, so nobody waits for it here.
+    /// Takes those out of their subscriptions who have not shown themselves for as long as their leases last, and do not in a moment.
+    /// That may wait for others, so nobody waits for it here.
     fn take_out_the_silent(self: &Arc<Self>, backend: &Arc<dyn Backend>, runtime: runtime::Id) {
         let silent = self.members().get_mut(&runtime).map(|members| members.silent(Instant::now()));
-        for (member, id) in silent.unwrap_or_default() {
-            tracing::info!(
-                subscription = &*id.name,
-                %member,
-                "a member has not asked for its leases as long as they last, and they end: its task hangs, or was dropped"
-            );
+        for (member, lease) in silent.unwrap_or_default() {
             let (presence, backend) = (Arc::clone(self), Arc::clone(backend));
             tokio::spawn(async move {
-                let leave = SubscriptionChange::Leave { member, reached: Vec::new() };
-                if let Err(error) = backend.change_subscription(id, leave).await
-                    && let Some(members) = presence.members().get_mut(&runtime)
-                {
-                    tracing::debug!(
-                        error = error.in_full(),
-                        "a member could not be taken out, and will be later"
-                    );
-                    members.stays(member);
-                }
+                sleep(A_MOMENT.min(lease / 3)).await;
+                presence.take_out(&backend, runtime, member).await;
             });
+        }
+    }
+
+    async fn take_out(self: &Arc<Self>, backend: &Arc<dyn Backend>, runtime: runtime::Id, member: Uuid) {
+        let now = Instant::now();
+        let out = self.members().get_mut(&runtime).and_then(|members| members.take_out(member, now));
+        let Some(id) = out else { return };
+        tracing::info!(
+            subscription = &*id.name,
+            %member,
+            "a member has not asked for its leases as long as they last, and they end: its task hangs, or was dropped"
+        );
+        let leave = SubscriptionChange::Leave { member, reached: Vec::new() };
+        if let Err(error) = self.change(backend, &id, leave).await
+            && let Some(members) = self.members().get_mut(&runtime)
+        {
+            tracing::debug!(error = error.in_full(), "a member could not be taken out, and will be later");
+            members.stays(member);
         }
     }
 
@@ -318,7 +333,7 @@ async fn ask(backend: &Arc<dyn Backend>, together: Vec<Asked>) {
 }
 
 async fn ask_alone(backend: Arc<dyn Backend>, asked: Asked) {
-    let Asked { id, change, mut answer } = asked;
+    let Asked { id, change, mut answer, under_way: _under_way } = asked;
     let changed = match select(backend.change_subscription(id, change), pin!(answer.closed())).await {
         Either::Left((changed, _)) => changed,
         Either::Right(_) => return,

@@ -122,6 +122,24 @@ async fn renewals_on_a_way_that_dies_in_silence_are_made_on_another_before_the_l
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
 }
 
+/// All members of a process wait for it, and their leases end after 15 s: it fails soon, and each asks for itself.
+#[tokio::test]
+async fn a_presence_on_a_way_that_dies_in_silence_is_renewed_on_another_before_the_leases_end() {
+    let cut = Cut::new(Lost::AnswerInSilence, 1).await;
+    let kept = Kept::new(Scope::default(), Position::START, Vec::new());
+    let request = RenewRequest::new(Uuid::now_v7(), (8, Position::START), kept, Duration::from_secs(15));
+    let renewal = SubscriptionChange::Renew(request.with_presence(7));
+    let (backend, id) = (cut.store.backend(), SubscriptionId::new(TenantId::DEFAULT, "letters"));
+    backend.change_subscription(id, renewal).await.unwrap();
+    backend.renew_presence(7).await.unwrap().expect("it is there, and the call is prepared");
+    cut.after(1).await;
+    let begun = Instant::now();
+    in_time(backend.renew_presence(7)).await.unwrap_err();
+    assert!(in_time(backend.renew_presence(7)).await.unwrap().is_some());
+    assert!(cut.proxy.has_cut());
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+}
+
 /// How a store may be kept from seeing what the server does on its connections.
 #[derive(Debug, Clone, Copy)]
 enum Hidden {

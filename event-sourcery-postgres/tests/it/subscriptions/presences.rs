@@ -1,7 +1,8 @@
 //! Presences: renewed while others are at work, lost, and forgotten.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use event_sourcery::Error;
 use event_sourcery::backend::{Member, SubscriptionBackend as _, SubscriptionChange, SubscriptionRecord};
 use event_sourcery_postgres::sqlx::{self, types::Uuid};
 use futures_util::future::join_all;
@@ -49,6 +50,24 @@ async fn a_presence_is_renewed_while_somebody_is_about_to_take_over_from_its_mem
     let became = (taken.members.len(), taken.leases_of(second).count());
     assert!([(1, 4), (2, 0)].contains(&became), "{taken:?}");
     assert_eq!(subscription.vouched_for(7).await, Some(Vec::new()));
+}
+
+/// All who show themselves wait for the renewal: each asks for itself instead.
+#[tokio::test]
+async fn a_renewal_waits_only_for_a_moment_for_who_has_locked_the_presence() {
+    let subscription = Subscription::new().await;
+    let first = Uuid::from_u128(1);
+    subscription.change(asks(first, 7)).await;
+    assert_eq!(subscription.vouched_for(7).await, Some(vec![first]));
+    let mut holder = subscription.scene.begin().await;
+    let lock = "SELECT FROM event_sourcery_subscription_presences FOR UPDATE";
+    sqlx::raw_sql(lock).execute(&mut *holder).await.unwrap();
+    let begun = Instant::now();
+    let refused = subscription.backend.renew_presence(7).await;
+    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    holder.commit().await.unwrap();
+    assert_eq!(subscription.vouched_for(7).await, Some(vec![first]));
 }
 
 /// Nobody waits for somebody who waits for him: presences are locked last.

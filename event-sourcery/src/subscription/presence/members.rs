@@ -2,11 +2,13 @@
 //!
 //! The presence is renewed for all, so the store does not see that one of them hangs, or was dropped: it would vouch for that one as
 //! long as any other shows itself. Hence each is noted here before it asks to be vouched for, with when it was last heard of. Once its
-//! leases would have ended by that, it is taken out of its subscription, as though it had left, and others take over. What it had
-//! asked for may still be under way then, and have the presence vouch for it after that: a member that the store lists though it
-//! was taken out is taken out again.
+//! leases would have ended by that, it is taken out of its subscription, as though it had left, and others take over. But a moment
+//! later: where the whole process was stopped for as long, all are silent, and none of them hangs. Nor does one to whom the store
+//! has not answered yet. What it had asked for may be done late all the same, and have the presence vouch for it after that: a member that
+//! the store lists though it was taken out is taken out again.
 
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,6 +30,10 @@ struct Member {
     last: Last,
     /// Whether the presence vouches for it, as far as is known.
     is_vouched_for: bool,
+    /// What it has asked the store for, as long as that has not answered.
+    under_way: Weak<()>,
+    /// Whether it is about to be taken out, unless it is heard of, or is being taken out.
+    is_silent: bool,
     /// Since when it is not in its subscription any more.
     out: Option<Instant>,
 }
@@ -62,8 +68,16 @@ impl Members {
 
     /// A member is about to ask that the presence vouches for it. The presence's number.
     pub(super) fn ask(&mut self, id: Uuid, last: Last) -> i64 {
-        self.all.insert(id, Member { last, is_vouched_for: false, out: None });
+        let under_way = Weak::new();
+        self.all.insert(id, Member { last, is_vouched_for: false, under_way, is_silent: false, out: None });
         self.number
+    }
+
+    /// A member waits for the store as long as this is there: it is not silent.
+    pub(super) fn waits(&mut self, id: Uuid, under_way: Weak<()>) {
+        if let Some(member) = self.all.get_mut(&id) {
+            member.under_way = under_way;
+        }
     }
 
     /// What has become of that.
@@ -77,40 +91,52 @@ impl Members {
     pub(super) fn show(&mut self, id: Uuid, now: Instant) -> bool {
         let member = self.all.get_mut(&id).filter(|member| member.is_vouched_for && member.out.is_none());
         let Some(member) = member else { return false };
-        member.last.asked = now;
+        (member.last.asked, member.is_silent) = (now, false);
         true
     }
 
-    /// Those that have not been heard of for as long as their leases last: they are taken out.
-    pub(super) fn silent(&mut self, now: Instant) -> Vec<(Uuid, SubscriptionId)> {
+    /// Those that have not been heard of for as long as their leases last, each told once, with how long that is: they are taken out.
+    pub(super) fn silent(&mut self, now: Instant) -> Vec<(Uuid, Duration)> {
         let since = |then: Instant| now.saturating_duration_since(then);
         self.all.retain(|_, member| member.out.is_none_or(|out| since(out) < UNDER_WAY));
-        let inside = self.all.iter_mut().filter(|(_, member)| member.out.is_none());
-        let silent = inside.filter(|(_, member)| since(member.last.asked) >= member.last.lease);
-        let taken_out = silent.map(|(id, member)| {
-            member.out = Some(now);
-            (*id, member.last.id.clone())
+        let inside = self.all.iter_mut().filter(|(_, member)| member.out.is_none() && !member.is_silent);
+        let unheard = inside.filter(|(_, member)| since(member.last.asked) >= member.last.lease);
+        let silent = unheard.filter(|(_, member)| member.under_way.strong_count() == 0);
+        let told = silent.map(|(id, member)| {
+            member.is_silent = true;
+            (*id, member.last.lease)
         });
-        taken_out.collect()
+        told.collect()
     }
 
-    /// One that has left.
+    /// One is taken out of this subscription, where it was not heard of meanwhile.
+    pub(super) fn take_out(&mut self, id: Uuid, now: Instant) -> Option<SubscriptionId> {
+        let member = self.all.get_mut(&id).filter(|member| member.is_silent)?;
+        member.out = Some(now);
+        Some(member.last.id.clone())
+    }
+
+    /// One that has left, or was taken out.
     pub(super) fn leaves(&mut self, id: Uuid, now: Instant) {
         if let Some(member) = self.all.get_mut(&id) {
-            member.out = Some(now);
+            (member.is_silent, member.out) = (false, Some(now));
         }
     }
 
     /// One that could not be taken out.
     pub(super) fn stays(&mut self, id: Uuid) {
         if let Some(member) = self.all.get_mut(&id) {
-            member.out = None;
+            (member.is_silent, member.out) = (false, None);
         }
     }
 
     /// The presence vouches for these, as the store says.
     pub(super) fn are_listed(&mut self, ids: &[Uuid]) {
-        ids.iter().for_each(|id| self.stays(*id));
+        for id in ids {
+            if let Some(member) = self.all.get_mut(id) {
+                member.out = None;
+            }
+        }
     }
 
     /// A member is driven by another runtime from now on. Whether there are others here that may be heard of: where there are none,
@@ -125,6 +151,8 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::stream_id::TenantId;
 
@@ -134,8 +162,11 @@ mod tests {
         Last { id: SubscriptionId::new(TenantId::DEFAULT, "letters"), asked, lease: LEASE }
     }
 
+    /// Takes those out that are silent, and have said nothing by then.
     fn silent(members: &mut Members, now: Instant) -> Vec<u128> {
-        let mut silent: Vec<_> = members.silent(now).into_iter().map(|(id, _)| id.as_u128()).collect();
+        let silent = members.silent(now);
+        assert!(silent.iter().all(|(id, lease)| *lease == LEASE && members.take_out(*id, now).is_some()));
+        let mut silent: Vec<_> = silent.into_iter().map(|(id, _)| id.as_u128()).collect();
         silent.sort_unstable();
         silent
     }
@@ -173,10 +204,46 @@ mod tests {
         assert_eq!(silent(&mut members, later), [1]);
         members.stays(Uuid::from_u128(1));
         assert_eq!(silent(&mut members, later), [1]);
-        members.are_listed(&[Uuid::from_u128(1), Uuid::from_u128(2)]);
+        let listed = [1, 2].map(Uuid::from_u128);
+        members.are_listed(&listed);
+        assert!(silent(&mut members, later).is_empty(), "it is being taken out, and once is enough");
+        members.leaves(Uuid::from_u128(1), later);
+        members.are_listed(&listed);
         assert_eq!(silent(&mut members, later), [1]);
+        members.leaves(Uuid::from_u128(1), later);
         assert!(silent(&mut members, later + UNDER_WAY).is_empty());
         assert!(members.all.is_empty(), "it is forgotten once nothing is under way any more");
+    }
+
+    /// The store may be away for longer than leases last.
+    #[test]
+    fn who_waits_for_the_store_is_not_silent_until_that_has_answered() {
+        let (mut members, begun) = (Members::default(), Instant::now());
+        let (id, under_way) = (Uuid::from_u128(1), Arc::new(()));
+        members.ask(id, last(begun));
+        members.waits(id, Arc::downgrade(&under_way));
+        assert!(silent(&mut members, begun + LEASE).is_empty());
+        drop(under_way);
+        assert_eq!(silent(&mut members, begun + LEASE), [1]);
+    }
+
+    /// All are silent where their process was stopped, and speak up once it goes on.
+    #[test]
+    fn who_is_heard_of_before_it_is_taken_out_stays() {
+        let (mut members, begun) = (Members::default(), Instant::now());
+        let [shows, asks, hangs] = [1, 2, 3].map(Uuid::from_u128);
+        for id in [shows, asks, hangs] {
+            members.ask(id, last(begun));
+            members.vouch(id, true);
+        }
+        let later = begun + LEASE;
+        assert_eq!(members.silent(later).len(), 3);
+        assert!(members.silent(later).is_empty(), "each is told once");
+        assert!(members.show(shows, later));
+        members.ask(asks, last(later));
+        let are_out = [shows, asks, hangs].map(|id| members.take_out(id, later).is_some());
+        assert_eq!(are_out, [false, false, true]);
+        assert_eq!(silent(&mut members, later + LEASE), [1, 2]);
     }
 
     #[test]

@@ -128,6 +128,57 @@ async fn who_shows_itself_no_more_is_taken_out_by_those_who_do() {
     assert_eq!(scene.members("1").await, 1);
 }
 
+/// All are silent for longer than their leases last, and one of them hangs.
+#[tokio::test]
+async fn who_shows_itself_once_its_process_goes_on_is_not_taken_out() {
+    let (scene, lease) = (Scene::new(), Duration::from_millis(1_500));
+    join_all((1..=3).map(|number| scene.join(number, lease))).await;
+    std::thread::sleep(lease);
+    assert!(scene.shows(1).await && scene.shows(2).await);
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while scene.members("3").await > 0 {
+        assert!(Instant::now() < give_up, "it is taken out");
+        assert!(scene.shows(1).await && scene.shows(2).await);
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!((scene.members("1").await, scene.members("2").await), (1, 1));
+}
+
+/// The store may be away for longer than its leases last.
+#[tokio::test]
+async fn who_has_asked_is_not_silent_until_the_store_has_answered() {
+    let (scene, lease) = (Scene::new(), Duration::from_millis(50));
+    scene.join(1, Duration::from_secs(60)).await;
+    scene.join(2, lease).await;
+    let mut asking = Box::pin(scene.change("2", renew(Uuid::from_u128(2))));
+    assert!((&mut asking).now_or_never().is_none());
+    std::thread::sleep(lease);
+    let silent = || -> usize {
+        let mut members = scene.presence.members();
+        members.values_mut().map(|members| members.silent(Instant::now()).len()).sum()
+    };
+    assert_eq!(silent(), 0);
+    asking.await.unwrap();
+    assert_eq!(silent(), 1);
+}
+
+/// They may be many, and each call takes a connection from those who go on.
+#[tokio::test]
+async fn those_who_are_taken_out_at_once_are_so_by_one_call() {
+    let (scene, lease) = (Scene::new(), Duration::from_millis(50));
+    scene.join(1, Duration::from_secs(60)).await;
+    join_all((2..=50).map(|number| scene.join(number, lease))).await;
+    std::thread::sleep(lease);
+    let before = scene.faulty.subscription_changes();
+    assert!(scene.shows(1).await);
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while scene.members("50").await > 0 {
+        assert!(Instant::now() < give_up, "they are taken out");
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(scene.faulty.subscription_changes() - before < 10);
+}
+
 #[tokio::test]
 async fn what_fails_for_all_is_asked_for_by_each() {
     let scene = Scene::new();
