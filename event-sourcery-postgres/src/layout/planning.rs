@@ -25,7 +25,7 @@ const OTHER_TYPES: &str = "
     FROM unnest($1::text[], $2::text[], $3::text[]) AS n (table_name, column_name, types)
     JOIN pg_attribute a ON a.attrelid = to_regclass(n.table_name) AND a.attname = n.column_name AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid
-    WHERE btrim(format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL), '"')
+    WHERE btrim(format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL), '\"')
           <> ALL (string_to_array(n.types, '|'))
     LIMIT 1";
 
