@@ -1,9 +1,9 @@
 //! How it stands in a store what was encrypted of an event: in its context, under the empty key.
 //!
-//! For each data subject, there is each of its fields by its JSON pointer. Whatever else stands under that key is somebody else's. In the payload the field's mask stands in its place. So a
-//! payload is one that its type reads, whatever becomes of the keys; and no payload, whatever is in it, is taken for an envelope.
-//! The empty key is the first of an object on every backend, JSONB too, which sorts keys by their length: to look at the first
-//! bytes of a context tells whether anything is encrypted.
+//! For each data subject, there is each of its fields by its JSON pointer. Whatever else stands under that key is somebody else's.
+//! In the payload the field's mask stands in its place. So a payload is one that its type reads, whatever becomes of the keys; and no
+//! payload, whatever is in it, is taken for an envelope. The empty key is the first of an object on every backend, JSONB too, which
+//! sorts keys by their length: to look at the first bytes of a context tells whether anything is encrypted.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
