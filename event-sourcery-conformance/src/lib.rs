@@ -1,6 +1,6 @@
 //! The contract as tests: one macro call runs every clause on a backend.
 //!
-//! Each case is a test of its own, named after its clause, such as `clause_2_3_exactly_one_of_n_tasks_wins`. A case
+//! Each case is a test of its own, named after its clause, such as `clause_2_3_exactly_one_of_n_writers_wins`. A case
 //! that is added here reaches every backend by itself.
 //!
 //! The author of a backend writes a [`Fixture`], which makes stores, in an integration test:

@@ -75,7 +75,7 @@ impl Need {
 }
 
 impl Case {
-    /// `2.3` for `clause_2_3_exactly_one_of_n_tasks_wins`.
+    /// `2.3` for `clause_2_3_exactly_one_of_n_writers_wins`.
     fn clause(&self) -> String {
         let numbers = self.name.split('_').skip(1);
         numbers.take_while(|word| word.parse::<u32>().is_ok()).take(2).collect::<Vec<_>>().join(".")

@@ -1,4 +1,4 @@
-//! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants; subscriptions. One
+//! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants; subscriptions; aggregates. One
 //! contract, tested by one public suite, on memory, SQLite and PostgreSQL.
 //!
 //! ```

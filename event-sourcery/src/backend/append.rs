@@ -193,7 +193,8 @@ impl Expectation {
     }
 }
 
-/// What has to hold for an append besides its own expectations. Checked in the transaction that writes.
+/// What has to hold for an append besides its own expectations. Checked in the transaction that writes. A backend answers
+/// [`Unsupported`](crate::Error::Unsupported) to one that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Requirement {
