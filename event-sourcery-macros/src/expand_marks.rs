@@ -102,7 +102,7 @@ fn parts(ty: &Type) -> Vec<&Type> {
         Type::Paren(paren) => vec![&*paren.elem],
         Type::Group(group) => vec![&*group.elem],
         Type::Tuple(tuple) => tuple.elems.iter().collect(),
-        Type::Path(TypePath { qself: None, path }) => arguments(path),
+        Type::Path(TypePath { qself: None, path, .. }) => arguments(path),
         _ => Vec::new(),
     }
 }
