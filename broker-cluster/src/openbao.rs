@@ -156,10 +156,14 @@ impl OpenBao {
 
     fn configure(&self) {
         let (data, port) = (self.folder.path().join("data"), self.port);
+        fs::create_dir_all(&data).expect("a folder of ours");
+        // A cluster of one, which elects itself as soon as may be.
         let configuration = format!(
-            "storage \"file\" {{\n  path = \"{}\"\n}}\nlistener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  tls_disable = true\n}}\n\
-             api_addr = \"http://127.0.0.1:{port}\"\n",
-            data.display()
+            "storage \"raft\" {{\n  path = \"{}\"\n  node_id = \"one\"\n  performance_multiplier = 1\n}}\n\
+             listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  tls_disable = true\n}}\n\
+             api_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"https://127.0.0.1:{}\"\n",
+            data.display(),
+            port + 1
         );
         fs::write(self.folder.path().join("server.hcl"), configuration).expect("a folder of ours");
     }
