@@ -74,7 +74,7 @@ impl StreamsRequest {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`] for a mark of another listing, or of a tenant or category that is not asked for.
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a mark of another listing, or of a tenant or category that is not asked for.
     pub fn begins(&self) -> Result<[String; 3]> {
         let tenant = self.tenant.as_ref().map(TenantId::as_str);
         let category = self.category.as_ref().map(Category::as_str);
@@ -270,7 +270,7 @@ impl CursorsRequest {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidOption`] for a mark of another listing.
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a mark of another listing.
     pub fn begins(&self) -> Result<(i64, &str)> {
         let Some(from) = &self.from else { return Ok((i64::MAX, "")) };
         let [number, projector] = from.parts()?;
