@@ -134,7 +134,8 @@ impl Ready {
         };
         let wrapped = WrappedEvent::new(RawEvent::new(name, data)?).with_version(version + 1);
         let id = wrapped.uuid.to_string();
-        let event = events.event(&Recorded::new(wrapped, stream.clone(), position))?;
+        let recorded = Recorded::new(wrapped, stream.clone(), position);
+        let event = events.event(&recorded)?;
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/cloudevents+json");
         headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
