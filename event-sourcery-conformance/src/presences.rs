@@ -16,17 +16,17 @@ use super::running::{Handled, Running, eventually};
 use super::subject::Subject;
 
 /// How many subscriptions a process has.
-const MANY: usize = 40;
+pub(super) const MANY: usize = 40;
 
-fn id(name: &str) -> SubscriptionId {
+pub(super) fn id(name: &str) -> SubscriptionId {
     SubscriptionId::new(TenantId::DEFAULT, name)
 }
 
-fn durable(store: &EventStore, name: &str, lease: Duration) -> Durable<Arc<dyn Backend>, Noted> {
+pub(super) fn durable(store: &EventStore, name: &str, lease: Duration) -> Durable<Arc<dyn Backend>, Noted> {
     store.subscribe::<Noted>().durable(name).lease(lease)
 }
 
-async fn record(store: &EventStore, name: &str) -> Option<SubscriptionRecord> {
+pub(super) async fn record(store: &EventStore, name: &str) -> Option<SubscriptionRecord> {
     store.backend().subscription(id(name)).await.unwrap()
 }
 

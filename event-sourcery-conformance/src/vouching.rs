@@ -1,36 +1,21 @@
 //! Clause 8.7: one row renews the leases of all members of a process that have nothing else to ask for, and each loses its own by itself.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::{
-    Backend, Member, ProgressRequest, RenewRequest, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Member, ProgressRequest, RenewRequest, SubscriptionChange, SubscriptionRecord,
 };
-use event_sourcery::{Durable, Error, EventStore, Position, TenantId};
+use event_sourcery::{Error, EventStore, Position};
 use uuid::Uuid;
 
-use super::ledger::{Noted, kept, ledger, noted};
+use super::ledger::{kept, ledger, noted};
+use super::presences::{MANY, durable, id, record};
 use super::running::{Handled, Running, eventually};
 use super::subject::Subject;
-
-/// How many subscriptions a process has.
-const MANY: usize = 40;
 
 /// The numbers of two presences.
 const ONE: i64 = 7;
 const OTHER: i64 = 8;
-
-fn id(name: &str) -> SubscriptionId {
-    SubscriptionId::new(TenantId::DEFAULT, name)
-}
-
-fn durable(store: &EventStore, name: &str, lease: Duration) -> Durable<Arc<dyn Backend>, Noted> {
-    store.subscribe::<Noted>().durable(name).lease(lease)
-}
-
-async fn record(store: &EventStore, name: &str) -> Option<SubscriptionRecord> {
-    store.backend().subscription(id(name)).await.unwrap()
-}
 
 /// The only member of a subscription, once there is one.
 async fn member(store: &EventStore, name: &str) -> Option<Member> {

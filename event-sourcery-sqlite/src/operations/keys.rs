@@ -1,7 +1,8 @@
 //! The keys of data subjects.
 //!
 //! Nothing is to be left of a key that was shredded, and SQLite leaves copies: where a page is split, or pages are joined, rows move,
-//! and stay where they were until something else needs the room (`secure_delete` clears what is deleted, not what was moved). So the
+//! and stay where they were until something else needs the room (`secure_delete = FAST` clears what is deleted, not what was moved, nor
+//! pages that come free). So the
 //! bytes of keys lie in a table of their own, in which no row ever moves:
 //!
 //! - Rows are added at its end alone, which moves none, and none is deleted. What the root held when it was full goes to another page,
