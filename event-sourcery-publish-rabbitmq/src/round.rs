@@ -93,7 +93,7 @@ pub(crate) async fn publish(
         sent.push(match messages.of(entry, link.frame()) {
             Ok(message) => match send(link, exchange, &message, deadline).await {
                 Ok(confirm) => Ok((message.id, confirm)),
-                Err(broken) => return Ended::Broken(broken),
+                Err(broken) => return Ended::Broken(cause(sent, broken, deadline).await),
             },
             Err(refused) => Err(refused),
         });
@@ -102,6 +102,11 @@ pub(crate) async fn publish(
         Ok(answers) => Ended::Answered(answers),
         Err(broken) => Ended::Broken(broken),
     }
+}
+
+/// A channel that one of these has ended takes no more, and does not say there why it ended: what was sent before is told.
+async fn cause(sent: Vec<Sent>, broken: Broken, deadline: Instant) -> Broken {
+    confirmed(sent, deadline).await.err().unwrap_or(broken)
 }
 
 async fn send(

@@ -45,6 +45,20 @@ async fn behind_a_refused_message_its_own_wait_and_others_go_on() {
     publisher_holds_back_what_stands_behind_a_refused_message(&keyless, &shop, second("Lost", 1)).await;
 }
 
+/// The channel ends while those behind the large one are being sent.
+#[tokio::test]
+async fn a_message_that_ends_the_channel_while_others_are_sent_is_refused_alone() {
+    let shop = Shop::with_settings(&[("max_message_size", "100000")]).await;
+    let publisher = losing(shop.publisher());
+    let mut entries = vec![second("Large", 200_000)];
+    entries.extend((0..400).map(|_| second("Kept", 50_000)));
+    let answers = publisher.publish(&entries).await;
+    for (number, answer) in answers.iter().enumerate() {
+        let is_refused = answer.as_ref().is_err_and(PublishError::is_refused);
+        assert!(if number == 0 { is_refused } else { answer.is_ok() }, "{number}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn of_many_on_their_way_together_each_that_is_given_back_is_told_by_its_own_name() {
     let shop = Shop::open().await;
