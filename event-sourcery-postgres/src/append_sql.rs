@@ -1,6 +1,6 @@
 //! The statements of appends.
 
-use crate::sql::{Statement, event, key_is, statements};
+use crate::sql::{Statement, event, key_is, statements, unnest};
 use crate::tables::Tables;
 
 /// What the server says of a position that a new event would have got.
@@ -64,9 +64,9 @@ macro_rules! enter {
             ", (SELECT n.name FROM {streams} n WHERE n.id = e.db_stream_id)), e.id, 3
             FROM event e ",
             $join,
-            " WHERE e.uuid = ANY (",
+            " WHERE e.uuid = ANY ((SELECT ",
             $ids,
-            "::uuid[]) ORDER BY e.id
+            "::uuid[])::uuid[]) ORDER BY e.id
         )"
         )
     };
@@ -75,7 +75,7 @@ macro_rules! enter {
 /// The same of the events of one stream: $14 are the ids.
 macro_rules! enter_of_one {
     () => {
-        enter!("", "$1::uuid", "$2::text", "$3::text", "$4::text", "$14")
+        enter!("", "$1::uuid", "$2::text", "$3::text", "(SELECT $4::text)", "$14")
     };
 }
 
@@ -92,7 +92,7 @@ macro_rules! insert_events {
                 (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
             SELECT $6::bigint + e.number - 1, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
             FROM stream
-            CROSS JOIN unnest($7::uuid[], $8::text[], $9::jsonb[], $10::jsonb[], $11::timestamp[], $12::int[])
+            CROSS JOIN ", unnest!("$7::uuid[]", "$8::text[]", "$9::jsonb[]", "$10::jsonb[]", "$11::timestamp[]", "$12::int[]"), "
                 WITH ORDINALITY AS e (uuid, name, data, context, created_at, schema_version, number)
             ORDER BY e.number
             RETURNING ",
@@ -122,13 +122,17 @@ macro_rules! insert_event {
 /// are their subjects, $16 their ids.
 macro_rules! sealing_keys {
     () => {
-        "WITH held_key AS MATERIALIZED (
+        concat!(
+            "WITH held_key AS MATERIALIZED (
             SELECT k.key_id FROM {subject_keys} k
-            JOIN unnest($15::text[], $16::uuid[]) AS n (subject, key_id)
+            JOIN ",
+            unnest!("$15::text[]", "$16::uuid[]"),
+            " AS n (subject, key_id)
                 ON k.subject = n.subject AND k.key_id = n.key_id
             WHERE k.tenant_id = $3 AND k.wrapped IS NOT NULL
             ORDER BY k.subject FOR SHARE OF k
         ), "
+        )
     };
 }
 
@@ -216,7 +220,7 @@ macro_rules! batch {
         WITH patience AS MATERIALIZED (
             SELECT set_config('lock_timeout', $15::text, true)
         ), member AS MATERIALIZED (
-            SELECT m.* FROM patience, unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+            SELECT m.* FROM patience, ", unnest!("$1::uuid[]", "$2::text[]", "$3::text[]", "$4::text[]", "$5::bigint[]", "$6::bigint[]"), "
                 WITH ORDINALITY AS m (uuid, category, tenant_id, name, expected, version, number)
         ), locked AS MATERIALIZED (
             SELECT m.number, m.name, m.version, s.id,
@@ -246,8 +250,7 @@ macro_rules! batch {
             INSERT INTO {events}
                 (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
             SELECT m.expected + e.place, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
-            FROM unnest($7::bigint[], $8::bigint[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[],
-                        $13::timestamp[], $14::int[])
+            FROM ", unnest!("$7::bigint[]", "$8::bigint[]", "$9::uuid[]", "$10::text[]", "$11::jsonb[]", "$12::jsonb[]", "$13::timestamp[]", "$14::int[]"), "
                 WITH ORDINALITY AS e (member, place, uuid, name, data, context, created_at, schema_version, number)
             JOIN stream ON stream.number = e.member
             JOIN member m ON m.number = e.member
@@ -266,25 +269,28 @@ macro_rules! batch {
 /// Gives streams ($1: numbers) their versions and names: the beginning of [`AppendSql::write`].
 macro_rules! write_streams {
     () => {
-        "
+        concat!(
+            "
         WITH stream AS (
             UPDATE {streams} s SET version = m.version, name = coalesce(s.name, m.name)
-            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS m (id, version, name) WHERE s.id = m.id
+            FROM ",
+            unnest!("$1::bigint[]", "$2::bigint[]", "$3::text[]"),
+            " AS m (id, version, name) WHERE s.id = m.id
         )"
+        )
     };
 }
 
 /// Stores events: $4 to $11 are an event's stream, version and values.
 macro_rules! write_events {
     () => {
-        "
+        concat!("
         INSERT INTO {events} (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
         SELECT e.version, e.uuid, e.name, e.data, e.context, e.created_at, e.stream, e.schema_version
-        FROM unnest($4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[], $10::timestamp[],
-                    $11::int[])
+        FROM ", unnest!("$4::bigint[]", "$5::bigint[]", "$6::uuid[]", "$7::text[]", "$8::jsonb[]", "$9::jsonb[]", "$10::timestamp[]", "$11::int[]"), "
             WITH ORDINALITY AS e (stream, version, uuid, name, data, context, created_at, schema_version, number)
         ORDER BY e.number
-        RETURNING "
+        RETURNING ")
     };
 }
 

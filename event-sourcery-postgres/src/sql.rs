@@ -125,6 +125,15 @@ macro_rules! key_is {
 }
 pub(crate) use key_is;
 
+/// Rows out of arrays, each the answer of a subquery: so the planner does not see how long they are, expects as much with their
+/// values as without, and keeps one plan. It would make a new one for each append otherwise, which takes longer than the append.
+macro_rules! unnest {
+    ($first:literal $(, $array:literal)*) => {
+        concat!("unnest((SELECT ", $first, ")" $(, ", (SELECT ", $array, ")")*, ")")
+    };
+}
+pub(crate) use unnest;
+
 /// The stream's number, found once for the whole statement.
 macro_rules! the_stream {
     () => {
