@@ -126,14 +126,14 @@ async fn a_unique_index_that_was_added_to_the_events_is_the_users() {
 /// It will refuse the append again: nobody is to try it again.
 #[tokio::test]
 async fn a_unique_index_that_was_added_to_the_streams_is_the_users() {
-    let (scene, stream) = (Scene::new().await, StreamId::random());
+    let (scene, stream, other) = (Scene::new().await, StreamId::random(), StreamId::random());
     scene.run("CREATE UNIQUE INDEX ON event_sourcery_streams (uuid)").await;
     scene.store.append(&stream, event()).await.unwrap();
     let elsewhere = stream.in_category("invoices").unwrap();
     let refused = scene.store.append(&elsewhere, event()).await.unwrap_err();
     assert_eq!(code_of_the_users(&refused), "23505");
-    let together = scene.store.append(&elsewhere, event()).and(&StreamId::random(), event());
-    assert_eq!(code_of_the_users(&together.await.unwrap_err()), "23505");
+    let refused = scene.store.append(&elsewhere, event()).and(&other, event()).await.unwrap_err();
+    assert_eq!(code_of_the_users(&refused), "23505");
     assert_eq!(scene.events().await, 1);
 }
 
