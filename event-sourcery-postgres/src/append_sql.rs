@@ -129,7 +129,7 @@ macro_rules! sealing_keys {
             unnest!("$15::text[]", "$16::uuid[]"),
             " AS n (subject, key_id)
                 ON k.subject = n.subject AND k.key_id = n.key_id
-            WHERE k.tenant_id = $3 AND k.wrapped IS NOT NULL
+            WHERE k.tenant_id = $3 AND k.wrapped IS NOT NULL AND k.shredded_at IS NULL
             ORDER BY k.subject FOR SHARE OF k
         ), "
         )

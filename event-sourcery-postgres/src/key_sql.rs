@@ -63,8 +63,9 @@ statements! {
         CROSS JOIN (SELECT clock_timestamp() AT TIME ZONE 'UTC') AS t (now)
         ORDER BY n.subject COLLATE \"C\"
         ON CONFLICT (tenant_id, subject) DO NOTHING";
+    /// Whoever has done so by hand may have left the bytes.
     shred: "
         UPDATE {subject_keys}
-        SET wrapped_by = NULL, wrapped = NULL, shredded_at = clock_timestamp() AT TIME ZONE 'UTC'
-        WHERE tenant_id = $1 AND subject = ANY ($2::text[]) AND shredded_at IS NULL";
+        SET wrapped_by = NULL, wrapped = NULL, shredded_at = coalesce(shredded_at, clock_timestamp() AT TIME ZONE 'UTC')
+        WHERE tenant_id = $1 AND subject = ANY ($2::text[]) AND (shredded_at IS NULL OR wrapped IS NOT NULL)";
 }

@@ -1,5 +1,6 @@
 //! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
 
+mod collations;
 mod found;
 mod migrating;
 mod planning;
@@ -82,7 +83,9 @@ async fn try_to_prepare(connections: &Arc<Connections>, options: &PostgresOption
     }
     schema.refuse_duplicates().await?;
     schema.refuse_sequence().await?;
-    let (given, run) = (schema.refuse_numbering().await?, schema.run_of_the_server().await?);
+    let given = schema.refuse_numbering().await?;
+    schema.refuse_directory().await?;
+    let run = schema.run_of_the_server().await?;
     let tables = schema.tables;
     entered(connection.leave().await)?;
     connection.keep();
@@ -96,6 +99,8 @@ pub(crate) async fn refuse_another(connection: &mut Lease, tables: &Tables) -> R
     let mut schema = Schema::known(connection, tables);
     schema.refuse_server().await?;
     schema.refuse_relations().await?;
+    schema.refuse_unfit_columns().await?;
+    schema.refuse_duplicates().await?;
     schema.refuse_sequence().await?;
     entered(connection.leave().await)
 }

@@ -1,5 +1,5 @@
 //! The statements of those who look inside. Each goes through a bounded number of rows: in the order of an index, or within a stretch,
-//! which the planner cannot take apart (`OFFSET 0`).
+//! which the planner cannot take apart (`OFFSET 0`). Names are told as texts, whatever the columns hold: see `sql::event`.
 
 use crate::sql::{Statement, event, key_is, statements};
 use crate::tables::Tables;
@@ -9,8 +9,8 @@ macro_rules! summaries {
     ($streams:literal, $order:literal) => {
         concat!(
             "
-        SELECT e.id, e.version, e.uuid, e.name, '{}'::jsonb, '{}'::jsonb, e.created_at, e.schema_version,
-               s.uuid, s.name, s.category, s.tenant_id, s.id
+        SELECT e.id, e.version, e.uuid, e.name::text, '{}'::jsonb, '{}'::jsonb, e.created_at, e.schema_version,
+               s.uuid, s.name::text, s.category::text, s.tenant_id::text, s.id
         FROM (",
             $streams,
             ") s
@@ -53,7 +53,7 @@ macro_rules! events {
             "
         SELECT e.id, ",
             event!("e"),
-            ", s.uuid, s.name, s.category, s.tenant_id
+            ", s.uuid, s.name::text, s.category::text, s.tenant_id::text
         FROM (SELECT o.* FROM {events} o WHERE o.id > $1 AND o.id <= $2 ORDER BY o.id",
             $order,
             " OFFSET 0) e
@@ -83,7 +83,7 @@ macro_rules! subscriptions {
     ($compare:literal) => {
         concat!(
             "
-        SELECT s.tenant_id, s.name FROM {subscription_segments} s
+        SELECT s.tenant_id::text, s.name::text FROM {subscription_segments} s
         WHERE s.segment = 0 AND (s.tenant_id, s.name) ",
             $compare,
             " ($1, $2)
@@ -115,19 +115,19 @@ statements! {
     stream_number: concat!("
         SELECT s.id FROM {streams} s WHERE ", key_is!("s", "$1", "$2", "$3"));
     next_place: "
-        SELECT s.tenant_id, s.category FROM {streams} s WHERE (s.tenant_id, s.category) > ($1, $2)
+        SELECT s.tenant_id::text, s.category::text FROM {streams} s WHERE (s.tenant_id, s.category) > ($1, $2)
         ORDER BY s.tenant_id, s.category LIMIT 1";
     next_tenant: "
-        SELECT s.tenant_id FROM {streams} s WHERE s.tenant_id > $1 ORDER BY s.tenant_id LIMIT 1";
+        SELECT s.tenant_id::text FROM {streams} s WHERE s.tenant_id > $1 ORDER BY s.tenant_id LIMIT 1";
     next_category: "
-        SELECT s.category FROM {streams} s WHERE s.category > $1 ORDER BY s.category LIMIT 1";
+        SELECT s.category::text FROM {streams} s WHERE s.category > $1 ORDER BY s.category LIMIT 1";
     /// An equality would make the order one of what is left, and the planner free to sort.
     count_tenant: counted!("s.tenant_id >= $1 AND s.tenant_id <= $1 ORDER BY s.tenant_id, s.category");
     count_category: counted!("s.category >= $1 AND s.category <= $1 ORDER BY s.category, s.tenant_id");
     count_both: counted!("(s.category, s.tenant_id) >= ($1, $3) AND (s.category, s.tenant_id) <= ($1, $3)
               ORDER BY s.category, s.tenant_id");
     event: concat!("
-        SELECT e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name::text, s.category::text, s.tenant_id::text
         FROM {events} e LEFT JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = $1");
     events_back: events!(" DESC");
     events_onwards: events!("");
@@ -137,7 +137,7 @@ statements! {
         SELECT e.id FROM {events} e WHERE e.id > $1 ORDER BY e.id LIMIT 1 OFFSET $2";
     /// How many there are of each name in a stretch; the parameters are those of the events.
     event_names: "
-        SELECT e.name, count(*)
+        SELECT e.name::text, count(*)
         FROM (SELECT o.id, o.name, o.db_stream_id FROM {events} o WHERE o.id > $1 AND o.id <= $2 OFFSET 0) e
         LEFT JOIN LATERAL (
             SELECT t.category, t.tenant_id FROM {streams} t WHERE t.id = e.db_stream_id OFFSET 0
@@ -160,7 +160,7 @@ statements! {
     subscriptions_behind: subscriptions!(">");
     /// Of the streams of a stretch of numbers, the highest first: up to $1, of that one behind the projector $5, and from $2 on.
     cursors: "
-        SELECT s.id, c.projector, c.version, c.position, s.uuid, s.name, s.category, s.tenant_id, e.version
+        SELECT s.id, c.projector::text, c.version, c.position, s.uuid, s.name::text, s.category::text, s.tenant_id::text, e.version
         FROM (
             SELECT t.id, t.uuid, t.name, t.category, t.tenant_id FROM {streams} t
             WHERE t.id <= $1 AND t.id >= $2 ORDER BY t.id DESC OFFSET 0

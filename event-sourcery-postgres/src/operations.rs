@@ -18,6 +18,7 @@ mod scan;
 mod snapshot;
 mod storable;
 mod subscription;
+mod uncreated;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -44,6 +44,11 @@ impl Statement {
         Self::made(text.replace("n.data, '{}'::jsonb", "NULL::jsonb, '{}'::jsonb"), self.unnamed)
     }
 
+    /// The same, which fails where it would leave out a row that is there already.
+    pub(crate) fn strict(&self) -> Self {
+        Self::made(self.text.replace("ON CONFLICT DO NOTHING", ""), self.unnamed)
+    }
+
     #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -156,7 +156,7 @@ macro_rules! blocked_where {
             of_its_event!("uuid"),
             ",
                ",
-            of_its_event!("name"),
+            of_its_event!("name::text"),
             "
         FROM {blocked_streams} b
         WHERE b.subscription_tenant_id = $1 AND b.subscription_name = $2 AND b.position > $3

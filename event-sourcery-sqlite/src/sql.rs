@@ -185,6 +185,15 @@ statements! {
         WHERE id = ?1";
     hidden_stream: "
         SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0) LIMIT 1";
+    /// The next of them behind the number ?1.
+    hidden_behind: "
+        SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0) AND id > ?1 ORDER BY id LIMIT 1";
+    /// Tables that refer to a stream, or to what goes with it, beside those of the layout.
+    referring_tables: "
+        SELECT DISTINCT m.name FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f
+        WHERE m.type = 'table' AND m.name NOT IN ('{events}', '{snapshots}')
+          AND f.\"table\" COLLATE NOCASE IN ('{events}', '{snapshots}', '{streams}')
+        ORDER BY m.name";
     /// The end of a search's conditions, while there are such streams. What asks for a category or a tenant finds none of them anyway.
     is_not_hidden: "
         AND (s.category IS NOT char(0) OR s.tenant_id IS NOT char(0))";

@@ -7,6 +7,7 @@ mod checkpointer;
 mod constraints;
 mod group;
 mod guard;
+mod leftovers;
 mod lines;
 mod member;
 #[cfg(test)]
@@ -15,10 +16,11 @@ mod traces;
 mod waiting;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event_sourcery::backend::WaitingRoom;
 use event_sourcery::{Error, Result, TenantId};
@@ -27,7 +29,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::checkpointer::Checkpointer;
 use self::constraints::Constraints;
-use self::group::{COMMIT, Group};
+use self::group::Group;
 pub(crate) use self::guard::{Ending, Guard};
 use self::lines::{Queued, Receiver, Sender, lines};
 use self::member::{Closure, Member, Write};
@@ -43,9 +45,6 @@ use crate::transaction::SqliteTransaction;
 
 /// What a closure takes of the room for closures, in bytes: nobody knows what it holds. So 16,384 of one tenant's may wait.
 const CLOSURE: usize = 4_096;
-
-/// How long it waits for another process's lock to remove what is left of deleted streams: somebody may come meanwhile.
-const BUSY: Duration = Duration::from_millis(10);
 
 /// What the writer shares with those who read and those who listen.
 #[derive(Debug, Default)]
@@ -157,6 +156,8 @@ struct WriterThread {
     shared: Shared,
     /// Whether there may be something left of deleted streams.
     leftovers: Cell<bool>,
+    /// Those of them that something of the user's holds on to.
+    held: Cell<BTreeSet<i64>>,
     /// Whether there may be traces of shredded keys in the log; when they were to be cleared last.
     traces: Cell<bool>,
     cleared: Cell<Option<Instant>>,
@@ -189,6 +190,7 @@ impl WriterThread {
             checkpointer,
             shared,
             leftovers,
+            held: Cell::default(),
             traces,
             cleared: Cell::new(None),
             _pool_limit: pool_limit,
@@ -224,33 +226,6 @@ impl WriterThread {
         while self.leftovers.get() && self.remove_some() && !queue.has_news() {}
         self.clear_traces_now_and_then(queue);
         queue.receive()
-    }
-
-    /// Removes some of what is left of deleted streams, in a transaction of its own; tells whether it could. Where it could not, the
-    /// next one is waited for.
-    fn remove_some(&self) -> bool {
-        let operations = self.operations();
-        let removed = self
-            .connection
-            .busy_timeout(BUSY)
-            .map_err(|error| operations.failed(error))
-            .and_then(|()| operations.run("BEGIN IMMEDIATE"))
-            .and_then(|()| operations.remove_some())
-            .and_then(|has_more| operations.run(COMMIT).map(|()| has_more));
-        roll_back(&self.connection);
-        self.checkpointer.after_commit(&self.connection);
-        match removed {
-            Ok(has_more) => self.leftovers.set(has_more),
-            Err(Error::Busy { .. }) => return false,
-            Err(error) => {
-                tracing::warn!(
-                    error = error.in_full(),
-                    "what is left of a deleted stream could not be removed, and is tried again after the next call"
-                );
-                return false;
-            }
-        }
-        true
     }
 
     /// The time in the queue counts: however many wait behind a lock, none waits longer than asked.

@@ -133,7 +133,13 @@ impl Schema<'_> {
                 return Err(self.foreign(format!("its table {name} is not ours")));
             }
         }
-        self.refuse_other_types().await
+        self.refuse_unfit_columns().await
+    }
+
+    /// Columns that do not hold what they are to hold, or compare it otherwise.
+    pub(super) async fn refuse_unfit_columns(&mut self) -> Result<()> {
+        self.refuse_other_types().await?;
+        self.refuse_collations().await
     }
 
     /// Columns of another type: some values could not be read, and others would be read as something else.

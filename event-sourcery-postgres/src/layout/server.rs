@@ -8,6 +8,7 @@ use super::schema::Schema;
 use crate::at_work::answer;
 use crate::failure::{During, Failure};
 use crate::numbering::{self, NumberingSql};
+use crate::operations::{BLOCK, DirectorySql};
 use crate::settled;
 use crate::settled_sql::SettledSql;
 use crate::tables::{as_text, drawn_out_of_order};
@@ -183,6 +184,22 @@ impl Schema<'_> {
         let sql = NumberingSql::new(&self.tables);
         let checked = answer(self.at_work.as_ref(), numbering::check(self.connection, &sql)).await;
         checked.unwrap_or_else(|failure| Err(failure.into_error(During::NothingKept, self.since.elapsed())))
+    }
+
+    /// A directory of names that was not made of these events: see [`DirectorySql`].
+    pub(super) async fn refuse_directory(&mut self) -> Result<()> {
+        let query = DirectorySql::new(&self.tables).lacks.query().persistent(false).bind(BLOCK);
+        let asked = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
+        let lacks: bool = asked.and_then(|row| row.try_get(0)).map_err(|error| self.failed(error))?;
+        if !lacks {
+            return Ok(());
+        }
+        let [directory, events, listed] =
+            ["event_blocks", "events", "event_blocks_listed"].map(|name| self.tables.table(name));
+        Err(self.foreign(format!(
+            "its directory of event names, {directory}, lacks names of {events}, so that readers of these would pass their events by: \
+             UPDATE {listed} SET below = 0"
+        )))
     }
 }
 

@@ -84,6 +84,9 @@ impl Operations<'_> {
         if let Some(failure) = refused {
             return Err(self.failed(failure));
         }
+        if let Some(error) = self.not_creatable(request).await? {
+            return Err(error);
+        }
         let source = "others created, changed or deleted the stream each time it was tried";
         Err(Error::serialization_failure(source))
     }
@@ -181,7 +184,11 @@ impl Operations<'_> {
     }
 
     /// What is known of the request's streams, and behind them of those that it requires something of.
-    async fn states(&mut self, request: &AppendRequest, ids: &[Uuid]) -> Result<Vec<Known>, Failure> {
+    pub(super) async fn states(
+        &mut self,
+        request: &AppendRequest,
+        ids: &[Uuid],
+    ) -> Result<Vec<Known>, Failure> {
         let Keys { uuids, categories, names } = Keys::of(request);
         let query = self.sql.append.states.query();
         let query = query.bind(uuids).bind(categories).bind(request.tenant.as_str()).bind(names).bind(ids);
@@ -292,14 +299,14 @@ fn is_one_statement(request: &AppendRequest) -> bool {
 }
 
 /// What the request writes to and depends on, column by column. A required stream is not given a name.
-struct Keys<'r> {
-    uuids: Vec<Uuid>,
-    categories: Vec<&'r str>,
-    names: Vec<Option<&'r str>>,
+pub(super) struct Keys<'r> {
+    pub(super) uuids: Vec<Uuid>,
+    pub(super) categories: Vec<&'r str>,
+    pub(super) names: Vec<Option<&'r str>>,
 }
 
 impl<'r> Keys<'r> {
-    fn of(request: &'r AppendRequest) -> Self {
+    pub(super) fn of(request: &'r AppendRequest) -> Self {
         let written = request.streams.iter().map(|part| (&part.stream, part.stream.name()));
         let required = request.requirements.iter().filter_map(|requirement| match requirement {
             Requirement::Stream(required) => Some((&required.stream, None)),

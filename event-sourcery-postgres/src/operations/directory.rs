@@ -13,6 +13,9 @@
 //!   read without.
 //! - No row is ever taken back. Where events were deleted, a block is looked at for nothing; a position is never used again.
 //!
+//! Tables that were filled from elsewhere may not fit a directory that was there before, or came at another moment: readers would pass
+//! by what it lacks. So two blocks are looked at when a store is opened.
+//!
 //! Nothing depends on the directory but speed: a role that may not write it, or read it, reads without.
 
 use event_sourcery::Result;
@@ -51,6 +54,21 @@ statements! {
             ) b
             ORDER BY b.block LIMIT $4
         ) FROM {event_blocks_listed} l WHERE l.only_row";
+    /// Whether the first block that holds events, or the last of those that are listed, holds a name that is not listed for it, $1
+    /// positions a block. The names are looked up one by one: the directory may be large.
+    lacks: "
+        SELECT EXISTS (
+            SELECT FROM {event_blocks_listed} l
+            CROSS JOIN LATERAL (
+                SELECT (SELECT e.id / $1 FROM {events} e WHERE e.id > 0 ORDER BY e.id LIMIT 1) AS block
+                UNION ALL
+                SELECT (SELECT e.id / $1 FROM {events} e WHERE e.id < l.below * $1 ORDER BY e.id DESC LIMIT 1)
+            ) b
+            CROSS JOIN LATERAL (
+                SELECT DISTINCT e.name FROM {events} e WHERE e.id >= b.block * $1 AND e.id < b.block * $1 + $1
+            ) e
+            WHERE l.only_row AND b.block >= 0 AND b.block < l.below AND NOT EXISTS (
+                SELECT FROM {event_blocks} d WHERE d.name = e.name AND d.block = b.block OFFSET 0))";
     /// Lists up to $1 blocks of $2 positions, behind those without events, if they are settled and nobody else is at it. The
     /// planner is told that there is one row of each kind: it would compile a statement that it takes for an expensive one. A reader
     /// waits for no disk and no standby: what is lost of the directory is lost as a whole, and listed anew.

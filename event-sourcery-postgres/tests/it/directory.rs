@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use event_sourcery::{Event, Position, RawEvent, StreamId};
+use event_sourcery::{Error, Event, Position, RawEvent, StreamId};
+use event_sourcery_postgres::PostgresBackend;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
@@ -111,4 +112,31 @@ async fn names_that_were_changed_by_hand_are_found_once_the_directory_begins_ane
     assert!(read(&scene.store, Position::START).await.is_empty());
     scene.run("UPDATE event_sourcery_event_blocks_listed SET below = 0").await;
     assert_eq!(read(&scene.store, Position::START).await, [50_000, 59_000]);
+}
+
+/// As where the events were filled in from elsewhere, and the directory is that of others.
+#[tokio::test]
+async fn a_directory_that_lacks_names_of_events_is_refused_when_the_store_is_opened_and_can_be_repaired() {
+    let scene = Scene::new().await;
+    scene.store.append(&StreamId::random(), events(2_100)).await.unwrap();
+    let open = async || PostgresBackend::connect(scene.database.url()).await;
+    // In the first block, and in the last that is listed.
+    for position in [7, 1_500] {
+        scene
+            .run(
+                "INSERT INTO event_sourcery_event_blocks (name, block)
+                 SELECT DISTINCT name, id / 1024 FROM event_sourcery_events ON CONFLICT DO NOTHING;
+                 UPDATE event_sourcery_event_blocks_listed SET below = 2",
+            )
+            .await;
+        open().await.unwrap();
+        let rename = "UPDATE event_sourcery_events SET name = 'Rare' WHERE id = ";
+        scene.run(&format!("{rename}{position}")).await;
+        let refused = open().await.unwrap_err();
+        let Error::ForeignLayout { problem, .. } = &refused else { panic!("{refused:?}") };
+        let remedy = problem.find("UPDATE").map(|at| &problem[at..]).unwrap();
+        scene.run(remedy).await;
+        open().await.unwrap();
+    }
+    assert_eq!(read(&scene.another_store().await, Position::START).await, [7, 1_500]);
 }

@@ -44,7 +44,7 @@ impl Operations<'_> {
             self.execute(&self.sql.outbox.keep_category, (row.id, category.as_str()))?;
         }
         self.execute(&self.sql.delete_states, [row.id])?;
-        if !self.remove(row.id, AT_ONCE)? {
+        if !self.remove(row.id, AT_ONCE).map_err(|failure| self.failed(failure))? {
             self.hide(row.id)?;
         }
         Ok(())

@@ -9,13 +9,16 @@
 //! - The ids of events and of snapshots that are left are given up to whoever appends them.
 //! - Entries of the outbox are no part of it. What hidden rows tell of their category is not taken for it (`category_at`).
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use event_sourcery::Result;
 use event_sourcery::backend::AppendRequest;
+use rusqlite::OptionalExtension as _;
 use uuid::Uuid;
 
 use super::Operations;
+use crate::failure::Failure;
 use crate::rows::hex;
 
 /// How long the writer removes before others have their turn.
@@ -24,9 +27,9 @@ const STEP: Duration = Duration::from_millis(5);
 /// How many rows are removed before it is looked at the time: each may be some megabytes.
 const PIECE: usize = 16;
 
-impl<'c> Operations<'c> {
+impl Operations<'_> {
     /// Removes a stream's rows, as many as it comes to in that time; tells whether all are gone.
-    pub(super) fn remove(&self, stream: i64, patience: Duration) -> Result<bool> {
+    pub(super) fn remove(&self, stream: i64, patience: Duration) -> Result<bool, Failure> {
         let until = Instant::now() + patience;
         let snapshots = (&self.sql.some_snapshots, &self.sql.delete_snapshot);
         let events = (&self.sql.some_events, &self.sql.delete_event);
@@ -38,15 +41,17 @@ impl<'c> Operations<'c> {
                 }
             }
         }
-        self.execute(&self.sql.delete_stream, [stream])?;
+        self.connection.prepare_cached(&self.sql.delete_stream)?.execute([stream])?;
         Ok(true)
     }
 
-    fn remove_piece(&self, stream: i64, some: &'c str, delete: &'c str) -> Result<usize> {
-        let rows = self
-            .all_rows(some, (stream, PIECE), |row| row.get::<_, i64>(0).map_err(|error| error.to_string()))?;
+    fn remove_piece(&self, stream: i64, some: &str, delete: &str) -> Result<usize, Failure> {
+        let mut some = self.connection.prepare_cached(some)?;
+        let rows = some.query_map((stream, PIECE), |row| row.get::<_, i64>(0))?;
+        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut delete = self.connection.prepare_cached(delete)?;
         for row in &rows {
-            self.execute(delete, [*row])?;
+            delete.execute([*row])?;
         }
         Ok(rows.len())
     }
@@ -69,11 +74,29 @@ impl<'c> Operations<'c> {
         Ok(self.hidden_stream()?.is_some())
     }
 
-    /// Removes some of what is left; tells whether there may be more.
-    pub(crate) fn remove_some(&self) -> Result<bool> {
-        let Some(stream) = self.hidden_stream()? else { return Ok(false) };
-        self.remove(stream, STEP)?;
-        Ok(true)
+    /// The first hidden stream that is none of these.
+    pub(crate) fn hidden_beside(&self, held: &BTreeSet<i64>) -> Result<Option<i64>, Failure> {
+        let mut next = self.connection.prepare_cached(&self.sql.hidden_behind)?;
+        let mut behind = i64::MIN;
+        loop {
+            let found: Option<i64> = next.query_row([behind], |row| row.get(0)).optional()?;
+            match found {
+                Some(stream) if held.contains(&stream) => behind = stream,
+                found => return Ok(found),
+            }
+        }
+    }
+
+    /// Removes some of what is left of a stream.
+    pub(crate) fn remove_some(&self, stream: i64) -> Result<(), Failure> {
+        self.remove(stream, STEP).map(drop)
+    }
+
+    /// Tables of the user's whose foreign keys refer to what goes with a stream.
+    pub(crate) fn referring_tables(&self) -> Result<Vec<String>, Failure> {
+        let mut tables = self.connection.prepare_cached(&self.sql.referring_tables)?;
+        let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
+        Ok(tables.collect::<rusqlite::Result<Vec<_>>>()?)
     }
 
     /// Takes the ids of a request from what is left of deleted streams; tells whether that had any of them.

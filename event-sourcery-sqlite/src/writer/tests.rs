@@ -1,4 +1,5 @@
 mod constraints;
+mod leftovers;
 mod locked;
 mod savepoints;
 mod turns;

@@ -198,6 +198,31 @@ async fn an_entry_of_a_stream_without_a_category_has_none_while_what_is_left_of_
     assert_eq!(page.records.iter().map(|record| &record.stream).collect::<Vec<_>>(), [&stream]);
 }
 
+/// The user's table refers to one of them: he has to let it go first.
+#[tokio::test]
+async fn a_foreign_key_of_the_users_keeps_what_it_refers_to_and_nothing_else_from_being_removed() {
+    let folder = Folder::new();
+    drop(open(&folder).await);
+    let sql = folder.foreign_connection();
+    let hidden = "
+        INSERT INTO event_sourcery_streams (id, uuid, category, tenant_id)
+        VALUES (1, '01', char(0), char(0)), (2, '02', char(0), char(0));
+        INSERT INTO event_sourcery_events (uuid, name, data, event_context, created_at, db_stream_id)
+        SELECT 'of ' || id, 'Happened', '{}', '{}', '2024-05-01 12:00:00.000000', id FROM event_sourcery_streams ORDER BY id;
+        CREATE TABLE audited (event INTEGER REFERENCES event_sourcery_events (id));
+        INSERT INTO audited SELECT min(id) FROM event_sourcery_events";
+    sql.execute_batch(hidden).unwrap();
+    let store = open(&folder).await;
+    until_left(&sql, 1, 1).await;
+    assert!(all(&store).await.is_empty());
+    store.append(&StreamId::random(), event(0)).await.unwrap();
+    sql.execute("DELETE FROM audited", []).unwrap();
+    drop(store);
+    let store = open(&folder).await;
+    until_left(&sql, 1, 1).await;
+    assert_eq!(all(&store).await.len(), 1);
+}
+
 /// What removes has ended its own transactions before. That is not to have left anything to end others' by.
 #[tokio::test]
 async fn a_closure_that_tries_to_commit_fails_alone_also_where_something_was_removed() {

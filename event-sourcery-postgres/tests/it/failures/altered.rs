@@ -1,6 +1,8 @@
 //! Tables that somebody alters while a store is open.
 
-use event_sourcery::{Error, Event, EventStore, RawEvent, StreamId};
+use event_sourcery::backend::{BlockedRequest, SubscriptionBackend as _, SubscriptionId};
+use event_sourcery::look::{CursorsRequest, EventsRequest, ListRequest, StreamsRequest};
+use event_sourcery::{Error, Event, EventStore, RawEvent, StreamId, TenantId};
 use event_sourcery_postgres::PostgresBackend;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,23 @@ async fn reads_names(store: &Store, stream: &StreamId, (other, id): (&StreamId, 
     while all.try_next().await.unwrap().is_some() {}
     drop(all);
     assert!(store.append(other, event().with_id(id)).await.unwrap().repeated);
+    looks_inside(store, stream, id).await;
+    let subscription = SubscriptionId::new(TenantId::DEFAULT, "invoices");
+    store.backend().blocked_streams(BlockedRequest::new(subscription)).await.unwrap();
+}
+
+async fn looks_inside(store: &Store, stream: &StreamId, id: Uuid) {
+    let look = store.look();
+    assert_eq!(look.streams(StreamsRequest::newest(9)).await.unwrap().items.len(), 2);
+    look.streams(StreamsRequest::named("", 9)).await.unwrap();
+    look.tenants(ListRequest::new(9)).await.unwrap();
+    look.categories(ListRequest::new(9)).await.unwrap();
+    look.subscriptions(ListRequest::new(9)).await.unwrap();
+    look.cursors(CursorsRequest::new(9)).await.unwrap();
+    assert_eq!(look.backwards(stream, None, 9).await.unwrap().items.len(), 3);
+    assert_eq!(look.events(EventsRequest::newest(9)).await.unwrap().items.len(), 4);
+    assert_eq!(look.event_names(EventsRequest::newest(9)).await.unwrap().items.len(), 1);
+    assert!(look.event(id).await.unwrap().is_some());
 }
 
 /// What was prepared before would give a column of another type, which the server refuses from then on.
@@ -88,6 +107,16 @@ async fn tables_that_become_unfit_under_an_open_store_are_refused_by_name() {
             &format!("CREATE SEQUENCE other; {default}('other')"),
             &format!("{default}('event_sourcery_events_id_seq')"),
             "not drawn from the sequence",
+        ),
+        is_told(
+            "DROP INDEX ix_event_sourcery_events_uuid",
+            "CREATE UNIQUE INDEX ix_event_sourcery_events_uuid ON event_sourcery_events (uuid)",
+            "no valid unique index on (uuid)",
+        ),
+        is_told(
+            "ALTER TABLE event_sourcery_events ALTER created_at TYPE timestamptz",
+            "ALTER TABLE event_sourcery_events ALTER created_at TYPE timestamp",
+            "created_at is timestamp with time zone",
         ),
     ])
     .await;

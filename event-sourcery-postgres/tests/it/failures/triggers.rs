@@ -123,6 +123,20 @@ async fn a_unique_index_that_was_added_to_the_events_is_the_users() {
     assert_eq!(code_of_the_users(&refused), "23505");
 }
 
+/// It will refuse the append again: nobody is to try it again.
+#[tokio::test]
+async fn a_unique_index_that_was_added_to_the_streams_is_the_users() {
+    let (scene, stream, other) = (Scene::new().await, StreamId::random(), StreamId::random());
+    scene.run("CREATE UNIQUE INDEX ON event_sourcery_streams (uuid)").await;
+    scene.store.append(&stream, event()).await.unwrap();
+    let elsewhere = stream.in_category("invoices").unwrap();
+    let refused = scene.store.append(&elsewhere, event()).await.unwrap_err();
+    assert_eq!(code_of_the_users(&refused), "23505");
+    let refused = scene.store.append(&elsewhere, event()).and(&other, event()).await.unwrap_err();
+    assert_eq!(code_of_the_users(&refused), "23505");
+    assert_eq!(scene.events().await, 1);
+}
+
 /// A deletion is refused as a whole, whenever the key is looked at.
 #[tokio::test]
 async fn a_foreign_key_of_the_users_onto_events_refuses_their_deletion_and_nothing_is_deleted() {

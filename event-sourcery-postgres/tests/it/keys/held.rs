@@ -78,6 +78,22 @@ async fn an_append_in_the_callers_transaction_waits_for_an_open_shredding_and_is
     }
 }
 
+/// In whichever way it is appended. What he has left of it goes with the next shredding.
+#[tokio::test]
+async fn a_key_that_somebody_has_put_down_as_shredded_by_hand_seals_nothing() {
+    let scene = Scene::new().await;
+    let backend = scene.store.backend();
+    let keys = create(backend, &["alice"]).await;
+    scene.run("UPDATE event_sourcery_subject_keys SET shredded_at = now()").await;
+    assert_eq!(found(backend, "alice").await.unwrap().wrapped, None);
+    for streams in WAYS {
+        let refused = backend.append(sealed(streams, &keys)).await;
+        assert!(is_shredded(&refused), "{refused:?}");
+    }
+    backend.append(shredding(&["alice"])).await.unwrap();
+    assert_eq!(scene.number("SELECT count(wrapped) FROM event_sourcery_subject_keys").await, 0);
+}
+
 /// An append that was made is made, whatever became of its key.
 #[tokio::test]
 async fn a_repeat_is_recognised_although_its_key_was_shredded() {

@@ -350,6 +350,8 @@ async fn blocks_are_found_by_their_key_and_events_by_their_positions_without_a_s
     let indexes = ["(category=? AND tenant_id=?)", "(tenant_id=? AND category=?)"];
     assert!(indexes.iter().any(|index| hidden[0].contains(index)), "{hidden:#?}");
     assert_eq!(hidden.len(), 1, "{hidden:#?}");
+    let next = plan(&sql.hidden_behind);
+    assert!(next[0].contains("category=?") && next[0].contains("tenant_id=?"), "{next:#?}");
     let given_up = plan(&sql.give_up_event);
     assert!(given_up[0].contains("ix_event_sourcery_events_uuid (uuid=?)"), "{given_up:#?}");
     let removed = plan(&sql.some_events);
