@@ -82,6 +82,13 @@ struct BlockedJson<'a> {
     retry_at: Option<Timestamp>,
 }
 
+/// A page of what waits, as a program gets it.
+#[derive(Serialize)]
+pub(super) struct WaitingJson<'a> {
+    items: Vec<BlockedJson<'a>>,
+    next: Option<String>,
+}
+
 /// What became of what waited, as a program gets it.
 #[derive(Serialize)]
 struct MendedJson {
@@ -122,6 +129,30 @@ pub(super) async fn list(
     let show = |blocked: BlockedStream| listing.item(|| BlockedJson::of(&blocked), || cells(&blocked));
     let next = paging.walk(MOST_PAGES, page, show).await?;
     listing.end(next.as_ref(), "Nothing waits for a failed event.")
+}
+
+/// The same, all at once.
+pub(super) async fn gather(
+    store: &EventStore,
+    id: &SubscriptionId,
+    paging: &Paging,
+) -> Result<(Vec<BlockedStream>, Option<Mark>), Failure> {
+    let mut found = Vec::new();
+    let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
+        Ok(store.look().blocked(id, from, most).await?)
+    };
+    let keep = |blocked: BlockedStream| {
+        found.push(blocked);
+        Ok(())
+    };
+    let next = paging.walk(MOST_PAGES, page, keep).await?;
+    Ok((found, next))
+}
+
+impl<'a> WaitingJson<'a> {
+    pub(super) fn of(blocked: &'a [BlockedStream], next: Option<&Mark>) -> Self {
+        Self { items: blocked.iter().map(BlockedJson::of).collect(), next: next.map(Mark::to_string) }
+    }
 }
 
 impl<'a> BlockedJson<'a> {

@@ -18,7 +18,7 @@ const COLUMNS: &[Column] = &[left("Name"), right("Count")];
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
     /// Only one of the listings, page by page
-    #[arg(value_enum)]
+    #[arg(value_enum, value_name = "WHAT")]
     of: Option<Of>,
 
     /// How far back events are counted: so many times 8192 of them, up to 1000

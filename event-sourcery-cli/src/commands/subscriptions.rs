@@ -123,7 +123,6 @@ impl Subscriptions {
 async fn list(session: &Session, paging: &Paging, out: &mut Output) -> Result<(), Failure> {
     let store = session.open(Access::Look).await?;
     let mut listing = Listing::begin(out, COLUMNS)?;
-    let mut seen: Vec<Seen> = Vec::new();
     let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
         Ok(store.look().subscriptions(ListRequest::new(most).with_from(from)).await?)
     };
@@ -134,9 +133,7 @@ async fn list(session: &Session, paging: &Paging, out: &mut Output) -> Result<()
     };
     let next = paging.walk(MOST_PAGES, page, keep).await?;
     for summary in summaries {
-        seen.push(Seen::of(&store, summary).await?);
-    }
-    for seen in &seen {
+        let seen = Seen::of(&store, summary).await?;
         listing.item(|| seen.json(), || seen.cells())?;
     }
     listing.end(next.as_ref(), "No durable subscription has run.")
@@ -172,20 +169,27 @@ impl Seen {
 
     fn cells(&self) -> Vec<String> {
         let Self { summary, status, waiting } = self;
-        let or_more = |count: String, is_all: bool| if is_all { count } else { format!("{count}+") };
-        let told = |tell: fn(&Status) -> String| status.as_ref().map(tell).unwrap_or_default();
+        let status = status.as_ref();
+        let is_all = waiting.is_exact || summary.unreadable.is_some();
+        let behind = |status: &Status| at_least(status.events_behind, !status.has_more);
+        let lag = |status: &Status| if status.behind.is_zero() { String::new() } else { duration(status.behind) };
         vec![
             summary.id.tenant.as_str().to_owned(),
             told_name(&summary.id),
             summary.position().map(|position| position.to_string()).unwrap_or_default(),
-            told(|status| format!("{}{}", status.events_behind, if status.has_more { "+" } else { "" })),
-            told(|status| if status.behind.is_zero() { String::new() } else { duration(status.behind) }),
-            told(|status| status.members.to_string()),
-            or_more(waiting.parked.to_string(), waiting.is_exact || summary.unreadable.is_some()),
-            or_more(waiting.retrying.to_string(), waiting.is_exact || summary.unreadable.is_some()),
+            status.map(behind).unwrap_or_default(),
+            status.map(lag).unwrap_or_default(),
+            status.map(|status| status.members.to_string()).unwrap_or_default(),
+            at_least(waiting.parked as u64, is_all),
+            at_least(waiting.retrying as u64, is_all),
             summary.unreadable.clone().unwrap_or_default(),
         ]
     }
+}
+
+/// A count, which may not be all.
+fn at_least(count: u64, is_all: bool) -> String {
+    if is_all { count.to_string() } else { format!("{count}+") }
 }
 
 fn told_name(id: &SubscriptionId) -> String {

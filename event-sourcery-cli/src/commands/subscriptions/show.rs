@@ -5,7 +5,8 @@ use event_sourcery::jiff::Timestamp;
 use event_sourcery::uuid::Uuid;
 use serde::Serialize;
 
-use super::{COLUMNS, Seen, Show, SubscriptionJson, find, id_of, mending};
+use super::mending::{self, WaitingJson};
+use super::{COLUMNS, Seen, Show, SubscriptionJson, find, id_of};
 use crate::events::time;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -14,13 +15,14 @@ use crate::table::{Column, Table, left, right};
 
 const SEGMENTS: &[Column] = &[right("Segment"), right("Checkpoint"), left("Member"), left("Lease until")];
 
-/// What a program gets. What waits follows as a document of its own: that has pages.
+/// What a program gets.
 #[derive(Serialize)]
 struct ShowJson<'a> {
     #[serde(flatten)]
     subscription: SubscriptionJson<'a>,
     segments: Vec<SegmentJson>,
     taking_part: Vec<MemberJson>,
+    waiting: WaitingJson<'a>,
 }
 
 #[derive(Serialize)]
@@ -45,27 +47,27 @@ impl Show {
         let seen = Seen::of(&store, find(&store, &id).await?).await?;
         let (segments, members) = match &seen.summary.record {
             Some(record) => (record.segments.as_slice(), record.members.as_slice()),
-            None => Default::default(),
+            None => (&[] as &[SegmentRecord], &[] as &[Member]),
         };
+        let segments: Vec<_> =
+            segments.iter().enumerate().map(|(number, segment)| SegmentJson::of(number, segment, members)).collect();
         if out.is_json() {
-            let shown = ShowJson {
+            let (waiting, next) = mending::gather(&store, &id, &self.paging).await?;
+            return out.json(&ShowJson {
                 subscription: seen.json(),
-                segments: segments.iter().enumerate().map(|(number, of)| SegmentJson::of(number, of, members)).collect(),
+                segments,
                 taking_part: members.iter().map(MemberJson::of).collect(),
-            };
-            out.json(&shown)?;
-        } else {
-            let mut table = Table::new(COLUMNS);
-            table.row(seen.cells());
-            table.print(out)?;
-            out.line("")?;
-            let mut table = Table::new(SEGMENTS);
-            for (number, segment) in segments.iter().enumerate() {
-                table.row(SegmentJson::of(number, segment, members).cells());
-            }
-            table.print(out)?;
-            out.line("")?;
+                waiting: WaitingJson::of(&waiting, next.as_ref()),
+            });
         }
+        let mut table = Table::new(COLUMNS);
+        table.row(seen.cells());
+        table.print(out)?;
+        out.line("")?;
+        let mut table = Table::new(SEGMENTS);
+        segments.iter().for_each(|segment| table.row(segment.cells()));
+        table.print(out)?;
+        out.line("")?;
         mending::list(&store, &id, &self.paging, out).await
     }
 }
