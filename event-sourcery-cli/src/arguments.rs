@@ -26,7 +26,8 @@ Exit codes:
   3    the store cannot be opened, reached or read
   130  ended by Ctrl-C; 0 where that is how it ends, as for `stream follow`
 
-Listings have pages: --limit says how long, and what a page ends with how to go on. --json prints one document, for programs.";
+Listings have pages: --limit says how long they are, and their last line how to go on.
+--json prints one document, for programs.";
 
 /// Looks inside an event store: what happened, why, what failed on it, and who waits for what
 #[derive(Parser)]
@@ -75,8 +76,8 @@ impl Arguments {
 /// Tells what is wrong with the command line, or what was asked about it, without a password that stands in it.
 pub(crate) fn told(error: &clap::Error) -> ExitCode {
     let mut text = error.render().to_string();
-    for argument in std::env::args() {
-        text = Hidden::of(Some(&argument)).out_of(&text);
+    for argument in std::env::args_os() {
+        text = Hidden::of(Some(&argument.to_string_lossy())).out_of(&text);
     }
     let text = safe(&text, "\n");
     // Where nobody hears it, the exit code tells.

@@ -32,7 +32,8 @@ impl Consent {
         if answer().await? {
             return Ok(());
         }
-        Err(Failure::Refused { what: "nothing was changed".to_owned(), to_do: "answer y, or give --yes".to_owned() })
+        let (what, to_do) = ("nothing was changed".to_owned(), "answer y, or give --yes".to_owned());
+        Err(Failure::Refused { what, to_do })
     }
 }
 

@@ -95,32 +95,37 @@ fn code_of(error: &Error) -> u8 {
 
 /// What the error does not say itself, because it does not know of this program.
 fn remedy(error: &Error) -> Option<&'static str> {
-    match error {
+    Some(match error {
         Error::StoreNotFound { .. } => {
-            Some("check the path, or the name of the database. Nothing was created; `event-sourcery migrate` makes a store")
+            "check the path, or the name of the database. Nothing was created; `event-sourcery migrate` makes a store"
         }
         Error::ForeignLayout { .. } => {
-            Some("check that this is the store, and whether its tables have a prefix or a schema of their own: `?prefix=..&schema=..`")
+            "check that this is the store, and whether its tables have a prefix or a schema of their own: \
+             ?prefix=..&schema=.."
         }
         Error::MigrationNeeded { .. } => {
-            Some("`event-sourcery migrate --print` shows what is missing, `event-sourcery migrate` does it; nothing was changed now")
+            "`event-sourcery migrate --print` shows what is missing, `event-sourcery migrate` does it; nothing was \
+             changed now"
         }
         Error::ReadOnly { .. } => {
-            Some("where it says that the tables need a migration: `event-sourcery migrate`, by who may write to the store")
+            "where it says that the tables need a migration: `event-sourcery migrate`, by who may write to the store"
         }
         Error::Unavailable { .. } => {
-            Some("check that the server runs, and its host, port and user in the address; what asks for TLS is not served: see `sslmode`")
+            "check that the server runs, and its host, port and user in the address; a server that asks for TLS is \
+             reached through a tunnel"
         }
         Error::Busy { .. } => {
-            Some("see who holds it: `event-sourcery holders`; on SQLite, which other process has the file open")
+            "see who holds it: `event-sourcery holders`; on SQLite, which other process has the file open"
         }
         Error::MissingGrant { .. } => {
-            Some("let the owner of the tables run that. `PostgresOptions::grants` prints all that a reader, or an application, needs")
+            "let the owner of the tables run that. `PostgresOptions::grants` prints all that a reader, or an \
+             application, needs"
         }
         Error::NotBlocked { .. } => {
-            Some("it was replayed, skipped or handled meanwhile: `event-sourcery subscriptions show` tells how it is now")
+            "it was replayed, skipped or handled meanwhile: `event-sourcery subscriptions show` tells how it is now"
         }
-        Error::OutcomeUnknown { .. } => Some("look whether it was done before you do it again"),
-        _ => None,
-    }
+        Error::SubscriptionNotFound { .. } => "see which there are: `event-sourcery subscriptions`",
+        Error::OutcomeUnknown { .. } => "look whether it was done before you do it again",
+        _ => return None,
+    })
 }

@@ -15,7 +15,8 @@ pub(crate) const MOST_PAGES: usize = 64;
 #[derive(Debug, Args)]
 pub(crate) struct Paging {
     /// At most so many, up to 10000
-    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
 
     /// Goes on where a page has ended: what that page says

@@ -41,7 +41,9 @@ impl Named {
         let named = StreamsRequest::named(self.stream.clone(), SUGGESTED);
         let others = look.streams(named).await.map(|page| page.items).unwrap_or_default();
         let to_do = match others.as_slice() {
-            [] => "see which there are: `event-sourcery streams`; one of a category needs --category, one of a tenant --tenant".to_owned(),
+            [] => "see which there are: `event-sourcery streams`; one of a category needs --category, one of a tenant \
+                   --tenant"
+                .to_owned(),
             others => {
                 let others: Vec<String> = others.iter().map(as_arguments).collect();
                 format!("there are others that begin so: {}", others.join("; "))

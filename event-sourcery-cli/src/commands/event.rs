@@ -32,7 +32,8 @@ impl Event {
 pub(crate) fn not_found(id: Uuid) -> Failure {
     Failure::Refused {
         what: format!("there is no event {id}"),
-        to_do: "mind the store and --tenant; if it is a correlation id: `event-sourcery trace --correlation`".to_owned(),
+        to_do: "mind the store and --tenant; if it is a correlation id: `event-sourcery trace --correlation`"
+            .to_owned(),
     }
 }
 

@@ -40,7 +40,8 @@ const COLUMNS: &[Column] = &[
 #[derive(Debug, Args)]
 pub(super) struct Mend {
     /// The stream that waits, by its name or its UUID
-    #[arg(value_name = "STREAM", required_unless_present_any = ["position", "all"], conflicts_with_all = ["position", "all"])]
+    #[arg(value_name = "STREAM", required_unless_present_any = ["position", "all"])]
+    #[arg(conflicts_with_all = ["position", "all"])]
     stream: Option<String>,
 
     /// Its category, if it is in one
@@ -224,7 +225,8 @@ impl Mend {
     ) -> Result<MendedJson, Failure> {
         let Waiting { parked, is_exact, .. } = count(store, id).await?;
         let or_more = if is_exact { "" } else { " or more" };
-        let question = format!("{} all that is parked, {parked}{or_more} streams, in {}", to.verb(), session.location());
+        let (verb, place) = (to.verb(), session.location());
+        let question = format!("{verb} all that is parked, {parked}{or_more} streams, in {place}");
         self.consent.to(&question).await?;
         let mended = match to {
             Becomes::Replayed => store.look().replay_all(id).await?,
@@ -243,7 +245,9 @@ impl Mend {
         let blocked = self.find(store, id).await?;
         let (verb, position, stream) = (to.verb(), blocked.position, &blocked.stream);
         let error = safe(&shortened(&blocked.error, OF_AN_ERROR), "");
-        let question = format!("{verb} the event at {position} of {stream}, which failed with \"{error}\", in {}", session.location());
+        let place = session.location();
+        let question =
+            format!("{verb} the event at {position} of {stream}, which failed with \"{error}\", in {place}");
         self.consent.to(&question).await?;
         match to {
             Becomes::Replayed => store.look().replay(id, &blocked).await?,
@@ -282,7 +286,9 @@ impl Mend {
             }),
             None => Err(Failure::Refused {
                 what: "no such stream waits for a failed event there".to_owned(),
-                to_do: "see what does: `event-sourcery subscriptions show`, or `event-sourcery outbox waiting`; a stream of a category needs --category".to_owned(),
+                to_do: "see what does: `event-sourcery subscriptions show`, or `event-sourcery outbox waiting`; a \
+                        stream of a category needs --category"
+                    .to_owned(),
             }),
         }
     }

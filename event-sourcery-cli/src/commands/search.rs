@@ -64,7 +64,8 @@ impl Search {
         };
         let told = match (is_further_back, &next) {
             (Some(at), Some(next)) => format!(
-                "What is stored before that was stored before an event of {}. If times were set by hand, look on: --from {}",
+                "What stands before that was stored before an event of {}. If times were set by hand, look on with: \
+                 --from {}",
                 time(at),
                 for_shell(&next.to_string())
             ),

@@ -22,7 +22,8 @@ pub(crate) struct Stats {
     of: Option<Of>,
 
     /// How far back events are counted: so many times 8192 of them, up to 1000
-    #[arg(long, value_name = "TIMES", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, value_name = "TIMES", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1_000))]
     stretches: u16,
 
     #[command(flatten)]

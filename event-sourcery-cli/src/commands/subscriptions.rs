@@ -172,7 +172,10 @@ impl Seen {
         let status = status.as_ref();
         let is_all = waiting.is_exact || summary.unreadable.is_some();
         let behind = |status: &Status| at_least(status.events_behind, !status.has_more);
-        let lag = |status: &Status| if status.behind.is_zero() { String::new() } else { duration(status.behind) };
+        let lag = |status: &Status| match status.behind {
+            behind if behind.is_zero() => String::new(),
+            behind => duration(behind),
+        };
         vec![
             summary.id.tenant.as_str().to_owned(),
             told_name(&summary.id),

@@ -29,7 +29,8 @@ pub(crate) struct Trace {
     correlation: bool,
 
     /// Looks so many times as far for what an event has caused, up to 100
-    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "TIMES", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
     further: u16,
 
     #[command(flatten)]
@@ -111,7 +112,8 @@ async fn tell_causes(store: &EventStore, causes: &Causes, out: &mut Output) -> R
         });
     }
     if let Some(missing) = missing {
-        out.line(&format!("Caused by {missing}, which is no event here: a command, or an event that was deleted."))?;
+        let told = "which is no event here: a command, or an event that was deleted";
+        out.line(&format!("Caused by {missing}, {told}."))?;
     }
     let all = causing.iter().rev().chain([causes.root()]).chain(causes.all());
     Tree::of(all).print(Some(causes.root().uuid()), out)?;

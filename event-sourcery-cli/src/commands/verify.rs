@@ -128,7 +128,8 @@ fn tell(found: &Found, out: &mut Output) -> Result<(), Failure> {
         out.line(&format!("and {missing} more"))?;
     }
     let Found { read, damaged, encrypted, up_to, .. } = found;
-    out.line(&format!("{read} events read up to position {up_to}: {damaged} cannot be read, {encrypted} have encrypted fields."))?;
+    let told = format!("{damaged} cannot be read, {encrypted} have encrypted fields");
+    out.line(&format!("{read} events read up to position {up_to}: {told}."))?;
     out.line("Whether your types decode them, your program tells: `EventStore::verify`.")
 }
 

@@ -25,7 +25,8 @@ pub(super) struct Follow {
     named: Named,
 
     /// How many of its last events are shown first, up to 1000
-    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=1_000))]
     limit: u16,
 }
 

@@ -49,8 +49,9 @@ impl Show {
             Some(record) => (record.segments.as_slice(), record.members.as_slice()),
             None => (&[] as &[SegmentRecord], &[] as &[Member]),
         };
+        let numbered = segments.iter().enumerate();
         let segments: Vec<_> =
-            segments.iter().enumerate().map(|(number, segment)| SegmentJson::of(number, segment, members)).collect();
+            numbered.map(|(number, segment)| SegmentJson::of(number, segment, members)).collect();
         if out.is_json() {
             let (waiting, next) = mending::gather(&store, &id, &self.paging).await?;
             return out.json(&ShowJson {
