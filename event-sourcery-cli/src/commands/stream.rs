@@ -4,7 +4,7 @@ mod follow;
 
 use clap::{Args, Subcommand};
 use event_sourcery::StreamId;
-use event_sourcery::look::Mark;
+use event_sourcery::look::{Mark, Seen};
 use serde::Serialize;
 
 use self::follow::Follow;
@@ -82,7 +82,7 @@ impl Show {
         let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
             Ok(store.look().backwards(&stream, from, most).await?)
         };
-        let show = |seen| listing.item(|| EventJson::of(&seen), || cells_of_a_stream(&seen));
+        let show = |seen: Seen| listing.item(|| EventJson::of(&seen), || cells_of_a_stream(&seen));
         let next = self.paging.walk(MOST_PAGES, page, show).await?;
         listing.end(next.as_ref(), "It has no events before that.")
     }

@@ -33,7 +33,7 @@ async fn every_listing_goes_on_where_its_page_has_ended() {
             let mut program = scene.program();
             program.args(arguments.split_whitespace()).args(["--json", "--limit", "1"]);
             if let Some(mark) = &from {
-                program.args(["--from", mark]);
+                program.args(["--from", mark.as_str()]);
             }
             let page: serde_json::Value = serde_json::from_slice(&program.output().unwrap().stdout).unwrap();
             items.extend(page["items"].as_array().unwrap().clone());
