@@ -6,9 +6,9 @@ default:
 test:
     scripts/test
 
-# The tests of one crate: `just t sqlite`. Those of PostgreSQL get a server; `nats`, `rabbitmq` and `webhook` are publishers.
+# The tests of one crate: `just t sqlite`. Those of PostgreSQL and of `cli` get a server; `nats`, `rabbitmq` and `webhook` are publishers.
 t crate:
-    {{ if crate =~ '^(nats|rabbitmq|webhook|cloudevents|openbao)$' { "bash -c '. scripts/bring.sh && bring_brokers' &&" } else { "" } }} {{ if crate == "postgres" { "scripts/with-postgres --fast" } else { "" } }} cargo nextest run -p event-sourcery-{{ if crate =~ '^(nats|rabbitmq|webhook)$' { "publish-" } else { "" } }}{{crate}} --all-features
+    {{ if crate =~ '^(nats|rabbitmq|webhook|cloudevents|openbao)$' { "bash -c '. scripts/bring.sh && bring_brokers' &&" } else { "" } }} {{ if crate =~ '^(postgres|cli)$' { "scripts/with-postgres --fast" } else { "" } }} cargo nextest run -p event-sourcery-{{ if crate =~ '^(nats|rabbitmq|webhook)$' { "publish-" } else { "" } }}{{crate}} --all-features
 
 # Format and lints, fixed where they can be.
 fix:

@@ -1,0 +1,166 @@
+//! `verify`: every event is read, and what cannot be read is reported.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use event_sourcery::look::{EventsRequest, Mark, Seen};
+use event_sourcery::uuid::Uuid;
+use event_sourcery::{Error, EventStore, RawEvent, StreamId, TenantId};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::{Output, safe};
+use crate::session::{Access, Session, category};
+
+/// How many events are asked for at once.
+const PAGE: usize = 1_000;
+
+/// How often it is said how far it has come.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Only events of streams of this category
+    #[arg(long)]
+    category: Option<String>,
+
+    /// Only events above this position, such as `up_to` of an earlier run
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    after: i64,
+
+    /// Describes so many at most of what cannot be read
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    limit: usize,
+}
+
+/// What was found, as a program gets it.
+#[derive(Serialize, Default)]
+struct Found {
+    read: u64,
+    /// How many of them cannot be read.
+    damaged: u64,
+    /// How many have fields that are encrypted, which were not opened.
+    encrypted: u64,
+    /// Up to where the store was read.
+    up_to: i64,
+    /// The first of those that cannot be read.
+    failures: Vec<Damaged>,
+}
+
+#[derive(Serialize)]
+struct Damaged {
+    position: i64,
+    tenant: TenantId,
+    stream: StreamId,
+    version: Option<u64>,
+    id: Uuid,
+    name: String,
+    problem: String,
+}
+
+impl Verify {
+    pub(crate) async fn run(self, session: &Session, out: &mut Output) -> Result<(), Failure> {
+        let store = session.open(Access::Look).await?;
+        let found = self.read(&store).await?;
+        if out.is_json() {
+            out.json(&found)?;
+        } else {
+            tell(&found, out)?;
+        }
+        out.flush()?;
+        if found.damaged > 0 { Err(Failure::Damaged) } else { Ok(()) }
+    }
+
+    async fn read(&self, store: &EventStore) -> Result<Found, Failure> {
+        let mut progress = Progress::new();
+        let end = store.position().await?.to_i64();
+        let mut request = EventsRequest::first(PAGE);
+        request.category = category(self.category.as_deref())?;
+        let mut found = Found { up_to: end.max(self.after), ..Found::default() };
+        let mut from = Some(Mark::at(self.after));
+        while let Some(mark) = from {
+            progress.tell(found.read, mark.number()?, end);
+            let page = store.look().events(request.clone().with_from(Some(mark))).await?;
+            for seen in page.items.iter().filter(|seen| seen.position().to_i64() <= end) {
+                found.note(seen, self.limit);
+            }
+            // What is above may not be all yet.
+            from = page.next.filter(|next| next.number().is_ok_and(|next| next < end));
+        }
+        Ok(found)
+    }
+}
+
+impl Found {
+    fn note(&mut self, seen: &Seen, described: usize) {
+        self.read += 1;
+        let problem = match seen.decode::<RawEvent>() {
+            Ok(_) => return,
+            // Masks stand in it: it can be read as everybody reads it who has no keys.
+            Err(Error::EncryptionMissing { .. }) => {
+                self.encrypted += 1;
+                return;
+            }
+            Err(problem) => problem,
+        };
+        self.damaged += 1;
+        if self.failures.len() < described {
+            self.failures.push(Damaged {
+                position: seen.position().to_i64(),
+                tenant: seen.tenant_id().clone(),
+                stream: seen.stream_id().clone(),
+                version: seen.version(),
+                id: seen.uuid(),
+                name: seen.name().to_owned(),
+                problem: problem.in_full(),
+            });
+        }
+    }
+}
+
+fn tell(found: &Found, out: &mut Output) -> Result<(), Failure> {
+    for damaged in &found.failures {
+        out.line(&safe(&format!("at position {}: {}", damaged.position, damaged.problem), ""))?;
+    }
+    let missing = found.damaged.saturating_sub(found.failures.len() as u64);
+    if missing > 0 {
+        out.line(&format!("and {missing} more"))?;
+    }
+    let Found { read, damaged, encrypted, up_to, .. } = found;
+    let told = format!("{damaged} cannot be read, {encrypted} have encrypted fields");
+    out.line(&format!("{read} events read up to position {up_to}: {told}."))?;
+    out.line("Whether your types decode them, your program tells: `EventStore::verify`.")
+}
+
+/// How far it has come, on a terminal.
+struct Progress {
+    told: Option<Instant>,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { told: None, is_shown: io::stderr().is_terminal() }
+    }
+
+    fn tell(&mut self, read: u64, at: i64, end: i64) {
+        if !self.is_shown || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let percent = at.saturating_mul(100).checked_div(end).unwrap_or(100).clamp(0, 100);
+        let filled = usize::try_from(percent / 5).unwrap_or_default();
+        // Where it cannot be shown, nothing is lost.
+        let _ = write!(io::stderr(), "\r{:<20} {percent:>3} %  {read} events", "#".repeat(filled));
+    }
+}
+
+/// The line is cleared, however it ends.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.told.is_some() {
+            let _ = write!(io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}

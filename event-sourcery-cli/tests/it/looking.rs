@@ -1,0 +1,137 @@
+//! What is told, page by page, and to whom.
+
+use event_sourcery::privacy::{Encryption, MasterKey};
+use event_sourcery::{Event, EventStore, StreamId};
+use event_sourcery_sqlite::rusqlite;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::scene::{REQUEST, Scene, each};
+
+#[tokio::test]
+async fn streams_are_listed_newest_first_by_name_and_by_category() {
+    let scene = Scene::new().await;
+    let names = |arguments: &str| -> Vec<String> {
+        let listing = scene.json(arguments);
+        let streams = each(&listing, "stream");
+        streams.iter().map(|stream| stream["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("streams"), ["orders/1003", "invoices/77", "orders/1003"]);
+    assert_eq!(names("streams orders/"), ["orders/1003", "orders/1003"]);
+    assert_eq!(names("streams --by-name --category invoices"), ["invoices/77"]);
+    assert_eq!(each(&scene.json("streams --tenant acme"), "tenant"), ["acme"]);
+    assert!(scene.refused("stream show orders/7 --tenant acme", 1).contains("no stream orders/7"));
+}
+
+#[tokio::test]
+async fn every_listing_goes_on_where_its_page_has_ended() {
+    let scene = Scene::new().await;
+    let goes_on = |arguments: &str| {
+        let whole = scene.json(arguments);
+        let (mut items, mut from) = (Vec::new(), None);
+        loop {
+            let mut program = scene.program();
+            program.args(arguments.split_whitespace()).args(["--json", "--limit", "1"]);
+            if let Some(mark) = &from {
+                program.args(["--from", mark.as_str()]);
+            }
+            let page: serde_json::Value = serde_json::from_slice(&program.output().unwrap().stdout).unwrap();
+            items.extend(page["items"].as_array().unwrap().clone());
+            from = page["next"].as_str().map(str::to_owned);
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(json!(items), whole["items"], "{arguments}");
+        assert!(whole["next"].is_null(), "{arguments}");
+    };
+    goes_on("streams");
+    goes_on("streams --by-name");
+    goes_on("stream show orders/1003");
+    goes_on("search");
+    goes_on("search --name Placed");
+    goes_on("stats categories");
+    let told = scene.printed("streams --limit 1");
+    assert!(told.contains("Go on with: --from '["), "{told}");
+    // Each page is told in the order in which it happened.
+    assert_eq!(each(&scene.json(&format!("trace {REQUEST} --limit 1")), "name"), ["Issued"]);
+    assert!(scene.refused("streams --by-name --from [\"7\"]", 2).contains("mark"));
+}
+
+#[tokio::test]
+async fn an_event_is_shown_whole() {
+    let scene = Scene::new().await;
+    let id = scene.id_of("Issued");
+    let told = scene.printed(&format!("event {id}"));
+    assert!(told.starts_with("Issued\n") && told.contains(&REQUEST.to_string()), "{told}");
+    let event = scene.json(&format!("event {id}"));
+    assert_eq!(event["stream"]["category"], "invoices");
+    assert_eq!(event["context"]["correlation_id"], json!(REQUEST));
+    assert!(scene.refused(&format!("event {REQUEST}"), 1).contains("trace --correlation"));
+    scene.refused(&format!("event {id} --tenant acme"), 1);
+}
+
+#[tokio::test]
+async fn events_are_searched_by_name_category_and_time() {
+    let scene = Scene::new().await;
+    let names = |arguments: &str| {
+        each(&scene.json(arguments), "name").into_iter().map(ToString::to_string).collect::<String>()
+    };
+    assert_eq!(names("search --name Paid --name Issued"), r#""Issued""Paid""#);
+    assert_eq!(names("search --category invoices"), r#""Issued""#);
+    assert_eq!(names("search --since 2026-12-01T03:00:02Z --until 2026-12-01T03:00:03Z"), r#""Paid""#);
+    assert_eq!(names("search --until 2026-12-01T03:00:03Z --limit 1"), r#""Paid""#);
+    scene.refused("search --since yesterday", 2);
+}
+
+#[tokio::test]
+async fn what_there_is_is_counted() {
+    let scene = Scene::new().await;
+    let stats = scene.json("stats");
+    assert_eq!((&stats["position"], &stats["newest"], &stats["holders"]), (&json!(4), &json!(4), &json!(0)));
+    assert_eq!(each(&stats["events"], "count"), [1, 1, 2]);
+    assert_eq!(each(&scene.json("stats tenants"), "name"), ["", "acme"]);
+    let told = scene.printed("stats");
+    assert!(told.contains("(no tenant)") && told.contains("Issued"), "{told}");
+    assert_eq!(scene.json("holders"), json!({ "position": 4, "newest": 4, "holders": [] }));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_found() {
+    let scene = Scene::new().await;
+    let clean = scene.json("verify");
+    assert_eq!((&clean["read"], &clean["damaged"], &clean["up_to"]), (&json!(4), &json!(0), &json!(4)));
+    let path = scene.folder.path().join("orders.db");
+    let spoil = "UPDATE event_sourcery_events SET data = 'no json' WHERE name = 'Issued'";
+    rusqlite::Connection::open(path).unwrap().execute(spoil, []).unwrap();
+
+    let output = scene.run("verify --json");
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["read"], &found["damaged"]), (&json!(4), &json!(1)));
+    assert_eq!((&found["failures"][0]["position"], &found["failures"][0]["name"]), (&json!(3), &json!("Issued")));
+    let issued = scene.json("search --category invoices")["items"][0].clone();
+    assert_eq!((&issued["data"], &issued["data_text"]), (&json!(null), &json!("no json")));
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Registered {
+    #[event(subject)]
+    customer: String,
+    #[event(encrypted, mask = "somebody")]
+    email: String,
+}
+
+#[tokio::test]
+async fn what_is_encrypted_shows_as_its_mask() {
+    let scene = Scene::new().await;
+    let keys = Encryption::new(MasterKey::from_bytes([7; 32]));
+    let store = EventStore::new(scene.backend().await).with_encryption(keys).unwrap();
+    let registered = Registered { customer: "17".into(), email: "ann@example.com".into() };
+    store.append(&StreamId::from_name("customers/17").unwrap(), registered).await.unwrap();
+    let shown = scene.json("stream show customers/17")["items"][0].clone();
+    assert_eq!(shown["data"]["email"], "somebody");
+    assert!(shown["context"].get("").is_none(), "{shown}");
+    let verified = scene.json("verify");
+    assert_eq!((&verified["damaged"], &verified["encrypted"]), (&json!(0), &json!(1)));
+}

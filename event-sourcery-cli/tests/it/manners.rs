@@ -1,0 +1,106 @@
+//! How the program behaves towards people, shells and other programs.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+use event_sourcery::{EventStore, RawEvent, StreamId};
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, printed, program};
+
+#[test]
+fn a_missing_file_is_told_and_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [&["streams"][..], &["stats"], &["stream", "delete", "a", "--yes"], &["holders"]] {
+        let output = program(folder.path(), "sqlite:nowhere.db").args(command).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains("nowhere.db") && told.contains("to do: "), "{told}");
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn no_password_is_printed_whatever_goes_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "postgres://billing:s3cret-pw@127.0.0.1:port/app";
+    let of_variable = program(folder.path(), url).arg("streams").output().unwrap();
+    assert_eq!(of_variable.status.code(), Some(2));
+    let misplaced = program(folder.path(), "").args(["streams", "orders", url]).output().unwrap();
+    assert_eq!(misplaced.status.code(), Some(2));
+    let unfit = program(folder.path(), "mysql://billing:s3cret-pw@db/app").arg("streams").output().unwrap();
+    assert_eq!(unfit.status.code(), Some(2));
+    for output in [of_variable, misplaced, unfit] {
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!told.is_empty() && !told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
+fn the_command_line_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = program(folder.path(), "").arg("streams").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("EVENT_SOURCERY_URL"));
+    let help = printed(&program(folder.path(), "").arg("--help").output().unwrap());
+    assert!(help.contains("Exit codes") && help.contains("subscriptions"), "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&program(folder.path(), "").args(["completion", shell]).output().unwrap());
+        assert!(script.contains("subscriptions"), "{script}");
+    }
+}
+
+/// Whoever reads what is printed may have had enough: that is no error, and no panic.
+#[tokio::test]
+async fn a_pipe_that_is_closed_ends_it() {
+    let scene = Scene::new().await;
+    let mut follow = scene.program();
+    follow.args(["stream", "follow", "orders/1003"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut follow = follow.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(follow.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    // The pipe is closed by now, and what comes has nobody to read it.
+    let store = EventStore::new(scene.backend().await);
+    let order = StreamId::from_name("orders/1003").unwrap();
+    store.append(&order, RawEvent::new("Shipped", "{}").unwrap()).expected_version(2).await.unwrap();
+    assert_eq!(follow.wait().unwrap().code(), Some(0));
+    let mut errors = String::new();
+    follow.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!((first.contains("Placed"), errors.as_str()), (true, ""));
+}
+
+/// It shows what is there, then what comes, each once and in order; and Ctrl-C is how it ends.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_stream_is_followed_until_ctrl_c() {
+    let scene = Scene::new().await;
+    let mut follow = scene.program();
+    follow.args(["stream", "follow", "orders/1003", "--limit", "1", "--json"]).stdout(Stdio::piped());
+    let mut follow = follow.spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["name"], "Paid");
+    let store = EventStore::new(scene.backend().await);
+    let (order, other) = (StreamId::from_name("orders/1003").unwrap(), StreamId::random());
+    let event = |name: &'static str| RawEvent::new(name, "{}").unwrap();
+    store.append(&other, event("Viewed")).await.unwrap();
+    store.append(&order, [event("Packed"), event("Shipped")]).expected_version(2).await.unwrap();
+    assert_eq!((next()["name"].clone(), next()["version"].clone()), (json!("Packed"), json!(4)));
+    Command::new("kill").args(["-INT", &follow.id().to_string()]).status().unwrap();
+    assert_eq!(follow.wait().unwrap().code(), Some(0));
+}
+
+/// What stands in the store cannot act upon the terminal of who looks.
+#[tokio::test]
+async fn nothing_in_the_store_commands_the_terminal() {
+    let scene = Scene::new().await;
+    let store = EventStore::new(scene.backend().await);
+    let hostile = StreamId::from_name("a\u{1b}[2J\u{9b}31m\u{202e}b").unwrap();
+    let event = RawEvent::new("Paid\u{7}", "{\"text\": \"\u{9b}2J\"}").unwrap();
+    store.append(&hostile, event).await.unwrap();
+    for arguments in ["streams", "streams --json", "search", "search --json", "stats"] {
+        let told = scene.printed(arguments);
+        let acts = |each: char| (each.is_control() && each != '\n') || each == '\u{202e}';
+        assert!(!told.contains(acts), "{arguments}: {told:?}");
+    }
+}
