@@ -70,7 +70,9 @@ impl Failure {
     /// What is said about it: what and why, and what to do.
     pub(crate) fn told(&self) -> Option<String> {
         let (what, to_do) = match self {
-            Self::Refused { what, to_do } | Self::Usage { what, to_do } => (what.clone(), Some(to_do.clone())),
+            Self::Refused { what, to_do } | Self::Usage { what, to_do } => {
+                (what.clone(), Some(to_do.clone()))
+            }
             Self::Store(error) => (error.in_full(), remedy(error).map(str::to_owned)),
             Self::Io(error) => (error.to_string(), None),
             Self::Damaged | Self::Interrupted | Self::NobodyReads => return None,

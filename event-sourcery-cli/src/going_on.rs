@@ -107,6 +107,7 @@ impl<'o> Listing<'o> {
 
 /// How a listing goes on, for people; nothing where it does not.
 pub(crate) fn how_to_go_on(next: Option<&Mark>) -> String {
-    let told = |next: &Mark| format!("There may be more. Go on with: --from {}", for_shell(&next.to_string()));
+    let told =
+        |next: &Mark| format!("There may be more. Go on with: --from {}", for_shell(&next.to_string()));
     next.map(told).unwrap_or_default()
 }

@@ -153,7 +153,8 @@ impl Hidden {
         let passwords = of_user.into_iter().chain(of_option).map(|(_, password)| password);
         let mut hidden = Vec::new();
         for password in passwords.filter(|password| !password.is_empty()) {
-            hidden.extend(decoded(password).ok().filter(|decoded| !decoded.is_empty() && decoded != password));
+            hidden
+                .extend(decoded(password).ok().filter(|decoded| !decoded.is_empty() && decoded != password));
             hidden.push(password.to_owned());
         }
         // What has another one in it goes first.
@@ -188,7 +189,8 @@ mod tests {
         assert_eq!(sqlite("sqlite:///var/my%20orders%3F.db?prefix=billing_").0, "/var/my orders?.db");
         assert_eq!(sqlite("sqlite:orders.db?prefix=billing_").1.as_deref(), Some("billing_"));
         let of_postgres = "sqlite:a.db?schema=b";
-        for wrong in ["sqlite:", "sqlite:a%2", of_postgres, "sqlite:a.db?mode=ro", "orders.db", "mysql://h/d"] {
+        for wrong in ["sqlite:", "sqlite:a%2", of_postgres, "sqlite:a.db?mode=ro", "orders.db", "mysql://h/d"]
+        {
             let refused = Location::parse(wrong).err().map(|failure| failure.code());
             assert_eq!(refused, Some(2), "{wrong}");
         }

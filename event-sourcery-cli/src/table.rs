@@ -54,7 +54,8 @@ impl Table {
 
     /// How wide a column is: not at all where nothing stands in it.
     fn width(&self, number: usize) -> usize {
-        let widest = self.rows.iter().filter_map(|row| row.get(number)).map(|cell| cell.chars().count()).max();
+        let widest =
+            self.rows.iter().filter_map(|row| row.get(number)).map(|cell| cell.chars().count()).max();
         match (widest.unwrap_or(0), self.columns.get(number)) {
             (0, _) | (_, None) => 0,
             (widest, Some(column)) => widest.max(column.title.chars().count()),

@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn json_is_indented_and_every_value_stays_as_it_is() {
         let told = indented(r#"{"b":1e400,"a":[{}, "x\"{,}: y\\"],"c":[ ]}"#);
-        let expected = "{\n  \"b\": 1e400,\n  \"a\": [\n    {},\n    \"x\\\"{,}: y\\\\\"\n  ],\n  \"c\": []\n}";
+        let expected =
+            "{\n  \"b\": 1e400,\n  \"a\": [\n    {},\n    \"x\\\"{,}: y\\\\\"\n  ],\n  \"c\": []\n}";
         assert_eq!(told, expected);
         assert_eq!(indented("{no json: \u{1b}}"), r"{no json: \u{1b}}");
     }

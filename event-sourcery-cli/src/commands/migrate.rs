@@ -48,8 +48,7 @@ impl Migrate {
         }
         if !sql.is_empty() {
             let statements = sql.matches(";\n").count();
-            let question =
-                format!("migrate {} ({statements} statements, see --print)", session.location());
+            let question = format!("migrate {} ({statements} statements, see --print)", session.location());
             self.consent.to(&question).await?;
             drop(session.open(Access::Migrate).await?);
         }

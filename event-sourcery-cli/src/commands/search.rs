@@ -125,7 +125,8 @@ fn moment(text: &str) -> Result<Timestamp, String> {
         let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| *number >= 0)?;
         Timestamp::now().checked_sub(SignedDuration::from_secs(number.checked_mul(seconds)?)).ok()
     };
-    let wrong = |_| "write a time as 2026-12-01T03:00:00Z, or how long ago it is: 30s, 90m, 12h, 3d".to_owned();
+    let wrong =
+        |_| "write a time as 2026-12-01T03:00:00Z, or how long ago it is: 30s, 90m, 12h, 3d".to_owned();
     ago().map_or_else(|| text.parse().map_err(wrong), Ok)
 }
 

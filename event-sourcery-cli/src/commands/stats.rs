@@ -156,7 +156,8 @@ fn cells(counted: &Counted, of: Of) -> Vec<String> {
         Of::Events => "(no name)",
     };
     let name = if counted.name.is_empty() { none.to_owned() } else { counted.name.to_string() };
-    let count = if counted.is_exact { counted.count.to_string() } else { format!("{} or more", counted.count) };
+    let count =
+        if counted.is_exact { counted.count.to_string() } else { format!("{} or more", counted.count) };
     vec![name, count]
 }
 

@@ -97,7 +97,11 @@ impl Delete {
         let question = format!("delete the stream {stream}{long}, for good, in {}", session.location());
         self.consent.to(&question).await?;
         let deletion = store.delete_stream(&stream);
-        if self.drop_outbox { deletion.drop_outbox().await? } else { deletion.await? }
+        if self.drop_outbox {
+            deletion.drop_outbox().await?
+        } else {
+            deletion.await?
+        }
         if out.is_json() {
             return out.json(&Deleted { deleted: &stream });
         }

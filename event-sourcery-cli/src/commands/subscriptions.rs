@@ -144,7 +144,8 @@ impl Seen {
         // One that cannot be read is told as that, and keeps nobody from the others.
         let is_readable = summary.unreadable.is_none();
         let status = if is_readable { store.look().status(&summary.id).await? } else { None };
-        let waiting = if is_readable { mending::count(store, &summary.id).await? } else { Waiting::default() };
+        let waiting =
+            if is_readable { mending::count(store, &summary.id).await? } else { Waiting::default() };
         Ok(Self { summary, status, waiting })
     }
 

@@ -40,7 +40,10 @@ async fn why_it_happened() {
 async fn which_handler_failed_on_it() {
     let scene = Scene::new().await;
     let listing = scene.json("subscriptions");
-    assert_eq!((each(&listing, "name"), each(&listing, "parked")), (vec![&json!("letters")], vec![&json!(1)]));
+    assert_eq!(
+        (each(&listing, "name"), each(&listing, "parked")),
+        (vec![&json!("letters")], vec![&json!(1)])
+    );
     let waiting = scene.json("subscriptions show letters")["waiting"]["items"][0].clone();
     assert_eq!(waiting["stream"]["name"], "orders/1003");
     assert_eq!(waiting["event_id"], json!(scene.id_of("Paid")));

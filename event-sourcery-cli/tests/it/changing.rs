@@ -59,7 +59,10 @@ async fn an_entry_of_the_outbox_is_listed() {
     let scene = Scene::new().await;
     assert_eq!(scene.json("outbox")["items"], json!([]));
     let store = EventStore::new(scene.backend().await).with_outbox(|_| true).unwrap();
-    store.append(&StreamId::from_name("letters/1").unwrap(), RawEvent::new("Sent", "{}").unwrap()).await.unwrap();
+    store
+        .append(&StreamId::from_name("letters/1").unwrap(), RawEvent::new("Sent", "{}").unwrap())
+        .await
+        .unwrap();
     assert_eq!(each(&scene.json("outbox"), "name"), ["Sent"]);
     assert_eq!(scene.json("outbox waiting")["items"], json!([]));
     assert!(scene.refused("outbox replay letters/1 --yes", 1).contains("outbox waiting"));

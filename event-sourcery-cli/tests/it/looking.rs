@@ -109,7 +109,10 @@ async fn what_cannot_be_read_is_found() {
     assert_eq!(output.status.code(), Some(1));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&found["read"], &found["damaged"]), (&json!(4), &json!(1)));
-    assert_eq!((&found["failures"][0]["position"], &found["failures"][0]["name"]), (&json!(3), &json!("Issued")));
+    assert_eq!(
+        (&found["failures"][0]["position"], &found["failures"][0]["name"]),
+        (&json!(3), &json!("Issued"))
+    );
     let issued = scene.json("search --category invoices")["items"][0].clone();
     assert_eq!((&issued["data"], &issued["data_text"]), (&json!(null), &json!("no json")));
 }

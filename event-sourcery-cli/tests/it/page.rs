@@ -36,7 +36,11 @@ async fn the_page_shows_what_its_commands_print() {
         if env::var_os(UPDATE).is_some() {
             parts[number + 2] = format!("text\n{printed}");
         } else {
-            assert_eq!(shape(&printed), shape(&shown), "{command}: {UPDATE}=1 writes what it prints:\n{printed}");
+            assert_eq!(
+                shape(&printed),
+                shape(&shown),
+                "{command}: {UPDATE}=1 writes what it prints:\n{printed}"
+            );
         }
     }
     assert!(compared > 5, "only {compared} commands were found");
