@@ -20,7 +20,7 @@ use crate::figure::{Figure, Pair, Target};
 use crate::invoice::{InvoiceEvent, streams};
 use crate::postgres::{self, Server};
 
-const APPENDS: usize = 1_000;
+const APPENDS: usize = 10_000;
 const TASKS: [(&str, usize); 3] = [("sequential", 1), ("8-tasks", 8), ("32-tasks", 32)];
 const STREAMS: usize = 10_000;
 const ENTRIES_A_STREAM: usize = 10;
