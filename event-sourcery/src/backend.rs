@@ -22,6 +22,7 @@ mod append;
 mod capabilities;
 mod cursors;
 mod holder;
+mod inbox;
 mod inspect;
 mod keeping;
 mod kept;
@@ -58,6 +59,7 @@ pub use self::append::{
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::holder::Holder;
+pub use self::inbox::InboxMemory;
 pub use self::inspect::Inspect;
 pub use self::keeping::SubscriptionBackend;
 pub use self::kept::Kept;

@@ -131,6 +131,7 @@ pub(super) const HOLD_PLAIN_FACTS: &[&str] = &[
     "HoldRequest",
     "Holder",
     "Inbox",
+    "InboxMemory",
     "Kept",
     "KeyRequirement",
     "KeyState",
