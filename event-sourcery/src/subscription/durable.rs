@@ -290,6 +290,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
             batch: self.batch,
             retry: self.retry,
             ends: false,
+            publishes: false,
         };
         plan.check()?;
         let until = self.until.map(|until| until.into_inner().unwrap_or_else(PoisonError::into_inner));

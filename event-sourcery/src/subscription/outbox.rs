@@ -177,6 +177,7 @@ impl<B: Backend> Outbox<B> {
             batch: batch.max(BATCH),
             retry: self.retry,
             ends,
+            publishes: true,
         };
         plan.check()?;
         let until = self.until.map(|until| until.into_inner().unwrap_or_else(PoisonError::into_inner));
