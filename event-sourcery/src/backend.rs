@@ -19,6 +19,7 @@
 //! number. The page [*write a backend*](crate::guide::write_a_backend) of the guide shows how.
 
 mod append;
+mod by_name;
 mod capabilities;
 mod cursors;
 mod holder;
@@ -56,6 +57,7 @@ pub use self::append::{
     AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamRequirement,
     StreamState, Written,
 };
+pub use self::by_name::{GOES_THROUGH, StreamsByName};
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::holder::Holder;
@@ -71,8 +73,8 @@ pub use self::listeners::{
 };
 pub use self::listing::{Counted, ListRequest, Mark, Page};
 pub use self::looking::{
-    BackwardsRequest, COUNTS_TO, CursorSummary, CursorsRequest, EventsRequest, GOES_THROUGH, LOOKS_AT,
-    StreamSummary, StreamsRequest,
+    BackwardsRequest, COUNTS_TO, CursorSummary, CursorsRequest, EventsRequest, LOOKS_AT, StreamSummary,
+    StreamsRequest,
 };
 pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;

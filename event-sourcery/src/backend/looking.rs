@@ -19,9 +19,6 @@ pub const LOOKS_AT: usize = 8_192;
 /// How many streams are counted for a tenant, or for a category. Where there are more, the count is not exact.
 pub const COUNTS_TO: usize = 1_000;
 
-/// Through how many tenants and categories a page of streams by name goes.
-pub const GOES_THROUGH: usize = 256;
-
 /// Which streams to list.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -68,24 +65,6 @@ impl StreamsRequest {
     #[must_use]
     pub fn with_from(self, from: Option<Mark>) -> Self {
         Self { from, ..self }
-    }
-
-    /// For a listing by name: with which tenant and category it begins, and behind which name of theirs; the empty one is before all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a mark of another listing, or of a tenant or category that is not asked for.
-    pub fn begins(&self) -> Result<[String; 3]> {
-        let tenant = self.tenant.as_ref().map(TenantId::as_str);
-        let category = self.category.as_ref().map(Category::as_str);
-        let Some(from) = &self.from else {
-            return Ok([tenant, category, None].map(|part| part.unwrap_or_default().to_owned()));
-        };
-        let parts: [&str; 3] = from.parts()?;
-        let [of_tenant, of_category, _] = parts;
-        let is_asked_for = tenant.is_none_or(|tenant| tenant == of_tenant)
-            && category.is_none_or(|category| category == of_category);
-        if is_asked_for { Ok(parts.map(str::to_owned)) } else { Err(Mark::foreign()) }
     }
 }
 

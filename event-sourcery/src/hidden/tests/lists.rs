@@ -52,6 +52,7 @@ pub(super) const HOLD_ERRORS: &[&str] = &[
     "PublishError",
     "StreamProgress",
     "StreamSummary",
+    "StreamsByName",
     "SubscriptionSummary",
     "Verification",
     "VerifyFailure",
