@@ -1,4 +1,4 @@
-//! The handle that an application holds.
+//! The handle that an application holds. Each call on it has a file beside this one: `append.rs`, `load.rs`, `delete.rs` and so on.
 
 mod handles;
 mod scope;

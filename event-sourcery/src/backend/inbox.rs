@@ -12,8 +12,11 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How many bytes an id or a name may have: a column for them holds 255 characters.
 const LONGEST: usize = 255;
 
-/// For how long an inbox keeps the ids of messages, and how many of them at most: a week otherwise, and as many as come. The inboxes of the
-/// database crates decide by it what they forget. Its clones count together.
+/// How long an inbox keeps the ids of messages, and how many of them at most. By default a week, and any number. The inboxes of the
+/// database crates decide by it what they forget. Its clones share one count.
+///
+/// To count ids means to go through them. So a bound on their number is enforced only once in a sixteenth of it, and never on the id at
+/// hand, which a clock that was set back would have forgotten at once.
 #[derive(Debug, Clone)]
 pub struct InboxMemory {
     window: Duration,
