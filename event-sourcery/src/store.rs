@@ -99,10 +99,10 @@ impl<B: Backend> EventStore<B> {
         &self.backend
     }
 
-    /// Appends events to a stream: one, a list, or a tuple of several types. Awaited, it writes all or nothing, and
-    /// returns when what it wrote is as durable as the backend promises.
+    /// Appends events to a stream: one, a list, or a tuple of several types. When awaited, it writes all of them or none, and
+    /// returns once what it wrote is as durable as the backend promises.
     ///
-    /// Without a word about versions the stream must not exist yet. Each further word is a method of [`Append`].
+    /// By default, the stream must not exist yet. The methods of [`Append`] say otherwise.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl<B: Backend> EventStore<B> {
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append); [`Error::EmptyAppend`] with no stream added, [`Error::InvalidOption`] for a word
-    /// about versions before the first, [`Error::Unsupported`] where the backend takes one stream an append.
+    /// As for [`append`](Self::append); [`Error::EmptyAppend`] with no stream added, [`Error::InvalidOption`] for an
+    /// expected version before the first, [`Error::Unsupported`] where the backend takes only one stream in an append.
     ///
     /// ```
     /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};

@@ -131,8 +131,9 @@ impl<B: Backend> Outbox<B> {
         self.publish(publisher, Some(limit)).await
     }
 
-    /// Publishes what is there, and what comes, until it is told to [stop](Self::until). It bears it when the store, or the other end,
-    /// is away for a while. Dropped, it stops in the middle of what it does, and others take over after its lease.
+    /// Publishes what is there, and what comes, until it is told to [stop](Self::until). It goes on after the store, or the receiver,
+    /// was unavailable for a while. Dropping the future stops it in the middle, as a crash would; others take over when its lease has
+    /// ended.
     ///
     /// What comes is found as in a subscription that has caught up: at once in the same process, soon after in others.
     ///
