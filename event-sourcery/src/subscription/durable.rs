@@ -162,7 +162,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     }
 
     /// How long a process keeps its segments after it was last heard from. The default is 15 seconds, the least is 100 ms. On Linux,
-    /// a process of the same user in the same container sees at once that another has ended, and takes over. This is also how long a
+    /// a process of the same user in the same container sees that another has ended, and takes over without waiting. This is also how long a
     /// handler may leave its transaction idle, on a server.
     pub fn lease(self, lasting: Duration) -> Self {
         Self { lease: lasting, ..self }
