@@ -166,7 +166,7 @@ impl<B: Backend> EventStore<B> {
     /// Deletes a stream with its snapshots, cursors and parked events. Deleting what does not exist does nothing.
     ///
     /// What is in the outbox is still published, unless [`DeleteStream::drop_outbox`] says otherwise. The stream can
-    /// be created anew from version 1, with either kind of versioning.
+    /// be created again from version 1, with either kind of versioning.
     ///
     /// However long it is, it is gone for every reader at once, and whoever writes to other streams does not wait for it. SQLite
     /// and the memory backend remove the rows of a long one afterwards, a few at a time.

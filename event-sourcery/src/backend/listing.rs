@@ -114,12 +114,12 @@ pub struct ListRequest {
     pub tenant: Option<TenantId>,
     /// Where to go on; `None`: at the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl ListRequest {
-    /// The first so many, whoever's.
+    /// The first items of all tenants, this many.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { tenant: None, from: None, limit }

@@ -23,7 +23,7 @@ pub const COUNTS_TO: usize = 1_000;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamsRequest {
-    /// Only this tenant's; `None`: everybody's.
+    /// Only this tenant's; `None`: those of all tenants.
     pub tenant: Option<TenantId>,
     /// Only those of this category.
     pub category: Option<Category>,
@@ -32,18 +32,18 @@ pub struct StreamsRequest {
     pub named: Option<String>,
     /// Where to go on; `None`: at the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl StreamsRequest {
-    /// The newest so many, whoever's: those that were begun last first.
+    /// The newest streams of all tenants, this many: those that were begun last come first.
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
         Self { tenant: None, category: None, named: None, from: None, limit }
     }
 
-    /// The first so many whose name begins so, by tenant, category and name.
+    /// The first streams, this many, whose name begins with this prefix, by tenant, category and name.
     #[must_use]
     pub fn named(prefix: impl Into<String>, limit: usize) -> Self {
         Self { named: Some(prefix.into()), ..Self::newest(limit) }
@@ -121,19 +121,19 @@ pub struct EventsRequest {
     pub onwards: bool,
     /// Behind which position, in that direction; `None`: from the end, or from the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1, and no more than there is [room](super::PageRoom) for.
+    /// At most this many, at least 1, and no more than there is [room](super::PageRoom) for.
     pub limit: usize,
 }
 
 impl EventsRequest {
-    /// The newest so many, whoever's, the last one first.
+    /// The newest events of all tenants, this many, the last one first.
     #[must_use]
     pub fn newest(limit: usize) -> Self {
         let (tenant, category, names, from) = (None, None, None, None);
         Self { tenant, category, names, related_to: Arc::default(), onwards: false, from, limit }
     }
 
-    /// The first so many, whoever's, in their order.
+    /// The first events of all tenants, this many, in their order.
     #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { onwards: true, ..Self::newest(limit) }
@@ -180,12 +180,12 @@ pub struct BackwardsRequest {
     pub stream: StreamId,
     /// Before which of its events; `None`: from its end. Nothing stands before an event that is not there any more.
     pub from: Option<Mark>,
-    /// At most so many, at least 1, and no more than there is [room](super::PageRoom) for.
+    /// At most this many, at least 1, and no more than there is [room](super::PageRoom) for.
     pub limit: usize,
 }
 
 impl BackwardsRequest {
-    /// The last so many of this tenant's stream.
+    /// The last events of this tenant's stream, this many.
     #[must_use]
     pub const fn new(tenant: TenantId, stream: StreamId, limit: usize) -> Self {
         Self { tenant, stream, from: None, limit }
@@ -210,12 +210,12 @@ pub struct CursorsRequest {
     pub stream: Option<StreamId>,
     /// Where to go on; `None`: at the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl CursorsRequest {
-    /// The first so many, whoever's.
+    /// The first cursors of all tenants, this many.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { tenant: None, projector: None, stream: None, from: None, limit }

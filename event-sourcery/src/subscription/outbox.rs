@@ -208,7 +208,7 @@ impl<B: Backend> Outbox<B> {
         blocked::all(self.store.backend(), BlockedRequest::new(self.id())).await
     }
 
-    /// Tries an entry again, soon, with all its attempts before it: by whoever runs the outbox.
+    /// Has an entry tried again soon, with its full number of attempts, by a process that runs the outbox.
     ///
     /// # Errors
     ///
