@@ -85,9 +85,7 @@ impl Schema<'_> {
 
     /// Tables of our names that somebody else made for something else.
     async fn refuse_other_columns(&mut self, there: &Found) -> Result<()> {
-        for &Table { name: table, columns, .. } in
-            TABLES.iter().filter(|table| there.has_table(table.name))
-        {
+        for &Table { name: table, columns, .. } in TABLES.iter().filter(|table| there.has_table(table.name)) {
             let name = self.tables.table(table);
             let mut needed = columns.iter().filter(|column| column.added.is_none());
             if let Some(missing) = needed.find(|column| !there.has_column(table, column.name)) {
