@@ -1,4 +1,7 @@
 //! Batches of keys, as OpenBao is handed them.
+//!
+//! Each item is bound to its tenant and subject by a digest: OpenBao drops what is to bind a whole batch, and counts the texts of a
+//! request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,10 @@
 //! A transit key, and what it wraps.
+//!
+//! There is one for all subjects of a store: OpenBao takes batches for one key only, and a page may be about a thousand subjects. What a
+//! backup of the store could bring back ends with that key.
+//!
+//! Nothing that OpenBao says is read as shredded. What it says of a key that is gone depends on the token's rights and on words. So where a
+//! call fails, the key itself is looked at, and compared with what it was when it was opened.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,9 +1,8 @@
 //! Messages from elsewhere, each handled once, in the consumer's own transaction.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use event_sourcery::backend::InboxMemory;
 use event_sourcery::{Error, Result};
 use sqlx::{Acquire as _, AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
@@ -69,14 +68,8 @@ const FORGET_BEYOND: &str = "
     )
     DELETE FROM event_sourcery_inbox WHERE consumer = $1 AND message_id IN (SELECT message_id FROM free)";
 
-/// How long ids are kept where nothing else is said.
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// The longest that ids are kept: a hundred years, which PostgreSQL's times bear.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
-/// How many bytes an id or a name may have: the columns hold 255 characters.
-const LONGEST: usize = 255;
 
 /// Messages that a consumer has handled, in a table of its own: `event_sourcery_inbox`, in the first schema of the connection's
 /// `search_path`.
@@ -119,43 +112,7 @@ const LONGEST: usize = 255;
 #[derive(Debug, Clone)]
 pub struct Inbox {
     consumer: String,
-    window: Duration,
-    most: Option<Most>,
-}
-
-/// How many ids are kept at most, whatever the window says.
-#[derive(Debug, Clone)]
-struct Most {
-    ids: u64,
-    /// How many were taken down since, by all clones.
-    taken: Arc<AtomicU64>,
-}
-
-impl Most {
-    /// After how many ids it is looked whether there are too many: that takes the longer, the more there are.
-    fn every(&self) -> u64 {
-        (self.ids / 16).max(1)
-    }
-
-    /// Whether to look, with the id that was just taken down.
-    fn is_due(&self) -> bool {
-        self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every())
-    }
-
-    /// Takes note of how many went. Where these are more than came since the last look, that was rolled back, or there have been too
-    /// many from the beginning: the next message looks again. Otherwise one that fails each time that it is due, and is rolled back
-    /// with it, could let the others pile up.
-    fn forgot(&self, ids: u64) {
-        if ids > self.every() {
-            self.taken.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// How many others stay beside that one, and how many go at once: more than come until it is looked again.
-    fn others_and_at_once(&self) -> (i64, i64) {
-        let saturated = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        (saturated(self.ids - 1), saturated(2 * self.every()))
-    }
+    memory: InboxMemory,
 }
 
 impl Inbox {
@@ -169,7 +126,7 @@ impl Inbox {
     /// [`Error::Unavailable`], and the database's own.
     pub async fn open(pool: &PgPool, consumer: impl Into<String>) -> Result<Self> {
         let consumer = consumer.into();
-        check("consumer", &consumer)?;
+        InboxMemory::check("consumer", &consumer)?;
         let mut connection = pool.acquire().await.map_err(classify)?;
         if !is_there(&mut connection).await? {
             // Sent together, so that they share a transaction, which holds the lock.
@@ -181,7 +138,7 @@ impl Inbox {
         if let Some(problem) = unfit.flatten() {
             return Err(Error::ForeignLayout { place: "the table event_sourcery_inbox".to_owned(), problem });
         }
-        Ok(Self { consumer, window: WEEK, most: None })
+        Ok(Self { consumer, memory: InboxMemory::default() })
     }
 
     /// The statements that make the table, for those who run their own migrations. They can be run again at any time.
@@ -196,12 +153,7 @@ impl Inbox {
     ///
     /// [`Error::InvalidOption`] below one second.
     pub fn keep_for(self, window: Duration) -> Result<Self> {
-        if window < Duration::from_secs(1) {
-            let problem =
-                format!("{window:?} is no time for a message to come again: give a second at least");
-            return Err(Error::InvalidOption { option: "keep_for", problem });
-        }
-        Ok(Self { window: window.min(CENTURY), ..self })
+        Ok(Self { memory: self.memory.keep_for(window)?, ..self })
     }
 
     /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process, or two where a look is rolled back with
@@ -211,11 +163,7 @@ impl Inbox {
     ///
     /// [`Error::InvalidOption`] for none.
     pub fn keep_at_most(self, ids: u64) -> Result<Self> {
-        if ids == 0 {
-            let problem = "without a memory, every message is handled again: give one id at least".to_owned();
-            return Err(Error::InvalidOption { option: "keep_at_most", problem });
-        }
-        Ok(Self { most: Some(Most { ids, taken: Arc::default() }), ..self })
+        Ok(Self { memory: self.memory.keep_at_most(ids)?, ..self })
     }
 
     /// Runs the handler, unless a message of this id was handled before: `None` then. Commit the transaction, and acknowledge the
@@ -242,7 +190,7 @@ impl Inbox {
         E: From<Error>,
         H: AsyncFnOnce(&mut Transaction<'_, Postgres>) -> Result<T, E>,
     {
-        check("message_id", message_id)?;
+        InboxMemory::check("message_id", message_id)?;
         // Dropped half-way, it is rolled back before anything else is sent.
         let mut savepoint = transaction.begin().await.map_err(classify)?;
         if !self.take(&mut savepoint, message_id).await? {
@@ -264,16 +212,15 @@ impl Inbox {
 
     /// Whether the id was not there; it is now.
     async fn take(&self, connection: &mut PgConnection, message_id: &str) -> Result<bool> {
-        let window = self.window.as_secs_f64();
+        let window = self.memory.window().min(CENTURY).as_secs_f64();
         let take = sqlx::query(TAKE).bind(&self.consumer).bind(message_id).bind(window);
         // Unnamed, for those behind a pooler.
         let taken = take.persistent(false).execute(&mut *connection).await.map_err(classify)?;
         let is_new = taken.rows_affected() > 0;
-        if let Some(most) = self.most.as_ref().filter(|most| is_new && most.is_due()) {
-            let (others, at_once) = most.others_and_at_once();
+        if is_new && let Some((others, at_once)) = self.memory.due() {
             let beyond = sqlx::query(FORGET_BEYOND).bind(&self.consumer).bind(message_id);
             let beyond = beyond.bind(others).bind(at_once).persistent(false);
-            most.forgot(beyond.execute(connection).await.map_err(classify)?.rows_affected());
+            self.memory.forgot(beyond.execute(connection).await.map_err(classify)?.rows_affected());
         }
         Ok(is_new)
     }
@@ -281,12 +228,4 @@ impl Inbox {
 
 async fn is_there(connection: &mut PgConnection) -> Result<bool> {
     sqlx::query_scalar(IS_THERE).persistent(false).fetch_one(connection).await.map_err(classify)
-}
-
-fn check(option: &'static str, value: &str) -> Result<()> {
-    if (1..=LONGEST).contains(&value.len()) && !value.contains('\0') {
-        return Ok(());
-    }
-    let problem = format!("it has {} bytes: give 1 to {LONGEST}, and no NUL", value.len());
-    Err(Error::InvalidOption { option, problem })
 }

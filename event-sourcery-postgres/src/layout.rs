@@ -1,4 +1,5 @@
-//! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
+//! The tables: made, adopted from Event Sourcery for Python, updated, or checked. Which there are, and their columns, stands in
+//! `tables.rs`.
 
 mod collations;
 mod found;

@@ -1,4 +1,5 @@
-//! The statements, with the tables' names in them. Values are always parameters.
+//! The statements, with the tables' names in them. Values are always parameters. Those about one subject stand in files of their own
+//! beside this one (`look_sql.rs`, `key_sql.rs`).
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The tables: which there are, and their names: a schema and a prefix, which may be called anything that PostgreSQL allows.
+//! The tables: which there are, with which columns, and their names: a schema and a prefix, which may be called anything that PostgreSQL
+//! allows.
 
 use event_sourcery::Error;
 
@@ -12,33 +13,69 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// What makes it.
     pub(crate) script: &'static str,
-    /// The columns that it has, whoever made it. A table of that name without them is somebody else's.
-    pub(crate) columns: &'static [&'static str],
+    pub(crate) columns: &'static [Column],
     /// What a reader, and an application, need on it.
     pub(crate) rights: (&'static str, &'static str),
 }
 
-/// Makes the list of tables, each with the script of its name.
+/// A column of a table. A table of our name that lacks one is somebody else's, unless that is a column that is added.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    /// The types that the store reads and writes it as, separated by bars, where others may have made it: values travel in their binary
+    /// form. A time with a zone would be another time on a connection with another zone.
+    pub(crate) types: Option<&'static str>,
+    /// Its definition, where it is added to a table that the reference, or an earlier version of ours, has made.
+    pub(crate) added: Option<&'static str>,
+}
+
+impl Column {
+    const fn new(name: &'static str) -> Self {
+        Self { name, types: None, added: None }
+    }
+
+    const fn of(self, types: &'static str) -> Self {
+        Self { types: Some(types), ..self }
+    }
+
+    const fn added(self, definition: &'static str) -> Self {
+        Self { added: Some(definition), ..self }
+    }
+}
+
+const BIGINT: &str = "bigint";
+const INTEGER: &str = "integer";
+const JSONB: &str = "jsonb";
+const TEXT: &str = "character varying|text";
+const TIME: &str = "timestamp without time zone";
+const UUID: &str = "uuid";
+
+/// Makes the list of tables, each with the script of its name; of a column the types, behind a colon, and what was added, behind an
+/// equals sign.
 macro_rules! tables {
-    ($($name:literal: [$($column:literal),+], $reader:literal, $application:literal;)+) => {
+    ($($name:literal: [$($column:literal $(: $types:ident)? $(= $added:literal)?),+],
+        $reader:literal, $application:literal;)+) => {
         /// The tables of the reference, with what we add in columns that have defaults; and those of our own.
         pub(crate) const TABLES: &[Table] = &[$(Table {
             name: $name,
             script: include_str!(concat!("layout/", $name, ".sql")),
-            columns: &[$($column),+],
+            columns: &[$(Column::new($column)$(.of($types))?$(.added($added))?),+],
             rights: ($reader, $application),
         }),+];
     };
 }
 
 tables! {
-    "streams": ["id", "uuid", "name", "category", "tenant_id", "version"],
+    "streams": ["id", "uuid": UUID, "name": TEXT, "category": TEXT, "tenant_id": TEXT, "version": BIGINT],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
-    "events": ["id", "version", "uuid", "name", "data", "event_context", "created_at", "db_stream_id"],
+    "events": ["id", "version": INTEGER, "uuid": UUID, "name": TEXT, "data": JSONB, "event_context": JSONB, "created_at": TIME,
+               "db_stream_id", "schema_version" = "INTEGER NOT NULL DEFAULT 1"],
         "SELECT", "SELECT, INSERT, DELETE";
-    "snapshots": ["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"],
+    "snapshots": ["uuid": UUID, "version": INTEGER, "name": TEXT, "data": JSONB, "event_context": JSONB, "created_at": TIME,
+                  "db_stream_id", "schema_version" = "INTEGER NOT NULL DEFAULT 1"],
         "SELECT", "SELECT, INSERT, DELETE";
-    "outbox_entries": ["id", "created_at", "data", "stream_name", "position", "tries_left"],
+    "outbox_entries": ["id", "created_at": TIME, "data": JSONB, "stream_name", "position": BIGINT, "tries_left",
+                       "published_at" = "TIMESTAMP WITHOUT TIME ZONE"],
         "", "SELECT, INSERT, UPDATE, DELETE";
     "projector_cursors": ["id", "name", "stream_id", "category", "version"],
         "", "SELECT, DELETE";
@@ -50,7 +87,8 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "subscription_segments": ["tenant_id", "name", "segment", "position", "token", "member", "leased_until"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
-    "subscription_members": ["tenant_id", "name", "member", "member_until"],
+    "subscription_members": ["tenant_id", "name", "member", "member_until",
+                             "lasting_ms" = "BIGINT NOT NULL DEFAULT 0", "presence" = "BIGINT"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "subscription_presences": ["presence", "renewed"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";

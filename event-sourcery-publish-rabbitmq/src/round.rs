@@ -1,4 +1,8 @@
 //! Messages that are on their way together on one link, and what becomes of each.
+//!
+//! RabbitMQ gives a message back before it confirms it, and the client (lapin) hands it out with some confirm of the channel. So a round
+//! has a channel to itself, is told only when all of it is confirmed, and looks its messages up by their ids; a channel on which a round
+//! was not brought to its end is closed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! Which addresses are connected to: those of the internet, unless told otherwise.
+//!
+//! They are looked at where they are connected to, in the resolver of the connection, and not before.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;

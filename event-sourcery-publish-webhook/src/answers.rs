@@ -1,4 +1,6 @@
 //! What a receiver answers, and whose fault it says that it is.
+//!
+//! A 500 is the message's fault where the receiver has accepted another one of the same round, and the receiver's where it has not.
 
 use std::time::{Duration, SystemTime};
 

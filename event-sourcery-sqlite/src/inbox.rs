@@ -1,9 +1,8 @@
 //! Messages from elsewhere, each handled once, in the consumer's own transaction.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use event_sourcery::backend::InboxMemory;
 use event_sourcery::{Error, Result, Within};
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -33,12 +32,6 @@ const FORGET_BEYOND: &str = "
     DELETE FROM event_sourcery_inbox WHERE rowid IN (
         SELECT rowid FROM event_sourcery_inbox
         WHERE consumer = ?1 AND rowid <> ?2 ORDER BY handled_at DESC LIMIT ?4 OFFSET ?3)";
-
-/// How long ids are kept where nothing else is said.
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// How many bytes an id or a name may have.
-const LONGEST: usize = 255;
 
 /// Messages that a consumer has handled, in a table of its own beside yours: `event_sourcery_inbox`.
 ///
@@ -85,43 +78,7 @@ const LONGEST: usize = 255;
 #[derive(Debug, Clone)]
 pub struct Inbox {
     consumer: String,
-    window: Duration,
-    most: Option<Most>,
-}
-
-/// How many ids are kept at most, whatever the window says.
-#[derive(Debug, Clone)]
-struct Most {
-    ids: u64,
-    /// How many were taken down since, by all clones.
-    taken: Arc<AtomicU64>,
-}
-
-impl Most {
-    /// After how many ids it is looked whether there are too many: that takes the longer, the more there are.
-    fn every(&self) -> u64 {
-        (self.ids / 16).max(1)
-    }
-
-    /// Whether to look, with the id that was just taken down.
-    fn is_due(&self) -> bool {
-        self.taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every())
-    }
-
-    /// Takes note of how many went. Where these are more than came since the last look, that was rolled back, or there have been too
-    /// many from the beginning: the next message looks again. Otherwise one that fails each time that it is due, and is rolled back
-    /// with it, could let the others pile up.
-    fn forgot(&self, ids: u64) {
-        if ids > self.every() {
-            self.taken.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// How many others stay beside that one, and how many go at once: more than come until it is looked again.
-    fn others_and_at_once(&self) -> (i64, i64) {
-        let saturated = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        (saturated(self.ids - 1), saturated(2 * self.every()))
-    }
+    memory: InboxMemory,
 }
 
 impl Inbox {
@@ -134,9 +91,9 @@ impl Inbox {
     /// [`Error::StorageFull`], and the database's own.
     pub fn open(connection: &Connection, consumer: impl Into<String>) -> Result<Self> {
         let consumer = consumer.into();
-        check("consumer", &consumer)?;
+        InboxMemory::check("consumer", &consumer)?;
         on(connection, |connection| connection.execute_batch(MIGRATION))?;
-        Ok(Self { consumer, window: WEEK, most: None })
+        Ok(Self { consumer, memory: InboxMemory::default() })
     }
 
     /// The statements that make the table, for those who run their own migrations. They can be run again at any time.
@@ -151,12 +108,7 @@ impl Inbox {
     ///
     /// [`Error::InvalidOption`] below one second.
     pub fn keep_for(self, window: Duration) -> Result<Self> {
-        if window < Duration::from_secs(1) {
-            let problem =
-                format!("{window:?} is no time for a message to come again: give a second at least");
-            return Err(Error::InvalidOption { option: "keep_for", problem });
-        }
-        Ok(Self { window, ..self })
+        Ok(Self { memory: self.memory.keep_for(window)?, ..self })
     }
 
     /// Keeps so many ids at most, the newest, and a sixteenth more between two looks of a process, or two where a look is rolled back with
@@ -166,11 +118,7 @@ impl Inbox {
     ///
     /// [`Error::InvalidOption`] for none.
     pub fn keep_at_most(self, ids: u64) -> Result<Self> {
-        if ids == 0 {
-            let problem = "without a memory, every message is handled again: give one id at least".to_owned();
-            return Err(Error::InvalidOption { option: "keep_at_most", problem });
-        }
-        Ok(Self { most: Some(Most { ids, taken: Arc::default() }), ..self })
+        Ok(Self { memory: self.memory.keep_at_most(ids)?, ..self })
     }
 
     /// Runs the handler in a transaction of the store's, unless a message of this id was handled before: `None` then. Acknowledge the
@@ -227,9 +175,9 @@ impl Inbox {
 
     /// Whether the id was not there. Then it is now, under a savepoint that is open; otherwise there is none.
     fn take(&self, connection: &Connection, message_id: &str) -> Result<bool> {
-        check("message_id", message_id)?;
+        InboxMemory::check("message_id", message_id)?;
         let now = Timestamp::now().as_microsecond();
-        let window = i64::try_from(self.window.as_micros()).unwrap_or(i64::MAX);
+        let window = i64::try_from(self.memory.window().as_micros()).unwrap_or(i64::MAX);
         on(connection, |connection| connection.execute_batch(SAVEPOINT))?;
         let open = Open { connection, is_ended: false };
         let taken = on(connection, |connection| {
@@ -237,10 +185,11 @@ impl Inbox {
             let taken = connection.prepare_cached(TAKE)?.execute(take)?;
             let forget = (&self.consumer, now.saturating_sub(window));
             connection.prepare_cached(FORGET)?.execute(forget)?;
-            if let Some(most) = self.most.as_ref().filter(|most| taken > 0 && most.is_due()) {
-                let (others, at_once) = most.others_and_at_once();
+            if taken > 0
+                && let Some((others, at_once)) = self.memory.due()
+            {
                 let beyond = (&self.consumer, connection.last_insert_rowid(), others, at_once);
-                most.forgot(connection.prepare_cached(FORGET_BEYOND)?.execute(beyond)? as u64);
+                self.memory.forgot(connection.prepare_cached(FORGET_BEYOND)?.execute(beyond)? as u64);
             }
             Ok(taken > 0)
         });
@@ -298,12 +247,4 @@ fn take_back(connection: &Connection) {
 fn on<T>(connection: &Connection, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
     let began = Instant::now();
     ask(connection).map_err(|error| Failure::from(error).into_error(began.elapsed()))
-}
-
-fn check(option: &'static str, value: &str) -> Result<()> {
-    if (1..=LONGEST).contains(&value.len()) && !value.contains('\0') {
-        return Ok(());
-    }
-    let problem = format!("it has {} bytes: give 1 to {LONGEST}, and no NUL", value.len());
-    Err(Error::InvalidOption { option, problem })
 }

@@ -32,17 +32,17 @@ pub struct Appended {
     pub first_version: Option<Version>,
     /// The version of the last event; `None` in a stream without versions.
     pub last_version: Option<Version>,
-    /// The position of the last event: something to wait for, not a place to read on from.
+    /// The position of the last event: you can wait for it, but not start reading from it.
     pub position: AppendPosition,
-    /// Whether this append had been made before: nothing was written now, and versions and position are those that its
-    /// events have. The stream may have gone on since.
+    /// Whether this append was a repeat of an earlier one: then nothing was written now, and versions and position are those of the
+    /// events that are stored. The stream may have more events since.
     pub repeated: bool,
 }
 
 /// An append in the making; see [`EventStore::append`](crate::EventStore::append).
 ///
-/// It runs when it is awaited; in a transaction of the store's, with [`run`](Append::run). If the future is dropped after it
-/// was polled, the append may or may not take effect, whole in either case.
+/// It runs when it is awaited, or, in a transaction of the store's, with [`run`](Append::run). If the future is dropped after it was
+/// polled, either the whole append takes effect or nothing of it.
 #[derive(Debug)]
 #[must_use = "an append does nothing until it is awaited or run"]
 pub struct Append<'a, On, Out> {
@@ -66,19 +66,19 @@ impl<'a, On> Append<'a, On, Vec<Appended>> {
 }
 
 impl<'a, On, Out> Append<'a, On, Out> {
-    /// The version that the stream given events last has to be at. `None`, what the last of no events gives, and 0 mean
-    /// that it must not exist yet.
+    /// The version at which the stream has to be: the stream of this append, or the one that was added last with
+    /// [`and`](Self::and). 0 and `None` mean that it must not exist yet; `None` is the version that an empty stream has.
     pub fn expected_version(self, version: impl Into<Option<Version>>) -> Self {
         self.expecting(Expectation::Version(version.into().unwrap_or(0)))
     }
 
-    /// No protection against concurrent writes for the stream given events last: its events carry no version. A stream
-    /// is versioned or not for life.
+    /// Appends whatever others have appended, to the stream of this append or the one that was added last: its events carry no
+    /// version. A stream is versioned or not for its whole life.
     pub fn no_versioning(self) -> Self {
         self.expecting(Expectation::NoVersioning)
     }
 
-    /// Appends to another stream too, in the same transaction: all or nothing. What is said next is about that stream.
+    /// Appends to another stream too, in the same transaction: all or nothing. The options that follow are about that stream.
     ///
     /// # Errors
     ///
@@ -89,8 +89,8 @@ impl<'a, On, Out> Append<'a, On, Out> {
         Append { on: self.on, plan: self.plan, out: PhantomData }
     }
 
-    /// Requires another stream, one that this append does not write to, to be at a version: 0, or `None`, that it does
-    /// not exist. Checked in the transaction that writes, as the expected version is.
+    /// Requires another stream, to which this append does not write, to be at a version. 0 and `None` mean that it must not exist.
+    /// It is checked in the transaction that writes, as the expected version is.
     ///
     /// # Errors
     ///

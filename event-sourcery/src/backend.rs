@@ -19,9 +19,11 @@
 //! number. The page [*write a backend*](crate::guide::write_a_backend) of the guide shows how.
 
 mod append;
+mod by_name;
 mod capabilities;
 mod cursors;
 mod holder;
+mod inbox;
 mod inspect;
 mod keeping;
 mod kept;
@@ -55,9 +57,11 @@ pub use self::append::{
     AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamRequirement,
     StreamState, Written,
 };
+pub use self::by_name::{GOES_THROUGH, StreamsByName};
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
 pub use self::holder::Holder;
+pub use self::inbox::InboxMemory;
 pub use self::inspect::Inspect;
 pub use self::keeping::SubscriptionBackend;
 pub use self::kept::Kept;
@@ -69,8 +73,8 @@ pub use self::listeners::{
 };
 pub use self::listing::{Counted, ListRequest, Mark, Page};
 pub use self::looking::{
-    BackwardsRequest, COUNTS_TO, CursorSummary, CursorsRequest, EventsRequest, GOES_THROUGH, LOOKS_AT,
-    StreamSummary, StreamsRequest,
+    BackwardsRequest, COUNTS_TO, CursorSummary, CursorsRequest, EventsRequest, LOOKS_AT, StreamSummary,
+    StreamsRequest,
 };
 pub use self::outbox::{HeldEntries, Hold, HoldRequest, OutboxProgress, OutboxRequest};
 pub use self::parts::LoadSink;
@@ -149,8 +153,8 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// [`Error::SnapshotVersionMismatch`]; [`Error::DuplicateEvent`] for an id that another snapshot has.
     async fn save_snapshot(&self, request: SnapshotRequest) -> Result<()>;
 
-    /// Keeps the state of an aggregate, in the place of an older one of its name and format. Does nothing where the events
-    /// that it names are not there, each at its version with its id.
+    /// Keeps the state of an aggregate, in the place of an older one of its name and format. Does nothing unless both events that
+    /// it names are still in the stream, at those versions and with those ids.
     ///
     /// # Errors
     ///
@@ -193,9 +197,9 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
         Ok(Present { position: self.position().await?, above: Vec::new() })
     }
 
-    /// Waits until the settled position is above this one, and tells it: at once where it is already. A commit of this
-    /// process wakes it; one of another process, or of a transaction that the backend cannot see, it finds soon after by
-    /// itself. Dropping the future stops waiting.
+    /// Waits until the settled position is above this one, and returns it: immediately, if it already is. A commit of this
+    /// process wakes the call; a commit of another process, or of a transaction that the backend cannot see, it finds by itself soon
+    /// after. Dropping the future stops waiting.
     ///
     /// # Errors
     ///
@@ -233,8 +237,8 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
         Err(Error::unsupported(self.name(), "keys of data subjects"))
     }
 
-    /// Stores keys for subjects that were never given one, as durably as an append, and answers what is stored for each of them
-    /// behind that, in any order: of two who do so at the same time, both are answered the one key there is.
+    /// Stores keys for subjects that were never given one, as durably as an append, and returns what is then stored for each of them,
+    /// in any order: of two calls at the same time, both get the one key that is stored.
     ///
     /// # Errors
     ///
@@ -255,7 +259,7 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
         Err(Error::unsupported(self.name(), "keys of data subjects"))
     }
 
-    /// Stores a key as it is wrapped now, and tells whether it did: not where another one, or none, is stored by now.
+    /// Stores a key as it is wrapped now, and returns whether it did: not if another one, or none, is stored by now.
     ///
     /// # Errors
     ///
@@ -265,7 +269,7 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
         Err(Error::unsupported(self.name(), "keys of data subjects"))
     }
 
-    /// What tells those who [look inside](crate::look), where it [claims](Capabilities::inspect) to have that.
+    /// The part that answers those who [look inside](crate::look), if the backend [claims](Capabilities::inspect) to have it.
     fn inspect(&self) -> Option<&dyn Inspect> {
         None
     }

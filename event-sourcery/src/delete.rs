@@ -28,7 +28,7 @@ impl<On> DeleteStream<On> {
         Self { on, request, deletions: Arc::clone(&scope.deletions) }
     }
 
-    /// Drops what is still in the outbox too. Without this word it was promised to the world and is still published.
+    /// Also drops the stream's events that are still in the outbox. By default they are still published.
     pub fn drop_outbox(mut self) -> Self {
         self.request.drop_outbox = true;
         self

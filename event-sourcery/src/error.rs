@@ -97,7 +97,7 @@ pub enum Error {
 
     /// The stream is not at the expected version: somebody else appended. Version 0 is a stream that does not exist.
     #[error(
-        "the stream {stream} {}, and the append expected {}: load it again and decide on what it holds now",
+        "the stream {stream} {}, but the append expected {}: load it again, and decide on what it holds now",
         found(*actual), expectation(*expected)
     )]
     Conflict {
@@ -134,7 +134,7 @@ pub enum Error {
 
     /// The stream has no version left: the highest is 2,147,483,647.
     #[error(
-        "the stream {stream} has no versions left for so many events, because the highest is 2147483647: append to another stream"
+        "the stream {stream} has too few versions left for these events, because the highest is 2147483647: append to another stream"
     )]
     VersionsUsedUp {
         /// The stream.
@@ -142,7 +142,7 @@ pub enum Error {
     },
 
     /// An append without events.
-    #[error("an append needs at least one event, and this one has none: leave the call out")]
+    #[error("an append needs at least one event: skip the call when there is nothing to append")]
     EmptyAppend {
         /// The stream; `None` where the append names none.
         stream: Option<StreamId>,
@@ -157,8 +157,8 @@ pub enum Error {
 
     /// An id is in use already, and the append is not the same one repeated.
     #[error(
-        "the id {event_id} is in use already, in the store or in this call, and this is not the append that wrote it (same \
-         ids, same order, same stream, same payloads): give what is new for {stream} new ids"
+        "the id {event_id} is already in use, in the store or in this call, and this call does not repeat the append that wrote it \
+         (same ids, same order, same stream, same payloads): give new events for {stream} new ids"
     )]
     #[non_exhaustive]
     DuplicateEvent {
@@ -170,8 +170,8 @@ pub enum Error {
 
     /// A command was run with this key before, and did something else than the one that is run with it now.
     #[error(
-        "a command with the key {key:?} was run on {stream} before, and this one does something else: nothing was written now. \
-         Give each request a key of its own, and let a command do the same again on the same state"
+        "a command with the key {key:?} was run on {stream} before, and it did something else than this one: nothing was written. \
+         Give each request a key of its own, and make sure that a command does the same on the same state"
     )]
     KeyReused {
         /// The key.
@@ -182,7 +182,7 @@ pub enum Error {
 
     /// A stream that an append depends on is not at the version it has to be at.
     #[error(
-        "the append requires of the stream {stream} {}, and it {}: load it again, and decide again",
+        "the append depends on the stream {stream} and requires {}, but the stream {}: load it again, and decide again",
         expectation(*required), found_or_none(*actual)
     )]
     RequirementFailed {
@@ -217,8 +217,8 @@ pub enum Error {
 
     /// An event with a field that is to be encrypted for nobody. Nothing was written.
     #[error(
-        "the event {name:?} for the stream {stream} has a field that is to be encrypted, and no data subject: its subject is `null`, \
-         or is to be the stream's name, and the append does not give that"
+        "the event {name:?} for the stream {stream} has a field to encrypt, but no data subject: the subject is `null`, or it is the \
+         stream's name, which the append does not give"
     )]
     NoSubject {
         /// The event's stored name.
@@ -262,8 +262,8 @@ pub enum Error {
 
     /// A call in a closure needs the key of a data subject that only a service can unwrap, for which nothing can wait there.
     #[error(
-        "the key of the data subject {subject:?} is not in memory, and in a closure no key service can be waited for: load or append \
-         something of this subject before, on the store itself"
+        "the key of the data subject {subject:?} is not in memory, and a closure cannot wait for a key service: before it, load or \
+         append an event about this subject on the store itself"
     )]
     KeyNotAtHand {
         /// The subject.
@@ -289,7 +289,7 @@ pub enum Error {
     },
 
     /// Two context enrichers for one component.
-    #[error("there is an enricher of the name {name:?} already: a component has one source")]
+    #[error("there is already an enricher named {name:?}: a component has only one source")]
     DuplicateEnricher {
         /// The component's name.
         name: String,
@@ -317,10 +317,10 @@ pub enum Error {
         version: Option<Version>,
     },
 
-    /// A stored event that is corrupt, or does not fit the caller's type. Read on behind its position.
+    /// A stored event that is corrupt, or does not fit the caller's type. To skip it, go on reading after its position.
     #[error(
-        "the event {name:?}{} of the stream {stream}, at position {position}, cannot be decoded: {problem}: compare it with the \
-         type, and mend one of the two",
+        "the event {name:?}{} of the stream {stream}, at position {position}, cannot be decoded: {problem}. Change \
+         the type so that it reads what is stored, or add an upcaster",
         at(*version)
     )]
     InvalidEvent {
@@ -338,8 +338,8 @@ pub enum Error {
 
     /// A stored event in a form that is newer than this program.
     #[error(
-        "the event {name:?} of the stream {stream}{} is in the form of version {found}, which a newer program wrote, and \
-         this one knows its forms up to version {known}: bring this one up to date",
+        "the event {name:?} of the stream {stream}{} was written by a newer program, in the form of version {found}, and this program \
+         knows forms up to version {known}: update this program",
         at(*version)
     )]
     NewerForm {
@@ -370,7 +370,7 @@ pub enum Error {
         actual: Option<Version>,
     },
 
-    /// A stream was deleted, and perhaps created anew, while it was being read in pages.
+    /// A stream was deleted, and perhaps created again, while it was being read in pages.
     #[error("the stream {stream} was deleted while it was being read: read it again")]
     StreamChangedWhileReading {
         /// The stream.
@@ -398,8 +398,8 @@ pub enum Error {
     /// The store is locked by somebody else, or has no connection free, and stayed so for as long as we may wait. Or so much waits
     /// to be written, of this tenant or of all, that there is no room for more: then nothing was waited for.
     #[error(
-        "the store was locked by another connection, had none free, or had too much that waits to be written, for {waited:?}: \
-         try again, or allow a longer wait"
+        "for {waited:?}, the store was locked by another connection, had no free connection, or had too many writes waiting: try \
+         again, or allow a longer wait"
     )]
     #[non_exhaustive]
     Busy {
@@ -428,8 +428,8 @@ pub enum Error {
 
     /// An event that was to be replayed or skipped, and that its stream does not wait for any more.
     #[error(
-        "in the subscription {subscription:?}, the stream {stream} does not wait for the event at {position} any more: list \
-         what is blocked again"
+        "in the subscription {subscription:?}, the stream {stream} no longer waits for the event at {position}: list what is \
+         blocked again"
     )]
     NotBlocked {
         /// The subscription's name.
@@ -444,7 +444,7 @@ pub enum Error {
     /// was written.
     #[error(
         "somebody else has taken over this part of the subscription {subscription:?}, or has changed it: read it again, and \
-         go on from what it says"
+         go on from there"
     )]
     #[non_exhaustive]
     LeaseLost {
@@ -454,8 +454,8 @@ pub enum Error {
 
     /// What was waited for was not handled in time, or waits for an event that failed.
     #[error(
-        "the subscription {subscription:?} has not handled everything {} up to {position} within {waited:?}; it stands at \
-         {checkpoint}{}: see that it runs, look at what is blocked, or wait longer",
+        "the subscription {subscription:?} has not handled everything {} up to {position} within {waited:?}; it is at \
+         {checkpoint}{}: check that it runs, look at what is blocked, or wait longer",
         of_stream(stream.as_ref()), if *is_blocked { ", and the stream waits for an event that failed" } else { "" }
     )]
     NotHandledInTime {
@@ -520,8 +520,8 @@ pub enum Error {
         waited: Duration,
     },
 
-    /// A durable subscription that has never run, or was removed.
-    #[error("the subscription {subscription:?} has never run: run it, or mind its name and its tenant")]
+    /// No durable subscription of this name has run, or it was removed.
+    #[error("no subscription {subscription:?} has run for this tenant: check the name and the tenant")]
     SubscriptionNotFound {
         /// The subscription's name.
         subscription: String,
@@ -541,7 +541,7 @@ pub enum Error {
         position: Position,
     },
 
-    /// A projection was begun, and not read to its end, so that its cursor did not move. Nothing of the transaction was kept.
+    /// A projection was not read to its end, so its cursor did not move. Nothing of the transaction was kept.
     #[error(
         "the projector {projector:?} began with an event of {stream}, and was not read to its end: nothing of the transaction was \
          kept. Read a projection until it gives `None`, and pass errors on"
@@ -553,9 +553,9 @@ pub enum Error {
         stream: StreamId,
     },
 
-    /// Whoever takes what the outbox publishes is away, or takes nothing for now. Nothing is wrong with the entries: they wait. A
+    /// The receiver of what the outbox publishes is away, or accepts nothing for now. Nothing is wrong with the entries: they wait. A
     /// [run](crate::outbox::Outbox::run_forever) tries again by itself, and does not end with it.
-    #[error("nobody takes what the outbox publishes for now: its entries wait, and are tried again")]
+    #[error("the receiver of what the outbox publishes is away: the entries wait, and are tried again")]
     #[non_exhaustive]
     PublisherAway {
         /// How long to wait at least, if the other end has said so.
@@ -566,8 +566,8 @@ pub enum Error {
 
     /// A listener failed that was called for an event of an append: nothing of the append was kept. Its own error is the source.
     #[error(
-        "a listener that was called for the event {name:?}{} of the stream {stream} has failed, so that nothing of the append was kept: \
-         see what it failed with",
+        "a listener failed on the event {name:?}{} of the stream {stream}, so nothing of the append was kept: the source of this error \
+         says why",
         at(*version)
     )]
     #[non_exhaustive]
@@ -584,8 +584,8 @@ pub enum Error {
 
     /// What a listener appends is listened to in its turn, and that went too deep. Nothing of the append was kept.
     #[error(
-        "{depth} listeners were at work, each on what the one before it had appended, when the event {name:?} was appended to the \
-         stream {stream}: let a listener leave alone what it has set off itself"
+        "{depth} listeners were running, each on what the one before had appended, when the event {name:?} was appended to the stream \
+         {stream}: make a listener ignore the events that it causes"
     )]
     #[non_exhaustive]
     ListenersTooDeep {
@@ -600,8 +600,8 @@ pub enum Error {
     /// The transaction was not committed but rolled back, as the database does once a statement in it has failed. Nothing of it
     /// was kept.
     #[error(
-        "a statement of the transaction has failed before, so that nothing of it was kept: pass its error on, or run it under a \
-         savepoint, and begin the transaction anew"
+        "a statement failed earlier in this transaction, so nothing of the transaction was kept: pass that error on, or run the \
+         statement under a savepoint, and begin the transaction again"
     )]
     #[non_exhaustive]
     RolledBack {
@@ -610,7 +610,7 @@ pub enum Error {
     },
 
     /// The disk, or the size that the database may have, is used up.
-    #[error("there is no space left to write to: make room, and append again")]
+    #[error("the disk is full, or the database has reached its size limit: make room, and try again")]
     #[non_exhaustive]
     StorageFull {
         /// The database's own error.
@@ -645,7 +645,7 @@ pub enum Error {
 
     /// The tables were made by a newer version of this library.
     #[error(
-        "the tables have layout {found}, and this version knows layouts up to {known}: update the library"
+        "the tables have layout {found}, but this version knows layouts up to {known}: update the library"
     )]
     NewerLayout {
         /// The layout that was found.
@@ -668,8 +668,9 @@ pub enum Error {
     /// has the statement that repairs it; a store that was open is to be opened again. An append that is refused so has written
     /// nothing.
     #[error(
-        "the numbering of the store went back: the last number drawn is {drawn}, and {highest} was given before ({evidence}), so \
-         that the next appends would be refused, or readers would never get their events. While nobody writes, run the following, and open the store again: {repair}"
+        "the numbering of the store went back: the last number drawn is {drawn}, but {highest} was given before ({evidence}). The next \
+         appends would be refused, or readers would never get their events. While nobody writes, run the following, and open the store \
+         again: {repair}"
     )]
     NumberingWentBack {
         /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams, or of
@@ -684,7 +685,7 @@ pub enum Error {
     },
 
     /// The store has given its last number: of positions, or of streams.
-    #[error("the store has no number left behind {last} for new events or streams: {repair}")]
+    #[error("the store has no number left after {last} for new events or streams: {repair}")]
     NumbersUsedUp {
         /// The last number that was given.
         last: i64,
@@ -692,7 +693,7 @@ pub enum Error {
         repair: String,
     },
 
-    /// A position behind the last one that the store has ever given: it is of another store, or of this one before it was
+    /// A position after the last one that the store has ever given: it is of another store, or of this one before it was
     /// restored from a backup.
     #[error(
         "the position {position} is beyond the end of the store, which has given positions up to {end}: it is of another \
@@ -706,10 +707,10 @@ pub enum Error {
     },
 
     /// The server was replaced by one that lacks events which readers were handed: a standby that had not received them was
-    /// promoted, or a backup was restored behind the same address. Open the store again, and begin reading anew.
+    /// promoted, or a backup was restored behind the same address. Open the store again, and start reading again.
     #[error(
-        "the store's server was replaced by one that lacks what was read before, up to {position}: open the store again, run \
-         durable subscriptions again (they go on from their checkpoints), and let readers that keep positions elsewhere begin anew"
+        "the store's server was replaced by one that lacks events that were read before, up to {position}: open the store again, run \
+         durable subscriptions again (they go on from their checkpoints), and start other readers again from the beginning"
     )]
     HistoryReplaced {
         /// Up to where readers of this process may have been handed events.

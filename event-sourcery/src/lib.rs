@@ -1,5 +1,5 @@
-//! An event store: events in streams, with optimistic concurrency or without; snapshots; tenants; subscriptions; aggregates. One
-//! contract, tested by one public suite, on memory, SQLite and PostgreSQL.
+//! An event store: events in streams, with or without optimistic concurrency; snapshots, tenants, subscriptions and aggregates. It works
+//! the same in memory, on SQLite and on PostgreSQL, which one public test suite checks.
 //!
 //! ```
 //! use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
@@ -26,36 +26,35 @@
 //! # Ok::<(), Error>(()) }).unwrap();
 //! ```
 //!
-//! Where to go on:
+//! Where to go from here:
 //! - [`EventStore`] is the handle: [`append`](EventStore::append), [`load_stream`](EventStore::load_stream),
 //!   [`delete_stream`](EventStore::delete_stream), [`save_snapshot`](EventStore::save_snapshot),
 //!   [`read_all`](EventStore::read_all), [`for_tenant`](EventStore::for_tenant).
-//! - [`subscribe`](EventStore::subscribe) reacts to events as they come: one by one, in batches, or by a
-//!   [durable](Subscribe::durable) handler that resumes where it was. See [*react to events*](guide::react_to_events).
-//! - [`Projector`] keeps a read model complete, stream by stream, and [`Durable::wait_for`] waits until one shows what was just
+//! - [`subscribe`](EventStore::subscribe) lets you react to events as they come: one by one, in batches, or in a
+//!   [durable](Subscribe::durable) handler that resumes where it stopped. See [*react to events*](guide::react_to_events).
+//! - [`Projector`] keeps a read model complete, stream by stream, and [`Durable::wait_for`] waits until it shows what was just
 //!   written. See [*read models*](guide::read_models).
 //! - [`EventStore::listen`] calls your code inside the transactions that append. See
 //!   [*listen inside the transaction*](guide::listen_inside_the_transaction).
-//! - [`EventStore::with_outbox`] puts events beside their append that are to be published, and [`outbox`] publishes them. See
-//!   [*publish events*](guide::publish_events).
-//! - [`Event`] is what you derive for your types. What is stored stays readable while they change: see
+//! - [`EventStore::with_outbox`] stores the events that are to be published together with their append, and [`outbox`] publishes
+//!   them. See [*publish events*](guide::publish_events).
+//! - [`Event`] is what you derive for your types. Stored events stay readable while the types change: see
 //!   [*evolving events*](guide::evolving_events).
 //! - [`EventStore::with_encryption`] encrypts the fields that you mark, and [`EventStore::shred`] forgets a person. See
 //!   [*data privacy*](guide::data_privacy) and [`privacy`].
-//! - [`EventStore::look`] shows what is inside, page by page, without knowing any event type. See
+//! - [`EventStore::look`] shows what the store holds, page by page, without knowing any event type. See
 //!   [*look inside*](guide::look_inside).
-//! - Publishers for brokers are crates of their own, and an inbox is at the other end. See
+//! - Publishers for brokers are crates of their own; an inbox receives at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
-//! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`; [`backend`]
-//!   is for those who write another, with the tests of the crate `event-sourcery-conformance`. See
-//!   [*write a backend*](guide::write_a_backend).
+//! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`. To write another,
+//!   implement [`backend`], and test it with the crate `event-sourcery-conformance`. See [*write a backend*](guide::write_a_backend).
 //!
 //! # Features
 //!
 //! - `derive` (on by default): `#[derive(Event)]`.
-//! - `testing`: what your own tests need: given, when, then, the lock on what is stored, and a backend that fails. For
-//!   `dev-dependencies`.
+//! - `testing`: helpers for your own tests, under `dev-dependencies`: given, when, then; a lock on the stored form of events; and a
+//!   backend that fails on purpose.
 
 mod aggregate;
 mod append;

@@ -42,7 +42,7 @@ impl<On, E: Event> LoadStream<On, E> {
         Self { on, request, event: PhantomData }
     }
 
-    /// Only these versions, such as `3..7` or `..=10`, and never a snapshot.
+    /// Only events of these versions, such as `3..7` or `..=10`. No snapshot is used.
     ///
     /// The call then fails with [`Error::VersionRangeOnVersionlessStream`] on a stream that has no versions.
     pub fn versions(mut self, range: impl RangeBounds<Version>) -> Self {
@@ -60,7 +60,7 @@ impl<On, E: Event> LoadStream<On, E> {
         self
     }
 
-    /// Every event from the first, whatever snapshots there are.
+    /// Every event from the first one on, even if there is a snapshot.
     pub fn full_history(mut self) -> Self {
         self.request.span = Span::Full;
         self
@@ -70,8 +70,8 @@ impl<On, E: Event> LoadStream<On, E> {
 impl<'a, E: Event> LoadStream<OnStore<'a>, E> {
     /// The events one by one, in bounded memory, however long the stream is.
     ///
-    /// The events come in pages of at most 512, and 512 KiB unless one event has more, each read as of one moment; what is appended
-    /// meanwhile is read too.
+    /// The events are read in pages of at most 512 events and 512 KiB (or one larger event), each page as of one moment. Events that are
+    /// appended meanwhile are read too.
     ///
     /// # Errors
     ///

@@ -19,5 +19,5 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 /// What a panic says.
 pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(|text| &**text)).unwrap_or("without words")
+    text.or_else(|| panic.downcast_ref::<String>().map(|text| &**text)).unwrap_or("its value is no text")
 }

@@ -25,7 +25,7 @@ use crate::wrapped_event::Recorded;
 /// It keeps a cursor for each stream: the version that was projected last, and where it stood. [Handed an
 /// event](Self::project), it gives the versions that were missed before it, from the full history and never from a snapshot;
 /// then the event itself. A version that was projected already gives nothing. A stream that it knows nothing of is projected
-/// from its first version, and so is one that was deleted and made anew. Read model and cursor are written in one
+/// from its first version, and so is one that was deleted and created again. Read model and cursor are written in one
 /// transaction, the caller's.
 ///
 /// Events between the cursor and the event at hand whose names `E` does not decode are passed over, unless `E` has a
@@ -36,7 +36,7 @@ use crate::wrapped_event::Recorded;
 ///
 /// A projector that has no cursor of its own for a stream of the default tenant goes on behind the cursor that a projector
 /// of this name has in Event Sourcery for Python, on the databases that both share. The cursor in Python stays as it is. It
-/// knows no tenant: where another tenant has a stream of the same id, it does not count, and the stream begins anew.
+/// knows no tenant: where another tenant has a stream of the same id, it does not count, and the stream starts over.
 ///
 /// The guide page [*read models*](crate::guide::read_models) tells when it helps, and has the same for PostgreSQL.
 ///
@@ -89,7 +89,7 @@ pub struct Projector {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Projected<E> {
     /// The stream is projected from its first version on: remove what is held of it. It comes before a stream's first event,
-    /// also where nothing is held, and where the stream was deleted and made anew.
+    /// also where nothing is held, and where the stream was deleted and created again.
     Anew {
         /// The stream.
         stream_id: StreamId,
@@ -133,7 +133,7 @@ impl Projector {
         Projection { feeding: Feeding::past(Arc::clone(&self.name), failed) }
     }
 
-    /// Forgets what was projected: every stream begins anew with its next event. Cursors that Event Sourcery for Python has by
+    /// Forgets what was projected: every stream starts over with its next event. Cursors that Event Sourcery for Python has by
     /// now stay, and are not gone on behind any more. With a tenant's handle, only that tenant's streams.
     ///
     /// To build a read model anew in its place, empty its tables, forget the projector, then

@@ -1,4 +1,4 @@
-//! The handle that an application holds.
+//! The handle that an application holds. Each call on it has a file beside this one: `append.rs`, `load.rs`, `delete.rs` and so on.
 
 mod handles;
 mod scope;
@@ -99,10 +99,10 @@ impl<B: Backend> EventStore<B> {
         &self.backend
     }
 
-    /// Appends events to a stream: one, a list, or a tuple of several types. Awaited, it writes all or nothing, and
-    /// returns when what it wrote is as durable as the backend promises.
+    /// Appends events to a stream: one, a list, or a tuple of several types. When awaited, it writes all of them or none, and
+    /// returns once what it wrote is as durable as the backend promises.
     ///
-    /// Without a word about versions the stream must not exist yet. Each further word is a method of [`Append`].
+    /// By default, the stream must not exist yet. The methods of [`Append`] say otherwise.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl<B: Backend> EventStore<B> {
     ///
     /// # Errors
     ///
-    /// As for [`append`](Self::append); [`Error::EmptyAppend`] with no stream added, [`Error::InvalidOption`] for a word
-    /// about versions before the first, [`Error::Unsupported`] where the backend takes one stream an append.
+    /// As for [`append`](Self::append); [`Error::EmptyAppend`] with no stream added, [`Error::InvalidOption`] for an
+    /// expected version before the first, [`Error::Unsupported`] where the backend takes only one stream in an append.
     ///
     /// ```
     /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
@@ -166,7 +166,7 @@ impl<B: Backend> EventStore<B> {
     /// Deletes a stream with its snapshots, cursors and parked events. Deleting what does not exist does nothing.
     ///
     /// What is in the outbox is still published, unless [`DeleteStream::drop_outbox`] says otherwise. The stream can
-    /// be created anew from version 1, with either kind of versioning.
+    /// be created again from version 1, with either kind of versioning.
     ///
     /// However long it is, it is gone for every reader at once, and whoever writes to other streams does not wait for it. SQLite
     /// and the memory backend remove the rows of a long one afterwards, a few at a time.

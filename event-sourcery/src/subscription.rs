@@ -45,8 +45,8 @@ use crate::stream_id::{Category, TenantId};
 
 /// A subscription in the making; see [`EventStore::subscribe`].
 ///
-/// It says which events; then one of these says how they come: [`stream`](Self::stream) one by one,
-/// [`batches`](Self::batches) in batches, [`durable`](Self::durable) to a handler, with a checkpoint in the store.
+/// First say which events you want. Then choose how they come: one by one ([`stream`](Self::stream)), in batches
+/// ([`batches`](Self::batches)), or to a handler, with a checkpoint in the store ([`durable`](Self::durable)).
 #[must_use = "nothing is read until it is read as a stream, in batches, or by a durable subscription"]
 pub struct Subscribe<B, E> {
     store: EventStore<B>,
@@ -74,8 +74,8 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
         Self { store, filter, after: Position::START, refused: None, event: PhantomData }
     }
 
-    /// Only events above this position: one that a subscription or [`EventStore::position`] has handed out. Without, from
-    /// the first event on.
+    /// Only events after this position, which a subscription or [`EventStore::position`] has returned. The default is to start
+    /// with the first event.
     pub fn after(self, position: Position) -> Self {
         Self { after: position, ..self }
     }
@@ -94,8 +94,8 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
         self
     }
 
-    /// Only this tenant's events, on the default handle, which otherwise sees everybody's; [`TenantId::DEFAULT`] for those
-    /// without a tenant.
+    /// Only this tenant's events. For the default handle, which otherwise sees those of all tenants; [`TenantId::DEFAULT`] means
+    /// those without a tenant.
     ///
     /// # Errors
     ///
@@ -113,8 +113,8 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
         self
     }
 
-    /// The events one by one, each with its place, and word when there are no more for now. It goes on until it is dropped,
-    /// in bounded memory: what is not asked for is not read.
+    /// The events one by one, each with its position, and [`Next::CaughtUp`] when there are no more for now. The subscription goes
+    /// on until it is dropped, in bounded memory: it reads no further than you ask.
     ///
     /// Subscriptions of one store that have caught up share one read.
     ///

@@ -28,12 +28,12 @@ const DESCRIBED: usize = 100;
 
 impl<B: Backend> EventStore<B> {
     /// A dry run: decodes every stored event as `E`, upcasters included, and reports what fails. It changes nothing. Run it
-    /// with a new version of your types before you deploy them. What is decoded is encoded again, and reported where an append
-    /// would refuse it: such a type would not read back equal what it writes ([`PayloadError`](crate::PayloadError)).
+    /// with a new version of your types before you deploy them. Each decoded event is encoded again, and is reported if an append
+    /// would refuse it, because the type does not read back what it writes ([`PayloadError`](crate::PayloadError)).
     ///
     /// It reads the whole store, up to what is settled at the end, in pages of 512 events, and keeps a count for each name
-    /// and schema version and the first hundred failures. On the default handle it sees every tenant, on a tenant's that
-    /// tenant only. Snapshots are not looked at: one that does not decode is passed over when a stream is loaded.
+    /// and schema version, and the first hundred failures. The default handle sees every tenant, a tenant's handle only that
+    /// tenant. Snapshots are not checked: one that does not decode is ignored when a stream is loaded.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl<'a, E: Event> Verify<'a, E> {
         self
     }
 
-    /// Describes at most so many failures; 100 unless said otherwise. All are counted.
+    /// Describes at most this many failures. The default is 100. All are counted.
     pub fn describe(mut self, failures: usize) -> Self {
         self.described = failures;
         self
@@ -149,7 +149,7 @@ pub struct Verification {
     pub forms: BTreeMap<(String, u32), Verified>,
     /// The failures that are described, those of the lowest positions.
     pub failures: Vec<VerifyFailure>,
-    /// Up to where the store was read.
+    /// The position up to which the store was read.
     pub up_to: Position,
 }
 

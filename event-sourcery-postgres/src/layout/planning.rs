@@ -7,16 +7,7 @@ use super::found::Found;
 use super::schema::Schema;
 use super::{INDEXES, LAYOUT};
 use crate::at_work::answer;
-use crate::tables::{TABLES, Table};
-
-/// The columns that we add to tables of the reference, and those that tables of ours lack which an earlier version has made.
-const ADDED: [(&str, &str, &str); 5] = [
-    ("events", "schema_version", "INTEGER NOT NULL DEFAULT 1"),
-    ("snapshots", "schema_version", "INTEGER NOT NULL DEFAULT 1"),
-    ("outbox_entries", "published_at", "TIMESTAMP WITHOUT TIME ZONE"),
-    ("subscription_members", "lasting_ms", "BIGINT NOT NULL DEFAULT 0"),
-    ("subscription_members", "presence", "BIGINT"),
-];
+use crate::tables::{Column, TABLES, Table};
 
 /// Which of the columns $2 of the tables $1 are of none of the types that the store reads and writes ($3, separated by bars), with what they are
 /// of. What a domain stands for counts. The server may have been told to quote every name.
@@ -28,34 +19,6 @@ const OTHER_TYPES: &str = "
     WHERE btrim(format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL), '\"')
           <> ALL (string_to_array(n.types, '|'))
     LIMIT 1";
-
-/// The types of columns that values travel to and from in their binary form, and that others may have made. A time with a zone would be another
-/// time on a connection with another zone.
-const TYPES: [(&str, &str, &str); 20] = [
-    ("streams", "uuid", "uuid"),
-    ("streams", "name", TEXT),
-    ("streams", "category", TEXT),
-    ("streams", "tenant_id", TEXT),
-    ("streams", "version", "bigint"),
-    ("events", "version", "integer"),
-    ("events", "uuid", "uuid"),
-    ("events", "name", TEXT),
-    ("events", "data", "jsonb"),
-    ("events", "event_context", "jsonb"),
-    ("events", "created_at", TIME),
-    ("snapshots", "version", "integer"),
-    ("snapshots", "uuid", "uuid"),
-    ("snapshots", "name", TEXT),
-    ("snapshots", "data", "jsonb"),
-    ("snapshots", "event_context", "jsonb"),
-    ("snapshots", "created_at", TIME),
-    ("outbox_entries", "created_at", TIME),
-    ("outbox_entries", "data", "jsonb"),
-    ("outbox_entries", "position", "bigint"),
-];
-
-const TEXT: &str = "character varying|text";
-const TIME: &str = "timestamp without time zone";
 
 impl Schema<'_> {
     /// The statements that turn what is there into what this version needs; none where nothing is to be done.
@@ -73,14 +36,14 @@ impl Schema<'_> {
         if !there.has_schema {
             statements.push(format!("CREATE SCHEMA {}", self.tables.schema));
         }
-        for &Table { name: table, script, .. } in TABLES {
-            if there.has_table(table) {
+        for table in TABLES {
+            if there.has_table(table.name) {
                 statements.extend(self.adopt(table, &there));
             } else {
-                statements.extend(self.script(script));
+                statements.extend(self.script(table.script));
             }
             // Streams are locked before events, as whoever appends does it: one would wait for the other's.
-            for (_, name, script) in INDEXES.iter().filter(|(of, ..)| *of == table) {
+            for (_, name, script) in INDEXES.iter().filter(|(of, ..)| *of == table.name) {
                 if !there.has_index(name) {
                     statements.extend(self.script(script));
                 }
@@ -106,28 +69,27 @@ impl Schema<'_> {
 
     /// What a table lacks that somebody else, or an earlier version, has made. No row is rewritten: a column with a default and a
     /// wider limit are entries in the catalogue.
-    fn adopt(&self, table: &str, there: &Found) -> Vec<String> {
+    fn adopt(&self, table: &Table, there: &Found) -> Vec<String> {
         let mut changes = Vec::new();
-        for (of, column, definition) in ADDED {
-            if of == table && !there.has_column(table, column) {
-                changes.push(format!("ADD COLUMN {column} {definition}"));
+        for &Column { name, added, .. } in table.columns {
+            if let Some(definition) = added.filter(|_| !there.has_column(table.name, name)) {
+                changes.push(format!("ADD COLUMN {name} {definition}"));
             }
         }
-        if ["events", "snapshots"].contains(&table) && there.is_narrow(table, "name") {
+        if ["events", "snapshots"].contains(&table.name) && there.is_narrow(table.name, "name") {
             changes.push("ALTER COLUMN name TYPE VARCHAR(200)".to_owned());
         }
-        let name = self.tables.table(table);
+        let name = self.tables.table(table.name);
         changes.into_iter().map(|change| format!("ALTER TABLE {name} {change}")).collect()
     }
 
     /// Tables of our names that somebody else made for something else.
     async fn refuse_other_columns(&mut self, there: &Found) -> Result<()> {
-        for &Table { name: table, columns: needed, .. } in
-            TABLES.iter().filter(|table| there.has_table(table.name))
-        {
+        for &Table { name: table, columns, .. } in TABLES.iter().filter(|table| there.has_table(table.name)) {
             let name = self.tables.table(table);
-            if let Some(missing) = needed.iter().find(|column| !there.has_column(table, column)) {
-                return Err(self.foreign(format!("its table {name} has no column {missing}")));
+            let mut needed = columns.iter().filter(|column| column.added.is_none());
+            if let Some(missing) = needed.find(|column| !there.has_column(table, column.name)) {
+                return Err(self.foreign(format!("its table {name} has no column {}", missing.name)));
             }
             if table == "layout" && there.width(table) > 1 {
                 return Err(self.foreign(format!("its table {name} is not ours")));
@@ -144,9 +106,16 @@ impl Schema<'_> {
 
     /// Columns of another type: some values could not be read, and others would be read as something else.
     async fn refuse_other_types(&mut self) -> Result<()> {
-        let names: Vec<_> = TYPES.iter().map(|(table, ..)| self.tables.table(table)).collect();
-        let columns: Vec<_> = TYPES.iter().map(|(_, column, _)| *column).collect();
-        let types: Vec<_> = TYPES.iter().map(|(.., types)| *types).collect();
+        let (mut names, mut columns, mut types) = (Vec::new(), Vec::new(), Vec::new());
+        for table in TABLES {
+            for column in table.columns {
+                if let Some(of) = column.types {
+                    names.push(self.tables.table(table.name));
+                    columns.push(column.name);
+                    types.push(of);
+                }
+            }
+        }
         let query = sqlx::query_as(OTHER_TYPES).persistent(false).bind(names).bind(columns).bind(types);
         let found = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
         let found: Option<(String, String, String, String)> = found.map_err(|error| self.failed(error))?;

@@ -3,8 +3,8 @@
 mod events;
 
 use event_sourcery::backend::{
-    COUNTS_TO, Counted, Cursor, CursorId, CursorSummary, CursorsRequest, GOES_THROUGH, LOOKS_AT, ListRequest,
-    Mark, Page, StoredRecord, StreamSummary, StreamsRequest, SubscriptionId, stored_stream_id,
+    COUNTS_TO, Counted, Cursor, CursorId, CursorSummary, CursorsRequest, LOOKS_AT, ListRequest, Mark, Page,
+    StoredRecord, StreamSummary, StreamsByName, StreamsRequest, SubscriptionId, stored_stream_id,
     stored_tenant_id,
 };
 use event_sourcery::{Category, Position, Result, TenantId, Version};
@@ -35,6 +35,10 @@ impl Begun {
         let StoredRecord { stream, tenant, event, .. } = self.record?;
         Some(StreamSummary::new(tenant, stream, &event))
     }
+
+    fn named(mut self) -> (Option<String>, Option<StreamSummary>) {
+        (self.name.take(), self.summary())
+    }
 }
 
 /// A row of cursors: the stream's number, the projector, and the cursor.
@@ -63,8 +67,8 @@ enum Names<'r> {
 
 impl Operations<'_> {
     pub(crate) async fn summaries(&mut self, request: &StreamsRequest) -> Result<Page<StreamSummary>> {
-        match &request.named {
-            Some(prefix) => self.named(request, prefix).await,
+        match request.by_name()? {
+            Some(listing) => self.named(listing).await,
             None => self.newest(request).await,
         }
     }
@@ -89,50 +93,23 @@ impl Operations<'_> {
         self.one_read(query.bind(one_less(LOOKS_AT)), |row| value(row, 0)).await
     }
 
-    async fn named(&mut self, request: &StreamsRequest, prefix: &str) -> Result<Page<StreamSummary>> {
-        let [mut tenant, mut category, name] = request.begins()?;
-        // No name holds a NUL: behind a name begins what goes on with the next character.
-        let behind = format!("{name}\u{1}");
-        let mut from = if name.is_empty() || *behind < *prefix { prefix.to_owned() } else { behind };
-        let mut items = Vec::new();
-        for _ in 0..GOES_THROUGH {
-            let (missing, mut last) = (request.limit - items.len(), String::new());
-            let query = self.sql.look.named.query().bind(&*tenant).bind(&*category).bind(&*from);
-            let found = self.all_read(query.bind(one_more(missing)), Begun::read).await?;
-            for (number, begun) in found.into_iter().enumerate() {
-                let Some(name) = begun.name.clone().filter(|name| name.starts_with(prefix)) else { break };
-                if number == missing {
-                    let mark = Mark::of([tenant.as_str(), category.as_str(), last.as_str()]);
-                    return Ok(Page::new(items, Some(mark)));
-                }
-                last = name;
-                items.extend(begun.summary());
+    async fn named(&mut self, mut listing: StreamsByName<'_>) -> Result<Page<StreamSummary>> {
+        loop {
+            let query = self.sql.look.named.query().bind(listing.tenant()).bind(listing.category());
+            let query = query.bind(listing.from()).bind(one_more(listing.missing()));
+            let found = self.all_read(query, Begun::read).await?;
+            if let Some(page) = listing.found(found.into_iter().map(Begun::named)) {
+                return Ok(page);
             }
-            let Some(next) = self.next_place(request, &tenant, &category).await? else {
-                return Ok(Page::new(items, None));
-            };
-            (tenant, category) = next;
-            prefix.clone_into(&mut from);
-        }
-        Ok(Page::new(items, Some(Mark::of([tenant.as_str(), category.as_str(), ""]))))
-    }
-
-    /// The tenant and the category that come next, of those that are asked for.
-    async fn next_place(
-        &mut self,
-        request: &StreamsRequest,
-        tenant: &str,
-        category: &str,
-    ) -> Result<Option<(String, String)>> {
-        match (&request.tenant, &request.category) {
-            (Some(_), Some(_)) => Ok(None),
-            (None, Some(category)) => {
+            let (tenant, category) = (listing.tenant(), listing.category());
+            let next = if listing.keeps_category() {
                 let next = self.next_name(&Names::Tenants, tenant).await?;
-                Ok(next.map(|tenant| (tenant, category.as_str().to_owned())))
-            }
-            (wanted, None) => {
-                let next = self.place_behind(tenant, category).await?;
-                Ok(next.filter(|(tenant, _)| wanted.as_ref().is_none_or(|wanted| wanted.as_str() == tenant)))
+                next.map(|tenant| (tenant, category.to_owned()))
+            } else {
+                self.place_behind(tenant, category).await?
+            };
+            if let Some(page) = listing.go_on(next) {
+                return Ok(page);
             }
         }
     }
@@ -197,13 +174,8 @@ impl Operations<'_> {
             Names::Of(tenant) => counted(&look.count_both).bind(*tenant),
         };
         let found = self.one_read(query, |row| Ok((value::<i64>(row, 0)?, value::<i64>(row, 1)?))).await?;
-        let [looked_at, counted] = found
-            .map_or([0, 0], |(looked_at, counted)| [looked_at, counted])
-            .map(|count| count.unsigned_abs());
-        let most = COUNTS_TO as u64;
-        let is_exact = looked_at <= most;
-        let is_none = is_exact && counted == 0;
-        Ok((!is_none).then(|| Counted::new(name, counted.min(most), is_exact)))
+        let (looked_at, counted) = found.unwrap_or_default();
+        Ok(Counted::of_looked_at(name, looked_at.unsigned_abs(), counted.unsigned_abs()))
     }
 
     pub(crate) async fn subscriptions(&mut self, request: &ListRequest) -> Result<Page<SubscriptionId>> {
@@ -217,13 +189,9 @@ impl Operations<'_> {
             |row: &PgRow| -> Result<(String, String), sqlx::Error> { Ok((value(row, 0)?, value(row, 1)?)) };
         let found = self.all_read(query, read).await?;
         let found = found.into_iter().take_while(|(tenant, _)| own.is_none_or(|own| own == tenant));
-        let mut ids: Vec<_> =
+        let ids: Vec<_> =
             found.map(|(tenant, name)| SubscriptionId::new(stored_tenant_id(&tenant), name)).collect();
-        let is_full = ids.len() > request.limit;
-        ids.truncate(request.limit);
-        let last = ids.last().filter(|_| is_full);
-        let next = last.map(|last| Mark::of([last.tenant.as_str(), &*last.name]));
-        Ok(Page::new(ids, next))
+        Ok(Page::cut(ids, request.limit, |last| Mark::of([last.tenant.as_str(), &*last.name])))
     }
 
     pub(crate) async fn cursors(&mut self, request: &CursorsRequest) -> Result<Page<CursorSummary>> {

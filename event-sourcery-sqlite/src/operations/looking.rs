@@ -3,8 +3,8 @@
 mod events;
 
 use event_sourcery::backend::{
-    COUNTS_TO, Counted, Cursor, CursorId, CursorSummary, CursorsRequest, GOES_THROUGH, LOOKS_AT, ListRequest,
-    Mark, Page, StoredRecord, StreamSummary, StreamsRequest, SubscriptionId, stored_tenant_id,
+    COUNTS_TO, Counted, Cursor, CursorId, CursorSummary, CursorsRequest, LOOKS_AT, ListRequest, Mark, Page,
+    StoredRecord, StreamSummary, StreamsByName, StreamsRequest, SubscriptionId, stored_tenant_id,
 };
 use event_sourcery::{Category, Position, Result, TenantId};
 use rusqlite::types::ValueRef;
@@ -36,12 +36,16 @@ impl Begun {
         let StoredRecord { stream, tenant, event, .. } = self.record?;
         Some(StreamSummary::new(tenant, stream, &event))
     }
+
+    fn named(mut self) -> (Option<String>, Option<StreamSummary>) {
+        (self.name.take(), self.summary())
+    }
 }
 
 impl<'c> Operations<'c> {
     pub(crate) fn summaries(&self, request: &StreamsRequest) -> Result<Page<StreamSummary>> {
-        match &request.named {
-            Some(prefix) => self.named(request, prefix),
+        match request.by_name()? {
+            Some(listing) => self.named(listing),
             None => self.newest(request),
         }
     }
@@ -65,50 +69,22 @@ impl<'c> Operations<'c> {
         self.first(&self.sql.look.nth_stream_below, (below, LOOKS_AT - 1), |row| row.get(0))
     }
 
-    fn named(&self, request: &StreamsRequest, prefix: &str) -> Result<Page<StreamSummary>> {
-        let [mut tenant, mut category, name] = request.begins()?;
-        // No name holds a NUL: behind a name begins what goes on with the next character.
-        let behind = format!("{name}\u{1}");
-        let mut from = if name.is_empty() || *behind < *prefix { prefix.to_owned() } else { behind };
-        let mut items = Vec::new();
-        for _ in 0..GOES_THROUGH {
-            let (missing, mut last) = (request.limit - items.len(), String::new());
-            let values = (&tenant, &category, &from, one_more(missing));
-            let found = self.all_rows(&self.sql.look.named, values, Begun::read)?;
-            for (number, begun) in found.into_iter().enumerate() {
-                let Some(name) = begun.name.clone().filter(|name| name.starts_with(prefix)) else { break };
-                if number == missing {
-                    let mark = Mark::of([tenant.as_str(), category.as_str(), last.as_str()]);
-                    return Ok(Page::new(items, Some(mark)));
-                }
-                last = name;
-                items.extend(begun.summary());
+    fn named(&self, mut listing: StreamsByName<'_>) -> Result<Page<StreamSummary>> {
+        loop {
+            let place = (listing.tenant(), listing.category(), listing.from(), one_more(listing.missing()));
+            let found = self.all_rows(&self.sql.look.named, place, Begun::read)?;
+            if let Some(page) = listing.found(found.into_iter().map(Begun::named)) {
+                return Ok(page);
             }
-            let Some(next) = self.next_place(request, &tenant, &category)? else {
-                return Ok(Page::new(items, None));
-            };
-            (tenant, category) = next;
-            prefix.clone_into(&mut from);
-        }
-        Ok(Page::new(items, Some(Mark::of([tenant.as_str(), category.as_str(), ""]))))
-    }
-
-    /// The tenant and the category that come next, of those that are asked for.
-    fn next_place(
-        &self,
-        request: &StreamsRequest,
-        tenant: &str,
-        category: &str,
-    ) -> Result<Option<(String, String)>> {
-        match (&request.tenant, &request.category) {
-            (Some(_), Some(_)) => Ok(None),
-            (None, Some(category)) => {
+            let (tenant, category) = (listing.tenant(), listing.category());
+            let next = if listing.keeps_category() {
                 let next = self.next_name(&self.sql.look.next_tenant, [tenant])?;
-                Ok(next.map(|tenant| (tenant, category.as_str().to_owned())))
-            }
-            (wanted, None) => {
-                let next = self.place_behind(tenant, category)?;
-                Ok(next.filter(|(tenant, _)| wanted.as_ref().is_none_or(|wanted| wanted.as_str() == tenant)))
+                next.map(|tenant| (tenant, category.to_owned()))
+            } else {
+                self.place_behind(tenant, category)?
+            };
+            if let Some(page) = listing.go_on(next) {
+                return Ok(page);
             }
         }
     }
@@ -172,11 +148,9 @@ impl<'c> Operations<'c> {
         if name == HIDDEN {
             return Ok(None);
         }
-        let read = |row: &Row<'_>| -> rusqlite::Result<(usize, usize)> { Ok((row.get(0)?, row.get(1)?)) };
+        let read = |row: &Row<'_>| -> rusqlite::Result<(u64, u64)> { Ok((row.get(0)?, row.get(1)?)) };
         let (looked_at, counted) = self.first(sql, values, read)?.unwrap_or_default();
-        let is_exact = looked_at <= COUNTS_TO;
-        let is_none = is_exact && counted == 0;
-        Ok((!is_none).then(|| Counted::new(name, counted.min(COUNTS_TO) as u64, is_exact)))
+        Ok(Counted::of_looked_at(name, looked_at, counted))
     }
 
     pub(crate) fn subscriptions(&self, request: &ListRequest) -> Result<Page<SubscriptionId>> {
@@ -190,13 +164,9 @@ impl<'c> Operations<'c> {
         let read = |row: &Row<'_>| text(row, 0).zip(text(row, 1)).ok_or_else(|| "it has no name".to_owned());
         let found = self.all_rows(&self.sql.look.subscriptions, values, read)?;
         let found = found.into_iter().take_while(|(tenant, _)| own.is_none_or(|own| own == tenant));
-        let mut ids: Vec<_> =
+        let ids: Vec<_> =
             found.map(|(tenant, name)| SubscriptionId::new(stored_tenant_id(&tenant), name)).collect();
-        let is_full = ids.len() > request.limit;
-        ids.truncate(request.limit);
-        let last = ids.last().filter(|_| is_full);
-        let next = last.map(|last| Mark::of([last.tenant.as_str(), &*last.name]));
-        Ok(Page::new(ids, next))
+        Ok(Page::cut(ids, request.limit, |last| Mark::of([last.tenant.as_str(), &*last.name])))
     }
 
     pub(crate) fn cursors(&self, request: &CursorsRequest) -> Result<Page<CursorSummary>> {

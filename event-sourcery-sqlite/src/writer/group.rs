@@ -1,4 +1,10 @@
 //! Calls and closures that share a transaction.
+//!
+//! Each is refused alone, whatever it has written or left behind by then: everything is taken back, and the others run again, each under a
+//! savepoint. They begin without one, because most refusals are found before anything is written. A member at whose error SQLite has rolled
+//! back everything by itself, for want of room on the disk, is left out, and there may be room for the others. Where the disk is full at
+//! the commit, each half runs again in a transaction of its own, and so on. Where the commit fails otherwise, every member fails and none
+//! is acknowledged. One that panics is left out; the panic goes on in its caller.
 
 use std::mem::take;
 use std::time::{Duration, Instant};

@@ -1,4 +1,7 @@
 //! Keeps a closure from ending the transaction that it runs in.
+//!
+//! No statement that would end it can be prepared meanwhile, and a hook refuses every commit. A closure that tries fails alone, and so does
+//! a listener.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -47,14 +47,14 @@ impl<A: Aggregate> Repository<A> {
         Self { store: store.erased(), settings: Settings { rule: None, retries: RETRIES } }
     }
 
-    /// Keeps the state of an aggregate once so many events were saved since it was last kept, so that a load reads the
-    /// kept state and about as many events at most.
+    /// Keeps the state of an aggregate each time that this many events were saved since it was last kept. So a load reads the
+    /// kept state and at most about that many events.
     ///
-    /// It is written in a task behind the save, or behind a load that has read so many events. Neither waits for it. Where it
-    /// fails, that is logged, and the next one tries again. In a transaction nothing is kept. Only the aggregate's loads know
-    /// of it: streams and subscriptions read as before. Nothing is kept of an aggregate on a handle with
-    /// [encryption](EventStore::with_encryption) whose events have encrypted fields, or a catch-all: it would hold them in the clear. It needs a tokio runtime to be kept; without, nothing is. 0 is taken for
-    /// 1: behind every save.
+    /// The state is written in a task after the save, or after a load that has read this many events. Neither waits for it. If it fails,
+    /// that is logged, and the next one tries again. In a transaction nothing is kept. Only the aggregate's loads use the state:
+    /// streams and subscriptions read as before. On a handle with [encryption](EventStore::with_encryption), no state is kept of an
+    /// aggregate whose events have encrypted fields, or a catch-all, because the state would hold them in the clear. Outside of a
+    /// tokio runtime nothing is kept. 0 counts as 1: after every save.
     #[must_use]
     pub fn snapshot_every(mut self, events: Version) -> Self
     where
@@ -64,23 +64,23 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How often a command runs again at most, on the aggregate as it is by then, where somebody else has changed it in the
-    /// meantime: 10 times without, after pauses that grow. 0: never.
+    /// How many times a command runs again, on the new state, if somebody else has changed the aggregate in the meantime. The default
+    /// is 10, after pauses that grow; 0 means never.
     #[must_use]
     pub const fn retries(mut self, at_most: u32) -> Self {
         self.settings.retries = at_most;
         self
     }
 
-    /// Loads an aggregate, runs a command on it, and appends what it emits with the version that was loaded. Nothing
-    /// emitted means nothing written.
+    /// Loads an aggregate, runs a command on it, and appends the emitted events, expecting the version that was loaded. If the
+    /// command emits nothing, nothing is written.
     ///
-    /// Where somebody else appended in between, it loads and runs the command again, as often as
-    /// [`retries`](Self::retries) says. Commands on one aggregate through handles of one store take turns, so that they do not
-    /// meet each other; where no turn has begun for a second, they go ahead. That takes a runtime with timers.
+    /// If somebody else has appended in between, it loads and runs the command again, as often as
+    /// [`retries`](Self::retries) says. Commands on one aggregate through handles of one store take turns, to avoid conflicts with each
+    /// other; if no turn has begun for a second, they go ahead. That takes a runtime with timers.
     ///
-    /// It costs a load and, if something was emitted, an append. For work that awaits between load and save,
-    /// [`load`](Self::load), [`execute`](WrappedAggregate::execute) and [`save`](Self::save) by hand.
+    /// It costs a load and, if something was emitted, an append. For work that awaits between load and save, call
+    /// [`load`](Self::load), [`execute`](WrappedAggregate::execute) and [`save`](Self::save) yourself.
     ///
     /// # Errors
     ///

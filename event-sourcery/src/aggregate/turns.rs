@@ -3,6 +3,8 @@
 //!
 //! Turns spare work, and that is all: what keeps commands apart is the expected version. So whoever waits in a queue that does
 //! not move goes on without a turn. The command that has it may be one that nobody polls any more.
+//!
+//! There are no turns in transactions, which may hold what the others wait for.
 
 use std::collections::HashMap;
 use std::fmt;

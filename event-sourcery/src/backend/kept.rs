@@ -266,7 +266,7 @@ impl Kept {
         self.handled.push(dropped);
     }
 
-    /// It begins anew there.
+    /// It starts over there.
     pub(super) fn begin(&mut self, position: Position, present: Vec<(Position, Position)>) {
         (self.began, self.present) = (position, present);
         (self.handled, self.left_out) = (Vec::new(), Vec::new());

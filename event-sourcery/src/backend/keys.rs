@@ -103,12 +103,12 @@ pub struct OldKeysRequest {
     pub by: Arc<str>,
     /// Those of tenants and subjects behind this one, in the order of tenant and subject.
     pub after: Option<(TenantId, Arc<str>)>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl OldKeysRequest {
-    /// At most so many keys that are not wrapped by this, from the first on.
+    /// At most this many keys that are not wrapped by this, from the first on.
     #[must_use]
     pub const fn new(by: Arc<str>, limit: usize) -> Self {
         Self { by, after: None, limit }

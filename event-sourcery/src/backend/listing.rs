@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::looking::COUNTS_TO;
 use crate::error::{Error, Result};
 use crate::stream_id::TenantId;
 
@@ -89,6 +90,16 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
+    /// A page of at most this many items. One more item than that tells that there are more: then the next page goes on after the last
+    /// item of this one.
+    #[must_use]
+    pub fn cut(mut items: Vec<T>, limit: usize, mark: impl FnOnce(&T) -> Mark) -> Self {
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(mark);
+        Self { items, next }
+    }
+
     /// The same page of something else.
     pub(crate) fn map<U>(self, to: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(to).collect(), next: self.next }
@@ -103,12 +114,12 @@ pub struct ListRequest {
     pub tenant: Option<TenantId>,
     /// Where to go on; `None`: at the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl ListRequest {
-    /// The first so many, whoever's.
+    /// The first items of all tenants, this many.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { tenant: None, from: None, limit }
@@ -144,6 +155,15 @@ impl Counted {
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, count: u64, is_exact: bool) -> Self {
         Self { name: name.into(), count, is_exact }
+    }
+
+    /// The count of a name, after this many rows of it were looked at, one more than [`COUNTS_TO`] at most, of which this many count;
+    /// `None` if there are none.
+    #[must_use]
+    pub fn of_looked_at(name: &str, looked_at: u64, counted: u64) -> Option<Self> {
+        let is_exact = looked_at <= COUNTS_TO as u64;
+        let is_none = is_exact && counted == 0;
+        (!is_none).then(|| Self::new(name, counted.min(COUNTS_TO as u64), is_exact))
     }
 }
 

@@ -19,14 +19,11 @@ pub const LOOKS_AT: usize = 8_192;
 /// How many streams are counted for a tenant, or for a category. Where there are more, the count is not exact.
 pub const COUNTS_TO: usize = 1_000;
 
-/// Through how many tenants and categories a page of streams by name goes.
-pub const GOES_THROUGH: usize = 256;
-
 /// Which streams to list.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamsRequest {
-    /// Only this tenant's; `None`: everybody's.
+    /// Only this tenant's; `None`: those of all tenants.
     pub tenant: Option<TenantId>,
     /// Only those of this category.
     pub category: Option<Category>,
@@ -35,18 +32,18 @@ pub struct StreamsRequest {
     pub named: Option<String>,
     /// Where to go on; `None`: at the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl StreamsRequest {
-    /// The newest so many, whoever's: those that were begun last first.
+    /// The newest streams of all tenants, this many: those that were begun last come first.
     #[must_use]
     pub const fn newest(limit: usize) -> Self {
         Self { tenant: None, category: None, named: None, from: None, limit }
     }
 
-    /// The first so many whose name begins so, by tenant, category and name.
+    /// The first streams, this many, whose name begins with this prefix, by tenant, category and name.
     #[must_use]
     pub fn named(prefix: impl Into<String>, limit: usize) -> Self {
         Self { named: Some(prefix.into()), ..Self::newest(limit) }
@@ -68,24 +65,6 @@ impl StreamsRequest {
     #[must_use]
     pub fn with_from(self, from: Option<Mark>) -> Self {
         Self { from, ..self }
-    }
-
-    /// For a listing by name: with which tenant and category it begins, and behind which name of theirs; the empty one is before all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a mark of another listing, or of a tenant or category that is not asked for.
-    pub fn begins(&self) -> Result<[String; 3]> {
-        let tenant = self.tenant.as_ref().map(TenantId::as_str);
-        let category = self.category.as_ref().map(Category::as_str);
-        let Some(from) = &self.from else {
-            return Ok([tenant, category, None].map(|part| part.unwrap_or_default().to_owned()));
-        };
-        let parts: [&str; 3] = from.parts()?;
-        let [of_tenant, of_category, _] = parts;
-        let is_asked_for = tenant.is_none_or(|tenant| tenant == of_tenant)
-            && category.is_none_or(|category| category == of_category);
-        if is_asked_for { Ok(parts.map(str::to_owned)) } else { Err(Mark::foreign()) }
     }
 }
 
@@ -142,19 +121,19 @@ pub struct EventsRequest {
     pub onwards: bool,
     /// Behind which position, in that direction; `None`: from the end, or from the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1, and no more than there is [room](super::PageRoom) for.
+    /// At most this many, at least 1, and no more than there is [room](super::PageRoom) for.
     pub limit: usize,
 }
 
 impl EventsRequest {
-    /// The newest so many, whoever's, the last one first.
+    /// The newest events of all tenants, this many, the last one first.
     #[must_use]
     pub fn newest(limit: usize) -> Self {
         let (tenant, category, names, from) = (None, None, None, None);
         Self { tenant, category, names, related_to: Arc::default(), onwards: false, from, limit }
     }
 
-    /// The first so many, whoever's, in their order.
+    /// The first events of all tenants, this many, in their order.
     #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { onwards: true, ..Self::newest(limit) }
@@ -201,12 +180,12 @@ pub struct BackwardsRequest {
     pub stream: StreamId,
     /// Before which of its events; `None`: from its end. Nothing stands before an event that is not there any more.
     pub from: Option<Mark>,
-    /// At most so many, at least 1, and no more than there is [room](super::PageRoom) for.
+    /// At most this many, at least 1, and no more than there is [room](super::PageRoom) for.
     pub limit: usize,
 }
 
 impl BackwardsRequest {
-    /// The last so many of this tenant's stream.
+    /// The last events of this tenant's stream, this many.
     #[must_use]
     pub const fn new(tenant: TenantId, stream: StreamId, limit: usize) -> Self {
         Self { tenant, stream, from: None, limit }
@@ -231,12 +210,12 @@ pub struct CursorsRequest {
     pub stream: Option<StreamId>,
     /// Where to go on; `None`: at the beginning.
     pub from: Option<Mark>,
-    /// At most so many, at least 1.
+    /// At most this many, at least 1.
     pub limit: usize,
 }
 
 impl CursorsRequest {
-    /// The first so many, whoever's.
+    /// The first cursors of all tenants, this many.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { tenant: None, projector: None, stream: None, from: None, limit }

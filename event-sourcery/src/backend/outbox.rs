@@ -27,12 +27,12 @@ pub struct OutboxRequest {
     pub segments: Option<Segments>,
     /// Only those of this stream of this tenant. A page of them is empty only where there are no more.
     pub stream: Option<(TenantId, StreamId)>,
-    /// At most so many entries, at least 1, and no more than there is [room](super::PageRoom) for.
+    /// At most this many entries, at least 1, and no more than there is [room](super::PageRoom) for.
     pub limit: usize,
 }
 
 impl OutboxRequest {
-    /// At most so many entries of events above this position, at least 1.
+    /// At most this many entries of events above this position, at least 1.
     #[must_use]
     pub const fn new(after: Position, limit: usize) -> Self {
         Self { after, up_to: None, tenant: None, segments: None, stream: None, limit }
@@ -69,7 +69,7 @@ impl OutboxRequest {
 pub struct HoldRequest {
     /// Where their events stand.
     pub positions: Vec<Position>,
-    /// After so long without a sign of life, the hold ends by itself.
+    /// After this long without a sign of life, the hold ends by itself.
     pub idle: Duration,
 }
 
@@ -150,7 +150,7 @@ impl OutboxProgress {
         Self { done, keep: None }
     }
 
-    /// They are kept for so long; `None`: they go.
+    /// How long they are kept; `None`: they are removed.
     #[must_use]
     pub const fn keeping(mut self, keep: Option<Duration>) -> Self {
         self.keep = keep;

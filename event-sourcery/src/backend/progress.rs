@@ -67,7 +67,7 @@ impl ProgressRequest {
 #[derive(Debug, Clone)]
 pub enum StreamProgress {
     /// A stream that was free is blocked by the event at its position. Where that event is not, or no longer, in this stream
-    /// of this tenant, the stream stays free: it was deleted meanwhile, and perhaps made anew. For the outbox it is the entry
+    /// of this tenant, the stream stays free: it was deleted meanwhile, and perhaps created again. For the outbox it is the entry
     /// that has to be there, whether its stream is or not.
     Block(BlockedStream),
     /// A stream that was blocked there is blocked otherwise.
@@ -157,7 +157,7 @@ impl BlockedStream {
         }
     }
 
-    /// The same after so many attempts.
+    /// The same after this many attempts.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
@@ -202,7 +202,7 @@ pub struct BlockedRequest {
     pub due: bool,
     /// Only those whose failed event stands above this position.
     pub after: Position,
-    /// At most so many; at least 1.
+    /// At most this many; at least 1.
     pub limit: usize,
     /// With the texts of their errors, and the ids and names of the events. Without, there are none: they are long, or looked for in
     /// the events, and seldom wanted.
@@ -235,7 +235,7 @@ impl BlockedRequest {
         Self { due: true, ..self }
     }
 
-    /// Only those whose failed event stands above this position, and at most so many of them.
+    /// Only those whose failed event stands above this position, and at most this many of them.
     #[must_use]
     pub fn with_page(self, after: Position, limit: usize) -> Self {
         Self { after, limit, ..self }
@@ -277,7 +277,7 @@ impl BacklogRequest {
         self
     }
 
-    /// At most so many events, and no longer than a page takes.
+    /// At most this many events, and no longer than a page takes.
     #[must_use]
     pub const fn at_most(mut self, events: u64) -> Self {
         self.most = Some(events);

@@ -21,7 +21,7 @@ pub struct LoadRequest {
     pub stream: StreamId,
     /// Which part of it.
     pub span: Span,
-    /// At most so many events, at least 1, and no more than there is [room](super::PageRoom) for; `None`: all of them.
+    /// At most this many events, at least 1, and no more than there is [room](super::PageRoom) for; `None`: all of them.
     pub limit: Option<usize>,
 }
 
@@ -32,7 +32,7 @@ impl LoadRequest {
         Self { tenant, stream, span, limit: None }
     }
 
-    /// At most so many events, at least 1.
+    /// At most this many events, at least 1.
     #[must_use]
     pub fn with_limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
@@ -72,7 +72,7 @@ pub enum Span {
         stop: Version,
     },
     /// The events after this one: how a long stream is read in pages. Nothing where the stream has no event at this
-    /// position: it was deleted, and [`first_position`](LoadedStream::first_position) tells whether it was made anew.
+    /// position: it was deleted, and [`first_position`](LoadedStream::first_position) tells whether it was created again.
     After(Position),
     /// The last event alone.
     Last,
@@ -158,13 +158,13 @@ pub struct ScanRequest {
     pub up_to: Option<Position>,
     /// Only these events.
     pub filter: Filter,
-    /// At most so many events, at least 1, and no more than there is [room](super::PageRoom) for. A page may hold fewer of them,
+    /// At most this many events, at least 1, and no more than there is [room](super::PageRoom) for. A page may hold fewer of them,
     /// and say that there are more.
     pub limit: usize,
 }
 
 impl ScanRequest {
-    /// At most so many events above this position, at least 1, up to what is settled now.
+    /// At most this many events above this position, at least 1, up to what is settled now.
     #[must_use]
     pub fn new(after: Position, limit: usize) -> Self {
         Self { after, up_to: None, filter: Filter::default(), limit }

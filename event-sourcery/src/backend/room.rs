@@ -8,7 +8,7 @@ use super::records::StoredEvent;
 use crate::error::{Error, Result};
 use crate::stream_id::TenantId;
 
-/// The room for the events of a page: so many of them, and [`Self::BYTES`] of payload and context, but always one event. So what a
+/// The room for the events of a page: a number of them, and [`Self::BYTES`] of payload and context, but always one event. So what a
 /// reader holds is bounded, however large the events are.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRoom {
@@ -21,7 +21,7 @@ impl PageRoom {
     /// How many bytes of payload and context a page has, unless its only event has more: 512 KiB.
     pub const BYTES: usize = 512 << 10;
 
-    /// For a page of at most so many events.
+    /// For a page of at most this many events.
     #[must_use]
     pub const fn of(events: usize) -> Self {
         Self { events, bytes: Self::BYTES, is_empty: true }
@@ -52,7 +52,7 @@ impl PageRoom {
     }
 }
 
-/// The room for what waits to be written: so many bytes, and half of them for any one tenant. An append of more than that half is let
+/// The room for what waits to be written: a number of bytes, and half of them for any one tenant. An append of more than that half is let
 /// in where nothing else of its tenant waits, and no other one of that size, whatever waits of others: so one at a time is beyond the
 /// bound. It takes the half of its tenant: whatever waits of one, the others have as much beside it.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +85,7 @@ impl WaitingRoom {
     /// How many of one tenant: 64 MiB.
     const OF_ONE: usize = Self::BYTES / 2;
 
-    /// Takes the room for so many bytes of a tenant; what is no tenant's has a half of its own.
+    /// Takes the room for this many bytes of a tenant; what is no tenant's has a half of its own.
     ///
     /// # Errors
     ///

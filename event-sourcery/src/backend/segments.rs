@@ -18,7 +18,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// These segments of so many, at most [`MOST_SEGMENTS`]; other numbers do not count.
+    /// These segments out of this many, at most [`MOST_SEGMENTS`]; other numbers do not count.
     #[must_use]
     pub fn new(of: u16, numbers: impl IntoIterator<Item = u16>) -> Self {
         let of = of.clamp(1, MOST_SEGMENTS);
@@ -49,7 +49,7 @@ impl Segments {
         self.numbers().count() == usize::from(self.of)
     }
 
-    /// The segment of a stream, out of so many: the sum of the 4th and the 16th byte of its UUID, modulo the count. One of
+    /// The segment of a stream, out of this many: the sum of the 4th and the 16th byte of its UUID, modulo the count. One of
     /// the two changes from stream to stream in every version of UUID.
     #[must_use]
     pub fn number_of(stream: Uuid, of: u16) -> u16 {

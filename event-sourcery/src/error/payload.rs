@@ -130,8 +130,8 @@ pub enum DecodeError {
     Invalid(serde_json::Error),
     /// The payload is in a form that is newer than this program: a newer one wrote it.
     #[error(
-        "it is in the form of version {found}, which a newer program wrote, and this one knows the forms up to version \
-         {known}: bring this one up to date"
+        "a newer program wrote it, in the form of version {found}, and this program knows forms up to version {known}: update this \
+         program"
     )]
     NewerForm {
         /// The version of the form that it is in.

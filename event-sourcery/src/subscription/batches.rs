@@ -65,15 +65,15 @@ impl<E: Event> Batches<E> {
         }
     }
 
-    /// Prefers full batches: once there is an event, a batch may take so long to fill. Without, what is there is handed over
-    /// at once.
+    /// Prefers full batches: once there is an event, a batch may take this long to fill. By default, a batch holds what is there, and
+    /// is returned immediately.
     pub fn fill_within(self, time: Duration) -> Self {
         Self { fill_within: time, ..self }
     }
 
-    /// The next batch: what is there, at once. Only where there is nothing it waits for an event, at most so long, and
-    /// then gives a batch without events. So it does where it takes longer to find an event that passes the filter, or one whose
-    /// stream is not deleted meanwhile: then it has not caught up, and the next call goes on from there.
+    /// The next batch: the events that are there, immediately. Only if there are none, it waits for an event, at most this long, and
+    /// then returns a batch without events. It also does so if it takes longer to find an event that passes the filter, or one whose
+    /// stream is not deleted meanwhile: then the batch has not caught up, and the next call goes on from there.
     ///
     /// Dropping the future loses nothing: the next call goes on.
     ///

@@ -1,6 +1,7 @@
 //! How events reach a handler, and how the progress they make is kept with what the handler did.
 
 mod batches;
+mod ending;
 mod publishing;
 
 use std::panic::AssertUnwindSafe;
@@ -12,17 +13,18 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 pub(super) use self::batches::InBatches;
+use self::ending::{Blame, Handling, RolledBack, call_on_writer, keep_within};
 pub(super) use self::publishing::{Publishing, Tally};
 use super::HandlerTransaction;
 use crate::backend::{
     Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, TransactionalBackend,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::retry::Retry;
 use crate::store::{EventStore, Scope};
 use crate::subscription::deletions::{AsOf, Deletions, Watch};
-use crate::subscription::guarded::{Guarded, Handled, guarded_call, panicked, took_longer, whole};
+use crate::subscription::guarded::{Guarded, Handled};
 use crate::subscription::stopping::Stopping;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
@@ -48,6 +50,12 @@ pub(super) struct Delivered {
     pub(super) failed: Option<Failure>,
 }
 
+impl Delivered {
+    const fn kept(events: usize) -> Self {
+        Self { kept: events, failed: None }
+    }
+}
+
 /// What could not be handled.
 pub(super) struct Failure {
     /// Its number, from 0.
@@ -61,8 +69,8 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn of_one(at: usize, error: String, took: Duration) -> Self {
-        Self { at, of: 1, error, took, pause: Pause::ByAttempts }
+    fn new((at, of): (usize, usize), error: String, took: Duration) -> Self {
+        Self { at, of, error, took, pause: Pause::ByAttempts }
     }
 }
 
@@ -133,23 +141,6 @@ fn leaves<E>(deletions: &Deletions, event: &Recorded<E>) -> bool {
     !deletions.concern([(&event.tenant_id, &event.stream_id)], AsOf::default())
 }
 
-/// Writes progress in the transaction of a handler that notes its deletions there. A stream that it has deleted itself is blocked
-/// no more, and need not be as the progress says. That is heeded only where the progress is refused: a handler may have undone a
-/// deletion.
-fn keep_within(
-    transaction: &mut impl BackendTransaction,
-    progress: &ProgressRequest,
-    deletions: &Deletions,
-) -> Result<()> {
-    match transaction.progress(progress) {
-        Err(lost @ Error::LeaseLost { .. }) => match deletions.leave_out_of(progress) {
-            Some(rest) => transaction.progress(&rest),
-            None => Err(lost),
-        },
-        kept => kept,
-    }
-}
-
 /// Handlers that write wherever they like: at least once.
 pub(super) struct AtLeastOnce<B, H> {
     pub(super) store: EventStore<B>,
@@ -176,7 +167,7 @@ where
             let store = self.store.reacting_to(&event);
             let (_at_work, begun) = (budget.stop.at_work(), Instant::now());
             if let Err(error) = (self.handler)(event, store).await {
-                failed = Some(Failure::of_one(kept, error, begun.elapsed()));
+                failed = Some(Failure::new((kept, 1), error, begun.elapsed()));
                 break;
             }
             kept += 1;
@@ -210,61 +201,28 @@ where
         progress: Progress,
         budget: Budget,
     ) -> Result<Delivered> {
-        let begun = Instant::now();
-        let transaction = self.store.backend().begin_handling(self.idle, self.statement).await?;
-        let deletions = Arc::new(Deletions::of_handler());
-        let store = self.store.noting_in(&deletions);
-        let mut transaction = HandlerTransaction::new(store.clone(), transaction);
+        let mut handling = Handling::begin(&self.store, self.idle, self.statement).await?;
+        let store = handling.transaction.store.clone();
         let mut handled = 0;
         for event in events {
-            if !budget.allows(&event, handled) || !leaves(&deletions, &event) {
+            if !budget.allows(&event, handled) || !leaves(&handling.deleted, &event) {
                 break;
             }
-            transaction.store = store.reacting_to(&event);
+            handling.transaction.store = store.reacting_to(&event);
             let at_work = budget.stop.at_work();
-            let handled_well = (self.handler)(event, &mut transaction).await;
+            let handled_well = (self.handler)(event, &mut handling.transaction).await;
             drop(at_work);
-            let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
-            if let Err(error) = handled_well.and_then(|()| finished()) {
-                let failed = Failure::of_one(handled, error, begun.elapsed());
-                transaction.roll_back().await;
-                return Ok(Delivered { kept: 0, failed: Some(failed) });
+            if let Err(error) = handling.finished(handled_well) {
+                return Ok(handling.fail(Blame::one_by_one(handled), error).await);
             }
             handled += 1;
         }
         if handled == 0 {
-            return Ok(Delivered { kept: 0, failed: None });
+            return Ok(Delivered::kept(0));
         }
-        let took = begun.elapsed();
-        let kept = keep(transaction, &progress(handled), &deletions).await;
-        budget.deletions.note_all(&deletions);
-        match kept {
-            Ok(()) => Ok(Delivered { kept: handled, failed: None }),
-            // It was not the handler's pause that the database has ended the connection for.
-            Err(error @ Error::Unavailable { .. }) if took < self.idle => Err(error),
-            Err(error) => blamed(error, handled, begun.elapsed()),
-        }
+        let blame = Blame::one_by_one(handled);
+        handling.keep((handled, blame), &progress(handled), &budget.deletions).await
     }
-}
-
-/// Commits what was done in a transaction, with the progress that was made; see [`keep_within`].
-async fn keep<B: JoinableBackend>(
-    transaction: HandlerTransaction<B>,
-    progress: &ProgressRequest,
-    deletions: &Deletions,
-) -> Result<()> {
-    let HandlerTransaction { store, mut transaction, .. } = transaction;
-    let mut kept = store.backend().join_handling(&mut transaction).progress(progress).await;
-    if matches!(kept, Err(Error::LeaseLost { .. }))
-        && let Some(rest) = deletions.leave_out_of(progress)
-    {
-        kept = store.backend().join_handling(&mut transaction).progress(&rest).await;
-    }
-    if let Err(error) = kept {
-        store.backend().roll_back(transaction).await;
-        return Err(error);
-    }
-    store.backend().commit(transaction).await
 }
 
 /// Handlers that run in a transaction of the backend's: exactly once.
@@ -273,18 +231,6 @@ pub(super) struct InTransaction<B, H> {
     pub(super) handler: Arc<H>,
     /// How long it may take. It cannot be interrupted: it has failed once it returns.
     pub(super) limit: Option<Duration>,
-}
-
-/// Why a transaction is rolled back.
-enum RolledBack {
-    ByHandler(String),
-    ByStore(Error),
-}
-
-impl From<Error> for RolledBack {
-    fn from(error: Error) -> Self {
-        Self::ByStore(error)
-    }
 }
 
 impl<B, E, H> Deliver<E> for InTransaction<B, H>
@@ -304,7 +250,7 @@ where
         let (noted, deletions) = (Arc::new(Deletions::of_handler()), Arc::clone(&budget.deletions));
         let (store, own) = (self.store.noting_in(&noted), Arc::clone(&noted));
         let scopes: Vec<Scope> = events.iter().map(|event| store.reacting_to(event).into_scope()).collect();
-        let work = move |transaction: &mut B::Transaction<'_>| {
+        let work = move |transaction: &mut B::Transaction<'_>| -> Result<usize, RolledBack> {
             for (event, scope) in events.into_iter().zip(&scopes) {
                 let before = number.load(Ordering::Relaxed);
                 if !budget.has_time(before) || !leaves(&scope.deletions, &event) {
@@ -314,17 +260,8 @@ where
                 if budget.may_be_gone(&event) && !is_there(transaction, &event)? {
                     break;
                 }
-                let at_work = budget.stop.at_work();
-                if budget.stop.is_given_up() {
-                    return Err(RolledBack::ByStore(Error::Closed));
-                }
-                let begun = Instant::now();
-                let handled = guarded_call(|| Within::run(transaction, scope, |tx| handler(event, tx)));
-                drop(at_work);
-                handled.map_err(RolledBack::ByHandler)?;
-                if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
-                    return Err(RolledBack::ByHandler(took_longer(limit)));
-                }
+                let call = || Within::run(transaction, scope, |tx| handler(event, tx));
+                call_on_writer(&budget.stop, limit, call)?;
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);
@@ -336,62 +273,6 @@ where
         let ended = self.store.backend().transaction(self.store.tenant_id(), work);
         let ended = AssertUnwindSafe(ended).catch_unwind().await;
         deletions.note_all(&noted);
-        let (at, took) = (at.load(Ordering::Relaxed), begun.elapsed());
-        let failed = |error| Ok(Delivered { kept: 0, failed: Some(Failure::of_one(at, error, took)) });
-        match ended {
-            Ok(Ok(kept)) => Ok(Delivered { kept, failed: None }),
-            Ok(Err(RolledBack::ByStore(error))) => blamed(error, at, took),
-            Ok(Err(RolledBack::ByHandler(error))) => failed(error),
-            Err(panic) => failed(panicked(&*panic)),
-        }
-    }
-}
-
-/// Whether a transaction could not be kept because of what the handler has done in it, or left undone: an error that it has
-/// hidden, a constraint that is checked at the commit, a pause that the database does not bear. Where it is the store that is
-/// away, that cannot be put on record either, and nothing comes of it. Not where others were in the way: it would have gone
-/// well without them.
-const fn is_the_handlers(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::LeaseLost { .. }
-            | Error::OutcomeUnknown { .. }
-            | Error::SerializationFailure { .. }
-            | Error::Busy { .. }
-            | Error::HistoryReplaced { .. }
-    )
-}
-
-/// A transaction that could not be kept: the last event is to blame, if it is the handler's doing.
-fn blamed(error: Error, handled: usize, took: Duration) -> Result<Delivered> {
-    match handled.checked_sub(1).filter(|_| is_the_handlers(&error)) {
-        Some(at) => {
-            let failed = Failure::of_one(at, whole(&error), took);
-            Ok(Delivered { kept: 0, failed: Some(failed) })
-        }
-        None => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::position::Position;
-
-    #[test]
-    fn what_others_are_to_blame_for_is_no_failure_of_the_handler() {
-        let others = [
-            Error::LeaseLost { subscription: "letters".to_owned() },
-            Error::OutcomeUnknown { source: "lost".into() },
-            Error::SerializationFailure { source: "a deadlock".into() },
-            Error::Busy { waited: Duration::from_secs(1) },
-            Error::HistoryReplaced { position: Position::START },
-        ];
-        for error in others {
-            assert!(blamed(error, 3, Duration::ZERO).is_err());
-        }
-        let own = || Error::Backend { backend: "postgres", source: "a deferred constraint".into() };
-        assert_eq!(blamed(own(), 3, Duration::ZERO).unwrap().failed.unwrap().at, 2);
-        assert!(blamed(own(), 0, Duration::ZERO).is_err(), "no event was handled");
+        Blame::one_by_one(at.load(Ordering::Relaxed)).of_writer(ended, begun.elapsed())
     }
 }

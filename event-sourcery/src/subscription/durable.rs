@@ -26,7 +26,7 @@ use crate::store::EventStore;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
 
-/// A subscription of a name, whose checkpoint is kept in the store; see [`Subscribe::durable`].
+/// A named subscription whose checkpoint is kept in the store; see [`Subscribe::durable`].
 ///
 /// It hands each event to a handler, in the order of its stream. Stopped, killed, or moved to another machine, it goes on
 /// after the last event whose handling was committed. Run it in as many processes and tasks as you like: they share the
@@ -71,19 +71,19 @@ pub struct Durable<B, E> {
     until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
 
-/// How many events are handled together at most, unless told: more make no great difference any more.
+/// How many events are handled together at most, by default. More make no great difference.
 pub(super) const BATCH: usize = 512;
 
 /// Where a durable subscription stands.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Status {
-    /// Everything that it wants up to here was handled, or waits for a failed event. It is written now and then: to see whether
-    /// the subscription keeps up, watch `events_behind`.
+    /// Everything that it wants up to here was handled, or waits for a failed event. It is written only now and then: to see
+    /// whether the subscription keeps up, watch `events_behind`.
     pub position: Position,
     /// How many take part at present.
     pub members: usize,
-    /// How many events it has not come to yet. Those that wait for a failed one do not count.
+    /// How many events it has not reached yet. Those that wait for a failed one do not count.
     pub events_behind: u64,
     /// Whether there may be more than were counted: `events_behind` is "at least" then.
     pub has_more: bool,
@@ -100,24 +100,23 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { of, name, start, segments, widen, narrow, lease, batch, retry, handler_timeout, until }
     }
 
-    /// Where it starts when it runs for the first time. Without, behind the position of [`Subscribe::after`], or at the
-    /// beginning. Later runs go on where it was.
+    /// Where it starts when it runs for the first time. The default is after the position of [`Subscribe::after`], or at the
+    /// beginning. Later runs go on where it stopped.
     pub fn start(self, start: Start) -> Self {
         Self { start, ..self }
     }
 
-    /// Into how many parts, 1 to 64, its streams are divided: so many processes at most share the work. 8 without. Fixed when
-    /// it runs for the first time.
+    /// Into how many segments, 1 to 64, its streams are divided. At most that many processes share the work. The default is 8.
+    /// Fixed when it runs for the first time.
     pub fn segments(self, count: u16) -> Self {
         Self { segments: Some(count), ..self }
     }
 
-    /// Says what becomes of events that it has passed, because they were not among those that it was run for until now: their
-    /// names are new to it, or they are of another category or tenant. Without, a run that asks for more ends with
-    /// [`Error::PassedUnasked`] if there are any, before it takes part; if there are none, it takes part, and those who know
-    /// fewer names leave the new ones to it.
+    /// Says what happens to events that it has passed because it was not run for them until now: their names are new to it, or they
+    /// are of another category or tenant. By default, a run that asks for more ends with [`Error::PassedUnasked`] if there are any
+    /// such events, before it takes part; if there are none, it takes part, and members that know fewer names leave the new ones to it.
     ///
-    /// The store keeps what a subscription is run for. So the word counts once, and can stay where it is.
+    /// The store keeps what a subscription is run for. So this takes effect once, and can stay in your code.
     ///
     /// ```
     /// # use event_sourcery::{Error, EventStore, MemoryBackend, Passed, RawEvent, StreamId};
@@ -152,78 +151,78 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { widen: Some(passed), ..self }
     }
 
-    /// Says that it wants no more than this from here on, where it was run for more: what it leaves out is passed from then on.
-    /// Who asks for that again is handed, if anything, what was passed, and not what was handled before.
+    /// Says that from now on it wants only these events, although it was run for more. The others are passed. A later run that asks for
+    /// them again is handed at most what was passed, and not what was handled before.
     ///
-    /// Without, a member that knows fewer names than the subscription was run for leaves events of the others to members that know
-    /// them: their streams wait, and are listed as [blocked](Self::blocked). One that is of another category or tenant, or knows
-    /// some names where every event was wanted, ends with [`Error::RunForOthers`].
+    /// By default, a member that knows fewer names than the subscription was run for leaves events of other names to members that know
+    /// them: the streams of those events wait, and are listed as [blocked](Self::blocked). A member of another category or tenant, or
+    /// one that wants some names where every event was wanted, ends with [`Error::RunForOthers`].
     pub fn narrow(self) -> Self {
         Self { narrow: true, ..self }
     }
 
-    /// How long a process that is not heard of keeps its part of the work; at least 100 ms, and 15 seconds without. On Linux, one
-    /// whose end is seen by another on the same system, of the same user and in the same container, keeps it no longer. It is also how
-    /// long a handler may leave its transaction idle, on a server.
+    /// How long a process keeps its segments after it was last heard from. The default is 15 seconds, the least is 100 ms. On Linux,
+    /// a process of the same user in the same container sees that another has ended, and takes over without waiting. This is also how long a
+    /// handler may leave its transaction idle, on a server.
     pub fn lease(self, lasting: Duration) -> Self {
         Self { lease: lasting, ..self }
     }
 
-    /// How many events are handled together at most before their progress is kept: 512 without, and 8,192 at most. With a
-    /// transaction, they share one. A [handler of batches](Self::run_batches) is handed them in one call.
+    /// How many events are handled together at most before their progress is kept. The default is 512, the most is 8,192. In a
+    /// handler with a transaction, they share it. A [handler of batches](Self::run_batches) is handed them in one call.
     ///
-    /// They are those that are there, up to 64. While the subscription is behind, it takes twice as many each time, up to
-    /// this, and to half a megabyte. Events that are handed over one by one are handled together for no longer than 200 ms.
+    /// A subscription takes the events that are there, up to 64. While it lags, it takes twice as many each time, up to this number
+    /// and to half a megabyte. Events that are handed over one by one share a transaction for no longer than 200 ms.
     pub fn batch(self, events: usize) -> Self {
         Self { batch: events, ..self }
     }
 
-    /// How often a failing event is handled at most, the first time included, before it is parked: 10 times without, which
-    /// takes a minute or two. That a [batch](Self::batch) with a transaction was taken apart does not count, nor does an attempt
-    /// whose process was killed before its failure was written, which may be half a second later.
+    /// How many times an event is tried, counting the first, before it is parked. The default is 10, which takes a minute or two.
+    /// Extra calls while a [batch](Self::batch) with a transaction is split do not count. Neither does an attempt whose process was
+    /// killed before its failure was written, which may be half a second later.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.retry.attempts = attempts;
         self
     }
 
-    /// The pause after the first failure, and the longest one: each is twice as long as the one before, and up to half of it is left
-    /// out at random. 200 ms and one minute without.
+    /// The pause after the first failure, and the longest pause. Pauses double; each is shortened by a random amount of up to half. The
+    /// defaults are 200 ms and one minute.
     pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
         (self.retry.first_pause, self.retry.longest_pause) = (first, longest);
         self
     }
 
-    /// How long the handler may take for one event, or for a batch; without, as long as it likes. One that takes longer has failed: it
-    /// is dropped where it waits, its transaction is rolled back and its connection is free again; the event is tried again, and parked
-    /// after the last attempt. So a handler that never returns holds up its own stream only.
+    /// How long the handler may take for one event, or for a batch. By default there is no limit. A handler that takes longer has
+    /// failed: it is dropped at the point where it waits, its transaction is rolled back, and its connection is free again. The event is
+    /// tried again, and parked after the last attempt. So a handler that never returns holds up only its own stream.
     ///
-    /// What does not wait cannot be interrupted: a handler of [`run_in_transaction`](Self::run_in_transaction), which runs on the
-    /// backend's writer and holds up every other write, and code that computes, or blocks its thread. It is heard when it returns,
-    /// and has failed then.
+    /// Code that does not wait cannot be interrupted: a handler of [`run_in_transaction`](Self::run_in_transaction), which runs on the
+    /// backend's writer and holds up every other write, and code that computes or blocks its thread. It has failed when it returns too
+    /// late.
     pub fn handler_timeout(self, time: Duration) -> Self {
         Self { handler_timeout: Some(time), ..self }
     }
 
-    /// Runs until this is done, such as `tokio::signal::ctrl_c()`: the event in hand is finished, the checkpoint saved, and
-    /// its part is free for others, who notice within a third of their lease.
+    /// Runs until this future is done, such as `tokio::signal::ctrl_c()`. Then the event in hand is finished, the checkpoint is saved,
+    /// and the segments are free for other processes, which notice within a third of their lease.
     ///
-    /// A handler that is at work takes its time. Beside that, the store is waited for 3 seconds at most, however it is held up: by
-    /// a file that is locked, a row that is locked, a server that does not answer. Then the run ends with
-    /// [`Error::NotLeftInTime`]; its leases end by themselves.
+    /// A handler that is running is waited for. Otherwise the run waits for the store for 3 seconds at most, whatever holds that up: a
+    /// locked file, a locked row, a server that does not answer. Then it ends with [`Error::NotLeftInTime`], and its leases end by
+    /// themselves.
     pub fn until(self, done: impl IntoFuture<IntoFuture: Send + 'static>) -> Self {
         let done = done.into_future();
         Self { until: Some(Mutex::new(Box::pin(async move { drop(done.await) }))), ..self }
     }
 
-    /// Runs, handing each event to the handler at least once: an event whose handling was not followed by a checkpoint, because
-    /// the process was killed, comes again. The second argument is the store, for the tenant of the event, with its context:
-    /// what the handler appends there carries the event's correlation id, and its id as causation id.
+    /// Runs, and hands each event to the handler at least once: an event comes again if the process was killed before the checkpoint
+    /// after it was saved. The second argument is the store, for the tenant of the event, with its context: what the handler appends
+    /// there carries the event's correlation id, and its id as causation id.
     ///
-    /// It runs until it is told to stop, and bears it when the store is away for a while. Dropped, it stops in the middle of
-    /// what it does, and others take over after its lease.
+    /// It runs until it is told to stop, and goes on after the store was unavailable for a while. Dropping the future stops it in the
+    /// middle of an event, as a crash would; others take over when its lease has ended.
     ///
-    /// In a task of its own, the handler owns what it uses (`async move`): of one that borrows, the compiler does not see
-    /// that it can be sent to another thread.
+    /// If you spawn it as a task, let the handler own what it uses (`async move`): the compiler cannot prove that the future of a
+    /// borrowing handler is `Send`.
     ///
     /// ```
     /// # use event_sourcery::{EventStore, MemoryBackend, RawEvent, StreamId};
@@ -245,7 +244,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// # Errors
     ///
     /// [`Error::InvalidOption`], [`Error::InvalidName`]; [`Error::PassedUnasked`] and [`Error::RunForOthers`] where it was run for
-    /// other events until now; [`Error::BeyondEnd`] where it stands, or is to start, behind the end of the store;
+    /// other events until now; [`Error::BeyondEnd`] where it stands, or is to start, beyond the end of the store;
     /// [`Error::NotLeftInTime`] where it was stopped and the store did not answer; [`Error::HistoryReplaced`] where the store has
     /// to be opened again; and the backend's, where trying again cannot help, such as a row that cannot be read at all.
     pub async fn run<H>(self, mut handler: H) -> Result<()>
@@ -290,6 +289,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
             batch: self.batch,
             retry: self.retry,
             ends: false,
+            publishes: false,
         };
         plan.check()?;
         let until = self.until.map(|until| until.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -298,10 +298,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
 }
 
 impl<B: JoinableBackend, E: Event> Durable<B, E> {
-    /// Runs, handing each event to the handler together with a transaction in which its checkpoint is committed: what the
-    /// handler writes through it takes effect exactly once.
+    /// Runs, and hands each event to the handler together with a transaction in which the checkpoint is committed. What the
+    /// handler writes through that transaction takes effect exactly once.
     ///
-    /// What the handler does elsewhere it does at least once: it can be called again for an event whose transaction was
+    /// What the handler does elsewhere, it does at least once: it can be called again for an event whose transaction was
     /// rolled back. Otherwise like [`run`](Self::run).
     ///
     /// # Errors
@@ -323,11 +323,11 @@ impl<B: JoinableBackend, E: Event> Durable<B, E> {
 }
 
 impl<B: TransactionalBackend, E: Event> Durable<B, E> {
-    /// Runs, calling the handler in a transaction on the backend's writer, in which the checkpoint is committed: what the
-    /// handler writes through it takes effect exactly once. As with
-    /// [`EventStore::transaction`], keep it short: every other write waits.
+    /// Runs, and calls the handler in a transaction on the backend's writer, in which the checkpoint is committed. What the
+    /// handler writes through that transaction takes effect exactly once. As with [`EventStore::transaction`], keep it short: every
+    /// other write waits.
     ///
-    /// What the handler does elsewhere it does at least once: it can be called again for an event whose transaction was
+    /// What the handler does elsewhere, it does at least once: it can be called again for an event whose transaction was
     /// rolled back. Otherwise like [`run`](Self::run).
     ///
     /// # Errors

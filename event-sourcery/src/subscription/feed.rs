@@ -1,4 +1,13 @@
 //! Where a subscription reads: first by itself, until it has caught up; then with the others at the tail.
+//!
+//! Of what was read, nothing is handed over once its stream's deletion has returned. The store counts its deletions (`Deletions`), and
+//! each page carries the count from before it was read: from the first event on whose stream was deleted since, the page is let go and read
+//! again. What stands before that stays, so that frequent deletions hold up nobody. Where nothing does, the first event is read by itself,
+//! and its stream is watched (`Watch`): every deletion of that is known.
+//!
+//! Nobody leaves out single events by what he remembers: a stream that was made again has the same id, and only the store tells the two
+//! apart. A handler on the backend's writer has waited for its turn behind the deletions of others: it asks for the event in its
+//! transaction, beside which nobody deletes.
 
 mod ahead;
 mod scanning;

@@ -26,10 +26,10 @@ use crate::outbox::Publisher;
 use crate::retry::Retry;
 use crate::store::EventStore;
 
-/// How many entries one [run](Outbox::run) hands over, unless told.
+/// How many entries one [run](Outbox::run) hands over by default.
 const LIMIT: u64 = 100;
 
-/// How often an entry is tried, unless told.
+/// How often an entry is tried by default.
 const ATTEMPTS: u32 = 3;
 
 /// The outbox of a store; see [`EventStore::outbox`].
@@ -38,12 +38,12 @@ const ATTEMPTS: u32 = 3;
 /// and tasks as you like: they share the work by stream, and when one of them dies, the others take over after its lease has ended.
 ///
 /// An entry that is [refused](crate::outbox::PublishError::refused) is tried again after a pause that grows, and parked after the last
-/// attempt, with its error. From the first failure on, later entries of the same stream wait behind it, and other streams go on. Parked
-/// entries are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here. While the other end is
+/// attempt, with its error. From the first failure on, later entries of the same stream wait for it, and other streams go on. Parked
+/// entries are [listed](Self::parked), [replayed](Self::replay) and [skipped](Self::skip) here. While the receiver is
 /// [away](crate::outbox::PublishError::away), everything waits, and no attempt counts.
 ///
-/// Of a tenant's entries, let either the default handle's outbox take care, or that of the tenant's handle: they know nothing of each
-/// other. On PostgreSQL they keep out of each other's way all the same; elsewhere both may publish an entry.
+/// Publish a tenant's entries either through the default handle's outbox or through that of the tenant's handle: the two do not know
+/// of each other. On PostgreSQL they avoid each other all the same; elsewhere both may publish an entry.
 #[must_use = "nothing is published until it is run"]
 pub struct Outbox<B> {
     store: EventStore<B>,
@@ -64,7 +64,7 @@ pub struct Published {
     pub entries: u64,
     /// How many were refused: each counts an attempt.
     pub refused: u64,
-    /// Whether it has ended because the other end is away.
+    /// Whether it ended because the receiver is away.
     pub is_away: bool,
 }
 
@@ -75,12 +75,12 @@ impl<B: Backend> Outbox<B> {
         Self { store, limit: LIMIT, segments: None, lease, retry, keep: None, until: None }
     }
 
-    /// How many entries one [`run`](Self::run) hands over at most, refused ones included: 100 without.
+    /// How many entries one [`run`](Self::run) hands over at most, refused ones included. The default is 100.
     pub fn limit(self, entries: u64) -> Self {
         Self { limit: entries, ..self }
     }
 
-    /// How often an entry is tried at most, the first time included, before it is parked: 3 times without.
+    /// How many times an entry is tried, counting the first, before it is parked. The default is 3.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.retry.attempts = attempts;
         self
@@ -92,21 +92,21 @@ impl<B: Backend> Outbox<B> {
         self
     }
 
-    /// How long a process that is not heard of keeps its part of the work, as in a [durable subscription](crate::Durable::lease).
+    /// How long a process keeps its segments after it was last heard from, as in a [durable subscription](crate::Durable::lease).
     /// Elsewhere than on PostgreSQL, a publisher that is at work for longer is still alone with its entries: leases are renewed
     /// meanwhile.
     pub fn lease(self, lasting: Duration) -> Self {
         Self { lease: lasting, ..self }
     }
 
-    /// Into how many parts, 1 to 64, the streams are divided: so many workers at most share the work. 8 without. Fixed when it
-    /// runs for the first time.
+    /// Into how many segments, 1 to 64, the streams are divided. At most that many workers share the work. The default is 8. Fixed
+    /// when it runs for the first time.
     pub fn segments(self, count: u16) -> Self {
         Self { segments: Some(count), ..self }
     }
 
-    /// Keeps what was published for so long, for an audit: in the table, where nobody publishes it again, not Event Sourcery for
-    /// Python either. Without, it goes at once. What has been kept for so long goes while others are published.
+    /// Keeps published entries in the table for this long, for an audit. Nobody publishes them again, not even Event Sourcery for
+    /// Python. By default they are removed at once. Entries that were kept long enough are removed while others are published.
     pub fn keep_published(self, lasting: Duration) -> Self {
         Self { keep: Some(lasting), ..self }
     }
@@ -118,9 +118,9 @@ impl<B: Backend> Outbox<B> {
     }
 
     /// Publishes what is there now, up to the [limit](Self::limit), and returns. What is refused, or waits for a pause, is left for
-    /// another run; where the other end is away, so is everything. So is what another worker has a lease on.
+    /// another run; if the receiver is away, everything is. So is what another worker has a lease on.
     ///
-    /// The publisher's errors do not come out of it: they are counted, logged, and kept with the entries.
+    /// It does not return the publisher's errors: they are counted, logged, and kept with the entries.
     ///
     /// # Errors
     ///
@@ -131,8 +131,9 @@ impl<B: Backend> Outbox<B> {
         self.publish(publisher, Some(limit)).await
     }
 
-    /// Publishes what is there, and what comes, until it is told to [stop](Self::until). It bears it when the store, or the other end,
-    /// is away for a while. Dropped, it stops in the middle of what it does, and others take over after its lease.
+    /// Publishes what is there, and what comes, until it is told to [stop](Self::until). It goes on after the store, or the receiver,
+    /// was unavailable for a while. Dropping the future stops it in the middle, as a crash would; others take over when its lease has
+    /// ended.
     ///
     /// What comes is found as in a subscription that has caught up: at once in the same process, soon after in others.
     ///
@@ -177,6 +178,7 @@ impl<B: Backend> Outbox<B> {
             batch: batch.max(BATCH),
             retry: self.retry,
             ends,
+            publishes: true,
         };
         plan.check()?;
         let until = self.until.map(|until| until.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -206,7 +208,7 @@ impl<B: Backend> Outbox<B> {
         blocked::all(self.store.backend(), BlockedRequest::new(self.id())).await
     }
 
-    /// Tries an entry again, soon, with all its attempts before it: by whoever runs the outbox.
+    /// Has an entry tried again soon, with its full number of attempts, by a process that runs the outbox.
     ///
     /// # Errors
     ///

@@ -87,6 +87,9 @@ pub(super) struct Plan {
     pub(super) retry: Retry,
     /// Whether it ends once nothing is left to be handed over for now.
     pub(super) ends: bool,
+    /// Whether it publishes the entries of an outbox. Then each is tried again by itself, because a publisher is told how often it was
+    /// tried; and one that was refused is put on record at once, because the other end may be away next, and the run begins anew then.
+    pub(super) publishes: bool,
 }
 
 impl Plan {

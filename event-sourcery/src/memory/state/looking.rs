@@ -9,8 +9,8 @@ use super::super::places::Place;
 use super::{Name, State, Stream, key, log};
 use crate::backend::{
     BackwardsRequest, Counted, CursorId, CursorSummary, CursorsRequest, EventsRequest, Filter, LOOKS_AT,
-    ListRequest, Mark, Page, PageRoom, StoredEvent, StoredRecord, StreamSummary, StreamsRequest,
-    SubscriptionId,
+    ListRequest, Mark, Page, PageRoom, StoredEvent, StoredRecord, StreamSummary, StreamsByName,
+    StreamsRequest, SubscriptionId, stored_stream_id,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -104,8 +104,8 @@ impl State {
     }
 
     pub(in crate::memory) fn summaries(&self, request: &StreamsRequest) -> Result<Page<StreamSummary>> {
-        match &request.named {
-            Some(prefix) => self.named(request, prefix),
+        match request.by_name()? {
+            Some(listing) => Ok(self.named(listing)),
             None => self.newest(request),
         }
     }
@@ -137,50 +137,36 @@ impl State {
         (stream.positions.first() == Some(&position)).then_some(stream)
     }
 
-    /// Place by place, from one name to the next.
-    fn named(&self, request: &StreamsRequest, prefix: &str) -> Result<Page<StreamSummary>> {
-        let [tenant, category, name] = request.begins()?;
-        let category = crate::backend::stored_stream_id(Uuid::nil(), None, &category).category().cloned();
-        let mut place = (TenantId::stored(&tenant), category);
-        let at = |place: &Place, name: &str| -> Name { (place.0.clone(), place.1.clone(), name.into()) };
-        let mut from = if *name < *prefix {
-            Bound::Included(at(&place, prefix))
-        } else {
-            Bound::Excluded(at(&place, &name))
-        };
-        let mut items = Vec::new();
-        for _ in 0..LOOKS_AT {
-            let next = self.names.range::<Name, _>((from.clone(), Bound::Unbounded)).next();
-            let is_here = |(tenant, category, name): &Name| {
-                *tenant == place.0 && *category == place.1 && name.starts_with(prefix)
-            };
-            if let Some((found, uuid)) = next.filter(|(found, _)| is_here(found)) {
-                if items.len() == request.limit {
-                    break;
-                }
-                let category = place.1.as_ref().map_or("", Category::as_str);
-                let stream = key(&place.0, &crate::backend::stored_stream_id(*uuid, None, category));
-                items.extend(self.streams.get(&stream).and_then(|stream| self.summary(stream)));
-                from = Bound::Excluded(found.clone());
+    fn named(&self, mut listing: StreamsByName<'_>) -> Page<StreamSummary> {
+        loop {
+            let of_category = stored_stream_id(Uuid::nil(), None, listing.category());
+            let place: Place = (TenantId::stored(listing.tenant()), of_category.category().cloned());
+            let from: Name = (place.0.clone(), place.1.clone(), listing.from().into());
+            let names = self.names.range::<Name, _>((Bound::Included(from), Bound::Unbounded));
+            let is_here = |name: &Name| name.0 == place.0 && name.1 == place.1;
+            let found = names.take_while(|(name, _)| is_here(name)).map(|((.., name), uuid)| {
+                let stream = key(&place.0, &stored_stream_id(*uuid, None, of_category.stored_category()));
+                let stream = self.streams.get(&stream).and_then(|stream| self.summary(stream));
+                (Some(name.to_string()), stream)
+            });
+            let one_more = listing.missing().saturating_add(1);
+            if let Some(page) = listing.found(found.take(one_more)) {
+                return page;
+            }
+            let mut behind = self.places.behind(&place);
+            let next = if listing.keeps_category() {
+                behind.find(|(tenant, category)| *tenant != place.0 && *category == place.1)
             } else {
-                let Some(next) = self.next_place(request, &place) else { return Ok(Page::new(items, None)) };
-                from = Bound::Included(at(&next, prefix));
-                place = next;
+                behind.next()
+            };
+            let next = next.map(|(tenant, category)| {
+                let category = category.as_ref().map_or("", Category::as_str);
+                (tenant.as_str().to_owned(), category.to_owned())
+            });
+            if let Some(page) = listing.go_on(next) {
+                return page;
             }
         }
-        Ok(Page::new(items, Some(mark(&from))))
-    }
-
-    /// The tenant and the category that come next, of those that are asked for.
-    fn next_place(&self, request: &StreamsRequest, place: &Place) -> Option<Place> {
-        let mut behind = self.places.behind(place);
-        let next = match &request.category {
-            Some(category) => behind.find(|(tenant, of)| *tenant != place.0 && of.as_ref() == Some(category)),
-            None => behind.next(),
-        };
-        let is_asked_for =
-            |(tenant, _): &&Place| request.tenant.as_ref().is_none_or(|wanted| wanted == tenant);
-        next.filter(is_asked_for).cloned()
     }
 
     fn summary(&self, stream: &Stream) -> Option<StreamSummary> {
@@ -206,11 +192,7 @@ impl State {
         };
         let mut ids: Vec<_> = self.subscriptions.ids().filter(is_wanted).cloned().collect();
         ids.sort_by_key(key);
-        let has_more = ids.len() > request.limit;
-        ids.truncate(request.limit);
-        let last = ids.last().filter(|_| has_more);
-        let next = last.map(|last| Mark::of([last.tenant.as_str(), &*last.name]));
-        Ok(Page::new(ids, next))
+        Ok(Page::cut(ids, request.limit, |last| Mark::of([last.tenant.as_str(), &*last.name])))
     }
 
     pub(in crate::memory) fn cursors_of(&self, request: &CursorsRequest) -> Result<Page<CursorSummary>> {
@@ -282,15 +264,6 @@ fn ids(request: &EventsRequest) -> Vec<String> {
 fn passes(filter: &Filter, ids: &[String], entry: &log::Entry) -> bool {
     filter.passes(entry.stream.tenant(), entry.stream.stream(), &entry.event.name)
         && (ids.is_empty() || ids.iter().any(|id| entry.event.context.contains(id.as_str())))
-}
-
-/// Where a listing by name goes on.
-fn mark(from: &Bound<Name>) -> Mark {
-    let (Bound::Included(at) | Bound::Excluded(at)) = from else { return Mark::of(["", "", ""]) };
-    let (tenant, category, name) = at;
-    // Before a name, it goes on with the beginning of the place, and soon finds where that was.
-    let name: &str = if matches!(from, Bound::Excluded(_)) { name } else { "" };
-    Mark::of([tenant.as_str(), category.as_ref().map_or("", |category| category.as_str()), name])
 }
 
 /// A page of names with their counts, which may come in parts, in any order.

@@ -8,17 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::{
-    AtLeastOnce, Budget, Deliver, Delivered, Failure, InTransaction, Pause, Progress, RolledBack,
-    WithinTransaction, is_the_handlers, is_there, keep, keep_within,
-};
+use super::ending::{Blame, Handling, RolledBack, call_on_writer, keep_within};
+use super::{AtLeastOnce, Budget, Deliver, Delivered, InTransaction, Progress, WithinTransaction, is_there};
 use crate::backend::{Backend, BackendTransaction, JoinableBackend, TransactionalBackend};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::Event;
 use crate::store::EventStore;
 use crate::subscription::HandlerTransaction;
 use crate::subscription::deletions::{Deletions, Watch};
-use crate::subscription::guarded::{Guarded, Handled, guarded_call, panicked, took_longer, whole};
+use crate::subscription::guarded::{Guarded, Handled};
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
 
@@ -67,18 +65,6 @@ fn first_gone<E>(
     Ok(None)
 }
 
-/// Nobody knows which of so many events is to blame.
-fn failed(events: usize, error: String, begun: Instant) -> Delivered {
-    let took = begun.elapsed();
-    let failed = Failure { at: 0, of: events, error, took, pause: Pause::ByAttempts };
-    Delivered { kept: 0, failed: Some(failed) }
-}
-
-/// So many are handled.
-const fn kept(events: usize) -> Delivered {
-    Delivered { kept: events, failed: None }
-}
-
 impl<B, E, H> Deliver<E> for InBatches<AtLeastOnce<B, H>>
 where
     B: Backend,
@@ -95,16 +81,16 @@ where
         let events = budget.still_there(events);
         let (count, begun) = (events.len(), Instant::now());
         if count == 0 {
-            return Ok(kept(0));
+            return Ok(Delivered::kept(0));
         }
         let at_work = budget.stop.at_work();
         let handled = handler(events, store.clone()).await;
         drop(at_work);
         if let Err(error) = handled {
-            return Ok(failed(count, error, begun));
+            return Ok(Blame::together(count).of_handler(error, begun.elapsed()));
         }
         store.backend().progress(progress(count)).await?;
-        Ok(kept(count))
+        Ok(Delivered::kept(count))
     }
 }
 
@@ -121,34 +107,20 @@ where
         budget: Budget,
     ) -> Result<Delivered> {
         let WithinTransaction { store, handler, idle, statement } = &mut self.0;
-        let begun = Instant::now();
-        let transaction = store.backend().begin_handling(*idle, *statement).await?;
-        let deletions = Arc::new(Deletions::of_handler());
-        let mut transaction = HandlerTransaction::new(store.noting_in(&deletions), transaction);
+        let mut handling = Handling::begin(store, *idle, *statement).await?;
         let events = budget.still_there(events);
         let count = events.len();
         if count == 0 {
-            return Ok(kept(0));
+            return Ok(Delivered::kept(0));
         }
         let at_work = budget.stop.at_work();
-        let handled = handler(events, &mut transaction).await;
+        let handled = handler(events, &mut handling.transaction).await;
         drop(at_work);
-        let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
-        if let Err(error) = handled.and_then(|()| finished()) {
-            let failed = failed(count, error, begun);
-            transaction.roll_back().await;
-            return Ok(failed);
+        let blame = Blame::together(count);
+        if let Err(error) = handling.finished(handled) {
+            return Ok(handling.fail(blame, error).await);
         }
-        let took = begun.elapsed();
-        let committed = keep(transaction, &progress(count), &deletions).await;
-        budget.deletions.note_all(&deletions);
-        match committed {
-            Ok(()) => Ok(kept(count)),
-            // It was not the handler's pause that the database has ended the connection for.
-            Err(error @ Error::Unavailable { .. }) if took < *idle => Err(error),
-            Err(error) if is_the_handlers(&error) => Ok(failed(count, whole(&error), begun)),
-            Err(error) => Err(error),
-        }
+        handling.keep((count, blame), &progress(count), &budget.deletions).await
     }
 }
 
@@ -171,7 +143,7 @@ where
         let (handler, number, limit) = (Arc::clone(&self.0.handler), Arc::clone(&handed_over), self.0.limit);
         let (noted, deletions) = (Arc::new(Deletions::of_handler()), Arc::clone(&budget.deletions));
         let scope = self.0.store.noting_in(&noted).into_scope();
-        let work = move |transaction: &mut B::Transaction<'_>| {
+        let work = move |transaction: &mut B::Transaction<'_>| -> Result<usize, RolledBack> {
             let mut events = events;
             if let Some(gone) = first_gone(transaction, &events, &budget)? {
                 events.truncate(gone);
@@ -180,18 +152,11 @@ where
             if count == 0 {
                 return Ok(0);
             }
-            let at_work = budget.stop.at_work();
-            if budget.stop.is_given_up() {
-                return Err(RolledBack::ByStore(Error::Closed));
-            }
-            number.store(count, Ordering::Relaxed);
-            let begun = Instant::now();
-            let handled = guarded_call(|| Within::run(transaction, &scope, |tx| handler(events, tx)));
-            drop(at_work);
-            handled.map_err(RolledBack::ByHandler)?;
-            if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
-                return Err(RolledBack::ByHandler(took_longer(limit)));
-            }
+            let call = || {
+                number.store(count, Ordering::Relaxed);
+                Within::run(transaction, &scope, |tx| handler(events, tx))
+            };
+            call_on_writer(&budget.stop, limit, call)?;
             keep_within(transaction, &progress(count), &scope.deletions)?;
             Ok(count)
         };
@@ -199,14 +164,7 @@ where
         let ended = store.backend().transaction(store.tenant_id(), work);
         let ended = AssertUnwindSafe(ended).catch_unwind().await;
         deletions.note_all(&noted);
-        let count = handed_over.load(Ordering::Relaxed);
-        match ended {
-            Ok(Ok(handled)) => Ok(kept(handled)),
-            Ok(Err(RolledBack::ByStore(error))) if count == 0 || !is_the_handlers(&error) => Err(error),
-            Ok(Err(RolledBack::ByStore(error))) => Ok(failed(count, whole(&error), begun)),
-            Ok(Err(RolledBack::ByHandler(error))) => Ok(failed(count, error, begun)),
-            Err(panic) => Ok(failed(count, panicked(&*panic), begun)),
-        }
+        Blame::together(handed_over.load(Ordering::Relaxed)).of_writer(ended, begun.elapsed())
     }
 }
 

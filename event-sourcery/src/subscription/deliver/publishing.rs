@@ -283,9 +283,9 @@ impl<P: Publisher> Deliver<RawEvent> for Publishing<P> {
             (Some(_), Some((of, error)), _) => failed(of, error, Pause::ByAttempts),
             (Some(_), None, Some(error)) => {
                 self.is_away(error, &budget)?;
-                Ok(Delivered { kept, failed: None })
+                Ok(Delivered::kept(kept))
             }
-            _ => Ok(Delivered { kept, failed: None }),
+            _ => Ok(Delivered::kept(kept)),
         }
     }
 }

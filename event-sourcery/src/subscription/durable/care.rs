@@ -8,8 +8,8 @@ use crate::subscription::mending::{Mended, Mending};
 use crate::subscription::{blocked, refuse, standing};
 
 impl<B: Backend, E: Event> Durable<B, E> {
-    /// Where it stands; `None` where it has never run. It counts no more than 10,000 of the events that it is behind, and for no longer
-    /// than a page takes: what it costs does not grow with the backlog.
+    /// How far it has come; `None` if it has never run. It counts at most 10,000 of the events that are left, and for no longer than a
+    /// page takes: so its cost does not grow with the backlog.
     ///
     /// # Errors
     ///
@@ -22,8 +22,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         standing::status(backend, &record, filter).await.map(Some)
     }
 
-    /// The events that were given up after the last attempt, or could not be decoded: of each stream the first, which the others
-    /// wait behind. In position order, each with its error.
+    /// The events that were given up after the last attempt, or could not be decoded: the first of each stream, for which the others
+    /// wait. In position order, each with its error.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         blocked::all(self.of.store.backend(), BlockedRequest::new(self.id()?)).await
     }
 
-    /// Tries a failed event again, soon, with all its attempts before it: by whoever runs the subscription.
+    /// Has a failed event tried again soon, with its full number of attempts, by a process that runs the subscription.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
 
     /// [Replays](Self::replay) all that is parked when it is called, however many streams that is: 256 in a commit.
     ///
-    /// Where it fails or is given up, some are replayed already. Called again, it goes on with those that are still parked.
+    /// If it fails or is dropped, some events are replayed already. Call it again to go on with those that are still parked.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
         self.mending()?.replay_all().await
     }
 
-    /// Leaves a failed event out, for good, and goes on with those behind it in its stream. Where a
+    /// Leaves a failed event out, for good, and goes on with those after it in its stream. Where a
     /// [`Projector`](crate::Projector) is fed, let it [pass over](crate::Projector::pass_over) the event first.
     ///
     /// # Errors
@@ -101,13 +101,13 @@ impl<B: Backend, E: Event> Durable<B, E> {
         self.mending()?.skip_all().await
     }
 
-    /// Starts again from there: what follows is handled anew, whether it was handled or not. What was parked before comes again
-    /// only if it lies behind that position. Whoever runs the subscription goes on from there too. Does nothing where it has
+    /// Starts again from this position: what follows is handled again, whether it was handled or not. What was parked before comes
+    /// again only if it lies after that position. Processes that run the subscription go on from there too. Does nothing if it has
     /// never run. The cursors of a [`Projector`](crate::Projector) stay: [`forget`](crate::Projector::forget) them first.
     ///
     /// # Errors
     ///
-    /// [`Error::BeyondEnd`](crate::Error::BeyondEnd) for a position behind the end of the store; and the backend's.
+    /// [`Error::BeyondEnd`](crate::Error::BeyondEnd) for a position beyond the end of the store; and the backend's.
     pub async fn reset(&self, start: Start) -> Result<()> {
         let Present { position, above: present } = start.begin(self.of.store.backend()).await?;
         let change = SubscriptionChange::Reset { position, present };
@@ -115,8 +115,8 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Ok(())
     }
 
-    /// Forgets the subscription, with its checkpoint and its parked events. Stop it first: a process that still runs it makes it
-    /// anew, at its own [`start`](Self::start).
+    /// Forgets the subscription, with its checkpoint and its parked events. Stop it first: a process that still runs it creates it
+    /// again, at its own [`start`](Self::start).
     ///
     /// # Errors
     ///

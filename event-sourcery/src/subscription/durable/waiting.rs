@@ -42,11 +42,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// Waits until what this subscription wants of a stream was handled up to a position that an append has returned, so that
     /// a read model shows what was just written.
     ///
-    /// It looks at once, and then after pauses of 1 to 25 ms. Only the stream's own part of the subscription counts, and what
-    /// the subscription does not want is not waited for: ask with the filter that it runs with. An event that it was not run for
-    /// so far, and that is asked for here, is waited for: the program that handles it may come any moment. So may the
-    /// subscription itself, if it has never run. On the default handle the
-    /// stream may be any tenant's; on a tenant's, it is that tenant's.
+    /// It looks immediately, and then after pauses of 1 to 25 ms. Only the stream's own segment counts, and events that the subscription
+    /// does not want are not waited for: ask with the filter that it runs with. If you ask for events that it was not run for so far, it
+    /// waits for them, because a program that handles them may start at any moment. So may the subscription itself, if it has never
+    /// run. On the default handle the stream may be any tenant's; on a tenant's handle, it is that tenant's.
     ///
     /// Each look costs a read of the checkpoints, and where they are behind, one of the settled position and one for the events
     /// in between; at the end what the stream waits for is read, and the event at the position. How long it takes follows the
@@ -93,7 +92,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     /// Waits until everything that this subscription wants up to a position was handled, or waits for a failed event; tells
     /// what waits, so that nothing means that all of it was handled. With no time to wait, it looks once.
     ///
-    /// It is for a read model that is built anew: wait until it has come to [`EventStore::position`](crate::EventStore::position),
+    /// It is for a read model that is rebuilt: wait until it has come to [`EventStore::position`](crate::EventStore::position),
     /// then let it take the place of the old one. It looks at the times [`wait_for`](Self::wait_for) does, at all parts of the
     /// subscription.
     ///

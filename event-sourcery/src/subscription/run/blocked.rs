@@ -73,8 +73,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             self.keep_failures(session).await?;
         }
         let size = session.together.next();
-        // A publisher is told of each entry how often it was tried.
-        let may_be_several = size > 1 && session.due.are_several() && !self.plan.id.is_outbox();
+        let may_be_several = size > 1 && session.due.are_several() && !self.plan.publishes;
         if may_be_several && self.retry_together(session, size).await? {
             session.look_again();
             return Ok(());

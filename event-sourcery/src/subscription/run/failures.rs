@@ -117,10 +117,9 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         session.together.begin_anew();
     }
 
-    /// Writes them, if they are many, or wait long enough. Those of the outbox at once: its other end may be away next, and then the run
-    /// begins anew.
+    /// Writes them, if they are many, or wait long enough, or may not wait.
     pub(super) async fn keep_failures_in_time(&self, session: &mut Session) -> Result<()> {
-        let are_due = session.failures.are_due() || self.plan.id.is_outbox();
+        let are_due = session.failures.are_due() || self.plan.publishes;
         if are_due { self.keep_failures(session).await } else { Ok(()) }
     }
 }

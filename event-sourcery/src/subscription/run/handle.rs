@@ -182,7 +182,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let BlockedStream { stream, position, attempts, error, retry_at, .. } = blocked;
         let (subscription, event) = (self.plan.id.told(), &*record.event.name);
         match retry_at {
-            Some(_) if *attempts == 0 && self.plan.id.is_outbox() => {
+            Some(_) if *attempts == 0 && self.plan.publishes => {
                 tracing::debug!(subscription, event, %stream, %position, error, "an entry waits");
             }
             Some(_) if *attempts == 0 => {
