@@ -21,6 +21,7 @@
 mod append;
 mod capabilities;
 mod cursors;
+mod groups;
 mod holder;
 mod inspect;
 mod keeping;
@@ -57,6 +58,7 @@ pub use self::append::{
 };
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
+pub use self::groups::{Grouped, Groups};
 pub use self::holder::Holder;
 pub use self::inspect::Inspect;
 pub use self::keeping::SubscriptionBackend;
@@ -263,6 +265,12 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         let _ = request;
         Err(Error::unsupported(self.name(), "keys of data subjects"))
+    }
+
+    /// How many calls have shared how many commits, for [who measures it](crate::telemetry). `None` where that is not counted: so it
+    /// is without an implementation of its own.
+    fn grouped(&self) -> Option<Grouped> {
+        None
     }
 
     /// What tells those who [look inside](crate::look), where it [claims](Capabilities::inspect) to have that.

@@ -2,20 +2,25 @@
 
 mod batches;
 mod publishing;
+#[cfg(test)]
+mod tests;
 
 use std::panic::AssertUnwindSafe;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub(super) use self::batches::InBatches;
 pub(super) use self::publishing::{Publishing, Tally};
 use super::HandlerTransaction;
 use crate::backend::{
-    Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, TransactionalBackend,
+    Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, SubscriptionId,
+    TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -24,6 +29,7 @@ use crate::store::{EventStore, Scope};
 use crate::subscription::deletions::{AsOf, Deletions, Watch};
 use crate::subscription::guarded::{Guarded, Handled, guarded_call, panicked, took_longer, whole};
 use crate::subscription::stopping::Stopping;
+use crate::telemetry::Handling;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
 
@@ -91,6 +97,8 @@ impl Pause {
 /// When to hand over no more events for now: time is up, the subscription is to stop, or the next one may be gone.
 #[derive(Clone)]
 pub(super) struct Budget {
+    /// Whose events they are.
+    pub(super) id: SubscriptionId,
     pub(super) until: Instant,
     pub(super) stop: Arc<Stopping>,
     pub(super) deletions: Arc<Deletions>,
@@ -106,6 +114,11 @@ impl Budget {
     /// Whether an event is handed over, behind so many others.
     fn allows<E>(&self, event: &Recorded<E>, before: usize) -> bool {
         self.has_time(before) && !self.may_be_gone(event)
+    }
+
+    /// Begins to hand events over.
+    fn handling<'h, E>(&'h self, scope: &'h Scope, events: &[Recorded<E>]) -> Handling<'h> {
+        Handling::begin(&scope.observing, &self.id, self.attempt, events)
     }
 
     fn has_time(&self, before: usize) -> bool {
@@ -174,8 +187,11 @@ where
                 break;
             }
             let store = self.store.reacting_to(&event);
+            let handling = budget.handling(self.store.scope(), slice::from_ref(&event));
             let (_at_work, begun) = (budget.stop.at_work(), Instant::now());
-            if let Err(error) = (self.handler)(event, store).await {
+            let handled = (self.handler)(event, store).instrument(handling.span()).await;
+            handling.ended(handled.is_ok());
+            if let Err(error) = handled {
                 failed = Some(Failure::of_one(kept, error, begun.elapsed()));
                 break;
             }
@@ -221,11 +237,14 @@ where
                 break;
             }
             transaction.store = store.reacting_to(&event);
+            let handling = budget.handling(self.store.scope(), slice::from_ref(&event));
             let at_work = budget.stop.at_work();
-            let handled_well = (self.handler)(event, &mut transaction).await;
+            let handled_well = (self.handler)(event, &mut transaction).instrument(handling.span()).await;
             drop(at_work);
             let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
-            if let Err(error) = handled_well.and_then(|()| finished()) {
+            let handled_well = handled_well.and_then(|()| finished());
+            handling.ended(handled_well.is_ok());
+            if let Err(error) = handled_well {
                 let failed = Failure::of_one(handled, error, begun.elapsed());
                 transaction.roll_back().await;
                 return Ok(Delivered { kept: 0, failed: Some(failed) });
@@ -318,9 +337,11 @@ where
                 if budget.stop.is_given_up() {
                     return Err(RolledBack::ByStore(Error::Closed));
                 }
-                let begun = Instant::now();
-                let handled = guarded_call(|| Within::run(transaction, scope, |tx| handler(event, tx)));
+                let (begun, handling) = (Instant::now(), budget.handling(scope, slice::from_ref(&event)));
+                let handle = || guarded_call(|| Within::run(transaction, scope, |tx| handler(event, tx)));
+                let handled = handling.span().in_scope(handle);
                 drop(at_work);
+                handling.ended(handled.is_ok());
                 handled.map_err(RolledBack::ByHandler)?;
                 if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
                     return Err(RolledBack::ByHandler(took_longer(limit)));
@@ -370,28 +391,5 @@ fn blamed(error: Error, handled: usize, took: Duration) -> Result<Delivered> {
             Ok(Delivered { kept: 0, failed: Some(failed) })
         }
         None => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::position::Position;
-
-    #[test]
-    fn what_others_are_to_blame_for_is_no_failure_of_the_handler() {
-        let others = [
-            Error::LeaseLost { subscription: "letters".to_owned() },
-            Error::OutcomeUnknown { source: "lost".into() },
-            Error::SerializationFailure { source: "a deadlock".into() },
-            Error::Busy { waited: Duration::from_secs(1) },
-            Error::HistoryReplaced { position: Position::START },
-        ];
-        for error in others {
-            assert!(blamed(error, 3, Duration::ZERO).is_err());
-        }
-        let own = || Error::Backend { backend: "postgres", source: "a deferred constraint".into() };
-        assert_eq!(blamed(own(), 3, Duration::ZERO).unwrap().failed.unwrap().at, 2);
-        assert!(blamed(own(), 0, Duration::ZERO).is_err(), "no event was handled");
     }
 }

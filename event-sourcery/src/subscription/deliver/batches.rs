@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
     AtLeastOnce, Budget, Deliver, Delivered, Failure, InTransaction, Pause, Progress, RolledBack,
@@ -97,9 +98,11 @@ where
         if count == 0 {
             return Ok(kept(0));
         }
+        let handling = budget.handling(store.scope(), &events);
         let at_work = budget.stop.at_work();
-        let handled = handler(events, store.clone()).await;
+        let handled = handler(events, store.clone()).instrument(handling.span()).await;
         drop(at_work);
+        handling.ended(handled.is_ok());
         if let Err(error) = handled {
             return Ok(failed(count, error, begun));
         }
@@ -130,11 +133,14 @@ where
         if count == 0 {
             return Ok(kept(0));
         }
+        let handling = budget.handling(store.scope(), &events);
         let at_work = budget.stop.at_work();
-        let handled = handler(events, &mut transaction).await;
+        let handled = handler(events, &mut transaction).instrument(handling.span()).await;
         drop(at_work);
         let finished = || transaction.unfinished.check().map_err(|error| error.to_string());
-        if let Err(error) = handled.and_then(|()| finished()) {
+        let handled = handled.and_then(|()| finished());
+        handling.ended(handled.is_ok());
+        if let Err(error) = handled {
             let failed = failed(count, error, begun);
             transaction.roll_back().await;
             return Ok(failed);
@@ -185,9 +191,11 @@ where
                 return Err(RolledBack::ByStore(Error::Closed));
             }
             number.store(count, Ordering::Relaxed);
-            let begun = Instant::now();
-            let handled = guarded_call(|| Within::run(transaction, &scope, |tx| handler(events, tx)));
+            let (begun, handling) = (Instant::now(), budget.handling(&scope, &events));
+            let handle = || guarded_call(|| Within::run(transaction, &scope, |tx| handler(events, tx)));
+            let handled = handling.span().in_scope(handle);
             drop(at_work);
+            handling.ended(handled.is_ok());
             handled.map_err(RolledBack::ByHandler)?;
             if let Some(limit) = limit.filter(|limit| begun.elapsed() > *limit) {
                 return Err(RolledBack::ByHandler(took_longer(limit)));
@@ -238,7 +246,8 @@ mod tests {
     fn budget(store: &EventStore<MemoryBackend>) -> Budget {
         let deletions = Arc::clone(&store.scope().deletions);
         let (until, as_of) = (Instant::now() + Duration::from_secs(60), deletions.now());
-        Budget { until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 }
+        let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+        Budget { id, until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 }
     }
 
     /// More streams of the tenant are deleted than are known.
