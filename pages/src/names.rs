@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     "../Cargo.toml",
     "../bench/results",
     "../bench/src",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 18] = [
     "../event-sourcery-conformance",
     "../event-sourcery-macros",
     "../event-sourcery-openbao",
+    "../event-sourcery-opentelemetry",
     "../event-sourcery-postgres",
     "../event-sourcery-publish-nats",
     "../event-sourcery-publish-rabbitmq",

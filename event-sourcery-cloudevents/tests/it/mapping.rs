@@ -13,8 +13,8 @@ pub(crate) fn full() -> Recorded<RawEvent> {
         StreamId::from_name("größe 100 % \"x\"").unwrap().in_category("rechnungen/2026, alt").unwrap();
     let context =
         Context::new().with_correlation_id(Uuid::from_u128(1)).with_causation_id(Uuid::from_u128(2));
-    let trace = TraceCarrier::new([("traceparent", PARENT), ("tracestate", "vendor=1"), ("baggage", "user=7")]);
-    let context = context.with_component(&trace).unwrap();
+    let headers = [("traceparent", PARENT), ("tracestate", "vendor=1"), ("baggage", "user=7")];
+    let context = context.with_component(&TraceCarrier::new(headers)).unwrap();
     let event = RawEvent::new("shop.Bezahlt€", r#"{"n": 9007199254740993, "text": "ü\"\n"}"#).unwrap();
     let wrapped = WrappedEvent::new(event.with_schema_version(3)).with_version(7).with_context(context);
     Recorded::new(wrapped, stream, Position::from_i64(9_007_199_254_740_993))

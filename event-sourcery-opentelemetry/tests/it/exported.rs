@@ -54,7 +54,8 @@ pub(crate) fn ended(trace: TraceId, name: &str) -> Vec<SpanData> {
 /// The spans of this name that have ended and are linked to a trace.
 pub(crate) fn linked_to(trace: TraceId, name: &str) -> Vec<SpanData> {
     let mut all = spans().exporter.get_finished_spans().unwrap();
-    all.retain(|span| span.name == name && span.links.iter().any(|link| link.span_context.trace_id() == trace));
+    let is_linked = |span: &SpanData| span.links.iter().any(|link| link.span_context.trace_id() == trace);
+    all.retain(|span| span.name == name && is_linked(span));
     all
 }
 
