@@ -95,7 +95,7 @@ async fn a_batch_has_a_trace_of_its_own_that_is_linked_to_those_of_its_events() 
         append.instrument(request).await;
         traces.insert(trace);
     }
-    let (handled, stop) = oneshot::channel();
+    let (handled, stop) = oneshot::channel::<()>();
     let mut handled = Some(handled);
     let run = store.subscribe::<RawEvent>().durable("search").until(stop);
     let running = run.run_batches(async move |_events, _store| {
