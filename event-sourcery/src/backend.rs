@@ -267,8 +267,8 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
         Err(Error::unsupported(self.name(), "keys of data subjects"))
     }
 
-    /// How many calls have shared how many commits, for [who measures it](crate::telemetry). `None` where that is not counted: so it
-    /// is without an implementation of its own.
+    /// How many calls have shared how many commits, for [those who measure](crate::telemetry). `None` where that is not counted: so it
+    /// is without an implementation of its own. [`Groups`] counts.
     fn grouped(&self) -> Option<Grouped> {
         None
     }
