@@ -33,8 +33,9 @@
 //! | `schemaversion` | the version of the form that the payload is in | always |
 //! | `tenantid` | whose stream it is | but for the default tenant |
 //! | `correlationid`, `causationid` | those of its context | where they are set |
+//! | `traceparent`, `tracestate` | the trace that it was appended in, as W3C's *Trace Context* writes it | where it carries one |
 //!
-//! Those from `streamid` on are extensions. All values are strings, numbers too: libraries for JavaScript change integers above
+//! Those from `streamid` on are extensions; the last two are that for *distributed tracing*. What is no such trace is left out. All values are strings, numbers too: libraries for JavaScript change integers above
 //! 2^53. Other components of the context are not sent. The payload is `data`, as it stands in the store.
 //!
 //! A CloudEvent holds no control characters and no text that is no character. An event that would need one, such as one of a stream

@@ -1,5 +1,6 @@
 //! From a record to a CloudEvent: whose it is, and what it says.
 
+use event_sourcery::telemetry::TraceCarrier;
 use event_sourcery::{RawEvent, Recorded};
 
 use crate::event::CloudEvent;
@@ -68,6 +69,7 @@ impl CloudEvents {
     pub fn event<'r>(&self, recorded: &'r Recorded<RawEvent>) -> Result<CloudEvent<'r>, MappingError> {
         let (event, stream) = (&recorded.wrapped_event, &recorded.stream_id);
         let subject = stream.name().map_or_else(|| stream.uuid().to_string(), str::to_owned);
+        let trace = TraceCarrier::of(&event.context);
         let tenant = Some(recorded.tenant_id.as_str()).filter(|tenant| !tenant.is_empty());
         let attributes = [
             ("specversion", Some("1.0".to_owned())),
@@ -86,6 +88,8 @@ impl CloudEvents {
             ("tenantid", tenant.map(str::to_owned)),
             ("correlationid", event.context.correlation_id().map(|id| id.to_string())),
             ("causationid", event.context.causation_id().map(|id| id.to_string())),
+            ("traceparent", trace.as_ref().and_then(TraceCarrier::trace_parent).map(str::to_owned)),
+            ("tracestate", trace.as_ref().and_then(TraceCarrier::trace_state).map(str::to_owned)),
         ];
         let attributes: Vec<(&'static str, String)> =
             attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();

@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event_sourcery::backend::{AppendOutcome, AppendRequest, WaitingRoom};
+use event_sourcery::backend::{AppendOutcome, AppendRequest, Groups, WaitingRoom};
 use event_sourcery::{Error, Result};
 use tokio::sync::oneshot;
 
@@ -44,6 +44,8 @@ const LANE_TIME: Duration = Duration::from_millis(20);
 pub(crate) struct Appends {
     few: usize,
     queues: PerRuntime<Queue>,
+    /// What was committed together.
+    pub(crate) groups: Groups,
     /// For those that wait, in a batch or for one.
     room: WaitingRoom,
     hasher: RandomState,
@@ -67,7 +69,7 @@ impl Appends {
     pub(crate) fn new(connections: u32) -> Self {
         let few = usize::try_from(writing(connections).min(FEW)).unwrap_or(1);
         let (queues, room, hasher) = (PerRuntime::default(), WaitingRoom::default(), RandomState::new());
-        Self { few, queues, room, hasher }
+        Self { few, queues, groups: Groups::default(), room, hasher }
     }
 
     /// The queue of this runtime.
@@ -165,6 +167,7 @@ impl Database {
             let patience = if is_held { patience.after_a_first_try() } else { patience };
             let appended = call!(*self, with patience, operations => operations.append(request, given));
             if !self.was_given_elsewhere(&appended, given).await {
+                self.appends.groups.add(usize::from(matches!(appended, Ok(AppendOutcome::Written(_)))));
                 return appended;
             }
         }
@@ -197,6 +200,8 @@ impl Database {
             [_] => Batched::nothing(1),
             _ => turn.run(self.append_batch(&batch)).await,
         };
+        let are_written = members.iter().filter(|became| matches!(became, InBatch::Written(_)));
+        self.appends.groups.add(are_written.count());
         let (mut rest, mut done_with) = (Vec::new(), Vec::new());
         for (member, became) in batch.into_iter().zip(members) {
             match became {

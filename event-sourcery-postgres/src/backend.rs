@@ -9,10 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest, LoadRequest,
-    LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present,
-    ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey,
-    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
+    Capabilities, DeleteRequest, ForgetRequest, Grouped, HeldEntries, HoldRequest, Inspect, KeysRequest,
+    LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord,
+    Present, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use sqlx::{PgPool, SqlSafeStr};
@@ -324,6 +324,10 @@ impl Backend for PostgresBackend {
             call!(database, Purpose::Write, operations => operations.rewrap_key(&request))
         })
         .await
+    }
+
+    fn grouped(&self) -> Option<Grouped> {
+        Some(self.database.appends.groups.so_far())
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {

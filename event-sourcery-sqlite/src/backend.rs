@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, Filter, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest,
-    Listener, Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest,
-    PresenceRecord, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
-    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Capabilities, DeleteRequest, Filter, ForgetRequest, Grouped, Groups, HeldEntries, HoldRequest, Inspect,
+    KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest,
+    OutboxRequest, PresenceRecord, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest,
+    StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
     TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
@@ -57,6 +57,7 @@ pub struct SqliteBackend {
     /// Held by the one search that adds to the type directory; when that failed last.
     listing: Arc<Mutex<Option<Instant>>>,
     listeners: Arc<Listeners>,
+    groups: Arc<Groups>,
 }
 
 impl SqliteBackend {
@@ -79,15 +80,17 @@ impl SqliteBackend {
         let options = options.at_an_absolute_path()?;
         let committed = Arc::new(Notify::new());
         let (seen, listeners) = (Arc::new(Seen::default()), Arc::<Listeners>::default());
+        let groups = Arc::<Groups>::default();
         let shared = Shared {
             committed: Arc::clone(&committed),
             seen: Arc::clone(&seen),
             listeners: Arc::clone(&listeners),
+            groups: Arc::clone(&groups),
         };
         let writer = Writer::start(options.clone(), shared).await?;
         let (file, watch) = (Arc::new(OpenedFile::of(&options)), Watch::of(&options, committed));
         let (writer, readers) = (Arc::new(writer), Readers::new(options, seen, Arc::clone(&file)));
-        Ok(Self { writer, file, readers, watch, listing: Arc::default(), listeners })
+        Ok(Self { writer, file, readers, watch, listing: Arc::default(), listeners, groups })
     }
 
     /// The writer, unless another file stands in the place of the one that it writes to.
@@ -224,6 +227,10 @@ impl Backend for SqliteBackend {
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         let whose = Some(request.tenant.clone());
         self.writer()?.write(whose, move |operations| operations.rewrap_key(&request)).await
+    }
+
+    fn grouped(&self) -> Option<Grouped> {
+        Some(self.groups.so_far())
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use event_sourcery::backend::WaitingRoom;
+use event_sourcery::backend::{Groups, WaitingRoom};
 use event_sourcery::{Error, Result, TenantId};
 use rusqlite::{Connection, MAIN_DB};
 use tokio::sync::{Notify, oneshot};
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) committed: Arc<Notify>,
     pub(crate) seen: Arc<Seen>,
     pub(crate) listeners: Arc<Listeners>,
+    /// What was committed together.
+    pub(crate) groups: Arc<Groups>,
 }
 
 /// The handle to the writer thread. Dropping it waits until what was queued is committed and the file is closed.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::backend::{
@@ -21,6 +22,7 @@ use crate::position::AppendPosition;
 use crate::privacy;
 use crate::store::Scope;
 use crate::stream_id::{StreamId, TenantId};
+use crate::telemetry::Appending;
 use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 
@@ -224,6 +226,13 @@ struct Prepared<'a> {
 
 impl Prepared<'_> {
     async fn append<Out: FromAppended>(self, on: &mut impl Reach) -> Result<Out> {
+        let appending = Appending::begin(&self.scope.observing, &self.request);
+        let appended = self.write(on).instrument(appending.span()).await;
+        appending.ended(&appended);
+        Out::from_appended(appended?).ok_or_else(not_answered)
+    }
+
+    async fn write(&self, on: &mut impl Reach) -> Result<Vec<Appended>> {
         let outcome = on.append(&self.request).await;
         // Where it failed, what its listeners have deleted may be gone all the same.
         if let Some(deleted) = self.request.deleted.get() {
@@ -305,18 +314,16 @@ fn refuse_doubles(request: &AppendRequest) -> Result<()> {
     Ok(())
 }
 
-fn conclude<Out: FromAppended>(
-    request: &AppendRequest,
-    repeats: &[Repeats],
-    outcome: AppendOutcome,
-) -> Result<Out> {
+fn conclude(request: &AppendRequest, repeats: &[Repeats], outcome: AppendOutcome) -> Result<Vec<Appended>> {
     let appended = match outcome {
         AppendOutcome::Written(written) => written_now(&request.streams, &written),
         AppendOutcome::Present(present) => written_before(request, repeats, present)?,
     };
-    let answered = appended.len() == request.streams.len();
-    let appended = Out::from_appended(appended).filter(|_| answered);
-    appended.ok_or(Error::bug("the backend did not answer for every stream of an append"))
+    if appended.len() == request.streams.len() { Ok(appended) } else { Err(not_answered()) }
+}
+
+fn not_answered() -> Error {
+    Error::bug("the backend did not answer for every stream of an append")
 }
 
 fn written_now(streams: &[StreamAppend], written: &[Written]) -> Vec<Appended> {

@@ -22,6 +22,7 @@ mod append;
 mod by_name;
 mod capabilities;
 mod cursors;
+mod groups;
 mod holder;
 mod inbox;
 mod inspect;
@@ -60,6 +61,7 @@ pub use self::append::{
 pub use self::by_name::{GOES_THROUGH, StreamsByName};
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
+pub use self::groups::{Grouped, Groups};
 pub use self::holder::Holder;
 pub use self::inbox::InboxMemory;
 pub use self::inspect::Inspect;
@@ -267,6 +269,12 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         let _ = request;
         Err(Error::unsupported(self.name(), "keys of data subjects"))
+    }
+
+    /// How many calls have shared how many commits, for [those who measure](crate::telemetry). `None` where that is not counted: so it
+    /// is without an implementation of its own. [`Groups`] counts.
+    fn grouped(&self) -> Option<Grouped> {
+        None
     }
 
     /// The part that answers those who [look inside](crate::look), if the backend [claims](Capabilities::inspect) to have it.

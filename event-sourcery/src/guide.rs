@@ -63,6 +63,8 @@ pub mod look_inside {}
 
 #[doc = include_str!("../guide/the-command-line.md")]
 pub mod the_command_line {}
+#[doc = include_str!("../guide/traces-and-metrics.md")]
+pub mod traces_and_metrics {}
 
 #[doc = include_str!("../guide/write-a-backend.md")]
 pub mod write_a_backend {}

@@ -16,6 +16,7 @@ use crate::listener::{self, Heard, Listen, ListenerTransaction};
 use crate::projection::{Projected, Projection, Unfinished};
 use crate::store::Scope;
 use crate::stream_id::TenantId;
+use crate::telemetry::Observing;
 use crate::within::Within;
 
 /// What [`EventStore::transaction`](crate::EventStore::transaction) does for the default tenant, in a transaction that was begun
@@ -29,8 +30,8 @@ pub fn within<T: BackendTransaction, R, E: From<Error>>(
     work: impl FnOnce(&mut Within<'_, T>) -> Result<R, E>,
 ) -> Result<R, E> {
     let (tenant, enrichers, handed_down) = (TenantId::DEFAULT, Enrichers::default(), HandedDown::default());
-    let scope =
-        Scope { tenant, enrichers, outbox: None, vault: None, handed_down, deletions: Arc::default() };
+    let (deletions, observing) = (Arc::default(), Observing::default());
+    let scope = Scope { tenant, enrichers, outbox: None, vault: None, handed_down, deletions, observing };
     Within::run(transaction, &scope, work)
 }
 

@@ -44,6 +44,8 @@
 //!   [*data privacy*](guide::data_privacy) and [`privacy`].
 //! - [`EventStore::look`] shows what the store holds, page by page, without knowing any event type. See
 //!   [*look inside*](guide::look_inside).
+//! - [`telemetry`] has the spans that a store makes, what measures it, and how a trace goes on where an event is handled. See
+//!   [*traces and metrics*](guide::traces_and_metrics).
 //! - Publishers for brokers are crates of their own; an inbox receives at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
@@ -88,6 +90,7 @@ mod snapshot;
 mod store;
 mod stream_id;
 mod subscription;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod upcast;

@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::position::Position;
 use crate::store::Scope;
 use crate::stream_id::StreamId;
+use crate::telemetry;
 use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 use crate::wrapped_event::WrappedEvent;
@@ -116,7 +117,7 @@ impl<E: Event> LoadStream<InTransaction<'_>, E> {
 async fn whole<E: Event>(mut on: impl Reach, mut request: LoadRequest) -> Result<Vec<WrappedEvent<E>>> {
     loop {
         let mut whole = Whole { stream: request.stream.clone(), events: Vec::new(), without: None };
-        on.load_in_parts(&request, &mut whole).await?;
+        telemetry::load_in_parts(&mut on, &request, &mut whole).await?;
         match whole.without {
             Some(without) => request.span = without,
             None => return Ok(whole.events),
@@ -214,7 +215,8 @@ impl Pages<'_> {
             return Ok(None);
         }
         let page = loop {
-            match Page::new(&self.request.stream, self.backend.load(&self.request).await?) {
+            let loaded = telemetry::load(&mut self.backend, &self.request).await?;
+            match Page::new(&self.request.stream, loaded) {
                 Ok(page) => break page,
                 Err(without) => self.request.span = without,
             }

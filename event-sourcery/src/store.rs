@@ -5,6 +5,8 @@ mod scope;
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 pub(crate) use self::scope::{Scope, last_event};
 use crate::aggregate::Turns;
 use crate::append::{Append, Appended};
@@ -23,6 +25,7 @@ use crate::read_all::ReadAll;
 use crate::snapshot::SaveSnapshot;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::{Deletions, Subscribe, Tail};
+use crate::telemetry::Observing;
 use crate::version::Version;
 use crate::within::{Joined, OnStore, Within};
 
@@ -82,7 +85,8 @@ impl<B: Backend> EventStore<B> {
         let deletions = Arc::clone(tail.deletions());
         let (enrichers, handed_down) = (Enrichers::default(), HandedDown::default());
         let (tenant, backend) = (TenantId::DEFAULT, Arc::new(backend));
-        let scope = Scope { tenant, enrichers, outbox: None, handed_down, deletions, vault: None };
+        let observing = Observing::default();
+        let scope = Scope { tenant, enrichers, outbox: None, handed_down, deletions, vault: None, observing };
         Self { calls: backend.clone(), backend, scope, tail, turns: Arc::default() }
     }
 
@@ -241,6 +245,12 @@ impl<B: Backend> EventStore<B> {
         self
     }
 
+    /// This handle, of whose doings somebody is told.
+    pub(crate) fn observed_by(mut self, observing: Observing) -> Self {
+        self.scope.observing = observing;
+        self
+    }
+
     /// This handle, which seals and opens with these keys. What others have read, and share, is not opened.
     pub(crate) fn sealing_with(mut self, vault: Arc<Vault>) -> Self {
         let backend: Arc<dyn Backend> = self.backend.clone();
@@ -329,7 +339,10 @@ impl<B: TransactionalBackend> EventStore<B> {
     {
         let deletions = Arc::default();
         let scope = self.noting_in(&deletions).scope;
-        let done = self.backend.transaction(self.tenant_id(), move |tx| Within::run(tx, &scope, work)).await;
+        // It may run in another thread, and is part of what its caller does all the same.
+        let span = Span::current();
+        let work = move |tx: &mut B::Transaction<'_>| span.in_scope(|| Within::run(tx, &scope, work));
+        let done = self.backend.transaction(self.tenant_id(), work).await;
         self.scope.deletions.note_all(&deletions);
         done
     }

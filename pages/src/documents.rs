@@ -12,6 +12,7 @@ pub(crate) fn documents() -> Vec<PathBuf> {
         "event-sourcery-conformance",
         "event-sourcery-macros",
         "event-sourcery-openbao",
+        "event-sourcery-opentelemetry",
         "event-sourcery-postgres",
         "event-sourcery-publish-nats",
         "event-sourcery-publish-rabbitmq",

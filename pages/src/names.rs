@@ -17,6 +17,7 @@ const SOURCES: [&str; 19] = [
     "../event-sourcery-conformance",
     "../event-sourcery-macros",
     "../event-sourcery-openbao",
+    "../event-sourcery-opentelemetry",
     "../event-sourcery-postgres",
     "../event-sourcery-publish-nats",
     "../event-sourcery-publish-rabbitmq",

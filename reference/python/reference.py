@@ -16,9 +16,11 @@ import invoicing
 from event_sourcery import NO_VERSIONING, StreamId
 from event_sourcery.event import Context, Recorded, WrappedEvent
 from event_sourcery.read_model import Projector
+from event_sourcery_otel import OpenTelemetryContextEnricher, get_parent_context, use_parent_context
 from event_sourcery_sqlalchemy import SQLAlchemyBackend, SQLAlchemyConfig, configure_models
 from event_sourcery_sqlalchemy.cursors_dao import SqlAlchemyCursorsDao
 from event_sourcery_sqlalchemy.models.default import DefaultProjectorCursor
+from opentelemetry.trace import get_current_span
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -36,6 +38,8 @@ def backend(session: Session, command: Command) -> SQLAlchemyBackend:
     made = SQLAlchemyBackend().configure(session, config)
     if command.get("outbox"):
         made = made.with_outbox()
+    if "within" in command:
+        made = made.with_context_enrichers(OpenTelemetryContextEnricher())
     return made.in_tenant_mode(command["tenant"]) if "tenant" in command else made
 
 
@@ -117,6 +121,19 @@ def load(session: Session, command: Command) -> list[dict[str, Any]]:
     return [described(wrapped) for wrapped in events]
 
 
+def append_within(session: Session, command: Command) -> None:
+    """Appends within a trace, which stands in a context as an event of that trace has it."""
+    with use_parent_context(context(command["within"])):
+        append(session, command)
+
+
+def traces(session: Session, command: Command) -> list[dict[str, str]]:
+    """The trace of each event, as whoever handles it takes it up."""
+    events = backend(session, command).event_store.load_stream(stream_id(command))
+    parents = [get_current_span(get_parent_context(wrapped)).get_span_context() for wrapped in events]
+    return [{"trace": f"{parent.trace_id:032x}", "span": f"{parent.span_id:016x}"} for parent in parents]
+
+
 def delete(session: Session, command: Command) -> None:
     backend(session, command).event_store.delete_stream(stream_id(command))
 
@@ -168,7 +185,20 @@ def project(session: Session, command: Command) -> list[int | None]:
 
 COMMANDS: dict[str, Callable[[Session, Command], Any]] = {
     command.__name__: command
-    for command in (append, create_all, delete, load, position, project, publish, put_cursor, snapshot, subscribe)
+    for command in (
+        append,
+        append_within,
+        create_all,
+        delete,
+        load,
+        position,
+        project,
+        publish,
+        put_cursor,
+        snapshot,
+        subscribe,
+        traces,
+    )
 }
 
 

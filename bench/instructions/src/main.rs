@@ -1,4 +1,4 @@
-//! So many appends, one after the other, to be counted by valgrind: see `scripts/instructions`.
+//! So many appends, one after the other, to be counted by valgrind: see `scripts/instructions`. Nobody wants their spans.
 
 use event_sourcery::{Event, EventStore, MemoryBackend, StreamId};
 use event_sourcery_sqlite::{SqliteOptions, Synchronous};
@@ -31,16 +31,21 @@ async fn main() {
     let (backend, appends) = (std::env::args().nth(1), std::env::args().nth(2));
     let appends = appends.and_then(|appends| appends.parse().ok()).expect("how many appends");
     let folder = tempfile::tempdir().expect("a folder");
+    let loads = backend.as_deref() == Some("loads");
     let store: EventStore = match backend.as_deref() {
-        Some("memory") => EventStore::new(MemoryBackend::new()).erased(),
+        Some("memory" | "loads") => EventStore::new(MemoryBackend::new()).erased(),
         Some("sqlite") => {
             let options = SqliteOptions::new(folder.path().join("events.db")).synchronous(Synchronous::Off);
             EventStore::new(options.open().await.expect("a store")).erased()
         }
-        other => panic!("memory or sqlite, not {other:?}"),
+        other => panic!("memory, loads or sqlite, not {other:?}"),
     };
     for number in 0..appends {
         let stream = StreamId::from_name(format!("invoice {number}")).expect("a name");
         store.append(&stream, invoice(number)).await.expect("it is appended");
+        if loads {
+            let events = store.load_stream::<InvoiceIssued>(&stream).await.expect("it is loaded");
+            assert_eq!(events.len(), 1);
+        }
     }
 }

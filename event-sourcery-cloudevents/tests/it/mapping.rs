@@ -1,8 +1,11 @@
 //! What becomes of a record.
 
+use event_sourcery::telemetry::TraceCarrier;
 use event_sourcery::uuid::Uuid;
 use event_sourcery::{Context, Position, RawEvent, Recorded, StreamId, TenantId, WrappedEvent};
 use event_sourcery_cloudevents::{Binding, CloudEvents, Form, MappingError, token};
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// A record with everything in it, and names that need care.
 pub(crate) fn full() -> Recorded<RawEvent> {
@@ -10,6 +13,8 @@ pub(crate) fn full() -> Recorded<RawEvent> {
         StreamId::from_name("größe 100 % \"x\"").unwrap().in_category("rechnungen/2026, alt").unwrap();
     let context =
         Context::new().with_correlation_id(Uuid::from_u128(1)).with_causation_id(Uuid::from_u128(2));
+    let headers = [("traceparent", PARENT), ("tracestate", "vendor=1"), ("baggage", "user=7")];
+    let context = context.with_component(&TraceCarrier::new(headers)).unwrap();
     let event = RawEvent::new("shop.Bezahlt€", r#"{"n": 9007199254740993, "text": "ü\"\n"}"#).unwrap();
     let wrapped = WrappedEvent::new(event.with_schema_version(3)).with_version(7).with_context(context);
     Recorded::new(wrapped, stream, Position::from_i64(9_007_199_254_740_993))
@@ -34,7 +39,33 @@ fn every_name_is_one_that_the_specification_allows() {
         let legal = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         assert!(legal && (1..=20).contains(&name.len()), "{name}");
     }
-    assert_eq!(event.attributes().count(), 16);
+    assert_eq!(event.attributes().count(), 18);
+}
+
+#[test]
+fn the_trace_of_an_event_goes_with_it_and_its_baggage_does_not() {
+    let (events, full) = (events(), full());
+    let event = events.event(&full).unwrap();
+    assert_eq!(event.attribute("traceparent"), Some(PARENT));
+    assert_eq!(event.attribute("tracestate"), Some("vendor=1"));
+    assert!(event.headers(Binding::Nats).contains(&("ce-traceparent".into(), PARENT.into())));
+    assert!(!event.to_json().contains("user=7"));
+}
+
+/// Whatever stands in its place, the event is published.
+#[test]
+fn what_is_no_trace_is_left_out_and_harms_nothing() {
+    for broken in [
+        r#"{"values":{"traceparent":"00-
+"}}"#,
+        r#"{"values":7}"#,
+        "[]",
+    ] {
+        let context = format!(r#"{{"components":{{"opentelemetry":{broken}}}}}"#);
+        let mut recorded = bare();
+        recorded.wrapped_event.context = serde_json::from_str(&context).unwrap();
+        assert_eq!(events().event(&recorded).unwrap().attributes().count(), 10, "{broken}");
+    }
 }
 
 #[test]

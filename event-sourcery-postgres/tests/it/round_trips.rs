@@ -250,9 +250,13 @@ async fn many_appends_at_once_are_fewer_statements_than_appends() {
         }))
     };
     append_all().await;
+    let before = store.backend().grouped().unwrap();
     let (statements, appended) = counter.count(append_all()).await;
+    let after = store.backend().grouped().unwrap();
     assert!(appended.into_iter().all(|appended| appended.unwrap().first_version == Some(1)));
     println!("200 appends at once: {statements} statements");
+    let (commits, calls) = (after.commits - before.commits, after.calls - before.calls);
+    assert!(calls == 200 && commits < 150, "{calls} calls in {commits} commits are told");
     assert!(statements < 150, "{statements}: {:#?}", counter.statements().await);
 }
 

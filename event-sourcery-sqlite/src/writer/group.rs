@@ -335,6 +335,9 @@ impl<'c> Group<'c> {
         if is_shared && self.failure.as_ref().is_some_and(Failure::is_full_disk) {
             return self.commit_in_halves();
         }
+        if self.failure.is_none() {
+            self.writer.shared.groups.add(self.settled.len() + self.members.len());
+        }
         let Self { operations, settled, members, failure, .. } = self;
         for member in settled.into_iter().chain(members) {
             let failure = failure.clone();

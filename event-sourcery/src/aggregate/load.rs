@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::load::{Page, from_snapshot};
 use crate::stream_id::StreamId;
+use crate::telemetry;
 use crate::version::Version;
 use crate::within::{InTransaction, Joined, OnStore, Reach, at_once};
 use crate::wrapped_event::WrappedEvent;
@@ -127,7 +128,7 @@ pub(super) async fn replayed<A: Aggregate>(
     let rule = settings.rule.as_deref();
     let mut replay = Replay { aggregate, rule, at, snapshot: None, is_over: false, without: None };
     loop {
-        on.load_in_parts(&request, &mut replay).await?;
+        telemetry::load_in_parts(on, &request, &mut replay).await?;
         let Some(without) = replay.without else { break };
         request.span = without;
         replay.restart();

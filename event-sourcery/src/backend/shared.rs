@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
-    Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest, LoadRequest,
-    LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present,
-    ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey,
-    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Capabilities, DeleteRequest, ForgetRequest, Grouped, HeldEntries, HoldRequest, Inspect, KeysRequest,
+    LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord,
+    Present, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
+    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -91,6 +91,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn rewrap_key(&self, request: RewrapRequest) -> Result<bool> {
         (**self).rewrap_key(request).await
+    }
+
+    fn grouped(&self) -> Option<Grouped> {
+        (**self).grouped()
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {

@@ -21,6 +21,7 @@ use crate::backend::{
 };
 use crate::new_event::{Encoded, IntoEvent as _, IntoEvents as _};
 use crate::outbox::OutboxEntry;
+use crate::telemetry::TraceCarrier;
 use crate::{
     Batch, Context, Enriching, Event as _, EventStore, Heard, MemoryBackend, MemoryTransaction, Next,
     Position, Projected, RawEvent, Recorded, StoredForm, StreamId, TenantId, WrappedEvent,
@@ -117,6 +118,7 @@ fn plain_values(samples: &mut Samples) {
     let record = new_record();
     samples.add(&Enriching { event_name, stream_id, tenant_id, context: &context, record: &record });
     samples.add(&context);
+    samples.add(&TraceCarrier::new([("baggage", SECRET)]));
     samples.add(&event());
     samples.add(&event().with_context(context.clone()));
     samples.add(&event().with_context(context).into_event().unwrap());

@@ -167,6 +167,7 @@ fn heard<E: Event>(
         handed_down: of_listener.handed_down.caused_by(&heard.wrapped_event),
         deletions: Arc::clone(event.deletions()),
         vault: of_listener.vault.clone(),
+        observing: of_listener.observing.clone(),
     };
     Ok((heard, scope))
 }

@@ -9,6 +9,7 @@ use crate::outbox::OutboxFilter;
 use crate::privacy::{self, Vault};
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::Deletions;
+use crate::telemetry::Observing;
 use crate::wrapped_event::Recorded;
 
 /// What a handle adds to every call: whose streams, and which context.
@@ -24,6 +25,8 @@ pub(crate) struct Scope {
     pub(crate) deletions: Arc<Deletions>,
     /// What is encrypted and decrypted with; `None`: nothing is.
     pub(crate) vault: Option<Arc<Vault>>,
+    /// Who is told what is done.
+    pub(crate) observing: Observing,
 }
 
 impl Scope {

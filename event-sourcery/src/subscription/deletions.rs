@@ -377,7 +377,8 @@ mod tests {
         (0..2 * KNOWN).for_each(|_| deletions.note(&acme, &StreamId::random()));
 
         let until = Instant::now() + Duration::from_secs(60);
-        let budget = Budget { until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 };
+        let id = SubscriptionId::outbox(TenantId::DEFAULT);
+        let budget = Budget { id, until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 };
         let progress = |_| ProgressRequest {
             subscription: SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() },
             leases: Vec::new(),

@@ -5,19 +5,22 @@ mod ending;
 mod publishing;
 
 use std::panic::AssertUnwindSafe;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub(super) use self::batches::InBatches;
-use self::ending::{Blame, Handling, RolledBack, call_on_writer, keep_within};
+use self::ending::{Blame, OpenTransaction, RolledBack, call_on_writer, keep_within};
 pub(super) use self::publishing::{Publishing, Tally};
 use super::HandlerTransaction;
 use crate::backend::{
-    Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, TransactionalBackend,
+    Backend, BackendTransaction, JoinableBackend, LoadRequest, ProgressRequest, Span, SubscriptionId,
+    TransactionalBackend,
 };
 use crate::error::Result;
 use crate::event::Event;
@@ -26,6 +29,7 @@ use crate::store::{EventStore, Scope};
 use crate::subscription::deletions::{AsOf, Deletions, Watch};
 use crate::subscription::guarded::{Guarded, Handled};
 use crate::subscription::stopping::Stopping;
+use crate::telemetry::Handling;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
 
@@ -99,6 +103,8 @@ impl Pause {
 /// When to hand over no more events for now: time is up, the subscription is to stop, or the next one may be gone.
 #[derive(Clone)]
 pub(super) struct Budget {
+    /// Whose events they are.
+    pub(super) id: SubscriptionId,
     pub(super) until: Instant,
     pub(super) stop: Arc<Stopping>,
     pub(super) deletions: Arc<Deletions>,
@@ -114,6 +120,11 @@ impl Budget {
     /// Whether an event is handed over, behind so many others.
     fn allows<E>(&self, event: &Recorded<E>, before: usize) -> bool {
         self.has_time(before) && !self.may_be_gone(event)
+    }
+
+    /// Begins to hand events over.
+    fn handling<'h, E>(&'h self, scope: &'h Scope, events: &[Recorded<E>]) -> Handling<'h> {
+        Handling::begin(&scope.observing, &self.id, self.attempt, events)
     }
 
     fn has_time(&self, before: usize) -> bool {
@@ -165,8 +176,11 @@ where
                 break;
             }
             let store = self.store.reacting_to(&event);
+            let handling = budget.handling(self.store.scope(), slice::from_ref(&event));
             let (_at_work, begun) = (budget.stop.at_work(), Instant::now());
-            if let Err(error) = (self.handler)(event, store).await {
+            let handled = (self.handler)(event, store).instrument(handling.span()).await;
+            handling.ended(handled.is_ok());
+            if let Err(error) = handled {
                 failed = Some(Failure::new((kept, 1), error, begun.elapsed()));
                 break;
             }
@@ -201,19 +215,22 @@ where
         progress: Progress,
         budget: Budget,
     ) -> Result<Delivered> {
-        let mut handling = Handling::begin(&self.store, self.idle, self.statement).await?;
-        let store = handling.transaction.store.clone();
+        let mut open = OpenTransaction::begin(&self.store, self.idle, self.statement).await?;
+        let store = open.transaction.store.clone();
         let mut handled = 0;
         for event in events {
-            if !budget.allows(&event, handled) || !leaves(&handling.deleted, &event) {
+            if !budget.allows(&event, handled) || !leaves(&open.deleted, &event) {
                 break;
             }
-            handling.transaction.store = store.reacting_to(&event);
+            open.transaction.store = store.reacting_to(&event);
+            let handling = budget.handling(self.store.scope(), slice::from_ref(&event));
             let at_work = budget.stop.at_work();
-            let handled_well = (self.handler)(event, &mut handling.transaction).await;
+            let handled_well = (self.handler)(event, &mut open.transaction).instrument(handling.span()).await;
             drop(at_work);
-            if let Err(error) = handling.finished(handled_well) {
-                return Ok(handling.fail(Blame::one_by_one(handled), error).await);
+            let handled_well = open.finished(handled_well);
+            handling.ended(handled_well.is_ok());
+            if let Err(error) = handled_well {
+                return Ok(open.fail(Blame::one_by_one(handled), error).await);
             }
             handled += 1;
         }
@@ -221,7 +238,7 @@ where
             return Ok(Delivered::kept(0));
         }
         let blame = Blame::one_by_one(handled);
-        handling.keep((handled, blame), &progress(handled), &budget.deletions).await
+        open.keep((handled, blame), &progress(handled), &budget.deletions).await
     }
 }
 
@@ -260,8 +277,9 @@ where
                 if budget.may_be_gone(&event) && !is_there(transaction, &event)? {
                     break;
                 }
+                let handling = budget.handling(scope, slice::from_ref(&event));
                 let call = || Within::run(transaction, scope, |tx| handler(event, tx));
-                call_on_writer(&budget.stop, limit, call)?;
+                call_on_writer(&budget.stop, limit, &handling, call)?;
                 number.fetch_add(1, Ordering::Relaxed);
             }
             let handled = number.load(Ordering::Relaxed);

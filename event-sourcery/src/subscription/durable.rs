@@ -288,6 +288,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
             lease: self.lease,
             batch: self.batch,
             retry: self.retry,
+            observing: self.of.store.scope().observing.clone(),
             ends: false,
             publishes: false,
         };

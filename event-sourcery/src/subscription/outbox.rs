@@ -177,6 +177,7 @@ impl<B: Backend> Outbox<B> {
             lease: self.lease,
             batch: batch.max(BATCH),
             retry: self.retry,
+            observing: self.store.scope().observing.clone(),
             ends,
             publishes: true,
         };

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub(super) use self::heard::Heard;
@@ -37,10 +38,13 @@ use super::deliver::{Budget, Deliver, Delivered};
 use super::durable::{Passed, Start};
 use super::stopping::PATIENCE;
 use super::tail::Tail;
-use crate::backend::{Backend, Filter, MOST_SEGMENTS, Present, ProgressRequest, Scope, SubscriptionId};
+use crate::backend::{
+    Backend, Filter, Lease, MOST_SEGMENTS, Present, ProgressRequest, Scope, SubscriptionId,
+};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::retry::Retry;
+use crate::telemetry::{Observing, spans};
 use crate::wrapped_event::Recorded;
 
 /// How many events are read at once.
@@ -85,6 +89,8 @@ pub(super) struct Plan {
     pub(super) lease: Duration,
     pub(super) batch: usize,
     pub(super) retry: Retry,
+    /// Who is told what it does.
+    pub(super) observing: Observing,
     /// Whether it ends once nothing is left to be handed over for now.
     pub(super) ends: bool,
     /// Whether it publishes the entries of an outbox. Then each is tried again by itself, because a publisher is told how often it was
@@ -122,9 +128,10 @@ pub(super) async fn run<E: Event, D: Deliver<E>>(plan: Plan, until: Until, deliv
         stop.stopping.give_up(PATIENCE).await;
     };
     let member = plan.seen().new_member();
-    let runner =
-        Runner { plan, deliver, stop: &stop, member, has_begun: false, failures: 0, event: PhantomData };
-    match select(pin!(runner.run()), pin!(stopping)).await {
+    let span = spans::subscribe(&plan.id, member);
+    let (has_begun, failures, leases, event) = (false, 0, Vec::new(), PhantomData);
+    let runner = Runner { plan, deliver, stop: &stop, member, has_begun, failures, leases, event };
+    match select(pin!(runner.run().instrument(span)), pin!(stopping)).await {
         Either::Left((ended, _)) => ended,
         Either::Right(((), _)) => Err(Error::NotLeftInTime { subscription, waited: PATIENCE }),
     }
@@ -139,6 +146,8 @@ struct Runner<'r, E, D> {
     has_begun: bool,
     /// How often in a row it had to start again.
     failures: u32,
+    /// What it had when it was last told.
+    leases: Vec<Lease>,
     event: PhantomData<fn() -> E>,
 }
 
@@ -180,6 +189,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         }
         let mut session = self.join(Vec::new()).await?;
         self.has_begun = true;
+        self.tell_of_leases(&session);
         loop {
             if self.stop.is_requested() {
                 // No checkpoint passes what could not be kept.
@@ -189,6 +199,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             if Instant::now() >= self.renew_at(&session) {
                 self.keep_failures(&mut session).await?;
                 session = self.renew(session).await?;
+                self.tell_of_leases(&session);
             }
             if session.held.is_empty() {
                 if self.plan.ends {
@@ -296,7 +307,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     ) -> Result<Delivered> {
         let until = self.renew_at(session).min(Instant::now() + KEEP_AFTER);
         let (stop, deletions) = (Arc::clone(&self.stop.stopping), Arc::clone(self.plan.tail.deletions()));
-        let budget = Budget { until, stop, deletions, as_of, watched: session.feed.watched(), attempt };
+        let (id, watched) = (self.plan.id.clone(), session.feed.watched());
+        let budget = Budget { id, until, stop, deletions, as_of, watched, attempt };
         let asked = Mutex::new(session.asked);
         let Runner { plan, deliver, member, .. } = self;
         let delivering = deliver.deliver(events, Box::new(progress), budget);

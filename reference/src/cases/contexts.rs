@@ -1,5 +1,6 @@
 //! Contexts, from one language to the other and back.
 
+use event_sourcery::telemetry::TraceCarrier;
 use event_sourcery::{Context, Event as _, RawEvent, StreamId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,10 +8,13 @@ use uuid::Uuid;
 
 use crate::invoicing::{Paid, Request, paid};
 use crate::run::Database;
-use crate::{Python, event, with};
+use crate::{Expected, Python, append, event, place, with};
 
 const CORRELATION: Uuid = Uuid::from_u128(0xc0de);
 const CAUSATION: Uuid = Uuid::from_u128(0xcafe);
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const SPAN: &str = "b7ad6b7169203331";
 
 #[derive(Deserialize, Debug, PartialEq)]
 struct User {
@@ -110,4 +114,24 @@ pub(super) async fn contexts_of_older_writers_are_read(database: Database) {
         let read = rust.load_stream::<RawEvent>(&stream).await.unwrap();
         assert_eq!(read[0].context.correlation_id(), correlation, "{stored}");
     }
+}
+
+pub(super) async fn the_trace_of_an_event_is_taken_up_by_the_other_language(database: Database) {
+    let (mut python, rust) = database.both().await;
+    let stream = StreamId::random();
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let carrier = TraceCarrier::new([("traceparent", parent.as_str()), ("tracestate", "vendor=1")]);
+
+    let context = Context::new().with_component(&carrier).unwrap();
+    rust.append(&stream, paid("1").with_context(context)).await.unwrap();
+    let within = json!({"components": {"opentelemetry": carrier}});
+    let command = append(&stream, Expected::Version(1), &[event(&paid("2"))]);
+    let command = with(with(command, "do", "append_within"), "within", within);
+    python.told(&command);
+
+    let taken_up = python.told(&json!({"do": "traces", "stream": place(&stream)}));
+    assert_eq!(taken_up, json!([{"trace": TRACE, "span": SPAN}, {"trace": TRACE, "span": SPAN}]));
+    let read = rust.load_stream::<Paid>(&stream).await.unwrap();
+    let carriers: Vec<_> = read.iter().map(|event| TraceCarrier::of(&event.context).unwrap()).collect();
+    assert_eq!(carriers, [carrier.clone(), carrier]);
 }

@@ -52,6 +52,7 @@ macro_rules! __for_each_case {
             an_empty_context_is_empty_in_both,
             what_rust_puts_into_a_context_is_read_in_python,
             contexts_of_older_writers_are_read,
+            the_trace_of_an_event_is_taken_up_by_the_other_language,
         }
         corrupt {
             a_payload_that_is_not_a_json_object_is_an_invalid_event,

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
-use super::ending::{Blame, Handling, RolledBack, call_on_writer, keep_within};
+use super::ending::{Blame, OpenTransaction, RolledBack, call_on_writer, keep_within};
 use super::{AtLeastOnce, Budget, Deliver, Delivered, InTransaction, Progress, WithinTransaction, is_there};
 use crate::backend::{Backend, BackendTransaction, JoinableBackend, TransactionalBackend};
 use crate::error::Result;
@@ -83,9 +84,11 @@ where
         if count == 0 {
             return Ok(Delivered::kept(0));
         }
+        let handling = budget.handling(store.scope(), &events);
         let at_work = budget.stop.at_work();
-        let handled = handler(events, store.clone()).await;
+        let handled = handler(events, store.clone()).instrument(handling.span()).await;
         drop(at_work);
+        handling.ended(handled.is_ok());
         if let Err(error) = handled {
             return Ok(Blame::together(count).of_handler(error, begun.elapsed()));
         }
@@ -107,20 +110,22 @@ where
         budget: Budget,
     ) -> Result<Delivered> {
         let WithinTransaction { store, handler, idle, statement } = &mut self.0;
-        let mut handling = Handling::begin(store, *idle, *statement).await?;
+        let mut open = OpenTransaction::begin(store, *idle, *statement).await?;
         let events = budget.still_there(events);
         let count = events.len();
         if count == 0 {
             return Ok(Delivered::kept(0));
         }
+        let handling = budget.handling(store.scope(), &events);
         let at_work = budget.stop.at_work();
-        let handled = handler(events, &mut handling.transaction).await;
+        let handled = handler(events, &mut open.transaction).instrument(handling.span()).await;
         drop(at_work);
-        let blame = Blame::together(count);
-        if let Err(error) = handling.finished(handled) {
-            return Ok(handling.fail(blame, error).await);
+        let (handled, blame) = (open.finished(handled), Blame::together(count));
+        handling.ended(handled.is_ok());
+        if let Err(error) = handled {
+            return Ok(open.fail(blame, error).await);
         }
-        handling.keep((count, blame), &progress(count), &budget.deletions).await
+        open.keep((count, blame), &progress(count), &budget.deletions).await
     }
 }
 
@@ -152,11 +157,12 @@ where
             if count == 0 {
                 return Ok(0);
             }
+            let handling = budget.handling(&scope, &events);
             let call = || {
                 number.store(count, Ordering::Relaxed);
                 Within::run(transaction, &scope, |tx| handler(events, tx))
             };
-            call_on_writer(&budget.stop, limit, call)?;
+            call_on_writer(&budget.stop, limit, &handling, call)?;
             keep_within(transaction, &progress(count), &scope.deletions)?;
             Ok(count)
         };
@@ -196,7 +202,8 @@ mod tests {
     fn budget(store: &EventStore<MemoryBackend>) -> Budget {
         let deletions = Arc::clone(&store.scope().deletions);
         let (until, as_of) = (Instant::now() + Duration::from_secs(60), deletions.now());
-        Budget { until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 }
+        let id = SubscriptionId { tenant: TenantId::DEFAULT, name: "letters".into() };
+        Budget { id, until, stop: Arc::default(), deletions, as_of, watched: None, attempt: 1 }
     }
 
     /// More streams of the tenant are deleted than are known.

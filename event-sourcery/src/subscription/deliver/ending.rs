@@ -13,6 +13,7 @@ use crate::subscription::HandlerTransaction;
 use crate::subscription::deletions::Deletions;
 use crate::subscription::guarded::{Guarded, Handled, guarded_call, panicked, took_longer, whole};
 use crate::subscription::stopping::Stopping;
+use crate::telemetry::Handling;
 
 /// Which of the events that were handed over are to blame: the number of the first of them, and how many they are.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +95,7 @@ impl From<Error> for RolledBack {
 pub(super) fn call_on_writer(
     stop: &Stopping,
     limit: Option<Duration>,
+    handling: &Handling<'_>,
     call: impl FnOnce() -> Handled,
 ) -> Result<(), RolledBack> {
     let at_work = stop.at_work();
@@ -101,8 +103,9 @@ pub(super) fn call_on_writer(
         return Err(RolledBack::ByStore(Error::Closed));
     }
     let begun = Instant::now();
-    let handled = guarded_call(call);
+    let handled = handling.span().in_scope(|| guarded_call(call));
     drop(at_work);
+    handling.ended(handled.is_ok());
     handled.map_err(RolledBack::ByHandler)?;
     match limit.filter(|limit| begun.elapsed() > *limit) {
         Some(limit) => Err(RolledBack::ByHandler(took_longer(limit))),
@@ -128,7 +131,7 @@ pub(super) fn keep_within(
 }
 
 /// A transaction that is handed to a handler.
-pub(super) struct Handling<B: JoinableBackend> {
+pub(super) struct OpenTransaction<B: JoinableBackend> {
     pub(super) transaction: HandlerTransaction<B>,
     /// What the handler has deleted in it.
     pub(super) deleted: Arc<Deletions>,
@@ -137,7 +140,7 @@ pub(super) struct Handling<B: JoinableBackend> {
     idle: Duration,
 }
 
-impl<B: JoinableBackend> Handling<B> {
+impl<B: JoinableBackend> OpenTransaction<B> {
     pub(super) async fn begin(
         store: &EventStore<B>,
         idle: Duration,

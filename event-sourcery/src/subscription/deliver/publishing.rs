@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{Budget, Deliver, Delivered, Failure, Pause, Progress};
 use crate::backend::{Backend, HeldEntries, Hold, HoldRequest, OutboxProgress, ProgressRequest};
@@ -14,8 +15,9 @@ use crate::event::RawEvent;
 use crate::outbox::{OutboxEntry, PublishError, Publisher};
 use crate::position::Position;
 use crate::subscription::Published;
-use crate::subscription::guarded::{guarded, whole};
+use crate::subscription::guarded::{Handled, guarded, whole};
 use crate::subscription::run::{LONGEST_ASKED_FOR, Plan};
+use crate::telemetry::{Observing, Sending};
 use crate::wrapped_event::Recorded;
 
 /// How soon is looked again at an entry that somebody else is publishing.
@@ -27,6 +29,7 @@ type Answers = Vec<Result<(), PublishError>>;
 /// Entries that are handed to a publisher.
 pub(in crate::subscription) struct Publishing<P> {
     publisher: P,
+    observing: Observing,
     backend: Arc<dyn Backend>,
     /// After so long without a sign of life, a hold ends.
     idle: Duration,
@@ -92,7 +95,8 @@ impl<P: Publisher> Publishing<P> {
         tally: Arc<Tally>,
     ) -> Self {
         let (backend, idle, ends) = (Arc::clone(&plan.backend), plan.lease, plan.ends);
-        Self { publisher, backend, idle, keep, ends, left, tally, refused: HashMap::new() }
+        let (observing, refused) = (plan.observing.clone(), HashMap::new());
+        Self { publisher, observing, backend, idle, keep, ends, left, tally, refused }
     }
 
     /// What is known of the entries before they are handed over.
@@ -158,13 +162,15 @@ impl<P: Publisher> Publishing<P> {
 
     async fn publish(&mut self, entries: &[OutboxEntry], budget: &Budget) -> Result<Answers, String> {
         self.left = self.left.map(|left| left.saturating_sub(entries.len() as u64));
+        let sending = Sending::begin(&self.observing, &budget.id, entries);
         let _at_work = budget.stop.at_work();
-        let (publisher, mut answers) = (&self.publisher, Vec::new());
+        let (publisher, mut answers) = (&self.publisher, Answers::new());
         let publishing = async {
             answers = publisher.publish(entries).await;
-            Ok(())
+            Handled::Ok(())
         };
-        let published = guarded(None, publishing).await;
+        let published = guarded(None, publishing.instrument(sending.span())).await;
+        sending.ended(answers.iter().filter(|answer| answer.is_ok()).count());
         published.map(|()| answers)
     }
 

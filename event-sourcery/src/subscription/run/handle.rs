@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::subscription::deliver::{Deliver, Delivered, Failure};
 use crate::subscription::later;
+use crate::telemetry::Observed;
 
 impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Hands over some of what is pending.
@@ -194,6 +195,10 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             None => {
                 tracing::error!(subscription, event, %stream, %position, attempts, error, "an event is parked");
             }
+        }
+        let (subscription, attempts, is_parked) = (&self.plan.id, *attempts, retry_at.is_none());
+        if attempts > 0 {
+            self.plan.observing.tell(&Observed::Failed { subscription, attempts, is_parked });
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::feed::Feed;
 use crate::subscription::presence::Last;
+use crate::telemetry::Observed;
 
 /// How many segments a subscription has that was not told.
 const SEGMENTS: u16 = 8;
@@ -152,6 +153,17 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             return Ok(session);
         }
         self.begin(&record, asked).await
+    }
+
+    /// Tells which segments it has taken, and which it has no more, since that was told last.
+    pub(super) fn tell_of_leases(&mut self, session: &Session) {
+        let leases: Vec<Lease> = session.held.values().map(|held| held.lease).collect();
+        let not_in = |others: &[Lease], of: &[Lease]| of.iter().filter(|one| !others.contains(one)).count();
+        let (taken, given_up) = (not_in(&self.leases, &leases), not_in(&leases, &self.leases));
+        if taken + given_up > 0 {
+            self.plan.observing.tell(&Observed::Leases { subscription: &self.plan.id, taken, given_up });
+            self.leases = leases;
+        }
     }
 
     /// Saves the checkpoints and lets others take over. A connection from before an outage may be the first that is used for
