@@ -6,12 +6,13 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     "../Cargo.toml",
     "../bench/results",
     "../bench/src",
     "../broker-cluster",
     "../event-sourcery",
+    "../event-sourcery-browser",
     "../event-sourcery-cloudevents",
     "../event-sourcery-conformance",
     "../event-sourcery-macros",
