@@ -24,7 +24,7 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
         return by_id(ask, ask.id("id")?).await;
     }
     let mut request = EventsRequest::newest(ITEMS);
-    request.names = ask.fields.get("type").map(|name| Arc::from([Arc::from(name)]));
+    request.names = ask.fields.get("type").map(|name| Arc::from([Arc::<str>::from(name)]));
     request.category = ask.fields.get("category").map(Category::new).transpose()?;
     request.tenant = ask.whose()?;
     request.from = match (ask.from()?, ask.fields.get("until")) {
