@@ -121,7 +121,7 @@ async fn main() -> Result<(), Failure> {
         }
     }
 
-    let browser = Browser::new(store.clone()).allow(|_| Access::look().and_act());
+    let browser = Browser::new(store.clone()).allow(|request| Access::of_this_machine(request).and_act());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/", listener.local_addr()?);
     let service = browser.router().into_make_service_with_connect_info::<SocketAddr>();

@@ -56,19 +56,31 @@ impl Access {
         Self(self.0.map(|granted| Granted { may_act: true, ..granted }))
     }
 
+    /// To look, where the request comes from this machine: what counts where no hook is given.
+    ///
+    /// The peer has to be known ([`ConnectInfo`]) and a loopback address, the request has to be made to a loopback host, and must not
+    /// have come through a proxy.
+    ///
+    /// ```
+    /// use event_sourcery::{EventStore, MemoryBackend};
+    /// use event_sourcery_browser::{Access, Browser};
+    ///
+    /// let store = EventStore::new(MemoryBackend::new());
+    /// let browser = Browser::new(store.erased()).allow(|request| Access::of_this_machine(request).and_act());
+    /// ```
+    #[must_use]
+    pub fn of_this_machine(request: &Parts) -> Self {
+        let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+        let is_here = peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip()));
+        if is_here && !came_through_a_proxy(request) && names_this_machine(request) {
+            Self::look()
+        } else {
+            Self::refused()
+        }
+    }
+
     pub(crate) fn granted(self) -> Option<Granted> {
         self.0
-    }
-}
-
-/// What is allowed where nobody says: to look, from this machine.
-pub(crate) fn of_this_machine(request: &Parts) -> Access {
-    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
-    let is_here = peer.is_some_and(|ConnectInfo(peer)| is_loopback(peer.ip()));
-    if is_here && !came_through_a_proxy(request) && names_this_machine(request) {
-        Access::look()
-    } else {
-        Access::refused()
     }
 }
 

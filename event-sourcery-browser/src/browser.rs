@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::request::Parts;
 use event_sourcery::EventStore;
 
-use crate::access::{Access, of_this_machine};
+use crate::access::Access;
 use crate::dispatch::answer;
 use crate::forgery::Secret;
 use crate::samples::Samples;
@@ -32,7 +32,7 @@ impl Browser {
     /// A browser for what this handle sees. Until told otherwise, it answers to this machine alone, and lets nobody act.
     #[must_use]
     pub fn new(store: EventStore) -> Self {
-        Self { store, hook: Arc::new(of_this_machine) }
+        Self { store, hook: Arc::new(Access::of_this_machine) }
     }
 
     /// This decides for each request what it may see and do, in the place of the rule that only this machine may look. It is handed

@@ -3,9 +3,9 @@
 use axum::http::{HeaderMap, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use event_sourcery::uuid::Uuid;
 use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
-use uuid::Uuid;
 
 /// What only this router knows.
 pub(crate) struct Secret([u8; 64]);
