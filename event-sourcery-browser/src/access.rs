@@ -6,7 +6,7 @@ use axum::extract::ConnectInfo;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use event_sourcery::TenantId;
+use event_sourcery::{EventStore, TenantId};
 
 /// What a request may see and do.
 ///
@@ -31,6 +31,14 @@ pub(crate) struct Granted {
     pub(crate) may_act: bool,
 }
 
+impl Granted {
+    /// Whether it is no more than this handle sees.
+    pub(crate) fn is_within(&self, store: &EventStore) -> bool {
+        let own = store.tenant_id();
+        own.is_default() || self.tenant.as_ref().is_none_or(|tenant| tenant == own)
+    }
+}
+
 impl Access {
     /// Nothing: the answer is a page that says so, with the status 403.
     #[must_use]
@@ -44,10 +52,12 @@ impl Access {
         Self(Some(Granted { tenant: None, may_act: false }))
     }
 
-    /// It may look at this tenant alone. [`TenantId::DEFAULT`] is no tenant alone: its handle sees every tenant.
+    /// It may look at this tenant alone. [`TenantId::DEFAULT`] is no tenant alone, for its handle sees every tenant: that is
+    /// [refused](Self::refused), as is another tenant than that of the store's handle.
     #[must_use]
-    pub const fn look_at(tenant: TenantId) -> Self {
-        Self(Some(Granted { tenant: Some(tenant), may_act: false }))
+    pub fn look_at(tenant: TenantId) -> Self {
+        let is_alone = !tenant.is_default();
+        Self(is_alone.then_some(Granted { tenant: Some(tenant), may_act: false }))
     }
 
     /// The same, and it may replay and skip failed events of what it sees. Who may not look may not act.

@@ -48,7 +48,8 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
 }
 
 async fn respond(shared: &Shared, parts: &Parts, place: &Place, body: Body) -> Result<Response, Failure> {
-    let granted = (shared.hook)(parts).granted().ok_or(Failure::Refused)?;
+    let granted = (shared.hook)(parts).granted().filter(|granted| granted.is_within(&shared.store));
+    let granted = granted.ok_or(Failure::Refused)?;
     if place.page == "act" {
         if parts.method != Method::POST {
             return Err(Failure::OtherMethod("POST"));
@@ -86,8 +87,8 @@ fn fail(place: &Place, failure: &Failure) -> Response {
         );
     }
     let mut response = shown(status, &failed(failure), place, !matches!(failure, Failure::Refused));
-    if let Failure::OtherMethod(method) = failure {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(*method));
+    if let &Failure::OtherMethod(method) = failure {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(method));
     }
     response
 }

@@ -76,7 +76,7 @@ mod tests {
         let told = |headers: &[(&'static str, &str)]| {
             let pairs = headers
                 .iter()
-                .map(|(name, value)| (axum::http::HeaderName::from_static(*name), value.parse().unwrap()));
+                .map(|&(name, value)| (axum::http::HeaderName::from_static(name), value.parse().unwrap()));
             is_of_this_origin(&pairs.collect(), &Uri::from_static("/replay"))
         };
         let (host, null) = (("host", "store.example:8443"), ("origin", "null"));

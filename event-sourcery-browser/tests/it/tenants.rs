@@ -2,12 +2,13 @@
 
 use axum::http::StatusCode;
 use event_sourcery::look::EventsRequest;
+use event_sourcery::{EventStore, TenantId};
 use event_sourcery_browser::{Access, Browser};
 
 use crate::scene::{Form, Visitor, in_memory, operated, order, tenant};
 use crate::walking::walk;
 
-fn seen_by_acme(store: &event_sourcery::EventStore) -> Visitor {
+fn seen_by_acme(store: &EventStore) -> Visitor {
     Visitor::of(Browser::new(store.clone()).allow(|_| Access::look_at(tenant("acme")).and_act()).router())
 }
 
@@ -62,4 +63,17 @@ async fn a_form_of_who_sees_all_is_good_for_no_tenant() {
     let own = Form::to("replay", &visitor.page("/waiting").await);
     assert_eq!(visitor.submit(&own.clone().with("tenant", "rival")).await.status, StatusCode::FORBIDDEN);
     assert_eq!(visitor.submit(&own).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn nobody_is_shown_more_by_a_tenant_than_the_handle_sees() {
+    let store = in_memory().await;
+    let of_default = Browser::new(store.clone()).allow(|_| Access::look_at(TenantId::DEFAULT)).router();
+    let acme = store.for_tenant(tenant("acme"));
+    let of_rival = Browser::new(acme.clone()).allow(|_| Access::look_at(tenant("rival"))).router();
+    for router in [of_default, of_rival] {
+        assert_eq!(Visitor::of(router).get("/store").await.status, StatusCode::FORBIDDEN);
+    }
+    let own = Visitor::of(Browser::new(acme).allow(|_| Access::look()).router());
+    assert!(!own.page("/store").await.contains("rival"));
 }
