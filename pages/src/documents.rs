@@ -7,6 +7,7 @@ pub(crate) fn documents() -> Vec<PathBuf> {
     let crates = [
         "",
         "event-sourcery",
+        "event-sourcery-browser",
         "event-sourcery-cli",
         "event-sourcery-cloudevents",
         "event-sourcery-conformance",

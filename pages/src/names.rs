@@ -12,6 +12,7 @@ const SOURCES: [&str; 19] = [
     "../bench/src",
     "../broker-cluster",
     "../event-sourcery",
+    "../event-sourcery-browser",
     "../event-sourcery-cli",
     "../event-sourcery-cloudevents",
     "../event-sourcery-conformance",
