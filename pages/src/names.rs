@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 21] = [
     "../Cargo.toml",
     "../bench/results",
     "../bench/src",

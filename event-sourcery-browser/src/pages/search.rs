@@ -57,7 +57,7 @@ async fn by_id(ask: &Ask<'_>, wanted: Uuid) -> Result<Sheet, Failure> {
         h2 { "What has the id " (id(wanted)) }
         ul.links {
             @if let Some(seen) = &found { li { "The event " (event(ask, seen)) } }
-            @if last.items.first().is_some() { li { "The stream " (stream(ask, store.tenant_id(), &of_this_id)) } }
+            @if !last.items.is_empty() { li { "The stream " (stream(ask, store.tenant_id(), &of_this_id)) } }
             li { "Perhaps a " a href=(ask.link("correlation", &[("id", text.as_str())])) { "correlation" } }
         }
         @if found.is_none() && last.items.is_empty() {

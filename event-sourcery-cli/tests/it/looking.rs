@@ -28,7 +28,7 @@ async fn every_listing_goes_on_where_its_page_has_ended() {
     let scene = Scene::new().await;
     let goes_on = |arguments: &str| {
         let whole = scene.json(arguments);
-        let (mut items, mut from) = (Vec::new(), None);
+        let (mut items, mut from) = (Vec::new(), None::<String>);
         loop {
             let mut program = scene.program();
             program.args(arguments.split_whitespace()).args(["--json", "--limit", "1"]);

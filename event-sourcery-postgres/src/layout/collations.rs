@@ -28,7 +28,7 @@ impl Schema<'_> {
         let own = &self.tables;
         let columns = TABLES
             .iter()
-            .flat_map(|table| table.columns.iter().map(move |column| (own.table(table.name), *column)));
+            .flat_map(|table| table.columns.iter().map(move |column| (own.table(table.name), column.name)));
         let (tables, columns): (Vec<_>, Vec<_>) = columns.unzip();
         let query = sqlx::query_as(UNFIT).persistent(false).bind(tables).bind(columns);
         let found = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing::span::Id;
 use tracing::{Span, info_span};
 use uuid::Uuid;
