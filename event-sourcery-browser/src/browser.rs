@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::request::Parts;
+use axum::routing::any;
 use event_sourcery::EventStore;
 
 use crate::access::Access;
@@ -60,7 +61,8 @@ impl Browser {
     pub fn router(self) -> Router {
         let Self { store, hook } = self;
         let shared = Shared { store, hook, secret: Secret::new(), samples: Samples::default() };
-        Router::new().fallback(answer).with_state(Arc::new(shared))
+        // A fallback beside them would be lost where a router that it is nested in is nested itself.
+        Router::new().route("/", any(answer)).route("/{*page}", any(answer)).with_state(Arc::new(shared))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use event_sourcery::look::{EventsRequest, Seen};
 use event_sourcery::uuid::Uuid;
 use event_sourcery::{EventStore, MemoryBackend, NewEvent, RawEvent, StreamId};
+use event_sourcery_sqlite::SqliteBackend;
 
 use crate::scene::{ORDERS, Visitor, in_memory, links, operated, order, raw};
 
@@ -36,7 +37,9 @@ async fn the_store_at_a_glance_tells_what_there_is_and_whether_counts_are_exact(
     for told in ["Settled position", "memory", "nobody", "acme-orders", "rivalPaid", "Positions a second"] {
         assert!(page.contains(told), "{told}");
     }
-    let store = EventStore::new(MemoryBackend::new()).erased();
+    // The memory backend counts all that there are.
+    let folder = tempfile::tempdir().unwrap();
+    let store = EventStore::new(SqliteBackend::open(folder.path().join("events.db")).await.unwrap()).erased();
     let mut append = store.append_all();
     for _ in 0..1_001 {
         append = append.and(&StreamId::random(), RawEvent::new("Placed", "{}").unwrap());
