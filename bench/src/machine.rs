@@ -73,6 +73,24 @@ pub fn processor_time() -> Result<Duration> {
     Ok(Duration::from_millis((own + of_kernel) * 1_000 / TICKS_A_SECOND))
 }
 
+/// How often the threads of this process that are there have slept, and were woken.
+pub fn wake_ups() -> Result<f64> {
+    let mut woken = 0.0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let status = thread?.path().join("status");
+        // One that has just ended is not counted.
+        if let Ok(count) = field(&status.to_string_lossy(), "voluntary_ctxt_switches") {
+            woken += count.parse::<f64>()?;
+        }
+    }
+    Ok(woken)
+}
+
+/// How many bytes this process has written, to files for the most part.
+pub fn written() -> Result<f64> {
+    Ok(field("/proc/self/io", "wchar")?.parse()?)
+}
+
 /// The most bytes of memory that this process has held.
 pub fn most_resident() -> Result<f64> {
     Ok(kilobytes("/proc/self/status", "VmHWM")? * 1e3)

@@ -27,15 +27,22 @@ use crate::tables::Tables;
 /// The layout that this version of the library makes and knows.
 const LAYOUT: i32 = 6;
 
-/// Indexes of ours on the tables of the reference: by which the streams of a category, or of a tenant, are found, and listed by
-/// their names in one order whatever the collation of the database, events without versions are read in order, and entries of the outbox are found: by their events, by their stream, and those that are kept.
-const INDEXES: [(&str, &str, &str); 6] = [
+/// Indexes of ours on tables that may be there without them. On those of the reference: by which the streams of a category, or of a
+/// tenant, are found, and listed by their names in one order whatever the collation of the database, events without versions are read in
+/// order, and entries of the outbox are found: by their events, by their stream, and those that are kept. And on the members of
+/// subscriptions, by the presence that vouches for them: who renews one looks at no others, and who speaks for himself is not in it.
+const INDEXES: [(&str, &str, &str); 7] = [
     ("streams", "ix_*streams_of_category", include_str!("layout/of_category.sql")),
     ("streams", "ix_*streams_by_name", include_str!("layout/by_name.sql")),
     ("events", "ix_*events_unversioned", include_str!("layout/unversioned.sql")),
     ("outbox_entries", "ix_*outbox_entries_position", include_str!("layout/outbox_by_position.sql")),
     ("outbox_entries", "ix_*outbox_entries_stream", include_str!("layout/outbox_by_stream.sql")),
     ("outbox_entries", "ix_*outbox_entries_kept", include_str!("layout/outbox_kept.sql")),
+    (
+        "subscription_members",
+        "ix_*subscription_members_presence",
+        include_str!("layout/members_by_presence.sql"),
+    ),
 ];
 
 /// The table that has to be unlogged: what it holds means nothing after a crash.

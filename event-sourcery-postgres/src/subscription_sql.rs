@@ -283,7 +283,7 @@ statements! {
               AND NOT EXISTS (SELECT FROM {subscription_members} m WHERE m.presence = o.presence)
             FOR UPDATE OF o SKIP LOCKED)");
     /// A presence, $1 as it is told, is renewed, if it is there: when; the members that it vouches for; the other presences, each
-    /// with its number and when it was renewed.
+    /// with its number and when it was renewed. Nobody's is 0, and only where that is said the index on members is used.
     renew_presence: concat!("
         WITH renewed AS (
             UPDATE {subscription_presences} SET renewed = clock_timestamp() AT TIME ZONE 'UTC'
@@ -292,7 +292,8 @@ statements! {
         )
         SELECT r.renewed, NULL::uuid, NULL::bigint FROM renewed r
         UNION ALL
-        SELECT NULL, m.member, NULL FROM renewed r JOIN {subscription_members} m ON m.presence = r.presence
+        SELECT NULL, m.member, NULL FROM renewed r
+        JOIN {subscription_members} m ON m.presence = r.presence AND m.presence <> 0
         UNION ALL
         SELECT p.renewed, NULL, ", presence!("p.presence"), "
         FROM renewed r JOIN {subscription_presences} p ON p.presence <> r.presence");

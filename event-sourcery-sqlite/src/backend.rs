@@ -23,7 +23,7 @@ use crate::operations::{Found, Operations, Search, Stretch};
 use crate::options::SqliteOptions;
 use crate::readers::Readers;
 use crate::transaction::SqliteTransaction;
-use crate::watch::Watch;
+use crate::watch::{OwnWrites, Watch};
 use crate::writer::{Shared, Writer};
 
 /// Those who listen, and how they are called.
@@ -80,15 +80,17 @@ impl SqliteBackend {
         let options = options.at_an_absolute_path()?;
         let committed = Arc::new(Notify::new());
         let (seen, listeners) = (Arc::new(Seen::default()), Arc::<Listeners>::default());
-        let groups = Arc::<Groups>::default();
+        let (groups, own_writes) = (Arc::<Groups>::default(), Arc::<OwnWrites>::default());
         let shared = Shared {
             committed: Arc::clone(&committed),
+            own_writes: Arc::clone(&own_writes),
             seen: Arc::clone(&seen),
             listeners: Arc::clone(&listeners),
             groups: Arc::clone(&groups),
         };
         let writer = Writer::start(options.clone(), shared).await?;
-        let (file, watch) = (Arc::new(OpenedFile::of(&options)), Watch::of(&options, committed));
+        let watch = Watch::of(&options, committed, own_writes);
+        let file = Arc::new(OpenedFile::of(&options));
         let (writer, readers) = (Arc::new(writer), Readers::new(options, seen, Arc::clone(&file)));
         Ok(Self { writer, file, readers, watch, listing: Arc::default(), listeners, groups })
     }

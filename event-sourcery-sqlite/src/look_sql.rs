@@ -158,6 +158,8 @@ mod tests {
             // What a stream's version and its last event are read by.
             &sql.last_version,
             &sql.last_event,
+            // For whom a presence vouches.
+            &sql.vouched_for,
         ];
         for text in texts {
             let steps = plan(&connection, text);

@@ -350,8 +350,9 @@ statements! {
           AND presence NOT IN (SELECT m.presence FROM {subscription_members} m WHERE m.presence IS NOT NULL)";
     other_presences: "
         SELECT presence, renewed FROM {subscription_presences} WHERE presence <> ?1";
+    /// Nobody's presence is 0, and only where that is said the index is used.
     vouched_for: "
-        SELECT member FROM {subscription_members} WHERE presence = ?1";
+        SELECT member FROM {subscription_members} WHERE presence = ?1 AND presence <> 0";
     lease_holds: "
         SELECT 1 FROM {subscription_segments} WHERE tenant_id = ?1 AND name = ?2 AND segment = ?3 AND token = ?4";
     /// A checkpoint never moves back.

@@ -14,12 +14,14 @@
 //! the log that is there by then, or of the folder until there is one.
 //!
 //! What this process writes is seen as well, some sixteen writes for an append. So the thread that is told sleeps after each time that
-//! it has told: the system keeps one event for all that is written meanwhile, and wakes nobody for it.
+//! it has told: the system keeps one event for all that is written meanwhile, and wakes nobody for it. And nobody goes on to look again
+//! for what it has committed itself (`own.rs`).
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod inotify;
+mod own;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
@@ -37,6 +39,7 @@ use tokio::sync::futures::Notified;
 use self::elsewhere::Watcher;
 #[cfg(target_os = "linux")]
 use self::inotify::Watcher;
+pub(crate) use self::own::OwnWrites;
 use crate::options::SqliteOptions;
 
 /// The least time between two times that somebody is told, as between two reads of the newest events.
@@ -51,6 +54,9 @@ const LOOK_WHEN_WATCHED: Duration = Duration::from_secs(5);
 
 /// For so long after a write it may still be synced.
 const SYNCED_WITHIN: Duration = Duration::from_secs(2);
+
+/// For so long it may be synced where nobody is seen to have written but this process.
+const SOON: Duration = Duration::from_millis(16);
 
 /// A watch that nobody needs for so long ends with what it hears next: who has read what he was woken for comes back.
 const LINGER: Duration = Duration::from_secs(1);
@@ -70,6 +76,8 @@ static WAS_SAID: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Watch {
     /// Wakes those who wait.
     committed: Arc<Notify>,
+    /// How this process has left the log.
+    own: Arc<OwnWrites>,
     /// How long they wait at most, where somebody has said it.
     look_every: Option<Duration>,
     /// `None` where nobody can watch it, or knows where it is.
@@ -93,8 +101,8 @@ struct Watching {
 }
 
 impl Watch {
-    /// Of the log of a store that is open by now.
-    pub(crate) fn of(options: &SqliteOptions, committed: Arc<Notify>) -> Arc<Self> {
+    /// Of the log of a store that is open by now, whose writer tells of each commit, and of how it has left the log.
+    pub(crate) fn of(options: &SqliteOptions, committed: Arc<Notify>, own: Arc<OwnWrites>) -> Arc<Self> {
         let is_watchable = cfg!(target_os = "linux") && options.vfs.is_none();
         // SQLite puts it beside the file itself, whatever links lead there.
         let file = if is_watchable { options.path.canonicalize().ok() } else { None };
@@ -103,14 +111,20 @@ impl Watch {
             log.push("-wal");
             log.into()
         });
-        Self::new(log, options.look_every, committed)
+        Self::new(log, options.look_every, committed, own)
     }
 
-    fn new(log: Option<PathBuf>, look_every: Option<Duration>, committed: Arc<Notify>) -> Arc<Self> {
+    fn new(
+        log: Option<PathBuf>,
+        look_every: Option<Duration>,
+        committed: Arc<Notify>,
+        own: Arc<OwnWrites>,
+    ) -> Arc<Self> {
         let now = Instant::now();
         let watching = Watching { watcher: None, failed: None, waiting: 0, changed: now };
         Arc::new(Self {
             committed,
+            own,
             look_every,
             log,
             watching: Mutex::new(watching),
@@ -138,7 +152,10 @@ impl Watch {
         if watching.watcher.is_none() && !has_failed {
             let watch = Arc::downgrade(self);
             match Watcher::start(log, move |is_replaced| tell(&watch, is_replaced)) {
-                Ok(watcher) => (watching.watcher, watching.failed) = (Some(watcher), None),
+                Ok(watcher) => {
+                    (watching.watcher, watching.failed) = (Some(watcher), None);
+                    self.own.watch(log);
+                }
                 Err(problem) => {
                     watching.failed = Some(Instant::now());
                     if WAS_SAID.swap(true, Ordering::Relaxed) {
@@ -211,7 +228,8 @@ impl<'w> Waiting<'w> {
     pub(crate) fn rest(&self) -> Duration {
         let is_watched = self.0.begin();
         let written = self.0.written().elapsed();
-        self.0.rest(is_watched, written)
+        let is_committed = written >= SOON && self.0.own.are_the_last();
+        self.0.rest(is_watched, if is_committed { SYNCED_WITHIN } else { written })
     }
 
     /// He has found something of which nobody had told him.

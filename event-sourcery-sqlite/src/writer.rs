@@ -42,6 +42,7 @@ use crate::operations::Operations;
 use crate::options::SqliteOptions;
 use crate::sql::Sql;
 use crate::transaction::SqliteTransaction;
+use crate::watch::OwnWrites;
 
 /// What a closure takes of the room for closures, in bytes: nobody knows what it holds. So 16,384 of one tenant's may wait.
 const CLOSURE: usize = 4_096;
@@ -51,6 +52,8 @@ const CLOSURE: usize = 4_096;
 pub(crate) struct Shared {
     /// Is told of each commit.
     pub(crate) committed: Arc<Notify>,
+    /// How each has left the log.
+    pub(crate) own_writes: Arc<OwnWrites>,
     pub(crate) seen: Arc<Seen>,
     pub(crate) listeners: Arc<Listeners>,
     /// What was committed together.

@@ -31,7 +31,9 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
 
 pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
     if bench.wants("postgres/deleting") {
-        let store = EventStore::new(postgres::open(&server.database()).await?);
+        // It lives as long as it is measured.
+        let database = server.database();
+        let store = EventStore::new(postgres::open(&database).await?);
         of_store(bench, "postgres/deleting/longest", &store.erased()).await?;
     }
     Ok(())

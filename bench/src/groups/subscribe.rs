@@ -3,7 +3,9 @@
 mod by_hand;
 mod few;
 mod handlers;
+mod idle;
 mod narrow;
+mod parking;
 
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -67,8 +69,10 @@ pub async fn sqlite(bench: &mut Bench) -> Result<()> {
         narrow::narrow(bench, "subscribe", &store.erased()).await?;
     }
     if bench.wants("subscribe/idle") {
-        let store = open(&bench.fresh("subscribed")?).await?;
-        narrow::idle(bench, "subscribe", &store.erased()).await?;
+        idle::sqlite(bench).await?;
+    }
+    if bench.wants("subscribe/parking") {
+        parking::sqlite(bench).await?;
     }
     if bench.wants("subscribe/few") {
         let many = LargeStore::find_or_build(bench, 10).await?;
@@ -134,9 +138,10 @@ pub async fn postgres(bench: &mut Bench, server: &Server) -> Result<()> {
         narrow::narrow(bench, PREFIX, &store.erased()).await?;
     }
     if bench.wants("postgres/subscribe/idle") {
-        let database = server.database();
-        let store = EventStore::new(postgres::open(&database).await?);
-        narrow::idle(bench, PREFIX, &store.erased()).await?;
+        idle::postgres(bench).await?;
+    }
+    if bench.wants("postgres/subscribe/parking") {
+        parking::postgres(bench, server).await?;
     }
     handlers::postgres(bench, server).await
 }

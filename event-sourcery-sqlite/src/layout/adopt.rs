@@ -107,12 +107,16 @@ fn rebuild(schema: &Schema<'_>, table: &str, columns: &[String]) -> Result<Vec<S
     Ok(statements)
 }
 
-/// Members of the layouts 2 and 3 do not tell how long their leases last, and up to 5 they know of no presences.
+/// Members of the layouts 2 and 3 do not tell how long their leases last, and up to 5 they know of no presences. Earlier builds of 6 lack
+/// the index by which those are found for whom a presence vouches.
 pub(super) fn members(schema: &Schema<'_>) -> Result<Vec<String>> {
     let (table, columns) = (schema.table("subscription_members"), schema.columns("subscription_members")?);
     let added = [("lasting_ms", "INTEGER NOT NULL DEFAULT 0"), ("presence", "INTEGER")].into_iter();
     let missing = added.filter(|(added, _)| !columns.iter().any(|column| column == added));
-    Ok(missing.map(|(column, kind)| format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")).collect())
+    let mut statements: Vec<_> =
+        missing.map(|(column, kind)| format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")).collect();
+    statements.extend(missing_indexes(schema, "subscription_members")?);
+    Ok(statements)
 }
 
 fn sequence_above_everything(schema: &Schema<'_>, table: &str) -> Result<String> {

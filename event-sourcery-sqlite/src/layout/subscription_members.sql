@@ -7,3 +7,6 @@ CREATE TABLE {subscription_members} (
     presence INTEGER,
     PRIMARY KEY (tenant_id, name, member)
 ) WITHOUT ROWID;
+
+CREATE INDEX ix_{subscription_members}_presence
+ON {subscription_members} (presence) WHERE presence <> 0;

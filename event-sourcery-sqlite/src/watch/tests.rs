@@ -71,7 +71,7 @@ impl Scene {
 }
 
 fn watch_of(log: &Path) -> Arc<Watch> {
-    Watch::new(Some(log.to_owned()), None, Arc::default())
+    Watch::new(Some(log.to_owned()), None, Arc::default(), Arc::default())
 }
 
 fn append_to(file: &Path) {
@@ -238,13 +238,13 @@ fn a_watch_that_is_dropped_is_not_kept_by_its_thread() {
 /// A sync may take a while, and nothing is written after it.
 #[test]
 fn whoever_was_told_looks_again_after_as_long_as_nothing_was_written() {
-    let watch = Watch::new(None, None, Arc::default());
+    let watch = Watch::new(None, None, Arc::default(), Arc::default());
     for (written, rest) in [(0, 8), (5, 8), (500, 500), (1_999, 1_999), (2_000, 5_000), (60_000, 5_000)] {
         let written = Duration::from_millis(written);
         assert_eq!(watch.rest(true, written), Duration::from_millis(rest), "{written:?} after a write");
         assert_eq!(watch.rest(false, written), LOOK_AGAIN, "of which nobody is told");
     }
-    let asked = Watch::new(None, Some(NEVER), Arc::default());
+    let asked = Watch::new(None, Some(NEVER), Arc::default(), Arc::default());
     assert_eq!(asked.rest(true, Duration::ZERO), PACE);
     assert_eq!((asked.rest(true, SYNCED_WITHIN), asked.rest(false, SYNCED_WITHIN)), (NEVER, NEVER));
 }
@@ -267,7 +267,7 @@ fn the_log_is_beside_the_file_that_a_link_leads_to_and_with_a_vfs_of_the_caller_
     let (file, link) = (folder.path().canonicalize().unwrap().join("events.db"), folder.path().join("link"));
     File::create(&file).unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
-    let log_of = |options: SqliteOptions| Watch::of(&options, Arc::default()).log.clone();
+    let log_of = |options: SqliteOptions| Watch::of(&options, Arc::default(), Arc::default()).log.clone();
     let log = file.with_extension("db-wal");
     assert_eq!(log_of(SqliteOptions::new(&link)), Some(log));
     assert_eq!(log_of(SqliteOptions::new(&file).vfs("unix")), None);

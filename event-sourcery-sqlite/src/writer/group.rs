@@ -348,6 +348,9 @@ impl<'c> Group<'c> {
     fn commit_or_fail(&mut self) {
         if self.failure.is_none() && !self.connection().is_autocommit() {
             self.failure = run(self.connection(), COMMIT).err().map(Failure::from);
+            if self.failure.is_none() {
+                self.writer.shared.own_writes.note();
+            }
         }
     }
 

@@ -89,8 +89,8 @@ async fn five_hundred_subscriptions_that_have_nothing_to_do_write_what_one_write
     until(async || record(&store, "1: 0").await.unwrap().members.is_empty()).await;
     let many = least(500).await;
     println!("four renewals: {one} writes for one subscription, {many} for 500");
-    // Some of many come late where the machine is busy. If each asked for itself, it would be hundreds of times as many.
-    assert!(many <= 5 * one, "{many} writes, and {one} for one");
+    // 1.3 times as many, and one renewal: a quarter of those of one.
+    assert!(100 * many <= 155 * one, "{many} writes, and {one} for one");
 }
 
 #[tokio::test]
@@ -102,6 +102,7 @@ async fn a_file_of_layout_5_is_migrated_and_a_member_of_that_version_goes_by_the
     letters(&store).until(std::future::ready(())).run(async |_, _| Ok(())).await.unwrap();
     drop(store);
     let older = "DROP TABLE event_sourcery_subscription_presences;
+                 DROP INDEX ix_event_sourcery_subscription_members_presence;
                  ALTER TABLE event_sourcery_subscription_members DROP COLUMN presence;
                  UPDATE event_sourcery_layout SET version = 5;
                  INSERT INTO event_sourcery_subscription_members (tenant_id, name, member, until, lasting_ms)
@@ -111,7 +112,11 @@ async fn a_file_of_layout_5_is_migrated_and_a_member_of_that_version_goes_by_the
     else {
         panic!("a migration is needed")
     };
-    assert!(problem.contains("CREATE TABLE event_sourcery_subscription_presences"), "{problem}");
+    let made = [
+        "TABLE event_sourcery_subscription_presences",
+        "INDEX ix_event_sourcery_subscription_members_presence",
+    ];
+    assert!(made.iter().all(|made| problem.contains(&format!("CREATE {made}"))), "{problem}");
 
     let store = EventStore::new(SqliteBackend::open(&path).await.unwrap());
     assert_eq!(SqliteOptions::new(&path).migration().unwrap(), "");

@@ -9,6 +9,18 @@
 //!
 //! What the members on a runtime ask for together is done in the order in which they ask. So whoever leaves does so behind his
 //! last renewal, whether he has waited for that or not.
+//!
+//! Who comes late takes the last renewal, where that *began* when he was due already ([`Presence::serves`]): where the machine is busy most
+//! of five hundred come late, and each would cause another one. A renewal says that the presence was renewed at this time by the store's
+//! clock, and for whom it vouches, whoever has shown himself by then: the leases of all of those end as long as they last behind that
+//! time. He counts from when it began, which is before it. So he takes his leases to end no later than the store does, and is due again
+//! when those are who have waited for it.
+//!
+//! - The subscription is changed between the renewal and him: he learns of it at his next one, as those do who were not late.
+//! - His process was stopped meanwhile, for longer than his leases last: by what he would take he is due again. So it does not serve him.
+//! - It does not list him, because something that he had asked for was done after it, or somebody has changed the subscription; or it
+//!   failed, or the row is lost: it does not serve him.
+//! - He was silent for so long that he was taken out: he asks for himself (`members.rs`).
 
 mod members;
 #[cfg(test)]
@@ -60,7 +72,14 @@ pub(crate) struct Presence {
 struct Queue {
     changes: VecDeque<Asked>,
     /// Those who show themselves.
-    shows: Vec<oneshot::Sender<Shown>>,
+    shows: Vec<Showing>,
+}
+
+/// A member that shows itself, and for how long its leases last.
+struct Showing {
+    member: Uuid,
+    lease: Duration,
+    answer: oneshot::Sender<Shown>,
 }
 
 struct Asked {
@@ -73,7 +92,11 @@ struct Asked {
 
 /// A presence that was renewed.
 pub(super) struct Renewed {
-    /// The store's clock then.
+    /// When the store was asked to: whoever it vouches for counts as though he had asked then.
+    pub(super) began: Instant,
+    /// When it had answered.
+    pub(super) told: Instant,
+    /// The store's clock in between.
     pub(super) clock: Timestamp,
     /// When each presence was renewed last.
     pub(super) presences: HashMap<i64, Timestamp>,
@@ -117,12 +140,21 @@ impl Presence {
     /// its runtime vouches for it; `None` where it has to ask for itself.
     pub(super) async fn show(self: &Arc<Self>, backend: &Arc<dyn Backend>, member: Uuid) -> Shown {
         let runtime = Handle::try_current().ok()?;
-        if !self.members().get_mut(&runtime.id())?.show(member, Instant::now()) {
-            return None;
+        let lease = self.members().get_mut(&runtime.id())?.show(member, Instant::now())?;
+        if let Some(renewed) = self.serves(runtime.id(), member, lease) {
+            return Some(renewed);
         }
         let (answer, answered) = oneshot::channel();
-        self.ask(&runtime, backend, |queue| queue.shows.push(answer));
+        self.ask(&runtime, backend, |queue| queue.shows.push(Showing { member, lease, answer }));
         answered.await.ok().flatten().filter(|renewed| renewed.vouches_for.contains(&member))
+    }
+
+    /// The last renewal of a runtime's presence, if it serves a member that comes late: it vouches for that one, which would not be due
+    /// again by now, had it asked when the renewal began.
+    fn serves(&self, runtime: runtime::Id, member: Uuid, lease: Duration) -> Shown {
+        let renewed = self.members().get(&runtime)?.renewed.clone()?;
+        let is_due_again = self.renew_at(renewed.began, lease) <= Instant::now();
+        (!is_due_again && renewed.vouches_for.contains(&member)).then_some(renewed)
     }
 
     /// Changes a subscription, together with what others ask for. Dropping the future takes back what was not begun.
@@ -175,7 +207,7 @@ impl Presence {
     }
 
     /// What can be done together, of what somebody waits for: those who show themselves, and one change of each subscription.
-    fn take(&self, runtime: runtime::Id) -> (Vec<oneshot::Sender<Shown>>, Vec<Asked>) {
+    fn take(&self, runtime: runtime::Id) -> (Vec<Showing>, Vec<Asked>) {
         let (mut ids, mut together, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
         let mut queues = self.queues();
         let Some(queue) = queues.get_mut(&runtime) else { return (Vec::new(), together) };
@@ -231,14 +263,39 @@ impl Presence {
         }
     }
 
+    /// Answers those whom the last renewal serves, which was under way when they came; the others.
+    fn answer_the_late(&self, runtime: runtime::Id, shows: Vec<Showing>) -> Vec<Showing> {
+        let mut left = Vec::new();
+        for show in shows.into_iter().filter(|show| !show.answer.is_closed()) {
+            match self.serves(runtime, show.member, show.lease) {
+                Some(renewed) => drop(show.answer.send(Some(renewed))),
+                None => left.push(show),
+            }
+        }
+        left
+    }
+
+    /// Whether the store is to be asked for whom the presence of a runtime vouches, though nobody shows himself: all who are driven have
+    /// something else to ask for.
+    fn is_to_list(&self, runtime: runtime::Id, together: &[Asked]) -> bool {
+        let is_driven = together.iter().any(|asked| matches!(asked.change, SubscriptionChange::Renew(_)));
+        is_driven
+            && self.members().get(&runtime).is_some_and(|members| members.are_to_be_listed(Instant::now()))
+    }
+
     /// Renews the presence of a runtime, for those who have shown themselves.
     async fn renew(&self, backend: &dyn Backend, runtime: runtime::Id) -> Shown {
-        let number = self.members().get(&runtime)?.number();
+        let began = Instant::now();
+        let number = self.members().get_mut(&runtime)?.begin_to_renew(began);
         match backend.renew_presence(number).await {
             Ok(record) => {
                 let record = record?;
-                self.members().get_mut(&runtime)?.are_listed(&record.members);
-                Some(Arc::new(Renewed::of(number, record)))
+                let mut all = self.members();
+                let members = all.get_mut(&runtime)?;
+                members.are_listed(&record.members);
+                let renewed = Arc::new(Renewed::of(number, began, record));
+                members.renewed = Some(Arc::clone(&renewed));
+                Some(renewed)
             }
             Err(error) => {
                 let error = error.in_full();
@@ -250,10 +307,11 @@ impl Presence {
 }
 
 impl Renewed {
-    fn of(number: i64, record: PresenceRecord) -> Self {
+    fn of(number: i64, began: Instant, record: PresenceRecord) -> Self {
         let mut presences: HashMap<_, _> = record.others.into_iter().collect();
         presences.insert(number, record.renewed);
-        Self { clock: record.renewed, presences, vouches_for: record.members.into_iter().collect() }
+        let (told, vouches_for) = (Instant::now(), record.members.into_iter().collect());
+        Self { began, told, clock: record.renewed, presences, vouches_for }
     }
 }
 
@@ -271,13 +329,13 @@ impl Asking {
             if !self.presence.are_all_shown(self.runtime) {
                 sleep(GATHER).await;
             }
-            let (mut shows, together) = self.presence.take(self.runtime);
+            let (shows, together) = self.presence.take(self.runtime);
             self.presence.take_out_the_silent(&backend, self.runtime);
-            shows.retain(|show| !show.is_closed());
-            if !shows.is_empty() {
+            let shows = self.presence.answer_the_late(self.runtime, shows);
+            if !shows.is_empty() || self.presence.is_to_list(self.runtime, &together) {
                 let shown = self.presence.renew(&*backend, self.runtime).await;
                 for show in shows {
-                    let _ = show.send(shown.clone());
+                    let _ = show.answer.send(shown.clone());
                 }
             }
             ask(&backend, together).await;

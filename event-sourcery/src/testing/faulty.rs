@@ -161,6 +161,12 @@ impl<B: Backend> FaultyBackend<B> {
         self.faults.renewals.load(Ordering::SeqCst)
     }
 
+    /// Keeps presences that are renewed from those who have asked for that, once it was done, until this is dropped.
+    #[doc(hidden)]
+    pub async fn hold_renewals(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.faults.renewing).lock_owned().await
+    }
+
     /// The backend within, which does not fail.
     #[must_use]
     pub const fn inner(&self) -> &B {
@@ -296,7 +302,9 @@ impl<B: Backend> SubscriptionBackend for FaultyBackend<B> {
 
     async fn renew_presence(&self, presence: i64) -> Result<Option<PresenceRecord>> {
         self.faults.renewals.fetch_add(1, Ordering::SeqCst);
-        self.write(self.inner.renew_presence(presence)).await
+        let renewed = self.write(self.inner.renew_presence(presence)).await;
+        drop(self.faults.renewing.lock().await);
+        renewed
     }
 
     async fn progress(&self, request: ProgressRequest) -> Result<()> {

@@ -1,6 +1,4 @@
-//! A thousand subscribers that each want something else, and five hundred durable subscriptions that have nothing to do: beside one.
-
-use std::time::{Duration, Instant};
+//! A thousand subscribers that each want something else, beside one.
 
 use event_sourcery::{EventStore, Next, RawEvent};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -19,11 +17,6 @@ const MANY: usize = 1_000;
 const EVENTS: usize = 4_000;
 /// How many appends are under way at a time.
 const WRITERS: usize = 16;
-
-/// How many durable subscriptions have nothing to do.
-const IDLE: usize = 500;
-/// How long they are watched.
-const WATCHED: Duration = Duration::from_secs(60);
 
 /// What an event costs of the processors, in microseconds, and how old it is when it comes, in milliseconds at the median and at the
 /// 99th percentile.
@@ -111,36 +104,4 @@ async fn tell_ages(
         }
     }
     Ok(())
-}
-
-/// What durable subscriptions cost that have nothing to do: of the processors of this process, in milliseconds a minute.
-pub async fn idle(bench: &mut Bench, prefix: &str, store: &EventStore) -> Result<()> {
-    let many = cost_of_idling(bench, store, IDLE).await?;
-    let one = cost_of_idling(bench, store, 1).await?;
-    let pairs = [Pair { ours: many, baseline: one }];
-    let name = format!("{prefix}/idle/processor");
-    bench.report(Figure::of(
-        &name,
-        "ms of the processors a minute, 500 subscriptions",
-        &pairs,
-        "one",
-        Target::AtMost(1.3),
-    ))
-}
-
-async fn cost_of_idling(bench: &Bench, store: &EventStore, subscriptions: usize) -> Result<f64> {
-    let mut idle = JoinSet::new();
-    for number in 0..subscriptions {
-        let durable = store.subscribe::<RawEvent>().durable(format!("idle {subscriptions} {number}"));
-        idle.spawn(durable.run(async |_, _| Ok(())));
-    }
-    // Until they have caught up, and it is quiet.
-    tokio::time::sleep(WATCHED / 6).await;
-    let watched = WATCHED / u32::try_from(bench.shortened)?;
-    let (began, before) = (Instant::now(), machine::processor_time()?);
-    tokio::time::sleep(watched).await;
-    let cpu = machine::processor_time()?.saturating_sub(before).as_secs_f64() * 1e3;
-    let a_minute = cpu / began.elapsed().as_secs_f64() * 60.0;
-    idle.shutdown().await;
-    Ok(a_minute)
 }

@@ -4,16 +4,27 @@
 //! long as any other shows itself. Hence each is noted here before it asks to be vouched for, with when it was last heard of. Once its
 //! leases would have ended by that, it is taken out of its subscription, as though it had left, and others take over. But a moment
 //! later: where the whole process was stopped for as long, all are silent, and none of them hangs. Nor does one to whom the store
-//! has not answered yet. What it had asked for may be done late all the same, and have the presence vouch for it after that: a member that
-//! the store lists though it was taken out is taken out again.
+//! has not answered yet.
+//!
+//! What it had asked for may be done late all the same, and have the presence vouch for it after that:
+//!
+//! 1. The member asks for its leases. The answer is lost, or the call is given up, and goes on at the store; or else it comes back just when
+//!    it was taken out, and asks once more before that is noted here. Then it hangs.
+//! 2. It is taken out.
+//! 3. What it asked for is done. The presence vouches for it, and it is taken to be out here, so nobody looks whether it is silent.
+//!
+//! So a member that the store lists though it was taken out is taken out again. A renewal of the presence lists them; but where all others are
+//! busy, each asks for himself, which renews the presence too, and lists nobody. Hence one that is out is looked for once in as long as
+//! its leases last ([`Members::are_to_be_listed`]), by one more renewal, which the others' calls are worth.
 
 use std::collections::HashMap;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::Renewed;
 use crate::backend::SubscriptionId;
 
 /// For so long after a member was taken out, something that it has asked for may still be done.
@@ -24,6 +35,10 @@ pub(super) struct Members {
     /// The number of their presence.
     number: i64,
     all: HashMap<Uuid, Member>,
+    /// The last renewal of the presence that the store has confirmed.
+    pub(super) renewed: Option<Arc<Renewed>>,
+    /// When the store was asked last for whom it vouches.
+    looked: Option<Instant>,
 }
 
 struct Member {
@@ -52,12 +67,15 @@ pub(in crate::subscription) struct Last {
 impl Default for Members {
     fn default() -> Self {
         let (random, _) = Uuid::new_v4().as_u64_pair();
-        Self { number: (random >> 1).cast_signed().max(1), all: HashMap::new() }
+        let number = (random >> 1).cast_signed().max(1);
+        Self { number, all: HashMap::new(), renewed: None, looked: None }
     }
 }
 
 impl Members {
-    pub(super) const fn number(&self) -> i64 {
+    /// The presence is about to be renewed. Its number.
+    pub(super) const fn begin_to_renew(&mut self, now: Instant) -> i64 {
+        self.looked = Some(now);
         self.number
     }
 
@@ -87,12 +105,11 @@ impl Members {
         }
     }
 
-    /// A member shows that it is there. Whether the presence vouches for it.
-    pub(super) fn show(&mut self, id: Uuid, now: Instant) -> bool {
-        let member = self.all.get_mut(&id).filter(|member| member.is_vouched_for && member.out.is_none());
-        let Some(member) = member else { return false };
+    /// A member shows that it is there. How long its leases last, where the presence vouches for it.
+    pub(super) fn show(&mut self, id: Uuid, now: Instant) -> Option<Duration> {
+        let member = self.all.get_mut(&id).filter(|member| member.is_vouched_for && member.out.is_none())?;
         (member.last.asked, member.is_silent) = (now, false);
-        true
+        Some(member.last.lease)
     }
 
     /// Those that have not been heard of for as long as their leases last, each told once, with how long that is: they are taken out.
@@ -128,6 +145,14 @@ impl Members {
         if let Some(member) = self.all.get_mut(&id) {
             (member.is_silent, member.out) = (false, None);
         }
+    }
+
+    /// Whether somebody is out for whom the presence may vouch again, and nobody has looked for as long as his leases last.
+    pub(super) fn are_to_be_listed(&self, now: Instant) -> bool {
+        self.all.values().any(|member| {
+            let looked = member.out.map(|out| self.looked.map_or(out, |looked| looked.max(out)));
+            looked.is_some_and(|looked| now.saturating_duration_since(looked) >= member.last.lease)
+        })
     }
 
     /// The presence vouches for these, as the store says.
@@ -178,21 +203,21 @@ mod tests {
         let [one, other] = [1, 2].map(Uuid::from_u128);
         for id in [one, other] {
             members.ask(id, last(begun));
-            assert!(!members.show(id, begun), "the store has not said so");
+            assert_eq!(members.show(id, begun), None, "the store has not said so");
             members.vouch(id, true);
         }
-        assert!(members.show(one, second(5)));
+        assert_eq!(members.show(one, second(5)), Some(LEASE));
         assert!(silent(&mut members, second(9)).is_empty());
         assert_eq!(silent(&mut members, second(10)), [2]);
         assert!(silent(&mut members, second(11)).is_empty(), "it is out");
-        assert!(!members.show(other, second(11)), "it has to ask for itself");
+        assert_eq!(members.show(other, second(11)), None, "it has to ask for itself");
         assert_eq!(members.count(), 1);
 
         members.ask(other, last(second(12)));
         members.vouch(other, true);
-        assert!(members.show(other, second(13)));
+        assert_eq!(members.show(other, second(13)), Some(LEASE));
         members.leaves(other, second(14));
-        assert!(!members.show(other, second(14)));
+        assert_eq!(members.show(other, second(14)), None);
         assert_eq!(silent(&mut members, second(60)), [1]);
     }
 
@@ -213,6 +238,24 @@ mod tests {
         members.leaves(Uuid::from_u128(1), later);
         assert!(silent(&mut members, later + UNDER_WAY).is_empty());
         assert!(members.all.is_empty(), "it is forgotten once nothing is under way any more");
+    }
+
+    /// Seldom, and by nobody where somebody has looked for another reason.
+    #[test]
+    fn one_that_is_out_is_looked_for_once_in_as_long_as_its_leases_last() {
+        let (mut members, begun) = (Members::default(), Instant::now());
+        for id in [1, 2].map(Uuid::from_u128) {
+            members.ask(id, last(begun));
+        }
+        assert!(!members.are_to_be_listed(begun + 9 * LEASE), "nobody is out");
+        members.leaves(Uuid::from_u128(1), begun);
+        assert!(!members.are_to_be_listed(begun + LEASE / 2));
+        assert!(members.are_to_be_listed(begun + LEASE));
+        members.begin_to_renew(begun + LEASE);
+        assert!(!members.are_to_be_listed(begun + LEASE * 3 / 2));
+        assert!(members.are_to_be_listed(begun + LEASE * 2));
+        members.are_listed(&[Uuid::from_u128(1)]);
+        assert!(!members.are_to_be_listed(begun + LEASE * 2), "it is in, and taken out where it is silent");
     }
 
     /// The store may be away for longer than leases last.
@@ -239,7 +282,7 @@ mod tests {
         let later = begun + LEASE;
         assert_eq!(members.silent(later).len(), 3);
         assert!(members.silent(later).is_empty(), "each is told once");
-        assert!(members.show(shows, later));
+        assert_eq!(members.show(shows, later), Some(LEASE));
         members.ask(asks, last(later));
         let are_out = [shows, asks, hangs].map(|id| members.take_out(id, later).is_some());
         assert_eq!(are_out, [false, false, true]);
@@ -248,7 +291,7 @@ mod tests {
 
     #[test]
     fn each_has_a_number_of_its_own() {
-        let numbers: std::collections::HashSet<_> = (0..1_000).map(|_| Members::default().number()).collect();
+        let numbers: std::collections::HashSet<_> = (0..1_000).map(|_| Members::default().number).collect();
         assert!(numbers.len() == 1_000 && numbers.iter().all(|number| *number > 0));
     }
 }

@@ -44,6 +44,11 @@ impl Scene {
         self.presence.show(&self.backend, Uuid::from_u128(number)).await.is_some()
     }
 
+    /// As if time had passed until all are due again.
+    fn all_are_due_again(&self) {
+        self.presence.members().values_mut().for_each(|members| members.renewed = None);
+    }
+
     async fn members(&self, name: &str) -> usize {
         let record = self.backend.subscription(id(name)).await.unwrap();
         record.map_or(0, |record| record.members.len())
@@ -103,7 +108,56 @@ async fn who_is_not_vouched_for_has_to_ask_for_himself() {
     assert!(!scene.shows(1).await);
     assert!(scene.shows(1).await);
     scene.change("1", renew(Uuid::from_u128(9))).await.unwrap();
+    scene.all_are_due_again();
     assert!(!scene.shows(1).await && scene.shows(2).await);
+}
+
+/// As most of many do where the machine is busy.
+#[tokio::test]
+async fn who_comes_late_takes_the_renewal_that_has_begun_when_he_was_due_already() {
+    let (scene, lease) = (Scene::new(), Duration::from_secs(60));
+    join_all((1..=50).map(|number| scene.join(number, lease))).await;
+    for number in 1..=50 {
+        assert!(scene.shows(number).await);
+    }
+    assert_eq!(scene.faulty.presence_renewals(), 1);
+    scene.join(51, lease).await;
+    assert!(scene.shows(51).await, "that one does not list it: there is another one");
+    assert_eq!(scene.faulty.presence_renewals(), 2);
+}
+
+#[tokio::test]
+async fn who_comes_while_a_renewal_is_under_way_takes_it_too() {
+    let scene = Scene::new();
+    join_all((1..=3).map(|number| scene.join(number, Duration::from_secs(60)))).await;
+    let held = scene.faulty.hold_renewals().await;
+    let late = async {
+        while scene.faulty.presence_renewals() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let mut late = Box::pin(scene.shows(2));
+        assert!((&mut late).now_or_never().is_none());
+        drop(held);
+        late.await
+    };
+    let (first, late) = tokio::join!(scene.shows(1), late);
+    assert!(first && late && scene.shows(3).await);
+    assert_eq!(scene.faulty.presence_renewals(), 1);
+}
+
+/// He would take his leases to last though nobody has renewed them since they were due.
+#[tokio::test]
+async fn who_is_due_again_does_not_take_a_renewal_from_before_that() {
+    let (scene, short) = (Scene::new(), Duration::from_millis(900));
+    scene.join(1, Duration::from_secs(60)).await;
+    scene.join(2, short).await;
+    assert!(scene.shows(1).await);
+    let due_again = scene.presence.renew_at(Instant::now(), short);
+    tokio::time::sleep_until(due_again).await;
+    assert!(scene.shows(2).await);
+    assert_eq!(scene.faulty.presence_renewals(), 2);
+    assert!(scene.shows(1).await);
+    assert_eq!(scene.faulty.presence_renewals(), 2, "his leases last longer, and he is not due again");
 }
 
 #[tokio::test]
@@ -125,6 +179,30 @@ async fn who_shows_itself_no_more_is_taken_out_by_those_who_do() {
     assert!(!scene.shows(2).await);
     scene.join(2, lease).await;
     assert!(scene.shows(2).await);
+    assert_eq!(scene.members("1").await, 1);
+}
+
+/// The answer was lost, and it was done late: see `members.rs`. All others ask for themselves, and renew the presence as they do.
+#[tokio::test]
+async fn one_that_hangs_and_was_taken_out_is_so_again_where_what_it_had_asked_for_is_done_late() {
+    let (scene, lease) = (Scene::new(), Duration::from_millis(50));
+    scene.join(1, Duration::from_secs(60)).await;
+    scene.join(2, lease).await;
+    let record = scene.backend.subscription(id("2")).await.unwrap().unwrap();
+    let presence = record.members[0].vouched_for_by();
+    assert!(presence.is_some());
+    let is_busy_until_it_is_out = async || {
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while scene.members("2").await > 0 {
+            assert!(Instant::now() < give_up, "it is taken out");
+            scene.join(1, Duration::from_secs(60)).await;
+        }
+    };
+    is_busy_until_it_is_out().await;
+    let late = RenewRequest { presence, ..request(Uuid::from_u128(2)) };
+    scene.backend.change_subscription(id("2"), SubscriptionChange::Renew(late)).await.unwrap();
+    assert_eq!(scene.members("2").await, 1);
+    is_busy_until_it_is_out().await;
     assert_eq!(scene.members("1").await, 1);
 }
 

@@ -26,7 +26,7 @@ use crate::position::Position;
 use crate::subscription::deletions::AsOf;
 use crate::subscription::deliver::Deliver;
 use crate::subscription::feed::Feed;
-use crate::subscription::presence::Last;
+use crate::subscription::presence::{Last, Renewed};
 use crate::telemetry::Observed;
 
 /// How many segments a subscription has that was not told.
@@ -134,9 +134,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
     /// Renews the leases, gives up or takes on segments, and begins anew with others.
     pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
         if session.has_nothing_to_tell() && self.plan.stands_in().is_none() {
-            let asked = Instant::now();
-            if let Some(clock) = self.plan.show(self.member).await {
-                (session.asked, session.clock) = (asked, clock);
+            if let Some(renewed) = self.plan.show(self.member).await {
+                (session.asked, session.clock) = (renewed.began, renewed.clock);
                 return Ok(session);
             }
         }
@@ -266,12 +265,12 @@ impl Plan {
         Ok(record)
     }
 
-    /// Shows that a member is still there, whose presence vouches for it, and which has nothing else to ask for. The store's clock then;
-    /// `None` where it has to ask for itself: something of the subscription may be different, or somebody may be gone.
-    async fn show(&self, member: Uuid) -> Option<Timestamp> {
+    /// Shows that a member is still there, whose presence vouches for it, and which has nothing else to ask for. The renewal that it counts
+    /// from; `None` where it has to ask for itself: something of the subscription may be different, or somebody may be gone.
+    async fn show(&self, member: Uuid) -> Option<Arc<Renewed>> {
         let renewed = self.tail.presence().show(&self.backend, member).await?;
-        let are_vouched_for = self.seen().note_presences(&renewed.presences, Instant::now());
-        (are_vouched_for && !self.misses_somebody()).then_some(renewed.clock)
+        let are_vouched_for = self.seen().note_presences(&renewed.presences, renewed.told);
+        (are_vouched_for && !self.misses_somebody()).then_some(renewed)
     }
 
     fn renew_at(&self, asked: Instant) -> Instant {
@@ -289,7 +288,8 @@ impl Plan {
         loop {
             sleep_until(self.renew_at(at())).await;
             let now = Instant::now();
-            if self.show(member).await.is_none()
+            let shown = self.show(member).await;
+            if shown.is_none()
                 && let Err(error) = self.renew(member, Vec::new(), false).await
             {
                 tracing::warn!(
@@ -298,7 +298,8 @@ impl Plan {
                     "leases could not be renewed"
                 );
             }
-            *asked.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            let began = shown.map_or(now, |renewed| renewed.began);
+            *asked.lock().unwrap_or_else(PoisonError::into_inner) = began;
         }
     }
 }

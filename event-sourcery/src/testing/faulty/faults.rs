@@ -29,6 +29,8 @@ pub(super) struct Faults {
     pub(super) commits: AtomicU64,
     pub(super) changes: AtomicU64,
     pub(super) renewals: AtomicU64,
+    /// What those wait for who have renewed presences.
+    pub(super) renewing: Arc<tokio::sync::Mutex<()>>,
     /// How many lists of blocked streams were read, and what their readers wait for.
     pub(super) listed: AtomicU64,
     pub(super) listing: Arc<tokio::sync::Mutex<()>>,
