@@ -133,11 +133,12 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// Renews the leases, gives up or takes on segments, and begins anew with others.
     pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
-        if session.has_nothing_to_tell() && self.plan.stands_in().is_none() {
-            if let Some(renewed) = self.plan.show(self.member).await {
-                (session.asked, session.clock) = (renewed.began, renewed.clock);
-                return Ok(session);
-            }
+        if session.has_nothing_to_tell()
+            && self.plan.stands_in().is_none()
+            && let Some(renewed) = self.plan.show(self.member).await
+        {
+            (session.asked, session.clock) = (renewed.began, renewed.clock);
+            return Ok(session);
         }
         let reached = session.reached();
         let (record, asked) = self.ask(reached.clone(), true).await?;
