@@ -74,7 +74,7 @@ impl Default for Members {
 
 impl Members {
     /// The presence is about to be renewed. Its number.
-    pub(super) const fn begin_to_renew(&mut self, now: Instant) -> i64 {
+    pub(super) fn begin_to_renew(&mut self, now: Instant) -> i64 {
         self.looked = Some(now);
         self.number
     }
