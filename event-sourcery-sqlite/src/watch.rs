@@ -55,9 +55,6 @@ const LOOK_WHEN_WATCHED: Duration = Duration::from_secs(5);
 /// For so long after a write it may still be synced.
 const SYNCED_WITHIN: Duration = Duration::from_secs(2);
 
-/// For so long it may be synced where nobody is seen to have written but this process.
-const SOON: Duration = Duration::from_millis(16);
-
 /// A watch that nobody needs for so long ends with what it hears next: who has read what he was woken for comes back.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -228,7 +225,7 @@ impl<'w> Waiting<'w> {
     pub(crate) fn rest(&self) -> Duration {
         let is_watched = self.0.begin();
         let written = self.0.written().elapsed();
-        let is_committed = written >= SOON && self.0.own.are_the_last();
+        let is_committed = written >= PACE && self.0.own.are_the_last();
         self.0.rest(is_watched, if is_committed { SYNCED_WITHIN } else { written })
     }
 

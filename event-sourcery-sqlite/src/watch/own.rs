@@ -6,8 +6,9 @@
 //! nothing to wait for.
 //!
 //! The system tells times of changes in ticks of some milliseconds. Another process may write in the tick in which this one has, or
-//! between the end of its commit and the look at the log: that is taken for its own. So those who wait look for a moment all the same
-//! ([`SOON`](super::SOON)), in which a sync is over mostly; otherwise the next look finds it, which is at most five seconds away.
+//! between the end of its commit and the look at the log: that is taken for its own. Then this one's sync took less than a tick, and
+//! so does that one's, mostly. So those who wait look once more all the same, 8 ms after ([`PACE`](super::PACE)). What is synced later
+//! is found by the look that nothing causes, which is at most five seconds away.
 
 use std::fs;
 use std::path::{Path, PathBuf};

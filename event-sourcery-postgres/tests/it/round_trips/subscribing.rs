@@ -135,7 +135,7 @@ async fn who_renews_a_presence_looks_at_the_members_that_it_vouches_for_and_at_n
     backend.change_subscription(id, SubscriptionChange::Renew(request)).await.unwrap();
     scene.database.psql(
         "INSERT INTO event_sourcery_subscription_members (tenant_id, name, member, member_until, lasting_ms, presence)
-         SELECT '', 'others ' || n, gen_random_uuid(), now() AT TIME ZONE 'UTC', 60000, 1 + n % 100
+         SELECT '', 'others ' || n, gen_random_uuid(), now() AT TIME ZONE 'UTC', 60000, 1 + n % 1000
          FROM generate_series(1, 10000) n;
          ANALYZE event_sourcery_subscription_members",
     );

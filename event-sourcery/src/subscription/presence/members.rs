@@ -13,9 +13,9 @@
 //! 2. It is taken out.
 //! 3. What it asked for is done. The presence vouches for it, and it is taken to be out here, so nobody looks whether it is silent.
 //!
-//! So a member that the store lists though it was taken out is taken out again. A renewal of the presence lists them; but where all others are
-//! busy, each asks for himself, which renews the presence too, and lists nobody. Hence one that is out is looked for once in as long as
-//! its leases last ([`Members::are_to_be_listed`]), by one more renewal, which the others' calls are worth.
+//! So a member that the store lists though it was taken out is taken out again. A renewal of the presence lists them; but where all
+//! others are busy, each asks for himself, which renews the presence too, and lists nobody. Hence one that is out is looked for once in as
+//! long as its leases last ([`Members::are_to_be_listed`]): that is one call more beside those that each of the others makes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -74,7 +74,7 @@ impl Default for Members {
 
 impl Members {
     /// The presence is about to be renewed. Its number.
-    pub(super) const fn begin_to_renew(&mut self, now: Instant) -> i64 {
+    pub(super) fn begin_to_renew(&mut self, now: Instant) -> i64 {
         self.looked = Some(now);
         self.number
     }
