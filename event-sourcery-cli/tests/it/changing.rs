@@ -32,7 +32,9 @@ async fn a_failed_event_is_left_out() {
     let waiting = scene.json("subscriptions show letters")["waiting"].clone();
     // It goes on behind the event, when somebody runs it.
     assert_ne!(waiting["items"][0]["position"], position);
-    assert!(scene.refused("subscriptions replay nobody --all --yes", 1).contains("check the name and the tenant"));
+    assert!(
+        scene.refused("subscriptions replay nobody --all --yes", 1).contains("check the name and the tenant")
+    );
 }
 
 #[tokio::test]
