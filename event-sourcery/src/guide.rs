@@ -61,6 +61,9 @@ pub mod data_privacy {}
 #[doc = include_str!("../guide/look-inside.md")]
 pub mod look_inside {}
 
+#[doc = include_str!("../guide/move-to-another-database.md")]
+pub mod move_to_another_database {}
+
 #[doc = include_str!("../guide/write-a-backend.md")]
 pub mod write_a_backend {}
 

@@ -44,6 +44,8 @@
 //!   [*data privacy*](guide::data_privacy) and [`privacy`].
 //! - [`EventStore::look`] shows what is inside, page by page, without knowing any event type. See
 //!   [*look inside*](guide::look_inside).
+//! - [`copy`] moves all events to another database, while they go on being written, and says when the two are equal. See
+//!   [*move to another database*](guide::move_to_another_database).
 //! - Publishers for brokers are crates of their own, and an inbox is at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
 //! - The [`guide`] has a page for each task.
@@ -61,6 +63,7 @@ mod aggregate;
 mod append;
 pub mod backend;
 mod context;
+pub mod copy;
 mod delete;
 mod derive_support;
 mod enricher;
