@@ -7,7 +7,7 @@
 //! ```sh
 //! cargo add event-sourcery
 //! cargo add serde --features derive
-//! cargo add tokio --features macros,rt-multi-thread,time,signal
+//! cargo add tokio --features fs,io-util,macros,rt-multi-thread,time,signal
 //! ```
 //!
 //! A page on databases needs `event-sourcery-sqlite`, `event-sourcery-postgres` and `sqlx` as well, and in `DATABASE_URL` the

@@ -19,6 +19,8 @@ const ATTEMPTS: usize = 4;
 const FORMER_LIFE: &str =
     "the stream has a former life at the destination: let the copy delete what the source has deleted";
 
+const NO_HOLES: &str = "events before it are not there, and this destination leaves no versions out";
+
 /// The store that is copied to.
 pub(super) struct Destination {
     store: EventStore,
@@ -34,8 +36,8 @@ enum Amended {
     Behind(Version),
     /// It is another one now.
     Again,
-    /// Nothing can be done.
-    No,
+    /// Nothing can be done, for this reason, or for that of the refusal.
+    No(Option<&'static str>),
 }
 
 impl Destination {
@@ -109,7 +111,9 @@ impl Destination {
         copied: &mut Copied,
     ) -> Result<()> {
         let with_shreds = self.backend.capabilities().keys;
-        if !self.may_live_anew(origin, batch).await?
+        let in_the_way = batch.iter().any(|record| copied.is_in_the_way(record));
+        if !in_the_way
+            && !self.may_live_anew(origin, batch).await?
             && let Some(request) = carried::request(batch, with_shreds)
         {
             match self.append(request).await {
@@ -159,6 +163,10 @@ impl Destination {
         record: &StoredRecord,
         copied: &mut Copied,
     ) -> Result<()> {
+        if copied.is_in_the_way(record) {
+            copied.left_out(record, not_carried(record, FORMER_LIFE));
+            return Ok(());
+        }
         let with_shreds = self.backend.capabilities().keys;
         let mut expectation = carried::expected(record);
         let mut refused = not_carried(record, "others change its stream at the destination");
@@ -196,10 +204,34 @@ impl Destination {
             match self.amend(origin, record, &refused, copied).await? {
                 Amended::Behind(version) => expectation = Expectation::Version(version),
                 Amended::Again => {}
-                Amended::No => break,
+                Amended::No(reason) => {
+                    refused = reason.map_or(refused, |reason| not_carried(record, reason));
+                    break;
+                }
             }
         }
-        copied.left_out(record, refused);
+        self.leave_out(origin, record, refused, copied).await
+    }
+
+    /// Leaves an event out. A former life of its stream goes, or stays with nothing written behind it: the next events might have the
+    /// very versions that it lacks.
+    pub(super) async fn leave_out(
+        &self,
+        origin: &mut dyn Origin,
+        record: &StoredRecord,
+        problem: Error,
+        copied: &mut Copied,
+    ) -> Result<()> {
+        copied.left_out(record, problem);
+        if let Some(last) = self.last(record).await?
+            && origin.find(&last).await? == Found::Gone
+        {
+            if self.deletes {
+                self.delete(record, copied).await?;
+            } else {
+                copied.put_in_the_way(record);
+            }
+        }
         Ok(())
     }
 
@@ -218,7 +250,7 @@ impl Destination {
                 | Error::NoExpectedVersionGivenOnVersionedStream { .. }
         );
         if !is_about_the_stream {
-            return Ok(Amended::No);
+            return Ok(Amended::No(None));
         }
         let Some(last) = self.last(record).await? else { return Ok(self.behind(record, 0)) };
         match (origin.find(&last).await?, last.event.version) {
@@ -226,17 +258,20 @@ impl Destination {
                 self.delete(record, copied).await?;
                 Ok(Amended::Again)
             }
-            (Found::Gone, _) | (_, None) => Ok(Amended::No),
+            (Found::Gone, _) => Ok(Amended::No(Some(FORMER_LIFE))),
+            (_, None) => Ok(Amended::No(None)),
             (_, Some(version)) => Ok(self.behind(record, version)),
         }
     }
 
     /// How an event goes on behind a version.
     fn behind(&self, record: &StoredRecord, version: Version) -> Amended {
-        let Some(own) = record.event.version.filter(|own| *own > version) else { return Amended::No };
+        let Some(own) = record.event.version.filter(|own| *own > version) else {
+            return Amended::No(None);
+        };
         let has_hole = own > version.saturating_add(1);
         if has_hole && !self.backend.capabilities().version_holes {
-            return Amended::No;
+            return Amended::No(Some(NO_HOLES));
         }
         Amended::Behind(version)
     }

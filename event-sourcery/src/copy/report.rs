@@ -1,5 +1,7 @@
 //! What a copy, an export and a comparison tell.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::carried::{difference, not_carried};
@@ -38,10 +40,12 @@ pub struct Copied {
     pub described: Vec<LeftOut>,
     /// Up to where the source was read.
     pub up_to: Position,
+    /// The streams that have a former life at the destination, behind which nothing is written.
+    in_the_way: HashSet<(TenantId, StreamId)>,
 }
 
 impl Copied {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             written: 0,
             present: 0,
@@ -54,7 +58,20 @@ impl Copied {
             left_out: 0,
             described: Vec::new(),
             up_to: Position::START,
+            in_the_way: HashSet::new(),
         }
+    }
+
+    pub(super) fn is_in_the_way(&self, record: &StoredRecord) -> bool {
+        // Mostly, there is none.
+        if self.in_the_way.is_empty() {
+            return false;
+        }
+        self.in_the_way.contains(&(record.tenant.clone(), record.stream.clone()))
+    }
+
+    pub(super) fn put_in_the_way(&mut self, record: &StoredRecord) {
+        self.in_the_way.insert((record.tenant.clone(), record.stream.clone()));
     }
 
     /// Whether every event was carried over, and nothing else was found at the destination.

@@ -93,7 +93,7 @@ impl<'a> Working<'a> {
     /// Whether an event is to be written: it is not there, as far as that was met.
     async fn is_missing(&mut self, record: &StoredRecord) -> Result<bool> {
         if let Err(problem) = carried::check(record) {
-            self.copied.left_out(record, problem);
+            self.destination.leave_out(&mut *self.origin, record, problem, &mut self.copied).await?;
             return Ok(false);
         }
         while let Some(lockstep) = &mut self.lockstep {
