@@ -110,7 +110,10 @@ impl StreamAppend {
     /// [`Self::HIGHEST_VERSION`].
     pub fn check(&self, state: StreamState) -> Result<Option<Version>> {
         self.expectation.check(&self.stream, state)?;
-        if self.has_room() { Ok(self.first()) } else { Err(Error::VersionsUsedUp { stream: self.stream.clone() }) }
+        if !self.has_room() {
+            return Err(Error::VersionsUsedUp { stream: self.stream.clone() });
+        }
+        Ok(self.first())
     }
 
     /// Whether its events' versions can be stored, if its expectation holds. One whose versions cannot be, finds that out with

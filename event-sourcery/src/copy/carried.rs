@@ -18,7 +18,7 @@ use crate::version::Version;
 pub(super) fn check(record: &StoredRecord) -> Result<()> {
     let StoredRecord { stream, tenant, event } = record;
     event.check(stream)?;
-    check_length(NameKind::EventName, Some(&event.name))?;
+    check_length(NameKind::EventName, Some(&*event.name))?;
     check_length(NameKind::StreamName, stream.name())?;
     check_length(NameKind::Category, stream.category().map(Category::as_str))?;
     check_length(NameKind::Tenant, Some(tenant.as_str()).filter(|_| !tenant.is_default()))?;

@@ -30,6 +30,15 @@ pub(super) struct Destination {
     deletes: bool,
 }
 
+/// What there is to an event without a version.
+enum Unversioned {
+    Writable,
+    /// The source does not have it any more.
+    Gone,
+    /// Its stream has a former life, which is not to be deleted.
+    InTheWay,
+}
+
 /// What was done about a stream that is not as expected.
 enum Amended {
     /// Its events go on behind this version, with a hole.
@@ -171,19 +180,12 @@ impl Destination {
         let mut expectation = carried::expected(record);
         let mut refused = not_carried(record, "others change its stream at the destination");
         for _ in 0..ATTEMPTS {
-            if record.event.version.is_none()
-                && let Some(begins) = self.lives_anew(origin, record).await?
-            {
-                if begins == Begins::Behind {
-                    return Ok(());
-                }
-                // Unless it is there itself.
-                if self.find(record).await?.is_none() {
+            match self.unversioned(origin, record, copied).await? {
+                Unversioned::Writable => {}
+                Unversioned::Gone => return Ok(()),
+                Unversioned::InTheWay => {
                     refused = not_carried(record, FORMER_LIFE);
-                    if !self.deletes {
-                        break;
-                    }
-                    self.delete(record, copied).await?;
+                    break;
                 }
             }
             match self.append(carried::request_of_one(record, expectation, with_shreds)).await {
@@ -233,6 +235,32 @@ impl Destination {
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that an event without a version is not written behind its stream's former life.
+    async fn unversioned(
+        &self,
+        origin: &mut dyn Origin,
+        record: &StoredRecord,
+        copied: &mut Copied,
+    ) -> Result<Unversioned> {
+        if record.event.version.is_some() {
+            return Ok(Unversioned::Writable);
+        }
+        match self.lives_anew(origin, record).await? {
+            None => Ok(Unversioned::Writable),
+            Some(Begins::Behind) => Ok(Unversioned::Gone),
+            Some(_) => {
+                let is_there_itself = self.find(record).await?.is_some();
+                if !is_there_itself && !self.deletes {
+                    return Ok(Unversioned::InTheWay);
+                }
+                if !is_there_itself {
+                    self.delete(record, copied).await?;
+                }
+                Ok(Unversioned::Writable)
+            }
+        }
     }
 
     /// Looks why a stream is not as expected: it has a former life at the destination, or a hole in its versions.
