@@ -158,8 +158,9 @@ impl<'a> Copy<'a> {
         self.run_until(std::future::ready(())).await
     }
 
-    /// The same, and goes on with what is written to the source, until `until` is ready; then once more up to what is settled. An
-    /// event is there some milliseconds after its commit.
+    /// The same, and goes on with what is written to the source, until `until` is ready, which is looked at once what there is has
+    /// been copied; then once more up to what is settled. An event is there some milliseconds after its commit. To stop at once, drop
+    /// the future.
     ///
     /// # Errors
     ///

@@ -180,7 +180,8 @@ fn a_backend_has_the_capabilities_that_it_claims_and_no_other() {
 /// A hole in versions is where an append says so, and the memory backend has none.
 #[tokio::test]
 async fn an_append_leaves_versions_out_where_it_is_told_to() {
-    let part = || StreamAppend::new(StreamId::random(), Expectation::Version(3), vec![record(Uuid::now_v7())]);
+    let events = || vec![record(Uuid::now_v7())];
+    let part = || StreamAppend::new(StreamId::random(), Expectation::Version(3), events());
     assert_eq!((part().first(), part().with_first_version(7).first()), (Some(4), Some(7)));
     assert_eq!(part().with_first_version(7).check(StreamState::Versioned(3)).unwrap(), Some(7));
     let last = part().with_first_version(StreamAppend::HIGHEST_VERSION);
