@@ -733,6 +733,14 @@ macro_rules! __for_each_case {
             clause_15_3_the_settled_position_is_told [inspect],
             clause_15_4_a_tenants_handle_acts_on_that_tenants_subscriptions_only [inspect],
         }
+        copying {
+            clause_2_13_a_copy_to_another_store_and_back_is_equal,
+            clause_2_7_a_copy_that_is_killed_at_any_call_goes_on_and_doubles_nothing,
+            clause_4_2_what_is_written_while_it_is_copied_is_copied_once,
+            clause_5_2_streams_that_are_deleted_and_live_anew_are_told_and_copied_when_asked,
+            clause_3_6_holes_in_versions_are_copied_or_told [version_holes],
+            clause_13_3_keys_are_copied_when_asked_and_shredding_always_is [keys],
+        }
         model {
             clause_1_to_7_any_sequence_of_operations_does_what_the_model_does,
         }

@@ -106,6 +106,7 @@ mod batches;
 mod beyond;
 mod command_keys;
 mod contexts;
+mod copying;
 mod customers;
 mod deleting;
 mod deployments;

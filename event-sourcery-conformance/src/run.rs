@@ -42,6 +42,7 @@ pub(super) enum Need {
     presences,
     keys,
     inspect,
+    version_holes,
 }
 
 impl Need {
@@ -56,6 +57,7 @@ impl Need {
             Self::presences => by.presences,
             Self::keys => by.keys,
             Self::inspect => by.inspect,
+            Self::version_holes => by.version_holes,
         }
     }
 
@@ -70,6 +72,7 @@ impl Need {
             Self::presences => "no presences",
             Self::keys => "no keys of data subjects",
             Self::inspect => "it cannot be looked into",
+            Self::version_holes => "no holes in versions",
         }
     }
 }

@@ -224,7 +224,7 @@ impl Backend for PostgresBackend {
 
     fn capabilities(&self) -> Capabilities {
         let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
-        capabilities.listeners().outbox().keys().presences().inspect()
+        capabilities.listeners().outbox().keys().presences().inspect().version_holes()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {

@@ -276,7 +276,7 @@ impl<'a> Plan<'a> {
                 events.push(event.record);
                 repeats.push(event.repeats);
             }
-            streams.push(StreamAppend { stream, expectation, events });
+            streams.push(StreamAppend::new(stream, expectation, events));
         }
         if streams.is_empty() {
             return Err(Error::EmptyAppend { stream: None });

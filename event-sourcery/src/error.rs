@@ -609,6 +609,36 @@ pub enum Error {
         source: Source,
     },
 
+    /// An event that a [copy](crate::copy) cannot carry over as it is. Where it is left out, it is reported with this.
+    #[error("the event {event_id} of the stream {stream} cannot be carried over as it is: {problem}")]
+    #[non_exhaustive]
+    NotCarriedOver {
+        /// The event's id.
+        event_id: Uuid,
+        /// Its stream.
+        stream: StreamId,
+        /// Why.
+        problem: &'static str,
+    },
+
+    /// A line of a [file of events](crate::copy::export) that cannot be read.
+    #[error("line {line} of the file of events cannot be read: {problem}")]
+    #[non_exhaustive]
+    InvalidLine {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A file of events could not be read or written.
+    #[error("the file of events could not be read or written")]
+    #[non_exhaustive]
+    File {
+        /// What the system has reported.
+        source: std::io::Error,
+    },
+
     /// The disk, or the size that the database may have, is used up.
     #[error("the disk is full, or the database has reached its size limit: make room, and try again")]
     #[non_exhaustive]

@@ -7,7 +7,7 @@
 //! ```sh
 //! cargo add event-sourcery
 //! cargo add serde --features derive
-//! cargo add tokio --features macros,rt-multi-thread,time,signal
+//! cargo add tokio --features fs,io-util,macros,rt-multi-thread,time,signal
 //! ```
 //!
 //! A page on databases needs `event-sourcery-sqlite`, `event-sourcery-postgres` and `sqlx` as well, and in `DATABASE_URL` the
@@ -65,6 +65,9 @@ pub mod look_inside {}
 pub mod the_command_line {}
 #[doc = include_str!("../guide/traces-and-metrics.md")]
 pub mod traces_and_metrics {}
+
+#[doc = include_str!("../guide/move-to-another-database.md")]
+pub mod move_to_another_database {}
 
 #[doc = include_str!("../guide/write-a-backend.md")]
 pub mod write_a_backend {}

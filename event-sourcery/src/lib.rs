@@ -44,6 +44,8 @@
 //!   [*data privacy*](guide::data_privacy) and [`privacy`].
 //! - [`EventStore::look`] shows what the store holds, page by page, without knowing any event type. See
 //!   [*look inside*](guide::look_inside).
+//! - [`copy`] moves all events to another database, while they go on being written, and says when the two are equal. See
+//!   [*move to another database*](guide::move_to_another_database).
 //! - [`telemetry`] has the spans that a store makes, what measures it, and how a trace goes on where an event is handled. See
 //!   [*traces and metrics*](guide::traces_and_metrics).
 //! - Publishers for brokers are crates of their own; an inbox receives at the other end. See
@@ -62,6 +64,7 @@ mod aggregate;
 mod append;
 pub mod backend;
 mod context;
+pub mod copy;
 mod delete;
 mod derive_support;
 mod enricher;

@@ -88,7 +88,7 @@ fn marks_of<E: Event>(event: &E) -> Result<Vec<Mark>, PayloadError> {
 const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// Cuts a time to the microseconds that are stored, and refuses what is outside the years 1 to 9999.
-fn storable(created_at: Timestamp) -> Result<Timestamp> {
+pub(crate) fn storable(created_at: Timestamp) -> Result<Timestamp> {
     let nanoseconds = created_at.subsec_nanosecond();
     // By parts: `Timestamp::from_microsecond` refuses the fractions of the last second that a `Timestamp` can be in.
     match Timestamp::new(created_at.as_second(), nanoseconds - nanoseconds % 1_000) {

@@ -258,7 +258,7 @@ impl Operations<'_> {
         let (mut versions, mut names) = (Vec::new(), Vec::new());
         let (mut event_rows, mut event_versions) = (Vec::new(), Vec::new());
         for (part, row) in request.streams.iter().zip(rows) {
-            let first = first_version(part.expectation);
+            let first = part.first();
             versions.push(last_version(part).map(stored_version));
             names.push(part.stream.name());
             for number in 0..part.events.len() as Version {
@@ -292,10 +292,12 @@ pub(crate) fn is_simple(request: &AppendRequest) -> bool {
     is_one_statement(request) && request.requirements.is_empty()
 }
 
-/// Whether an append can be one statement: to one stream, and nothing required but the keys that it is sealed with.
+/// Whether an append can be one statement: to one stream, without a hole in its versions, and nothing required but the keys that it
+/// is sealed with.
 fn is_one_statement(request: &AppendRequest) -> bool {
     let requires_keys_alone = sealed_with(request).count() == request.requirements.len();
-    request.streams.len() == 1 && request.shreds.is_empty() && requires_keys_alone
+    let is_one = matches!(request.streams.as_slice(), [part] if part.first_version.is_none());
+    is_one && request.shreds.is_empty() && requires_keys_alone
 }
 
 /// What the request writes to and depends on, column by column. A required stream is not given a name.
@@ -352,18 +354,11 @@ fn check(request: &AppendRequest, known: &[Known], keys: &[SubjectKey]) -> Resul
 }
 
 pub(super) fn written(part: &StreamAppend, last_position: i64) -> Written {
-    Written::new(first_version(part.expectation), AppendPosition::from_i64(last_position))
-}
-
-pub(super) fn first_version(expectation: Expectation) -> Option<Version> {
-    match expectation {
-        Expectation::Version(version) => Some(version.saturating_add(1)),
-        Expectation::NoVersioning => None,
-    }
+    Written::new(part.first(), AppendPosition::from_i64(last_position))
 }
 
 pub(super) fn last_version(part: &StreamAppend) -> Option<Version> {
-    first_version(part.expectation).map(|first| part.last_version(first))
+    part.first().map(|first| part.last_version(first))
 }
 
 /// The version that a stream's row has if it is as expected.

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::Operations;
-use super::append::{first_version, last_version, written};
+use super::append::{last_version, written};
 use super::keys::sealed_with;
 use crate::rows::value;
 use crate::sql::Sql;
@@ -40,7 +40,7 @@ pub(super) async fn append_at_once(
         1 => one,
         _ => several,
     };
-    let first = first_version(*expectation).map(stored_version);
+    let first = part.first().map(stored_version);
     let query = Operations::about(statement, &request.tenant, stream).bind(stream.name());
     let query = query.bind(last_version(part).map(stored_version)).bind(first);
     let query = match events.as_slice() {

@@ -4,6 +4,7 @@
 mod postgres;
 
 mod adopting;
+mod copying;
 mod crowds;
 mod long_names;
 mod outbox;

@@ -39,11 +39,7 @@ mod tests {
             schema_version: 1,
             marks: Vec::new(),
         };
-        let part = |events| StreamAppend {
-            stream: StreamId::random(),
-            expectation: Expectation::Version(0),
-            events,
-        };
+        let part = |events| StreamAppend::new(StreamId::random(), Expectation::Version(0), events);
         let parts = vec![part(vec![event("small", "{}")]), part(vec![event("large", r#"{"a":1}"#)])];
         let request = AppendRequest::new(TenantId::DEFAULT, parts);
         assert!(refuse_too_much(&request, 13).is_ok());

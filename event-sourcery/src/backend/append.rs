@@ -83,13 +83,23 @@ pub struct StreamAppend {
     pub expectation: Expectation,
     /// At least one event, with ids that are unique within the request.
     pub events: Vec<NewRecord>,
+    /// The version that the first event gets, where those before it are left out, as in the store that it is
+    /// [copied](crate::copy) from; `None`: the one behind the stream's last. Guarded by
+    /// [`version_holes`](super::Capabilities::version_holes).
+    pub first_version: Option<Version>,
 }
 
 impl StreamAppend {
     /// These events, at least one, for a stream that is as expected.
     #[must_use]
     pub const fn new(stream: StreamId, expectation: Expectation, events: Vec<NewRecord>) -> Self {
-        Self { stream, expectation, events }
+        Self { stream, expectation, events, first_version: None }
+    }
+
+    /// The same, whose first event gets this version: one above those that the stream has.
+    #[must_use]
+    pub fn with_first_version(self, version: Version) -> Self {
+        Self { first_version: Some(version), ..self }
     }
 
     /// Whether this part may go on: the version of its first event, or `None` for events without versions.
@@ -99,19 +109,29 @@ impl StreamAppend {
     /// As for [`Expectation::check`], and [`Error::VersionsUsedUp`] where the last event would get a version above
     /// [`Self::HIGHEST_VERSION`].
     pub fn check(&self, state: StreamState) -> Result<Option<Version>> {
-        let first = self.expectation.check(&self.stream, state)?;
-        if self.has_room() { Ok(first) } else { Err(Error::VersionsUsedUp { stream: self.stream.clone() }) }
+        self.expectation.check(&self.stream, state)?;
+        if !self.has_room() {
+            return Err(Error::VersionsUsedUp { stream: self.stream.clone() });
+        }
+        Ok(self.first())
     }
 
     /// Whether its events' versions can be stored, if its expectation holds. One whose versions cannot be, finds that out with
     /// [`check`](Self::check), or that its expectation does not hold.
     #[must_use]
     pub fn has_room(&self) -> bool {
+        self.first().is_none_or(|first| self.last_version(first) <= Self::HIGHEST_VERSION)
+    }
+
+    /// The version of its first event, if its expectation holds; `None` for events without versions.
+    #[must_use]
+    pub fn first(&self) -> Option<Version> {
         match self.expectation {
             Expectation::Version(version) => {
-                version.saturating_add(self.events.len() as Version) <= Self::HIGHEST_VERSION
+                let next = version.saturating_add(1);
+                Some(self.first_version.map_or(next, |first| first.max(next)))
             }
-            Expectation::NoVersioning => true,
+            Expectation::NoVersioning => None,
         }
     }
 

@@ -35,6 +35,9 @@ pub struct Capabilities {
     pub presences: bool,
     /// It can be looked into: [`Backend::inspect`](super::Backend::inspect) gives what tells.
     pub inspect: bool,
+    /// It gives the first event of an append a higher version than the next one, where
+    /// [`StreamAppend::first_version`](super::StreamAppend::first_version) says so.
+    pub version_holes: bool,
 }
 
 impl Capabilities {
@@ -42,8 +45,20 @@ impl Capabilities {
     #[must_use]
     pub const fn none() -> Self {
         let (several_streams, transactions, durable, shared) = (false, false, false, false);
-        let (listeners, outbox, keys, presences, inspect) = (false, false, false, false, false);
-        Self { several_streams, transactions, durable, shared, listeners, outbox, keys, presences, inspect }
+        let (listeners, outbox, keys, presences) = (false, false, false, false);
+        let (inspect, version_holes) = (false, false);
+        Self {
+            several_streams,
+            transactions,
+            durable,
+            shared,
+            listeners,
+            outbox,
+            keys,
+            presences,
+            inspect,
+            version_holes,
+        }
     }
 
     /// One append can span several streams.
@@ -98,5 +113,11 @@ impl Capabilities {
     #[must_use]
     pub const fn inspect(self) -> Self {
         Self { inspect: true, ..self }
+    }
+
+    /// It leaves versions out where it is told to.
+    #[must_use]
+    pub const fn version_holes(self) -> Self {
+        Self { version_holes: true, ..self }
     }
 }

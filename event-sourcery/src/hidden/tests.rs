@@ -91,7 +91,7 @@ fn state() -> StateRequest {
 
 fn stream_append() -> StreamAppend {
     let (stream, expectation) = (StreamId::random(), Expectation::Version(0));
-    StreamAppend { stream, expectation, events: vec![new_record()] }
+    StreamAppend::new(stream, expectation, vec![new_record()])
 }
 
 fn snapshot() -> SnapshotRequest {

@@ -169,6 +169,9 @@ impl State {
         part: &StreamAppend,
         journal: &mut Journal,
     ) -> Result<Written> {
+        if part.first_version.is_some() {
+            return Err(Error::unsupported("memory", "leaving versions out"));
+        }
         let key = key(&request.tenant, &part.stream);
         let known = self.streams.get(&key);
         let first_version = part.check(known.map_or(StreamState::Missing, Stream::state))?;

@@ -96,10 +96,11 @@ impl Vault {
         }
         let keys = self.for_sealing(ring, &request.tenant, subjects).await?;
         let mut streams = Vec::with_capacity(request.streams.len());
-        for StreamAppend { stream, expectation, events } in &request.streams {
+        for StreamAppend { stream, expectation, events, first_version } in &request.streams {
             let place = Place { tenant: &request.tenant, stream, kind: Kind::Event };
             let events = events.iter().map(|event| self.seal_record(&place, event, &keys));
-            streams.push(StreamAppend::new(stream.clone(), *expectation, events.collect::<Result<_>>()?));
+            let part = StreamAppend::new(stream.clone(), *expectation, events.collect::<Result<_>>()?);
+            streams.push(StreamAppend { first_version: *first_version, ..part });
         }
         let mut requirements = request.requirements.clone();
         requirements.extend(keys.iter().filter_map(|(subject, held)| match held {

@@ -9,13 +9,14 @@ use event_sourcery::backend::{
     ForgetRequest, HeldCursor, Kept, Lease, LoadRequest, LoadSink as _, LoadedStream, Member, NewRecord,
     PresenceRecord, Present, PresentEvent, ProgressRequest, RenewRequest, Requirement, ScanPage, ScanRequest,
     Scope, SegmentRecord, Segments, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord,
-    StreamAppend, StreamProgress, StreamRequirement, SubscriptionBackend as _, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord, Written,
+    StreamAppend, StreamProgress, StreamRequirement, StreamState, SubscriptionBackend as _,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, Written,
 };
 use event_sourcery::jiff::Timestamp;
 use event_sourcery::uuid::Uuid;
 use event_sourcery::{
-    AppendPosition, Category, Event as _, EventStore, MemoryBackend, Position, RawEvent, StreamId, TenantId,
+    AppendPosition, Category, Error, Event as _, EventStore, MemoryBackend, Position, RawEvent, StreamId,
+    TenantId,
 };
 
 fn record(id: Uuid) -> NewRecord {
@@ -174,4 +175,18 @@ fn a_backend_has_the_capabilities_that_it_claims_and_no_other() {
     let all = none.several_streams().transactions().durable().shared().presences();
     assert!(all.several_streams && all.transactions && all.durable && all.shared);
     assert!(all.presences && !one.presences);
+}
+
+/// A hole in versions is where an append says so, and the memory backend has none.
+#[tokio::test]
+async fn an_append_leaves_versions_out_where_it_is_told_to() {
+    let events = || vec![record(Uuid::now_v7())];
+    let part = || StreamAppend::new(StreamId::random(), Expectation::Version(3), events());
+    assert_eq!((part().first(), part().with_first_version(7).first()), (Some(4), Some(7)));
+    assert_eq!(part().with_first_version(7).check(StreamState::Versioned(3)).unwrap(), Some(7));
+    let last = part().with_first_version(StreamAppend::HIGHEST_VERSION);
+    assert!(last.has_room() && !part().with_first_version(StreamAppend::HIGHEST_VERSION + 1).has_room());
+    let request = AppendRequest::new(acme(), vec![part().with_first_version(7)]);
+    let refused = MemoryBackend::new().append(request.into()).await;
+    assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
 }
