@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Span, Subscriber};
 
-use super::{Observed, Observer};
+use super::{Ended, Observed, Observer};
 use crate::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use crate::{Context, Error, EventStore, MemoryBackend, RawEvent, StreamId};
 
@@ -138,4 +141,37 @@ async fn an_observer_that_panics_does_no_harm_and_is_asked_for_no_span_that_nobo
     // Two appends, a handler and a publisher, and leases of both subscriptions.
     assert_eq!(panicking.told.load(Ordering::Relaxed), 6);
     assert_eq!(panicking.taken_up.load(Ordering::Relaxed), 0);
+}
+
+/// How handlers have ended, and that an event has failed.
+#[derive(Default)]
+struct Noting {
+    handled: Mutex<Vec<Ended>>,
+    has_failed: Notify,
+}
+
+impl Observer for Noting {
+    fn observed(&self, what: &Observed<'_>) {
+        match *what {
+            Observed::Handle { ended, .. } => self.handled.lock().unwrap().push(ended),
+            Observed::Failed { .. } => self.has_failed.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_on_the_writer_that_took_too_long_is_told_as_failed() {
+    let noting = Arc::new(Noting::default());
+    let store = EventStore::new(MemoryBackend::new()).with_observer(Arc::clone(&noting));
+    store.append(&StreamId::random(), happened()).await.unwrap();
+    let watched = Arc::clone(&noting);
+    let has_failed = async move { watched.has_failed.notified().await };
+    let durable = store.subscribe::<RawEvent>().durable("letters").attempts(1).until(has_failed);
+    let running = durable.handler_timeout(Duration::from_nanos(1)).run_in_transaction(|_, _| {
+        thread::sleep(Duration::from_millis(1));
+        Ok(())
+    });
+    running.await.unwrap();
+    assert_eq!(*noting.handled.lock().unwrap(), [Ended::Failed]);
 }
