@@ -42,7 +42,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Observed<'a> {
-    /// An append has ended, in whatever way.
+    /// An append has ended, in whatever way. One within a transaction is told before that is committed.
     #[non_exhaustive]
     Append {
         /// Whose streams.
