@@ -104,7 +104,8 @@ async fn a_subscription_that_cannot_be_read_keeps_nobody_from_the_others() {
     }
     let spoil = "UPDATE event_sourcery_subscriptions SET kept = 'no json' WHERE name = 'broken'";
     assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(spoil, []).unwrap(), 1);
-    measured.telemetry().sample(&store).await.unwrap();
+    let telemetry = measured.telemetry();
+    telemetry.sample(&store).await.unwrap();
 
     let all = measured.all();
     let is_measured = |name: &str| {

@@ -54,7 +54,7 @@ pub enum Observed<'a> {
         /// How long it took.
         took: Duration,
     },
-    /// A handler has returned, or was given up.
+    /// A handler has returned, panicked, or taken longer than it may. One that is dropped with its run is not told.
     #[non_exhaustive]
     Handle {
         /// Of which subscription.
@@ -66,7 +66,7 @@ pub enum Observed<'a> {
         /// How long it took.
         took: Duration,
     },
-    /// A publisher has answered, or was given up.
+    /// A publisher has answered, or panicked. One that is dropped with its run is not told.
     #[non_exhaustive]
     Publish {
         /// What publishes the outbox.
