@@ -14,7 +14,9 @@ use tracing::{Metadata, Span, Subscriber};
 
 use super::{Ended, Observed, Observer};
 use crate::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
-use crate::{Context, Error, EventStore, MemoryBackend, RawEvent, StreamId};
+use crate::{
+    Context, Error, EventStore, MemoryBackend, MemoryTransaction, RawEvent, Source, StreamId, Within,
+};
 
 const PAGE: &str = include_str!("../../guide/traces-and-metrics.md");
 
@@ -168,10 +170,10 @@ async fn a_handler_on_the_writer_that_took_too_long_is_told_as_failed() {
     let watched = Arc::clone(&noting);
     let has_failed = async move { watched.has_failed.notified().await };
     let durable = store.subscribe::<RawEvent>().durable("letters").attempts(1).until(has_failed);
-    let running = durable.handler_timeout(Duration::from_nanos(1)).run_in_transaction(|_, _| {
+    let handler = |_, _: &mut Within<'_, MemoryTransaction<'_>>| {
         thread::sleep(Duration::from_millis(1));
-        Ok(())
-    });
-    running.await.unwrap();
+        Ok::<(), Source>(())
+    };
+    durable.handler_timeout(Duration::from_nanos(1)).run_in_transaction(handler).await.unwrap();
     assert_eq!(*noting.handled.lock().unwrap(), [Ended::Failed]);
 }
