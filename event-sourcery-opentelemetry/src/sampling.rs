@@ -18,6 +18,8 @@ impl Telemetry {
     /// Looks at what stands still: how far subscriptions are behind, what is parked, who holds readers up, and how many calls have
     /// shared commits. Call it now and then, in one process: every 15 seconds, say.
     ///
+    /// A subscription that cannot be read is left out: [`Look::subscriptions`] says why.
+    ///
     /// It costs what [`Look::subscriptions`], [`Look::status`] and [`Look::blocked`] do, for each subscription, and [`Look::settled`].
     ///
     /// # Errors
@@ -33,7 +35,10 @@ impl Telemetry {
         loop {
             let page = look.subscriptions(ListRequest::new(PAGE).with_from(from)).await?;
             for subscription in &page.items {
-                self.sample_one(look, &subscription.id).await?;
+                // One that cannot be read keeps nobody from the others.
+                if subscription.unreadable.is_none() {
+                    self.sample_one(look, &subscription.id).await?;
+                }
             }
             from = page.next;
             if from.is_none() {

@@ -102,7 +102,7 @@ fn correlation_of(seen: &Seen) -> Option<Uuid> {
 }
 
 async fn tell_causes(store: &EventStore, causes: &Causes, out: &mut Output) -> Result<(), Failure> {
-    let (causing, missing) = causing(store, causes.root()).await?;
+    let (causing, end) = causing(store, causes.root()).await?;
     if out.is_json() {
         return out.json(&TraceJson {
             event: EventJson::of(causes.root()),
@@ -111,9 +111,15 @@ async fn tell_causes(store: &EventStore, causes: &Causes, out: &mut Output) -> R
             is_whole: causes.is_whole(),
         });
     }
-    if let Some(missing) = missing {
-        let told = "which is no event here: a command, or an event that was deleted";
-        out.line(&format!("Caused by {missing}, {told}."))?;
+    match end {
+        End::First => {}
+        End::Missing(cause) => {
+            let told = "which is no event here: a command, or an event that was deleted";
+            out.line(&format!("Caused by {cause}, {told}."))?;
+        }
+        End::Further(cause) => {
+            out.line(&format!("What came before that: event-sourcery trace {cause}"))?;
+        }
     }
     let all = causing.iter().rev().chain([causes.root()]).chain(causes.all());
     Tree::of(all).print(Some(causes.root().uuid()), out)?;
@@ -126,17 +132,30 @@ async fn tell_causes(store: &EventStore, causes: &Causes, out: &mut Output) -> R
     Ok(())
 }
 
-/// What has caused an event, what has caused that, and so on, the nearest first; and what is named as a cause and is no event.
-async fn causing(store: &EventStore, event: &Seen) -> Result<(Vec<Seen>, Option<Uuid>), Failure> {
+/// Where the causes of an event end.
+enum End {
+    /// With one that names none, or one of those before it.
+    First,
+    /// This is named as a cause, and is no event.
+    Missing(Uuid),
+    /// This is not looked for: there are too many.
+    Further(Uuid),
+}
+
+/// What has caused an event, what has caused that, and so on, the nearest first; and how that ends.
+async fn causing(store: &EventStore, event: &Seen) -> Result<(Vec<Seen>, End), Failure> {
     let (mut found, mut next): (Vec<Seen>, Option<Uuid>) = (Vec::new(), cause_of(event));
-    while let Some(cause) = next.filter(|_| found.len() < CAUSES) {
+    while let Some(cause) = next {
         // Whoever writes contexts by hand may make a circle of them.
         if cause == event.uuid() || found.iter().any(|seen| seen.uuid() == cause) {
-            return Ok((found, None));
+            break;
         }
-        let Some(seen) = store.look().event(cause).await? else { return Ok((found, Some(cause))) };
+        if found.len() == CAUSES {
+            return Ok((found, End::Further(cause)));
+        }
+        let Some(seen) = store.look().event(cause).await? else { return Ok((found, End::Missing(cause))) };
         next = cause_of(&seen);
         found.push(seen);
     }
-    Ok((found, None))
+    Ok((found, End::First))
 }

@@ -63,13 +63,10 @@ impl Verify {
     pub(crate) async fn run(self, session: &Session, out: &mut Output) -> Result<(), Failure> {
         let store = session.open(Access::Look).await?;
         let found = self.read(&store).await?;
-        if out.is_json() {
-            out.json(&found)?;
-        } else {
-            tell(&found, out)?;
-        }
-        out.flush()?;
-        if found.damaged > 0 { Err(Failure::Damaged) } else { Ok(()) }
+        let told = if out.is_json() { out.json(&found) } else { tell(&found, out) };
+        let told = told.and_then(|()| out.flush());
+        // Also where nobody reads it.
+        if found.damaged > 0 { Err(Failure::Damaged) } else { told }
     }
 
     async fn read(&self, store: &EventStore) -> Result<Found, Failure> {
@@ -77,7 +74,13 @@ impl Verify {
         let end = store.position().await?.to_i64();
         let mut request = EventsRequest::first(PAGE);
         request.category = category(self.category.as_deref())?;
-        let mut found = Found { up_to: end.max(self.after), ..Found::default() };
+        if self.after > end {
+            return Err(Failure::Refused {
+                what: format!("the store ends at position {end}, before {}", self.after),
+                to_do: "mind the store: one from a backup is read from its beginning".to_owned(),
+            });
+        }
+        let mut found = Found { up_to: end, ..Found::default() };
         let mut from = Some(Mark::at(self.after));
         while let Some(mark) = from {
             progress.tell(found.read, mark.number()?, end);

@@ -1,7 +1,9 @@
 //! What is told, page by page, and to whom.
 
+use std::process::Stdio;
+
 use event_sourcery::privacy::{Encryption, MasterKey};
-use event_sourcery::{Event, EventStore, StreamId};
+use event_sourcery::{Event, EventStore, RawEvent, StreamId};
 use event_sourcery_sqlite::rusqlite;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -113,6 +115,14 @@ async fn what_cannot_be_read_is_found() {
         (&found["failures"][0]["position"], &found["failures"][0]["name"]),
         (&json!(3), &json!("Issued"))
     );
+    // Nobody reads it, and it is damaged all the same.
+    let mut unread = scene.program();
+    let mut unread = unread.args(["verify", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    assert_eq!(unread.wait().unwrap().code(), Some(1));
+    assert!(scene.refused("verify --after 5", 1).contains("ends at position 4"));
+    assert_eq!(scene.json("verify --after 4")["up_to"], 4);
+
     let issued = scene.json("search --category invoices")["items"][0].clone();
     assert_eq!((&issued["data"], &issued["data_text"]), (&json!(null), &json!("no json")));
 }
@@ -137,4 +147,22 @@ async fn what_is_encrypted_shows_as_its_mask() {
     assert!(shown["context"].get("").is_none(), "{shown}");
     let verified = scene.json("verify");
     assert_eq!((&verified["damaged"], &verified["encrypted"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_long_chain_of_causes_says_how_it_goes_on() {
+    let scene = Scene::new().await;
+    let (store, stream) = (EventStore::new(scene.backend().await), StreamId::from_name("chain").unwrap());
+    let step = |number: u64| RawEvent::new("Step", format!("{{\"number\": {number}}}")).unwrap();
+    store.append(&stream, step(0)).await.unwrap();
+    for number in 1..=66 {
+        let chain = store.load_stream::<RawEvent>(&stream).await.unwrap();
+        let cause = chain.last().unwrap();
+        store.caused_by(cause).append(&stream, step(number)).expected_version(number).await.unwrap();
+    }
+    let chain = store.load_stream::<RawEvent>(&stream).await.unwrap();
+    let told = scene.printed(&format!("trace {}", scene.id_of("Step")));
+    let further = format!("event-sourcery trace {}", chain[1].uuid);
+    assert!(told.contains(&further), "{told}");
+    assert!(!scene.printed(&format!("trace {}", chain[64].uuid)).contains("What came before"));
 }

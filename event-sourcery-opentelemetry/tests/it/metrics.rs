@@ -6,7 +6,8 @@ use std::time::Duration;
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Error, Event as _, EventStore, RawEvent, StreamId, uuid::Uuid};
 use event_sourcery_opentelemetry::METRICS;
-use event_sourcery_sqlite::SqliteBackend;
+use event_sourcery_sqlite::{SqliteBackend, rusqlite};
+use tokio::sync::oneshot;
 
 use crate::exported::{Measured, happened};
 
@@ -83,4 +84,34 @@ async fn commits_are_counted_once_however_often_is_looked() {
         assert!(once > before, "{once:?} after {before:?}");
         before = once;
     }
+}
+
+#[tokio::test]
+async fn a_subscription_that_cannot_be_read_keeps_nobody_from_the_others() {
+    let (measured, folder) = (Measured::new(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("events.db");
+    let store = EventStore::new(SqliteBackend::open(&path).await.unwrap());
+    store.append(&StreamId::random(), happened()).await.unwrap();
+    for name in ["broken", "letters"] {
+        let (handled, stop) = oneshot::channel::<()>();
+        let mut handled = Some(handled);
+        let run = store.subscribe::<RawEvent>().durable(name).until(stop);
+        let running = run.run(async move |_, _| {
+            drop(handled.take());
+            Ok(())
+        });
+        running.await.unwrap();
+    }
+    let spoil = "UPDATE event_sourcery_subscriptions SET kept = 'no json' WHERE name = 'broken'";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(spoil, []).unwrap(), 1);
+    let telemetry = measured.telemetry();
+    telemetry.sample(&store).await.unwrap();
+
+    let all = measured.all();
+    let is_measured = |name: &str| {
+        let members = "event_sourcery.subscription.members ({member}) messaging.consumer.group.name";
+        all.contains_key(&format!("{members}={name}"))
+    };
+    assert_eq!((is_measured("broken"), is_measured("letters")), (false, true), "{all:#?}");
+    assert!(all.contains_key("event_sourcery.held_up.time (s)"), "{all:#?}");
 }

@@ -265,7 +265,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     }
 
     /// Checks what was asked for.
-    fn plan(self) -> Result<(Plan, run::Until)> {
+    pub(super) fn plan(self) -> Result<(Plan, run::Until)> {
         refuse(&self.of.refused)?;
         let id = self.id()?;
         if self.handler_timeout.is_some_and(|time| time.is_zero()) {

@@ -42,7 +42,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Observed<'a> {
-    /// An append has ended, in whatever way.
+    /// An append has ended, in whatever way. One within a transaction is told before that is committed.
     #[non_exhaustive]
     Append {
         /// Whose streams.
@@ -54,7 +54,7 @@ pub enum Observed<'a> {
         /// How long it took.
         took: Duration,
     },
-    /// A handler has returned, or was given up.
+    /// A handler has returned, panicked, or taken longer than it may. One that is dropped with its run is not told.
     #[non_exhaustive]
     Handle {
         /// Of which subscription.
@@ -66,7 +66,7 @@ pub enum Observed<'a> {
         /// How long it took.
         took: Duration,
     },
-    /// A publisher has answered, or was given up.
+    /// A publisher has answered, or panicked. One that is dropped with its run is not told.
     #[non_exhaustive]
     Publish {
         /// What publishes the outbox.

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Span, Subscriber};
 
-use super::{Observed, Observer};
+use super::{Ended, Observed, Observer};
 use crate::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
-use crate::{Context, Error, EventStore, MemoryBackend, RawEvent, StreamId};
+use crate::{
+    Context, Error, EventStore, MemoryBackend, MemoryTransaction, RawEvent, Source, StreamId, Within,
+};
 
 const PAGE: &str = include_str!("../../guide/traces-and-metrics.md");
 
@@ -138,4 +143,37 @@ async fn an_observer_that_panics_does_no_harm_and_is_asked_for_no_span_that_nobo
     // Two appends, a handler and a publisher, and leases of both subscriptions.
     assert_eq!(panicking.told.load(Ordering::Relaxed), 6);
     assert_eq!(panicking.taken_up.load(Ordering::Relaxed), 0);
+}
+
+/// How handlers have ended, and that an event has failed.
+#[derive(Default)]
+struct Noting {
+    handled: Mutex<Vec<Ended>>,
+    has_failed: Notify,
+}
+
+impl Observer for Noting {
+    fn observed(&self, what: &Observed<'_>) {
+        match *what {
+            Observed::Handle { ended, .. } => self.handled.lock().unwrap().push(ended),
+            Observed::Failed { .. } => self.has_failed.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_on_the_writer_that_took_too_long_is_told_as_failed() {
+    let noting = Arc::new(Noting::default());
+    let store = EventStore::new(MemoryBackend::new()).with_observer(Arc::clone(&noting));
+    store.append(&StreamId::random(), happened()).await.unwrap();
+    let watched = Arc::clone(&noting);
+    let has_failed = async move { watched.has_failed.notified().await };
+    let durable = store.subscribe::<RawEvent>().durable("letters").attempts(1).until(has_failed);
+    let handler = |_, _: &mut Within<'_, MemoryTransaction<'_>>| {
+        thread::sleep(Duration::from_millis(1));
+        Ok::<(), Source>(())
+    };
+    durable.handler_timeout(Duration::from_nanos(1)).run_in_transaction(handler).await.unwrap();
+    assert_eq!(*noting.handled.lock().unwrap(), [Ended::Failed]);
 }

@@ -105,12 +105,12 @@ pub(super) fn call_on_writer(
     let begun = Instant::now();
     let handled = handling.span().in_scope(|| guarded_call(call));
     drop(at_work);
-    handling.ended(handled.is_ok());
-    handled.map_err(RolledBack::ByHandler)?;
-    match limit.filter(|limit| begun.elapsed() > *limit) {
-        Some(limit) => Err(RolledBack::ByHandler(took_longer(limit))),
+    let handled = handled.and_then(|()| match limit.filter(|limit| begun.elapsed() > *limit) {
+        Some(limit) => Err(took_longer(limit)),
         None => Ok(()),
-    }
+    });
+    handling.ended(handled.is_ok());
+    handled.map_err(RolledBack::ByHandler)
 }
 
 /// Writes progress in the transaction of a handler that notes its deletions there. A stream that it has deleted itself is blocked

@@ -110,7 +110,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             retry_at: pause.map(|pause| backend::later(session.now(), pause)),
             ..blocked.clone()
         };
-        self.tell(&failed, record);
+        // Of one that somebody else was publishing, the attempts are as many as before.
+        self.tell(&failed, record, attempts >= blocked.attempts_at(position));
         let progress = ProgressRequest::new(self.plan.id.clone()).with_leases(vec![held.lease]);
         session.note(blocked, Some(&failed));
         session.failed(progress.with_streams(vec![StreamProgress::Change(blocked.at(), failed)]));
@@ -126,9 +127,66 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot::{Sender, channel};
+    use tokio::time::timeout;
+
+    use super::super::run;
     use super::*;
     use crate::backend::{BlockedAt, SubscriptionId};
+    use crate::event::RawEvent;
     use crate::stream_id::{StreamId, TenantId};
+    use crate::subscription::deliver::{Budget, Delivered, Failure, Pause, Progress};
+    use crate::telemetry::{Observed, Observer};
+    use crate::wrapped_event::Recorded;
+    use crate::{EventStore, MemoryBackend};
+
+    /// It fails once. Then somebody else has the event in hand, whenever it is to be handed over.
+    struct InOtherHands {
+        handed_over: u32,
+        is_enough: Option<Sender<()>>,
+    }
+
+    impl Deliver<RawEvent> for InOtherHands {
+        async fn deliver(&mut self, _: Vec<Recorded<RawEvent>>, _: Progress, _: Budget) -> Result<Delivered> {
+            self.handed_over += 1;
+            let pause = match self.handed_over {
+                1 => Pause::ByAttempts,
+                _ => Pause::Uncounted(Duration::ZERO),
+            };
+            if self.handed_over == 3 {
+                drop(self.is_enough.take());
+            }
+            let failed = Failure { at: 0, of: 1, error: "not now".to_owned(), took: Duration::ZERO, pause };
+            Ok(Delivered { kept: 0, failed: Some(failed) })
+        }
+    }
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Observer for Counting {
+        fn observed(&self, what: &Observed<'_>) {
+            if matches!(what, Observed::Failed { .. }) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_counts_no_attempt_is_told_as_none_though_there_was_one_before() {
+        let counting = Arc::new(Counting::default());
+        let store = EventStore::new(MemoryBackend::new()).with_observer(Arc::clone(&counting));
+        store.append(&StreamId::random(), RawEvent::new("Happened", "{}").unwrap()).await.unwrap();
+        let (is_enough, stop) = channel::<()>();
+        let durable = store.subscribe::<RawEvent>().durable("letters");
+        let (plan, until) = durable.pauses(Duration::ZERO, Duration::ZERO).until(stop).plan().unwrap();
+        let deliver = InOtherHands { handed_over: 0, is_enough: Some(is_enough) };
+        let running = run::<RawEvent, _>(plan, until, deliver);
+        timeout(Duration::from_secs(60), running).await.expect("it is tried again").unwrap();
+        assert_eq!(counting.0.load(Ordering::Relaxed), 1);
+    }
 
     fn progress(segment: u16, position: Option<i64>) -> ProgressRequest {
         let at = BlockedAt::new(Position::START, Position::from_i64(7));

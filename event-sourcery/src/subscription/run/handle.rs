@@ -160,7 +160,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         let blocked = session.blocked_by(record, held);
         let retry_at = pause.map(|pause| backend::later(blocked.since, pause));
         let blocked = BlockedStream { attempts, error, retry_at, ..blocked };
-        self.tell(&blocked, record);
+        self.tell(&blocked, record, attempts > 0);
         let mut progress = Handed::new(self.plan.id.clone(), before).progress(before.len());
         progress.leases.retain(|lease| *lease != held.lease);
         progress.leases.push(held.lease);
@@ -179,14 +179,15 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
         tracing::warn!(subscription, events, error, "handling a batch failed: it is taken apart");
     }
 
-    pub(super) fn tell(&self, blocked: &BlockedStream, record: &StoredRecord) {
+    /// Tells that an event has failed, or waits for something else, which counts no attempt.
+    pub(super) fn tell(&self, blocked: &BlockedStream, record: &StoredRecord, is_counted: bool) {
         let BlockedStream { stream, position, attempts, error, retry_at, .. } = blocked;
         let (subscription, event) = (self.plan.id.told(), &*record.event.name);
         match retry_at {
-            Some(_) if *attempts == 0 && self.plan.publishes => {
+            Some(_) if !is_counted && self.plan.publishes => {
                 tracing::debug!(subscription, event, %stream, %position, error, "an entry waits");
             }
-            Some(_) if *attempts == 0 => {
+            Some(_) if !is_counted => {
                 tracing::warn!(subscription, event, %stream, %position, "an event is left to members that know it");
             }
             Some(_) => {
@@ -197,7 +198,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             }
         }
         let (subscription, attempts, is_parked) = (&self.plan.id, *attempts, retry_at.is_none());
-        if attempts > 0 {
+        if is_counted {
             self.plan.observing.tell(&Observed::Failed { subscription, attempts, is_parked });
         }
     }
