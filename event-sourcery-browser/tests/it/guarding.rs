@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::extract::{self, ConnectInfo};
 use axum::http::{Request, StatusCode};
+use axum::middleware::{Next, from_fn};
 use event_sourcery::privacy::{Encryption, MasterKey};
 use event_sourcery::uuid::Uuid;
 use event_sourcery::{Event, EventStore, MemoryBackend, StreamId};
@@ -62,6 +64,27 @@ async fn the_hook_decides_for_each_request() {
     assert_eq!(visitor.send(of(None, &[("user", "operator")])).await.status, StatusCode::OK);
     for asset in ["/store", "/style.css", "/act", "/nothing"] {
         assert_eq!(visitor.get(asset).await.status, StatusCode::FORBIDDEN, "{asset}");
+    }
+}
+
+/// An authentication that lets nobody in.
+async fn nobody(_: extract::Request, _: Next) -> StatusCode {
+    StatusCode::UNAUTHORIZED
+}
+
+#[tokio::test]
+async fn the_layers_of_a_service_stand_before_the_router() {
+    let store = EventStore::new(MemoryBackend::new()).erased();
+    let router = || Browser::new(store.clone()).allow(|_| Access::look().and_act()).router();
+    for service in [
+        Router::new().nest("/events", router()).route_layer(from_fn(nobody)),
+        Router::new().nest("/events", router()).layer(from_fn(nobody)),
+        Router::new().nest_service("/events", router()).route_layer(from_fn(nobody)),
+    ] {
+        let visitor = Visitor::of(service);
+        for address in ["/events", "/events/store", "/events/style.css", "/events/act", "/events/a/b"] {
+            assert_eq!(visitor.get(address).await.status, StatusCode::UNAUTHORIZED, "{address}");
+        }
     }
 }
 
