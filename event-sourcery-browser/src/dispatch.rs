@@ -61,7 +61,7 @@ async fn respond(shared: &Shared, parts: &Parts, place: &Place, body: Body) -> R
             return Err(Failure::Forged);
         }
         let form = to_bytes(body, MOST).await.map_err(|_| Failure::TooLarge)?;
-        let there = pages::act(&Ask::new(shared, granted, place, Fields::parse(&form))).await?;
+        let there = pages::act(&Ask::new(shared, granted, place, Fields::parse(&form)?)).await?;
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, there)]).into_response());
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
@@ -70,7 +70,7 @@ async fn respond(shared: &Shared, parts: &Parts, place: &Place, body: Body) -> R
     if let Some((media_type, content)) = asset(&place.page) {
         return Ok(([(header::CONTENT_TYPE, media_type)], content).into_response());
     }
-    let fields = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let fields = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
     let sheet = pages::page(&Ask::new(shared, granted, place, fields), &place.page).await?;
     Ok(shown(StatusCode::OK, &sheet, place, true))
 }
