@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{self, ConnectInfo};
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, Version};
 use axum::middleware::{Next, from_fn};
 use event_sourcery::privacy::{Encryption, MasterKey};
 use event_sourcery::uuid::Uuid;
@@ -35,12 +35,19 @@ async fn without_a_hook_this_machine_alone_is_answered_and_nobody_may_act() {
         let answer = visitor.send(of(Some(peer), &[("host", "localhost:3000")])).await;
         assert_eq!(answer.status, StatusCode::OK, "{peer}");
     }
+    let mut of_a_proxy = of(Some("127.0.0.1:9"), &[("host", "127.0.0.1:3000")]);
+    *of_a_proxy.version_mut() = Version::HTTP_10;
     let refused = [
+        of_a_proxy,
         of(None, &[("host", "localhost")]),
         of(Some("10.0.0.1:9"), &[("host", "localhost")]),
         of(Some("127.0.0.1:9"), &[("host", "localhost"), ("x-forwarded-for", "127.0.0.1")]),
         of(Some("127.0.0.1:9"), &[("host", "localhost"), ("forwarded", "for=127.0.0.1")]),
+        of(Some("127.0.0.1:9"), &[("host", "localhost"), ("x-forwarded-proto", "https")]),
+        of(Some("127.0.0.1:9"), &[("host", "localhost"), ("cf-connecting-ip", "10.0.0.1")]),
         of(Some("127.0.0.1:9"), &[("host", "evil.example")]),
+        of(Some("127.0.0.1:9"), &[("host", "localhost"), ("host", "evil.example")]),
+        of(Some("127.0.0.1:9"), &[]),
     ];
     for request in refused {
         let told = format!("{:?}", request.headers());
