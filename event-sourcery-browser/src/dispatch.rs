@@ -30,7 +30,9 @@ const GUARDS: [(&str, &str); 8] = [
     ),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
-    ("referrer-policy", "no-referrer"),
+    // Not `no-referrer`: by that, web browsers send `Origin: null` with a form, and one that sends no `Sec-Fetch-Site`, as over plain
+    // HTTP, could never act.
+    ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("x-robots-tag", "noindex, nofollow"),
