@@ -102,7 +102,7 @@ async fn every_answer_says_that_nothing_is_kept_guessed_framed_or_brought_from_e
         let headers = visitor.get(address).await.headers;
         assert_eq!(headers["cache-control"], "no-store", "{address}");
         assert_eq!(headers["x-content-type-options"], "nosniff", "{address}");
-        assert_eq!(headers["referrer-policy"], "same-origin", "other sites learn nothing, and forms tell theirs");
+        assert_eq!(headers["referrer-policy"], "same-origin", "forms tell where they stand: {address}");
         let policy = headers["content-security-policy"].to_str().unwrap();
         assert!(
             policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"),
