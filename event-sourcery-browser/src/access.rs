@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use axum::http::header;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
+use axum::http::{Version, header};
 use event_sourcery::{EventStore, TenantId};
 
 /// What a request may see and do.
@@ -69,7 +69,8 @@ impl Access {
     /// To look, where the request comes from this machine: what counts where no hook is given.
     ///
     /// The peer has to be known ([`ConnectInfo`]) and a loopback address, the request has to be made to a loopback host, and must not
-    /// have come through a proxy.
+    /// have come through a proxy, as far as that can be told: by a header that proxies add, or by HTTP/1.0, which some of them speak. A
+    /// proxy on this machine that adds no header and speaks HTTP/1.1 is not seen, and lets everybody in: give a hook of your own there.
     ///
     /// ```
     /// use event_sourcery::{EventStore, MemoryBackend};
@@ -98,20 +99,24 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// The peer is the proxy then, and not who asks.
+/// What proxies add, beside everything that begins with `x-forwarded`.
+const OF_PROXIES: [&str; 7] =
+    ["cf-connecting-ip", "forwarded", "true-client-ip", "via", "x-client-ip", "x-original-host", "x-real-ip"];
+
+/// The peer is the proxy then, and not who asks. What adds no header may still speak HTTP/1.0, as nginx long did unless told otherwise;
+/// no web browser does.
 fn came_through_a_proxy(request: &Parts) -> bool {
-    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"]
-        .iter()
-        .any(|name| request.headers.contains_key(*name))
+    let is_of_proxies = |name: &str| name.starts_with("x-forwarded") || OF_PROXIES.contains(&name);
+    request.version < Version::HTTP_11 || request.headers.keys().any(|name| is_of_proxies(name.as_str()))
 }
 
-/// Whether the request was made to a name of this machine. A page from elsewhere whose name was made to lead here is asked for under
-/// that name.
+/// Whether the request was made to a name of this machine, and to no other. A page from elsewhere whose name was made to lead here is
+/// asked for under that name.
 fn names_this_machine(request: &Parts) -> bool {
     let by_header =
-        request.headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default().to_owned());
-    let by_address = request.uri.authority().map(|authority| authority.as_str().to_owned());
-    by_header.into_iter().chain(by_address).all(|host| is_this_machine(&host))
+        request.headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let mut hosts = by_header.chain(request.uri.authority().map(Authority::as_str)).peekable();
+    hosts.peek().is_some() && hosts.all(is_this_machine)
 }
 
 fn is_this_machine(authority: &str) -> bool {

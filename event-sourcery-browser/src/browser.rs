@@ -47,8 +47,9 @@ impl Browser {
         Self { hook: Arc::new(decide), ..self }
     }
 
-    /// The router, to be merged, nested or served by itself. All links are relative, so that it may stand behind a proxy that takes a
-    /// prefix away, if that leaves the last slash.
+    /// The router, to be nested or served by itself. All links are relative, so that it may stand behind a proxy that takes a prefix
+    /// away, if that leaves the last slash. [`Router::nest_service`] answers its path with a slash at the end too; [`Router::nest`]
+    /// does not.
     ///
     /// ```
     /// use axum::Router;
@@ -61,8 +62,10 @@ impl Browser {
     pub fn router(self) -> Router {
         let Self { store, hook } = self;
         let shared = Shared { store, hook, secret: Secret::new(), samples: Samples::default() };
-        // A fallback beside them would be lost where a router that it is nested in is nested itself.
-        Router::new().route("/", any(answer)).route("/{*page}", any(answer)).with_state(Arc::new(shared))
+        // No fallback: a service's `route_layer`, such as its authentication, would not stand before that, and it is lost
+        // where the router that this one is nested in is nested itself.
+        let pages = Router::new().route("/", any(answer)).route("/{*event_sourcery_page}", any(answer));
+        pages.with_state(Arc::new(shared))
     }
 }
 

@@ -30,7 +30,9 @@ const GUARDS: [(&str, &str); 8] = [
     ),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
-    ("referrer-policy", "no-referrer"),
+    // Not `no-referrer`: by that, web browsers send `Origin: null` with a form, and one that sends no `Sec-Fetch-Site`, as over plain
+    // HTTP, could never act.
+    ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("x-robots-tag", "noindex, nofollow"),
@@ -61,7 +63,7 @@ async fn respond(shared: &Shared, parts: &Parts, place: &Place, body: Body) -> R
             return Err(Failure::Forged);
         }
         let form = to_bytes(body, MOST).await.map_err(|_| Failure::TooLarge)?;
-        let there = pages::act(&Ask::new(shared, granted, place, Fields::parse(&form))).await?;
+        let there = pages::act(&Ask::new(shared, granted, place, Fields::parse(&form)?)).await?;
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, there)]).into_response());
     }
     if parts.method != Method::GET && parts.method != Method::HEAD {
@@ -70,7 +72,7 @@ async fn respond(shared: &Shared, parts: &Parts, place: &Place, body: Body) -> R
     if let Some((media_type, content)) = asset(&place.page) {
         return Ok(([(header::CONTENT_TYPE, media_type)], content).into_response());
     }
-    let fields = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let fields = Fields::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
     let sheet = pages::page(&Ask::new(shared, granted, place, fields), &place.page).await?;
     Ok(shown(StatusCode::OK, &sheet, place, true))
 }

@@ -41,6 +41,9 @@ pub(crate) enum Failure {
         /// What is wrong with it.
         problem: String,
     },
+    /// A field of the request holds what none does.
+    #[error("{}", IMPOSSIBLE)]
+    Impossible,
     /// The form is too large.
     #[error("The form is larger than any of this router's.")]
     TooLarge,
@@ -66,7 +69,7 @@ impl Failure {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::OtherMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotWaiting => StatusCode::CONFLICT,
-            Self::Field { .. } => StatusCode::BAD_REQUEST,
+            Self::Field { .. } | Self::Impossible => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Store(error) => of_store(error),
         }

@@ -1,12 +1,17 @@
 //! The fields of a query, or of a form.
 
+use crate::failure::Failure;
+
 /// Fields by name, in their order.
 #[derive(Default)]
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    pub(crate) fn parse(text: &[u8]) -> Self {
-        Self(form_urlencoded::parse(text).into_owned().collect())
+    /// None of them may hold a NUL: no name does, and PostgreSQL takes it for a broken text.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Failure> {
+        let fields: Vec<(String, String)> = form_urlencoded::parse(text).into_owned().collect();
+        let has_nul = fields.iter().any(|(_, value)| value.contains('\0'));
+        if has_nul { Err(Failure::Impossible) } else { Ok(Self(fields)) }
     }
 
     /// The first one of this name that is not empty.
@@ -40,9 +45,9 @@ mod tests {
 
     #[test]
     fn whatever_stands_in_a_field_comes_back_and_empty_ones_are_left_out() {
-        let hostile = "\"><script>&a=b#?/é \u{0}";
+        let hostile = "\"><script>&a=b#?/é \u{1}";
         let text = query([("name", hostile), ("tenant", ""), ("name", "2")]);
-        let fields = Fields::parse(text.as_bytes());
+        let fields = Fields::parse(text.as_bytes()).unwrap();
         assert_eq!(fields.all("name").collect::<Vec<_>>(), [hostile, "2"]);
         assert_eq!((fields.get("tenant"), fields.get("other")), (None, None));
         assert!(text.chars().all(|each| each.is_ascii_alphanumeric() || "%&=+-._*".contains(each)), "{text}");

@@ -26,7 +26,7 @@
 //!
 //! [`Browser::allow`] takes a hook that decides for each request. Without one, only this machine is answered: the peer has to be known
 //! (serve with [`into_make_service_with_connect_info::<SocketAddr>`](axum::Router::into_make_service_with_connect_info)) and a
-//! loopback address, the request has to be made to a loopback host, and must not have come through a proxy
+//! loopback address, the request has to be made to a loopback host, and must not have come through a proxy that can be told
 //! ([`Access::of_this_machine`]). Nobody may act then.
 //!
 //! Who may look sees payloads and contexts as they are stored; encrypted fields are masked, also where the store has the keys. Through

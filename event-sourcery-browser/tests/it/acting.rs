@@ -89,6 +89,9 @@ async fn forged_requests_are_refused() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{headers:?}");
     }
     assert_eq!(parked(&store).await, before);
+    let by_origin = form.request().header("host", "store.example").header("origin", "http://store.example");
+    let answer = visitor.send(by_origin.body(form.body()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "over plain HTTP, the origin tells");
 }
 
 #[tokio::test]

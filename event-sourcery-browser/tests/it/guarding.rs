@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode};
+use axum::extract::{self, ConnectInfo};
+use axum::http::{Request, StatusCode, Version};
+use axum::middleware::{Next, from_fn};
 use event_sourcery::privacy::{Encryption, MasterKey};
 use event_sourcery::uuid::Uuid;
 use event_sourcery::{Event, EventStore, MemoryBackend, StreamId};
@@ -33,12 +35,19 @@ async fn without_a_hook_this_machine_alone_is_answered_and_nobody_may_act() {
         let answer = visitor.send(of(Some(peer), &[("host", "localhost:3000")])).await;
         assert_eq!(answer.status, StatusCode::OK, "{peer}");
     }
+    let mut of_a_proxy = of(Some("127.0.0.1:9"), &[("host", "127.0.0.1:3000")]);
+    *of_a_proxy.version_mut() = Version::HTTP_10;
     let refused = [
+        of_a_proxy,
         of(None, &[("host", "localhost")]),
         of(Some("10.0.0.1:9"), &[("host", "localhost")]),
         of(Some("127.0.0.1:9"), &[("host", "localhost"), ("x-forwarded-for", "127.0.0.1")]),
         of(Some("127.0.0.1:9"), &[("host", "localhost"), ("forwarded", "for=127.0.0.1")]),
+        of(Some("127.0.0.1:9"), &[("host", "localhost"), ("x-forwarded-proto", "https")]),
+        of(Some("127.0.0.1:9"), &[("host", "localhost"), ("cf-connecting-ip", "10.0.0.1")]),
         of(Some("127.0.0.1:9"), &[("host", "evil.example")]),
+        of(Some("127.0.0.1:9"), &[("host", "localhost"), ("host", "evil.example")]),
+        of(Some("127.0.0.1:9"), &[]),
     ];
     for request in refused {
         let told = format!("{:?}", request.headers());
@@ -65,6 +74,27 @@ async fn the_hook_decides_for_each_request() {
     }
 }
 
+/// An authentication that lets nobody in.
+async fn nobody(_: extract::Request, _: Next) -> StatusCode {
+    StatusCode::UNAUTHORIZED
+}
+
+#[tokio::test]
+async fn the_layers_of_a_service_stand_before_the_router() {
+    let store = EventStore::new(MemoryBackend::new()).erased();
+    let router = || Browser::new(store.clone()).allow(|_| Access::look().and_act()).router();
+    for service in [
+        Router::new().nest("/events", router()).route_layer(from_fn(nobody)),
+        Router::new().nest("/events", router()).layer(from_fn(nobody)),
+        Router::new().nest_service("/events", router()).route_layer(from_fn(nobody)),
+    ] {
+        let visitor = Visitor::of(service);
+        for address in ["/events", "/events/store", "/events/style.css", "/events/act", "/events/a/b"] {
+            assert_eq!(visitor.get(address).await.status, StatusCode::UNAUTHORIZED, "{address}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_answer_says_that_nothing_is_kept_guessed_framed_or_brought_from_elsewhere() {
     let visitor = operated(&in_memory().await);
@@ -72,7 +102,7 @@ async fn every_answer_says_that_nothing_is_kept_guessed_framed_or_brought_from_e
         let headers = visitor.get(address).await.headers;
         assert_eq!(headers["cache-control"], "no-store", "{address}");
         assert_eq!(headers["x-content-type-options"], "nosniff", "{address}");
-        assert_eq!(headers["referrer-policy"], "no-referrer", "{address}");
+        assert_eq!(headers["referrer-policy"], "same-origin", "forms tell where they stand: {address}");
         let policy = headers["content-security-policy"].to_str().unwrap();
         assert!(
             policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"),
@@ -98,6 +128,10 @@ async fn what_cannot_be_is_a_page_with_the_right_status() {
         ("/event".to_owned(), StatusCode::BAD_REQUEST),
         ("/streams?from=%3Cscript%3E".to_owned(), StatusCode::BAD_REQUEST),
         ("/streams?from=%5B%227%22%5D&named=a".to_owned(), StatusCode::BAD_REQUEST),
+        ("/streams?named=%00".to_owned(), StatusCode::BAD_REQUEST),
+        ("/search?type=a%00".to_owned(), StatusCode::BAD_REQUEST),
+        ("/subscription?name=%00".to_owned(), StatusCode::BAD_REQUEST),
+        ("/subscriptions?from=%5B%22%22%2C%22%5Cu0000%22%5D".to_owned(), StatusCode::BAD_REQUEST),
         ("/search?until=%22%3E%3Cscript%3E".to_owned(), StatusCode::BAD_REQUEST),
         ("/beside?stream=%3Cscript%3E".to_owned(), StatusCode::BAD_REQUEST),
         (format!("/streams?category={}", "a".repeat(300)), StatusCode::BAD_REQUEST),

@@ -64,12 +64,14 @@ impl fmt::Display for Mark {
     }
 }
 
-/// From what [`Display`](fmt::Display) writes.
+/// From what [`Display`](fmt::Display) writes. None holds a NUL, which PostgreSQL would take for a broken text.
 impl FromStr for Mark {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map(Self).map_err(|_| Self::foreign())
+        let parts: Vec<String> = serde_json::from_str(text).map_err(|_| Self::foreign())?;
+        let has_nul = parts.iter().any(|part| part.contains('\0'));
+        if has_nul { Err(Self::foreign()) } else { Ok(Self(parts)) }
     }
 }
 
@@ -177,7 +179,9 @@ mod tests {
         assert_eq!(mark.to_string().parse::<Mark>().unwrap(), mark);
         assert_eq!(mark.parts::<3>().unwrap(), ["acme", "\"a\", b", ""]);
         assert_eq!(Mark::at(-7).number().unwrap(), -7);
-        for refused in [mark.number().map(drop), mark.parts::<2>().map(drop), "[7]".parse::<Mark>().map(drop)]
+        let read = |text: &str| text.parse::<Mark>().map(drop);
+        for refused in
+            [mark.number().map(drop), mark.parts::<2>().map(drop), read("[7]"), read(r#"["a\u0000"]"#)]
         {
             assert!(matches!(refused, Err(Error::InvalidOption { option: "from", .. })), "{refused:?}");
         }
