@@ -64,9 +64,9 @@ impl<'s> Ask<'s> {
         self.address(page, &query(fields.iter().copied()))
     }
 
-    /// The address of this page, with other fields of this name.
+    /// The address of this page, with other fields of this name. What was just done is not told there again.
     pub(crate) fn again(&self, name: &str, values: &[&str]) -> String {
-        let others = self.fields.without(name);
+        let others = self.fields.without(name).filter(|(field, _)| !matches!(*field, "done" | "count"));
         self.address(&self.place.page, &query(others.chain(values.iter().map(|value| (name, *value)))))
     }
 
