@@ -11,6 +11,9 @@ use crate::browser::Shared;
 use crate::failure::Failure;
 use crate::fields::{Fields, query};
 
+/// How far below the others a page stands at most: what is deeper is no page, and its answer no longer than others.
+const DEEPEST: usize = 16;
+
 /// Where a request stands, below the path that the router is mounted at.
 pub(crate) struct Place {
     /// What leads from the page to those beside it.
@@ -28,7 +31,7 @@ impl Place {
             // What is mounted at `/admin/events` is asked for there, and its pages stand below.
             (0, Some((_, last))) if page.is_empty() && !last.is_empty() => format!("./{last}/"),
             (0, _) => "./".to_owned(),
-            (below, _) => "../".repeat(below),
+            (below, _) => "../".repeat(below.min(DEEPEST)),
         };
         let page = if page.is_empty() { "store" } else { page };
         Self { base, page: page.to_owned() }
@@ -64,9 +67,9 @@ impl<'s> Ask<'s> {
         self.address(page, &query(fields.iter().copied()))
     }
 
-    /// The address of this page, with other fields of this name.
+    /// The address of this page, with other fields of this name. What was just done is not told there again.
     pub(crate) fn again(&self, name: &str, values: &[&str]) -> String {
-        let others = self.fields.without(name);
+        let others = self.fields.without(name).filter(|(field, _)| !matches!(*field, "done" | "count"));
         self.address(&self.place.page, &query(others.chain(values.iter().map(|value| (name, *value)))))
     }
 

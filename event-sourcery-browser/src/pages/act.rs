@@ -111,12 +111,14 @@ pub(super) fn of_one(ask: &Ask<'_>, of: &SubscriptionId, one: &BlockedStream) ->
         category: one.stream.stored_category(),
         whose: one.tenant.as_str(),
     };
+    // Who hears the buttons of a table one by one is told what each is for.
+    let which = format!(" the event {position} of {}", one.stream);
     html! {
-        (form(ask, &about("replay"), "Replay"))
+        (form(ask, &about("replay"), "Replay", &which))
         details.sure {
-            summary { "Skip\u{2026}" }
+            summary { "Skip" span.unseen { (which) } "\u{2026}" }
             p { "The event is left out for good." }
-            (form(ask, &about("skip"), "Skip it"))
+            (form(ask, &about("skip"), "Skip", &which))
         }
     }
 }
@@ -134,23 +136,23 @@ pub(super) fn of_all(ask: &Ask<'_>, of: &SubscriptionId) -> Markup {
     };
     html! {
         div.actions {
-            (form(ask, &about("replay-all"), "Replay all that is parked"))
+            (form(ask, &about("replay-all"), "Replay all that is parked", ""))
             details.sure {
                 summary { "Skip all\u{2026}" }
                 p { "The failed event of each parked stream is left out for good." }
-                (form(ask, &about("skip-all"), "Skip them"))
+                (form(ask, &about("skip-all"), "Skip them", ""))
             }
         }
     }
 }
 
-fn form<'a>(ask: &'a Ask<'_>, about: &About<'a>, label: &str) -> Markup {
+fn form<'a>(ask: &'a Ask<'_>, about: &About<'a>, label: &str, which: &str) -> Markup {
     let token = ask.shared.secret.token(&about.signed(ask));
     html! {
         form method="post" action=(ask.link("act", &[])) {
             @for (name, value) in about.fields() { input type="hidden" name=(name) value=(value); }
             input type="hidden" name="token" value=(token);
-            button type="submit" { (label) }
+            button type="submit" { (label) @if !which.is_empty() { span.unseen { (which) } } }
         }
     }
 }

@@ -111,7 +111,7 @@ fn axis(shown: &[Shown]) -> Markup {
                     @let y = (number * APART + APART / 2).to_string();
                     line.ground x1="0" x2="1000" y1=(y) y2=(y) {}
                     @for seen in &lane.page.items {
-                        circle.dot cx=(x(seen.created_at())) cy=(y) r="5" {
+                        circle.dot cx=(x(seen.created_at())) cy=(y) r="3" {
                             title { (seen.name()) " \u{b7} " (lane.stream.to_string()) " \u{b7} " (seen.created_at().to_string()) }
                         }
                     }

@@ -36,7 +36,10 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     };
     let body = html! {
         (done(ask))
-        @if let Some(problem) = &summary.unreadable { p.problem { "It cannot be read: " (problem) } }
+        @if let Some(problem) = &summary.unreadable {
+            // It is what the database says, in its own words.
+            p.problem { "It cannot be read" @if ask.sees_all() { ": " (problem) } @else { "." } }
+        }
         (live("behind", &now_behind))
         section {
             h2 { "Streams that wait" }

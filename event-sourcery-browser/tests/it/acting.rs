@@ -57,6 +57,18 @@ async fn all_that_is_parked_is_replayed_or_skipped() {
 }
 
 #[tokio::test]
+async fn what_was_done_is_told_once_and_each_button_says_for_what_it_is() {
+    let visitor = operated(&failed().await);
+    let page = visitor.page(&format!("{PAGE}&done=replay")).await;
+    assert!(page.contains("is tried again") && page.contains("rel=\"next\""), "{page}");
+    assert!(!page.contains("done=replay"), "no link tells it again: {page}");
+    for position in [1, 8] {
+        let told = format!("<span class=\"unseen\"> the event {position} of ");
+        assert_eq!(page.matches(&told).count(), 3, "one for each button, and for what unfolds: {told}");
+    }
+}
+
+#[tokio::test]
 async fn forged_requests_are_refused() {
     let store = failed().await;
     let visitor = operated(&store);

@@ -142,6 +142,8 @@ async fn what_cannot_be_is_a_page_with_the_right_status() {
         assert_eq!(answer.body.matches("<script").count(), 1, "{address}");
         assert!(answer.body.contains("<h1"), "{address}");
     }
+    let deep = visitor.get(&"/a".repeat(20_000)).await;
+    assert!(deep.status == StatusCode::NOT_FOUND && deep.body.len() < 10_000, "{}", deep.body.len());
     let posted = visitor.send(Request::post("/streams").body(Body::empty()).unwrap()).await;
     assert_eq!(posted.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(posted.headers["allow"], "GET");

@@ -162,6 +162,17 @@ async fn events_are_found_by_type_category_time_and_id() {
 }
 
 #[tokio::test]
+async fn nothing_later_than_what_was_asked_for_is_found_where_times_go_back() {
+    let store = EventStore::new(MemoryBackend::new()).erased();
+    for (name, time) in [("Late", "2026-01-02T00:00:00Z"), ("Early", "2026-01-01T00:00:00Z")] {
+        let event = NewEvent::new(RawEvent::new(name, "{}").unwrap()).with_created_at(time.parse().unwrap());
+        store.append(&StreamId::random(), event).await.unwrap();
+    }
+    let page = operated(&store).page("/search?until=2026-01-01T12:00").await;
+    assert!(page.contains(">Early<") && !page.contains(">Late<"), "{page}");
+}
+
+#[tokio::test]
 async fn subscriptions_tell_their_checkpoints_members_and_lag_over_time() {
     let store = in_memory().await;
     let visitor = operated(&store);

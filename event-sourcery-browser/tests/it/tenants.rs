@@ -2,10 +2,11 @@
 
 use axum::http::StatusCode;
 use event_sourcery::look::EventsRequest;
-use event_sourcery::{EventStore, TenantId};
+use event_sourcery::testing::{Fault, FaultyBackend};
+use event_sourcery::{EventStore, MemoryBackend, TenantId};
 use event_sourcery_browser::{Access, Browser};
 
-use crate::scene::{Form, Visitor, in_memory, operated, order, tenant};
+use crate::scene::{Form, Visitor, fail, in_memory, operated, order, raw, tenant};
 use crate::walking::walk;
 
 fn seen_by_acme(store: &EventStore) -> Visitor {
@@ -51,6 +52,20 @@ async fn what_is_another_tenants_is_not_there_for_who_asks_by_its_id_or_name() {
     }
     let found = visitor.page(&format!("/search?id={event}")).await;
     assert!(!found.contains("The event"), "{found}");
+}
+
+#[tokio::test]
+async fn what_the_database_says_of_a_subscription_is_told_to_no_tenant() {
+    let store = EventStore::new(FaultyBackend::new(MemoryBackend::new()));
+    let (erased, acme) = (store.erased(), store.for_tenant(tenant("acme")).erased());
+    acme.append(&order("acme", 0), raw("Placed", &serde_json::json!({}))).await.unwrap();
+    fail(&acme, "letters", 1).await;
+    for (visitor, is_told) in [(operated(&erased), true), (seen_by_acme(&erased), false)] {
+        store.backend().fail(1, Fault::Before);
+        let page = visitor.page("/subscription?name=letters&tenant=acme").await;
+        assert!(page.contains("It cannot be read"), "{page}");
+        assert_eq!(page.contains("the connection broke"), is_told, "{page}");
+    }
 }
 
 #[tokio::test]
