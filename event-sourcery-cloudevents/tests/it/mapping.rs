@@ -55,12 +55,7 @@ fn the_trace_of_an_event_goes_with_it_and_its_baggage_does_not() {
 /// Whatever stands in its place, the event is published.
 #[test]
 fn what_is_no_trace_is_left_out_and_harms_nothing() {
-    for broken in [
-        r#"{"values":{"traceparent":"00-
-"}}"#,
-        r#"{"values":7}"#,
-        "[]",
-    ] {
+    for broken in [r#"{"values":{"traceparent":"00-\n"}}"#, r#"{"values":7}"#, "[]"] {
         let context = format!(r#"{{"components":{{"opentelemetry":{broken}}}}}"#);
         let mut recorded = bare();
         recorded.wrapped_event.context = serde_json::from_str(&context).unwrap();
