@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # axum 0.8.9: a router that answers by its fallback alone may be nested under a path, and its fallback answers there. Where the router that
-# it is nested in is nested itself, the fallback is lost: the same requests get 404. With `route("/{*path}", ..)` in its place it is found
-# at both depths, though only routes, never fallbacks, are named in the answers that one finds about nesting. A library that hands out a
-# router does not know how deep it will be mounted, so it should have routes.
+# it is nested in is nested itself, the fallback is lost: the same requests get 404. With `route("/{*path}", ..)` in its place the router
+# answers at both depths. A library that hands out a router does not know how deep it will be mounted, so it should have routes.
 #
 # Seen: fallback, nested once: 200
 #       fallback, nested twice: 404

@@ -131,8 +131,9 @@ macro_rules! key_is {
 }
 pub(crate) use key_is;
 
-/// Rows out of arrays, each the answer of a subquery: so the planner does not see how long they are, expects as much with their
-/// values as without, and keeps one plan. It would make a new one for each append otherwise, which takes longer than the append.
+/// Rows out of arrays, each the answer of a subquery: so the planner does not see how long they are, estimates the same cost with their
+/// values as without, and keeps one plan. Otherwise it makes a new one for each append, which takes longer than the append. For the
+/// same reason no parameter stands directly in a `coalesce` with a subquery: a known value would leave that subquery out.
 macro_rules! unnest {
     ($first:literal $(, $array:literal)*) => {
         concat!("unnest((SELECT ", $first, ")" $(, ", (SELECT ", $array, ")")*, ")")

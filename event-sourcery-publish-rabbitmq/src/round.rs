@@ -108,7 +108,8 @@ pub(crate) async fn publish(
     }
 }
 
-/// A channel that one of these has ended takes no more, and does not say there why it ended: what was sent before is told.
+/// Why nothing more could be sent. A channel that one of the messages has ended refuses the next one by its state alone; the reason is in
+/// the confirms of those sent before.
 async fn cause(sent: Vec<Sent>, broken: Broken, deadline: Instant) -> Broken {
     confirmed(sent, deadline).await.err().unwrap_or(broken)
 }
