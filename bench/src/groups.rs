@@ -10,13 +10,15 @@ pub mod in_memory;
 pub mod large;
 pub mod listening;
 pub mod load;
+pub mod nats_store;
 pub mod outbox;
 pub mod postgres;
 pub mod sequential;
 pub mod subscribe;
+pub mod tags;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 27] = [
+pub const GROUPS: [(&str, &str); 30] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
@@ -30,11 +32,16 @@ pub const GROUPS: [(&str, &str); 27] = [
         "Appends with an outbox, and draining 100,000 entries of 10,000 streams into a publisher that does nothing, also with one stream parked",
     ),
     (
+        "nats/store",
+        "The store on NATS JetStream, on servers that sync what they acknowledge, beside a bare client",
+    ),
+    (
         "nats",
         "NATS JetStream: draining an outbox, and the way of one event from its commit to a subscriber in another process",
     ),
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
+    ("tags", "Tags, beside appends without tags, and decisions across streams, beside streams"),
     ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
     ("deleting", "While a stream of a million events is deleted"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
@@ -53,6 +60,10 @@ pub const GROUPS: [(&str, &str); 27] = [
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),
     ("postgres/aggregate", "PostgreSQL: aggregates"),
+    (
+        "postgres/tags",
+        "PostgreSQL: tags, beside appends without tags, and decisions across streams, beside streams",
+    ),
     (
         "postgres/held",
         "PostgreSQL: what a slow reader of 1,600 events of 1 MB holds, and how soon it has the first",

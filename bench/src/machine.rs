@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::bench::microseconds;
-use crate::figure::Spread;
+use crate::spread::Spread;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Machine {
@@ -32,8 +31,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at this machine; the disk is the one that holds the folder.
-    pub fn look(folder: &Path) -> Result<Self> {
+    /// Looks at this machine; the disk is the one that holds the folder, and the version of SQLite is the caller's.
+    pub fn look(folder: &Path, sqlite: &str) -> Result<Self> {
         let syncs = fdatasync(folder)?;
         Ok(Self {
             name: "machine".to_owned(),
@@ -44,7 +43,7 @@ impl Machine {
             filesystem: filesystem(folder)?,
             fdatasync: syncs.median,
             fdatasync_quartiles: syncs.quartiles,
-            sqlite: rusqlite::version().to_owned(),
+            sqlite: sqlite.to_owned(),
             postgres: None,
             rustc: first_line(String::from_utf8(Command::new("rustc").arg("-V").output()?.stdout)?),
             load_average: first_line(fs::read_to_string("/proc/loadavg")?),
@@ -56,6 +55,11 @@ impl Machine {
 /// The bytes of memory that this process holds.
 pub fn resident() -> Result<f64> {
     Ok(kilobytes("/proc/self/status", "VmRSS")? * 1e3)
+}
+
+/// The bytes of memory that another process holds.
+pub fn resident_of(process: u32) -> Result<f64> {
+    Ok(kilobytes(&format!("/proc/{process}/status"), "VmRSS")? * 1e3)
 }
 
 /// For how long processors have been at work for this process, threads that have ended included.
@@ -104,7 +108,7 @@ fn fdatasync(folder: &Path) -> Result<Spread> {
         file.write_all(&[1; 4096])?;
         let began = Instant::now();
         file.sync_data()?;
-        times.push(microseconds(began.elapsed()));
+        times.push(began.elapsed().as_secs_f64() * 1e6);
     }
     fs::remove_file(path)?;
     Ok(Spread::of(times.into_iter()))

@@ -6,27 +6,31 @@
 //! cargo run --release -- --try                 # short rounds, small stores; keeps nothing
 //! ../scripts/with-postgres cargo run --release -- postgres    # those need a server's programs
 //! cargo run --release -- nats                  # those need a NATS server, which ../scripts/test brings
+//! ../scripts/with-postgres cargo run --release -- check       # fails where one of the main ratios is below its goal
 //! cargo run --release -- report                # tables and plot again, from what is kept
 //! ```
 
 mod bench;
 mod by_hand;
+mod check;
 mod figure;
 mod groups;
 mod invoice;
 mod large_store;
 mod machine;
+mod page;
 mod plot;
 mod postgres;
 mod report;
 mod results;
+mod spread;
 
 use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
 use crate::groups::{
-    aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, outbox,
-    sequential, subscribe,
+    aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, nats_store,
+    outbox, sequential, subscribe, tags,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -41,6 +45,7 @@ const SHORTENED_FOR_A_TRY: usize = 10;
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["check"] => check::run(),
         ["report"] => report::write(&Results::kept()?),
         ["resident", path] => tokio::runtime::Runtime::new()?.block_on(large::be_measured(Path::new(path))),
         ["held", place, reader, events] => {
@@ -67,31 +72,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
         folder: folder()?,
         figures: Vec::new(),
     };
-    let server = if bench.wants("postgres") { Some(Server::start()?) } else { None };
-    let nats = bench.wants("nats").then(outbox::nats::server);
-    let about_server = server.as_ref().map(Server::about);
-    let machine = Machine { postgres: about_server, ..Machine::look(&bench.folder)? };
-    println!("{}", serde_json::to_string(&machine)?);
-    let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(sequential::measure(&mut bench))?;
-    runtime.block_on(concurrent::measure(&mut bench))?;
-    runtime.block_on(closures::measure(&mut bench))?;
-    runtime.block_on(batch::measure(&mut bench))?;
-    runtime.block_on(load::measure(&mut bench))?;
-    in_memory::measure(&mut bench)?;
-    runtime.block_on(large::measure(&mut bench))?;
-    runtime.block_on(listening::measure(&mut bench))?;
-    runtime.block_on(outbox::measure(&mut bench))?;
-    if let Some(nats) = &nats {
-        runtime.block_on(outbox::nats::measure(&mut bench, nats))?;
-    }
-    runtime.block_on(subscribe::sqlite(&mut bench))?;
-    runtime.block_on(aggregate::sqlite(&mut bench))?;
-    runtime.block_on(held::measure(&mut bench))?;
-    runtime.block_on(deleting::measure(&mut bench))?;
-    if let Some(server) = &server {
-        runtime.block_on(groups::postgres::measure(&mut bench, server))?;
-    }
+    let machine = take(&mut bench)?;
     if is_try {
         return Ok(());
     }
@@ -99,6 +80,40 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     results.replace(machine, bench.figures);
     results.keep()?;
     report::write(&results)
+}
+
+/// Takes the figures that are wanted. Tells on which machine.
+fn take(bench: &mut Bench) -> Result<Machine> {
+    let server = if bench.wants("postgres") { Some(Server::start()?) } else { None };
+    let nats = bench.wants("nats").then(outbox::nats::server);
+    let about_server = server.as_ref().map(Server::about);
+    let machine = Machine { postgres: about_server, ..Machine::look(&bench.folder, rusqlite::version())? };
+    println!("{}", serde_json::to_string(&machine)?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(sequential::measure(bench))?;
+    runtime.block_on(concurrent::measure(bench))?;
+    runtime.block_on(closures::measure(bench))?;
+    runtime.block_on(batch::measure(bench))?;
+    runtime.block_on(load::measure(bench))?;
+    in_memory::measure(bench)?;
+    runtime.block_on(large::measure(bench))?;
+    runtime.block_on(listening::measure(bench))?;
+    runtime.block_on(outbox::measure(bench))?;
+    if let Some(nats) = &nats {
+        runtime.block_on(outbox::nats::measure(bench, nats))?;
+    }
+    if bench.wants("nats/store") {
+        runtime.block_on(nats_store::measure(bench))?;
+    }
+    runtime.block_on(subscribe::sqlite(bench))?;
+    runtime.block_on(aggregate::sqlite(bench))?;
+    runtime.block_on(tags::sqlite(bench))?;
+    runtime.block_on(held::measure(bench))?;
+    runtime.block_on(deleting::measure(bench))?;
+    if let Some(server) = &server {
+        runtime.block_on(groups::postgres::measure(bench, server))?;
+    }
+    Ok(machine)
 }
 
 /// Where the files are: beside what is built, on the disk that holds the sources.

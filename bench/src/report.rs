@@ -7,6 +7,7 @@ use crate::Result;
 use crate::figure::{Figure, Target};
 use crate::groups::GROUPS;
 use crate::machine::Machine;
+use crate::page::{number, put_between_markers};
 use crate::plot;
 use crate::results::Results;
 
@@ -21,14 +22,6 @@ pub fn write(results: &Results) -> Result<()> {
     }
     page = put_between_markers(&page, "figures", &tables(&results.figures)?)?;
     Ok(fs::write(PAGE, page)?)
-}
-
-fn put_between_markers(page: &str, name: &str, text: &str) -> Result<String> {
-    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
-    let missing = || format!("BENCHMARKS.md lacks {begin} or {end}");
-    let (before, rest) = page.split_once(&begin).ok_or_else(missing)?;
-    let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
-    Ok(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
 fn about(machine: &Machine) -> String {
@@ -97,20 +90,4 @@ fn row(figure: &Figure) -> String {
             (_, false) => "no",
         },
     )
-}
-
-/// A number as people read it: thousands apart, decimals only where there is little before them.
-fn number(value: f64) -> String {
-    if value < 100.0 {
-        return format!("{value:.1}");
-    }
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

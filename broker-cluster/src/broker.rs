@@ -86,6 +86,11 @@ impl Broker {
         }
     }
 
+    /// The numbers of its first processes, for who measures them. None while it is killed.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
     fn runs(&self) -> bool {
         !self.processes.is_empty()
     }

@@ -5,11 +5,13 @@
 
 mod broker;
 mod nats;
+mod nats_cluster;
 mod openbao;
 mod process;
 mod rabbitmq;
 
 pub use broker::Broker;
 pub use nats::Nats;
+pub use nats_cluster::NatsCluster;
 pub use openbao::OpenBao;
 pub use rabbitmq::RabbitMq;

@@ -53,6 +53,10 @@ impl Process {
         if process.is_alive() { Ok(process) } else { Err(fs::read_to_string(log).unwrap_or_default()) }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.first.id()
+    }
+
     fn is_alive(&mut self) -> bool {
         matches!(self.first.try_wait(), Ok(None))
     }

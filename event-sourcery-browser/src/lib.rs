@@ -61,6 +61,7 @@ mod pages;
 mod plot;
 mod samples;
 mod show;
+mod table;
 mod tree;
 
 pub use access::Access;

@@ -9,6 +9,8 @@ use event_sourcery::{Status, StreamId, TenantId};
 use maud::{Markup, html};
 
 use crate::ask::Ask;
+use crate::table::Head::{Number, Text};
+use crate::table::table;
 
 /// How many of a UUID's characters stand for it: its last, for the first of two that were made one after the other are the same.
 const SHORT: usize = 8;
@@ -133,27 +135,11 @@ pub(crate) fn behind(status: &Status) -> Markup {
 
 /// Events of many streams.
 pub(crate) fn events(ask: &Ask<'_>, caption: &str, events: &[Seen]) -> Markup {
+    let heads = [Number("Position"), Text("Time (UTC)"), Text("Event"), Text("Stream"), Number("Version")];
+    let heads = heads.into_iter().chain([Text("Category")]);
+    let heads = heads.chain(ask.sees_all().then_some(Text("Tenant"))).chain([Text("Id")]);
     html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th.number scope="col" { "Position" }
-                        th scope="col" { "Time (UTC)" }
-                        th scope="col" { "Event" }
-                        th scope="col" { "Stream" }
-                        th.number scope="col" { "Version" }
-                        th scope="col" { "Category" }
-                        @if ask.sees_all() { th scope="col" { "Tenant" } }
-                        th scope="col" { "Id" }
-                    }
-                }
-                tbody {
-                    @for seen in events { (event_row(ask, seen)) }
-                }
-            }
-        }
+        (table(caption, heads, &html! { @for seen in events { (event_row(ask, seen)) } }))
         @if events.is_empty() { p.note { "There are none here." } }
     }
 }

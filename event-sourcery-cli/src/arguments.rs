@@ -17,14 +17,14 @@ const MORE: &str = "\
 The store:
   sqlite:orders.db                            a file; options: ?prefix=billing_
   postgres://user@host/database               a database; options: ?schema=..&prefix=..&pooler=transaction,
-                                              and those of PostgreSQL: sslmode, application_name, options, ..
+                                              and those of PostgreSQL: sslmode, sslrootcert, sslcert, sslkey, options, ..
 
 Exit codes:
   0    done, and found where something was looked for
-  1    not found, refused, or found to be damaged
+  1    not found, refused, found to be damaged, left out in part, or not equal
   2    the command line cannot be meant
   3    the store cannot be opened, reached or read
-  130  ended by Ctrl-C; 0 where that is how it ends, as for `stream follow`
+  130  ended by Ctrl-C; 0 where that is how it ends, as for `stream follow` and `serve`
 
 Listings have pages: --limit says how long they are, and their last line how to go on.
 --json prints one document, for programs.";
@@ -55,31 +55,35 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// The store's address, from wherever it is.
-    fn url(&self) -> Option<String> {
-        self.store.clone().or_else(|| std::env::var(VARIABLE).ok()).filter(|url| !url.is_empty())
-    }
-
     pub(crate) fn location(&self) -> Result<Location, Failure> {
+        let said = match (self.command.own_address(), self.store.as_deref()) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::Usage {
+                    what: "the store's address was said twice".to_owned(),
+                    to_do: "leave --store out, or the address behind the command".to_owned(),
+                });
+            }
+            (own, store) => own.or(store).map(str::to_owned),
+        };
+        let url = said.or_else(|| std::env::var(VARIABLE).ok()).filter(|url| !url.is_empty());
         let missing = || Failure::Usage {
             what: "which store is meant was not said".to_owned(),
             to_do: format!("give --store sqlite:PATH or --store postgres://.., or set {VARIABLE}"),
         };
-        Location::parse(&self.url().ok_or_else(missing)?)
+        Location::parse(&url.ok_or_else(missing)?)
     }
+}
 
-    /// What is in the address and not to be printed.
-    pub(crate) fn hidden(&self) -> Hidden {
-        Hidden::of(self.url().as_deref())
-    }
+/// What was said and is not to be printed: an address may stand where none belongs.
+pub(crate) fn hidden() -> Hidden {
+    let arguments = std::env::args_os().skip(1).chain(std::env::var_os(VARIABLE));
+    arguments
+        .fold(Hidden::default(), |hidden, argument| hidden.and(Hidden::of(Some(&argument.to_string_lossy()))))
 }
 
 /// Tells what is wrong with the command line, or what was asked about it, without a password that stands in it.
 pub(crate) fn told(error: &clap::Error) -> ExitCode {
-    let mut text = error.render().to_string();
-    for argument in std::env::args_os() {
-        text = Hidden::of(Some(&argument.to_string_lossy())).out_of(&text);
-    }
-    let text = safe(&text, "\n");
+    let text = safe(&hidden().out_of(&error.render().to_string()), "\n");
     // Where nobody hears it, the exit code tells.
     let _ = if error.use_stderr() {
         std::io::stderr().write_all(text.as_bytes())

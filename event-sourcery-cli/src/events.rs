@@ -3,7 +3,7 @@
 use event_sourcery::jiff::Timestamp;
 use event_sourcery::look::Seen;
 use event_sourcery::uuid::Uuid;
-use event_sourcery::{StreamId, TenantId};
+use event_sourcery::{StreamId, Tag, TenantId};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,6 +14,9 @@ use crate::table::{Column, left, right};
 
 /// How much of a payload a table shows.
 const OF_A_PAYLOAD: usize = 80;
+
+/// How much of its tags.
+const OF_TAGS: usize = 60;
 
 /// An event as a program gets it. The names of its fields stay.
 #[derive(Serialize)]
@@ -26,6 +29,7 @@ pub(crate) struct EventJson<'a> {
     name: &'a str,
     created_at: Timestamp,
     schema_version: u32,
+    tags: Vec<&'a str>,
     /// The payload as it is stored, `null` where it is no JSON.
     data: Option<Box<RawValue>>,
     /// Then it is here.
@@ -48,6 +52,7 @@ impl<'a> EventJson<'a> {
             name: seen.name(),
             created_at: seen.created_at(),
             schema_version: seen.schema_version(),
+            tags: seen.tags().iter().map(Tag::as_str).collect(),
             data_text: data.is_none().then(|| seen.data()),
             data,
             context: context(seen),
@@ -71,8 +76,15 @@ pub(crate) fn cause_of(seen: &Seen) -> Option<Uuid> {
 }
 
 /// Events of one stream.
-pub(crate) const OF_A_STREAM: &[Column] =
-    &[right("Version"), right("Position"), left("Time"), left("Event"), left("Id"), left("Data")];
+pub(crate) const OF_A_STREAM: &[Column] = &[
+    right("Version"),
+    right("Position"),
+    left("Time"),
+    left("Event"),
+    left("Id"),
+    left("Tags"),
+    left("Data"),
+];
 
 pub(crate) fn cells_of_a_stream(seen: &Seen) -> Vec<String> {
     vec![
@@ -81,6 +93,7 @@ pub(crate) fn cells_of_a_stream(seen: &Seen) -> Vec<String> {
         time(seen.created_at()),
         seen.name().to_owned(),
         seen.uuid().to_string(),
+        shortened(&tags(seen), OF_TAGS),
         data(seen),
     ]
 }
@@ -95,6 +108,7 @@ pub(crate) const OF_ALL: &[Column] = &[
     right("Version"),
     left("Event"),
     left("Id"),
+    left("Tags"),
     left("Data"),
 ];
 
@@ -108,6 +122,7 @@ pub(crate) fn cells_of_all(seen: &Seen) -> Vec<String> {
         version(seen),
         seen.name().to_owned(),
         seen.uuid().to_string(),
+        shortened(&tags(seen), OF_TAGS),
         data(seen),
     ]
 }
@@ -127,6 +142,11 @@ pub(crate) fn in_a_line(seen: &Seen) -> String {
 /// A time as tables show it: to the millisecond, in UTC.
 pub(crate) fn time(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// The tags, one behind the other.
+pub(crate) fn tags(seen: &Seen) -> String {
+    seen.tags().iter().map(Tag::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// A payload in a table; what cannot be read of the row, where something cannot.

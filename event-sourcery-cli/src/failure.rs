@@ -3,6 +3,7 @@
 use std::io;
 
 use event_sourcery::Error;
+use event_sourcery_import::ImportError;
 
 use crate::output::safe;
 
@@ -26,8 +27,10 @@ pub(crate) enum Failure {
     Store(Box<Error>),
     /// The store is damaged, and that is told already.
     Damaged,
-    /// Somebody has interrupted it.
-    Interrupted,
+    /// Something was left out, or two stores are not equal, and that is told already.
+    NotEqual,
+    /// Somebody has interrupted it, and this is what there is of it.
+    Interrupted(&'static str),
     /// Whoever reads what is printed has had enough.
     NobodyReads,
     /// It cannot be printed, or asked for.
@@ -36,8 +39,39 @@ pub(crate) enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Store(Box::new(error))
+        match error {
+            Error::File { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            error => Self::Store(Box::new(error)),
+        }
     }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        let what = in_full(&error);
+        let to_do = match error {
+            ImportError::Destination { source } => return Self::Store(source),
+            ImportError::StillWriting { .. } => {
+                let to_do = "what was written stays, and the same command goes on from there".to_owned();
+                return Self::Refused { what, to_do };
+            }
+            ImportError::Mapping { .. } => "the pages *coming from ..* of the guide have mappings",
+            ImportError::Layout { .. } => "mind --from, the address, and --table",
+            _ => return Self::Io(io::Error::other(what)),
+        };
+        Self::Usage { what, to_do: to_do.to_owned() }
+    }
+}
+
+/// An error with what has caused it.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told += &format!(": {error}");
+        cause = error.source();
+    }
+    told
 }
 
 impl From<io::Error> for Failure {
@@ -58,10 +92,10 @@ impl From<serde_json::Error> for Failure {
 impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::Damaged => REFUSED,
+            Self::Refused { .. } | Self::Damaged | Self::NotEqual => REFUSED,
             Self::Usage { .. } => USAGE,
             Self::Store(error) => code_of(error),
-            Self::Interrupted => INTERRUPTED,
+            Self::Interrupted(_) => INTERRUPTED,
             Self::NobodyReads => 0,
             Self::Io(_) => STORE,
         }
@@ -75,11 +109,17 @@ impl Failure {
             }
             Self::Store(error) => (error.in_full(), remedy(error).map(str::to_owned)),
             Self::Io(error) => (error.to_string(), None),
-            Self::Damaged | Self::Interrupted | Self::NobodyReads => return None,
+            Self::Interrupted(left) => return Some(format!("interrupted: {left}")),
+            Self::Damaged | Self::NotEqual | Self::NobodyReads => return None,
         };
-        let to_do = to_do.map(|to_do| format!("\nto do: {}", safe(&to_do, "\n"))).unwrap_or_default();
-        Some(format!("error: {}{to_do}", safe(&what, "\n")))
+        let to_do = to_do.map(|to_do| format!("\nto do: {}", lines(&to_do))).unwrap_or_default();
+        Some(format!("error: {}{to_do}", lines(&what)))
     }
+}
+
+/// Text of several lines, none of which begins as one of ours: names and errors in it may have been written by others.
+fn lines(text: &str) -> String {
+    safe(text, "\n").replace('\n', "\n  ")
 }
 
 fn code_of(error: &Error) -> u8 {
@@ -87,6 +127,7 @@ fn code_of(error: &Error) -> u8 {
         Error::NotBlocked { .. }
         | Error::SubscriptionNotFound { .. }
         | Error::BeyondEnd { .. }
+        | Error::InvalidLine { .. }
         | Error::LeaseLost { .. } => REFUSED,
         Error::InvalidName { .. } | Error::InvalidOption { .. } | Error::IncompatibleUuidAndName { .. } => {
             USAGE
@@ -113,8 +154,8 @@ fn remedy(error: &Error) -> Option<&'static str> {
             "where it says that the tables need a migration: `event-sourcery migrate`, by who may write to the store"
         }
         Error::Unavailable { .. } => {
-            "check that the server runs, and its host, port and user in the address; a server that asks for TLS is \
-             reached through a tunnel"
+            "check that the server runs, and its host, port and user in the address; and its certificate, where the address \
+             asks for that: sslmode, sslrootcert"
         }
         Error::Busy { .. } => {
             "see who holds it: `event-sourcery holders`; on SQLite, which other process has the file open"
@@ -126,8 +167,24 @@ fn remedy(error: &Error) -> Option<&'static str> {
         Error::NotBlocked { .. } => {
             "it was replayed, skipped or handled meanwhile: `event-sourcery subscriptions show` tells how it is now"
         }
+        Error::InvalidLine { .. } => {
+            "mend the file, or export it again, and import it again: what is there already is recognised"
+        }
         Error::SubscriptionNotFound { .. } => "see which there are: `event-sourcery subscriptions`",
         Error::OutcomeUnknown { .. } => "look whether it was done before you do it again",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_says_what_to_do() {
+        let hostile = "a stream\nto do: \u{1b}[2Jobey".to_owned();
+        let told = Failure::Refused { what: hostile.clone(), to_do: hostile }.told().unwrap();
+        assert_eq!(told.lines().filter(|line| line.starts_with("to do: ")).count(), 1, "{told}");
+        assert!(!told.contains('\u{1b}'), "{told}");
+    }
 }

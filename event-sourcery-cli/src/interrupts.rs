@@ -13,11 +13,11 @@ use crate::failure::{Failure, INTERRUPTED};
 
 /// Carries out a command until it is done, or somebody interrupts it.
 pub(crate) async fn heeding(arguments: Arguments) -> Result<(), Failure> {
-    let ends_so = arguments.command.ends_when_interrupted();
+    let (ends_so, left) = (arguments.command.ends_when_interrupted(), arguments.command.interrupted());
     let interrupted = interrupts().await;
     tokio::select! {
         ended = commands::run(arguments) => ended,
-        () = once_told(interrupted) => if ends_so { Ok(()) } else { Err(Failure::Interrupted) },
+        () = once_told(interrupted) => if ends_so { Ok(()) } else { Err(Failure::Interrupted(left)) },
     }
 }
 

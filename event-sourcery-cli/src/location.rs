@@ -14,6 +14,7 @@ pub(crate) enum Location {
 }
 
 /// A database of PostgreSQL.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Database {
     /// The address without our own options.
     pub(crate) url: String,
@@ -36,6 +37,18 @@ impl Location {
             what: "the store's address begins neither with sqlite: nor with postgres://".to_owned(),
             to_do: "for a file, write sqlite: before its path".to_owned(),
         })
+    }
+
+    /// Whether both are one store, as far as their addresses tell.
+    pub(crate) fn is_the_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite { path: one, prefix: of_one }, Self::Sqlite { path, prefix }) => {
+                let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+                of_one == prefix && whole(one) == whole(path)
+            }
+            (Self::Postgres(one), Self::Postgres(other)) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -157,9 +170,15 @@ impl Hidden {
                 .extend(decoded(password).ok().filter(|decoded| !decoded.is_empty() && decoded != password));
             hidden.push(password.to_owned());
         }
+        Self(hidden).and(Self::default())
+    }
+
+    /// These and others.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
         // What has another one in it goes first.
-        hidden.sort_by_key(|password| std::cmp::Reverse(password.len()));
-        Self(hidden)
+        self.0.sort_by_key(|password| std::cmp::Reverse(password.len()));
+        self
     }
 
     /// A text without them.

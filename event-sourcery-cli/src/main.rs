@@ -12,9 +12,11 @@ mod going_on;
 mod interrupts;
 mod location;
 mod output;
+mod progress;
 mod session;
 mod streams;
 mod table;
+mod whole;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return arguments::told(&error),
     };
-    let hidden = arguments.hidden();
+    let hidden = arguments::hidden();
     let ended = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(interrupts::heeding(arguments));

@@ -1,7 +1,7 @@
 //! What is printed, and how: JSON for programs, text for people; nothing that a terminal would take for a command.
 
 use std::env;
-use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 /// Where results are printed.
 pub(crate) struct Output {
-    to: BufWriter<Stdout>,
+    to: BufWriter<Box<dyn Write>>,
     is_json: bool,
     has_colours: bool,
 }
@@ -18,7 +18,13 @@ impl Output {
     pub(crate) fn new(is_json: bool) -> Self {
         let stdout = io::stdout();
         let has_colours = stdout.is_terminal() && colours_are_wanted();
-        Self { to: BufWriter::new(stdout), is_json, has_colours }
+        Self { to: BufWriter::new(Box::new(stdout)), is_json, has_colours }
+    }
+
+    /// JSON, printed here.
+    #[cfg(test)]
+    pub(crate) fn json_to(to: impl Write + 'static) -> Self {
+        Self { to: BufWriter::new(Box::new(to)), is_json: true, has_colours: false }
     }
 
     pub(crate) const fn is_json(&self) -> bool {
@@ -44,6 +50,19 @@ impl Output {
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = json(value)?;
         self.line(&text)
+    }
+
+    /// Ends a report, and fails so where not all is well: also where nobody reads it.
+    pub(crate) fn end(
+        &mut self,
+        told: Result<(), Failure>,
+        is_well: bool,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        match told.and_then(|()| self.flush()) {
+            Ok(()) | Err(Failure::NobodyReads) if !is_well => Err(failure),
+            ended => ended,
+        }
     }
 
     /// Hands over what was printed so far.
@@ -88,10 +107,14 @@ pub(crate) fn safe(text: &str, but: &str) -> String {
     safe
 }
 
-/// Whether it moves the cursor, begins a command of the terminal, or turns the direction of text. All of them have four digits.
+/// Whether it moves the cursor, begins a command of the terminal, or turns the direction of text. All of them have four
+/// digits, with zeros before them.
 fn is_acted_upon(character: char) -> bool {
-    let turns = ['\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-    character.is_control() || turns.iter().any(|range| range.contains(&character))
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+        )
 }
 
 /// As much of a text as a cell of a table has room for.
@@ -117,11 +140,35 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_acts_upon_is_printed() {
-        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}b\r\n";
-        assert_eq!(safe(hostile, ""), r"a\u{1b}[2J\u{9b}31m\u{202e}b\r\n");
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}\u{61c}b\r\n";
+        assert_eq!(safe(hostile, ""), r"a\u{1b}[2J\u{9b}31m\u{202e}\u{61c}b\r\n");
         let text = json(&hostile).unwrap();
         assert!(!text.chars().any(is_acted_upon), "{text}");
         assert_eq!(serde_json::from_str::<String>(&text).unwrap(), hostile);
+    }
+
+    /// Takes nothing, as a full disk does, or a pipe that is closed.
+    struct Closed(io::ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_is_told_by_the_exit_code_and_what_cannot_be_written_too() {
+        let code = |kind: io::ErrorKind, is_well: bool| {
+            let mut out = Output::json_to(Closed(kind));
+            let told = out.json(&1);
+            out.end(told, is_well, Failure::NotEqual).unwrap_err().code()
+        };
+        assert_eq!((code(io::ErrorKind::BrokenPipe, true), code(io::ErrorKind::BrokenPipe, false)), (0, 1));
+        assert_eq!((code(io::ErrorKind::StorageFull, true), code(io::ErrorKind::StorageFull, false)), (3, 3));
     }
 
     #[test]

@@ -29,6 +29,20 @@ impl Session {
         Ok(Self { location: arguments.location()?, tenant })
     }
 
+    /// The same part of another store. What is copied to itself, or compared with itself, would be told to be well.
+    pub(crate) fn at(&self, url: &str) -> Result<Self, Failure> {
+        let location = Location::parse(url)?;
+        if location.is_the_same_as(&self.location) {
+            return Err(Failure::Usage {
+                what: format!("{location} is the store itself, and no other one"),
+                to_do: "give the address of another one; the first store is that of --store, or of \
+                        EVENT_SOURCERY_URL"
+                    .to_owned(),
+            });
+        }
+        Ok(Self { location, tenant: self.tenant.clone() })
+    }
+
     pub(crate) const fn location(&self) -> &Location {
         &self.location
     }
@@ -138,7 +152,7 @@ async fn migration_of_database(_: &Database) -> Result<String, Failure> {
 }
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
-fn left_out(feature: &str) -> Failure {
+pub(crate) fn left_out(feature: &str) -> Failure {
     Failure::Usage {
         what: format!("this program was built without the feature `{feature}`"),
         to_do: "install it with that: `cargo install --path event-sourcery-cli --features ..`".to_owned(),

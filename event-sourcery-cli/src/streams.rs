@@ -6,7 +6,7 @@ use event_sourcery::uuid::Uuid;
 use event_sourcery::{EventStore, StreamId};
 
 use crate::failure::Failure;
-use crate::output::for_shell;
+use crate::output::{for_shell, safe};
 use crate::session::category;
 
 /// How many streams are suggested where the one that was asked for is not there.
@@ -68,7 +68,10 @@ pub(crate) fn candidates(named: &str, of: Option<&str>) -> Result<Vec<StreamId>,
 /// A stream as it is given on the command line.
 fn as_arguments(summary: &StreamSummary) -> String {
     let stream = &summary.stream;
-    let mut arguments = for_shell(&name_of(stream));
+    let name = name_of(stream);
+    // It is to be copied into a shell: what a terminal would act upon, or this program take for a flag, goes by its UUID.
+    let is_plain = safe(&name, "") == name && !name.starts_with('-');
+    let mut arguments = if is_plain { for_shell(&name) } else { stream.uuid().to_string() };
     if let Some(category) = stream.category() {
         arguments += &format!(" --category {}", for_shell(category.as_str()));
     }

@@ -15,6 +15,7 @@ macro_rules! __for_each_case {
             clause_1_4_name_and_uuid_and_both_reach_the_same_stream,
             clause_1_4_the_first_append_that_knows_the_name_stores_it,
             clause_1_5_a_name_taken_by_another_uuid_is_refused,
+            clause_1_5_of_streams_of_one_append_one_has_the_name [several_streams],
             clause_1_5_a_taken_name_is_refused_on_an_existing_stream_too,
             clause_1_5_a_name_is_free_in_another_category_or_tenant,
             clause_1_5_a_deleted_stream_frees_its_name,
@@ -51,7 +52,7 @@ macro_rules! __for_each_case {
             clause_2_7_the_ids_in_another_order_are_a_duplicate,
             clause_2_7_ids_that_are_not_next_to_each_other_are_a_duplicate,
             clause_2_7_other_streams_between_leave_a_repeat_a_repeat,
-            clause_2_7_the_ids_in_another_stream_are_a_duplicate,
+            clause_2_7_the_ids_in_another_stream_are_a_duplicate [ids_across_streams],
             clause_2_7_the_ids_with_another_payload_are_a_duplicate,
             clause_2_7_the_ids_with_another_type_are_a_duplicate,
             clause_2_7_a_payload_that_is_equal_but_written_otherwise_is_a_repeat,
@@ -521,7 +522,7 @@ macro_rules! __for_each_case {
             clause_7_1_snapshots_are_the_tenants_own,
             clause_7_1_reading_across_streams_keeps_to_the_tenant,
             clause_7_1_names_are_the_tenants_own,
-            clause_7_1_event_ids_are_unique_across_tenants,
+            clause_7_1_event_ids_are_unique_across_tenants [ids_across_streams],
             clause_7_1_a_handle_of_a_handle_is_the_last_tenants,
             clause_7_1_tenants_that_look_alike_are_told_apart,
         }
@@ -551,7 +552,7 @@ macro_rules! __for_each_case {
         command_keys {
             clause_11_2_a_command_takes_effect_once_for_each_key,
             clause_11_2_a_key_of_another_command_is_refused,
-            clause_11_2_a_key_whose_events_are_in_another_stream_by_now_is_refused,
+            clause_11_2_a_key_whose_events_are_in_another_stream_by_now_is_refused [ids_across_streams],
             clause_11_2_of_one_command_twice_at_once_both_return_what_the_first_one_did,
             clause_11_2_of_one_command_many_times_at_once_one_takes_effect,
         }
@@ -693,7 +694,14 @@ macro_rules! __for_each_case {
             clause_13_3_no_state_is_kept_that_holds_what_is_encrypted [keys],
             clause_13_3_an_append_to_several_streams_is_sealed_as_a_whole [keys, several_streams],
             clause_13_3_a_handlers_transaction_seals_and_opens [keys, transactions],
+            clause_13_3_a_transaction_shreds_with_all_that_it_writes_or_not_at_all [keys, transactions],
             clause_13_3_a_listener_hears_in_the_clear_and_its_append_is_sealed [keys, listeners],
+        }
+        shredding_race {
+            clause_13_3_processes_that_race_a_shredder_write_before_it_or_not_at_all [keys, shared],
+        }
+        masks {
+            clause_13_3_whatever_is_told_reads_as_it_was_told_or_as_its_masks [keys],
         }
         errors {
             clause_14_1_a_refusal_is_not_retryable_and_says_what_to_do,
@@ -740,6 +748,58 @@ macro_rules! __for_each_case {
             clause_5_2_streams_that_are_deleted_and_live_anew_are_told_and_copied_when_asked,
             clause_3_6_holes_in_versions_are_copied_or_told [version_holes],
             clause_13_3_keys_are_copied_when_asked_and_shredding_always_is [keys],
+            clause_17_1_tags_are_copied_through_a_file_and_to_another_store [tags],
+            clause_17_1_tags_are_copied_or_refused_and_left_out_when_asked,
+        }
+        tagged_subscriptions {
+            clause_17_1_a_durable_subscription_hands_over_what_has_its_tags [tags],
+            clause_17_1_the_tags_of_a_durable_subscription_are_kept_with_it [tags],
+        }
+        tagging {
+            clause_17_1_tags_are_read_with_the_event_wherever_it_is_read [tags],
+            clause_17_1_whoever_looks_inside_sees_the_tags [tags, inspect],
+            clause_17_1_tags_are_a_tenants [tags],
+            clause_17_1_the_longest_tags_and_the_most_of_them_are_stored [tags],
+            clause_17_1_a_copy_of_an_event_keeps_its_tags [tags],
+            clause_17_1_subscriptions_and_reads_of_everything_are_filtered_by_tags [tags],
+            clause_17_1_tags_are_taken_or_refused_as_unsupported,
+            clause_17_2_an_item_matches_one_of_its_types_and_all_of_its_tags [tags],
+            clause_17_2_what_matches_is_read_once_in_position_order [tags],
+            clause_17_7_events_without_tags_are_seen_by_items_without_tags_only [tags],
+        }
+        tagging_later {
+            clause_17_7_what_is_stored_is_tagged_and_boundaries_before_that_refuse [tags],
+            clause_17_7_tagging_that_is_killed_at_any_call_goes_on_where_it_was [tags],
+            clause_17_7_others_append_and_delete_while_it_is_tagged [tags],
+            clause_17_7_what_is_gone_or_anothers_is_not_tagged [tags],
+        }
+        boundaries {
+            clause_17_3_a_boundary_moves_with_what_matches_and_with_nothing_else [tags],
+            clause_17_3_of_n_writers_with_one_boundary_exactly_one_wins [tags],
+            clause_17_3_of_two_that_would_move_each_others_boundary_one_wins [tags],
+            clause_17_3_a_boundary_holds_for_one_append_of_its_own [tags],
+            clause_17_3_a_refused_append_leaves_nothing [tags],
+            clause_17_3_a_repeat_is_recognised_whatever_has_moved [tags],
+            clause_17_3_a_boundary_is_about_its_tenant_and_its_store [tags],
+            clause_17_4_queries_by_types_alone_and_over_everything_are_exact [tags],
+            clause_17_7_a_deletion_moves_the_boundaries_before_it [tags],
+        }
+        checked_boundaries {
+            clause_17_3_each_boundary_that_let_an_append_through_held_in_the_log [tags],
+        }
+        boundaries_within {
+            clause_17_5_boundaries_go_together_with_expected_versions_and_several_streams [tags, several_streams],
+            clause_17_5_a_transaction_reads_and_appends_by_boundaries [tags, transactions],
+            clause_17_5_nothing_of_a_failed_transaction_moves_a_boundary [tags, transactions],
+            clause_17_5_what_was_read_behind_a_deletion_that_is_rolled_back_decides_nothing [tags, transactions],
+        }
+        decisions {
+            clause_17_6_the_rules_of_decisions_are_never_broken [tags],
+            clause_17_6_a_decision_is_made_again_where_somebody_was_faster [tags],
+            clause_17_6_a_rejected_decision_and_one_that_emits_nothing_write_nothing [tags],
+            clause_17_6_a_decision_with_a_key_takes_effect_once [tags],
+            clause_17_6_a_key_that_was_used_for_another_decision_is_refused [tags],
+            clause_17_6_the_events_go_to_the_stream_that_is_given [tags],
         }
         model {
             clause_1_to_7_any_sequence_of_operations_does_what_the_model_does,

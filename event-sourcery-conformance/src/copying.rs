@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use event_sourcery::backend::{AppendRequest, Expectation, StreamAppend};
-use event_sourcery::copy::{Compared, Copy, DifferenceKind};
+use event_sourcery::copy::{Compared, Copy, DifferenceKind, export};
 use event_sourcery::testing::Fault;
 use event_sourcery::{
-    Context, Error, Event as _, EventStore, MemoryBackend, Position, RawEvent, StreamId, TenantId,
+    Context, Error, Event as _, EventStore, MemoryBackend, Position, Query, RawEvent, StreamId, TenantId,
 };
 use uuid::Uuid;
 
 use super::customers::{Customers as _, Registered, ann, bob, customers, encryption, forgotten};
 use super::ledger::{Ledgers as _, ledger, noted, notes, record, tenant};
 use super::subject::Subject;
+use super::tagging::{note, read, tagged, with};
 
 fn memory() -> EventStore {
     EventStore::new(MemoryBackend::new()).erased()
@@ -72,7 +73,7 @@ pub(super) async fn clause_2_13_a_copy_to_another_store_and_back_is_equal(subjec
 }
 
 /// Polls a future so many times, and gives it up.
-async fn given_up<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
+pub(super) async fn given_up<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
     let mut future = pin!(future);
     for _ in 0..times {
         let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
@@ -222,4 +223,46 @@ pub(super) async fn clause_13_3_keys_are_copied_when_asked_and_shredding_always_
     assert_eq!(reading().registrations(&stream).await, [forgotten(&ann()), bob()]);
     let refused = reading().append(&customers("17"), ann()).await;
     assert_refused!(refused, Error::SubjectShredded { .. });
+}
+
+pub(super) async fn clause_17_1_tags_are_copied_through_a_file_and_to_another_store(subject: Subject) {
+    let (store, between, other) = (subject.store(), memory(), subject.fresh().await);
+    let (back, both) = (other.store(), Query::from(with(&["course:c1", "student:s1"])));
+    note(&store, 1, &["student:s1", "course:c1"]).await;
+    let last = store.append(&ledger("1"), [tagged(2, &["course:c1"]), tagged(3, &[])]).await.unwrap();
+    store.settled(last.position).await;
+    let (_, before) = read(&back, &both).await;
+
+    let mut file = Vec::new();
+    export(&store, &mut file).await.unwrap();
+    Copy::import(file.as_slice(), &between).run().await.unwrap();
+    Copy::new(&between, &back).run().await.unwrap();
+    assert!(compared(&store, &back).await.is_equal());
+    assert_eq!(read(&back, &both).await.0, [1]);
+    // A copy writes like anybody else.
+    let late = back.append(&ledger("2"), noted(4)).unless_moved(&before).await;
+    assert_refused!(late, Error::BoundaryMoved { .. });
+
+    let without = memory();
+    let copied = Copy::new(&store, &without).without_tags().run().await.unwrap();
+    assert_eq!((copied.written, copied.untagged, copied.is_clean()), (3, 2, true), "{copied:?}");
+    let found = compared(&store, &without).await;
+    assert_eq!((found.same, found.different), (1, 2), "{found:?}");
+    assert!(Copy::new(&store, &without).without_tags().compare().await.unwrap().is_equal());
+}
+
+pub(super) async fn clause_17_1_tags_are_copied_or_refused_and_left_out_when_asked(subject: Subject) {
+    let (source, destination, name) = (memory(), subject.store(), subject.backend().name());
+    let are_taken = subject.capabilities().tags;
+    source.append(&ledger("1"), noted(1)).await.unwrap();
+    note(&source, 2, &["course:c1"]).await;
+    match Copy::new(&source, &destination).run().await {
+        Ok(_) if are_taken => return,
+        refused => {
+            assert_refused!(refused, Error::Unsupported { backend, .. } if !are_taken && backend == name);
+        }
+    }
+    subject.holds(0).await;
+    let copied = Copy::new(&source, &destination).without_tags().run().await.unwrap();
+    assert_eq!((copied.written, copied.untagged, copied.is_clean()), (2, 1, true), "{copied:?}");
 }

@@ -53,10 +53,13 @@ pub fn listen_in_transaction<B: TransactionalBackend, E: Event>(
 pub fn listen_within<B: JoinableBackend, E: Event>(backend: &B, ear: Ear<E>) -> Result<Listening> {
     let Ear { interest, decide } = ear;
     interest.within::<B, E, _>(backend, move |heard, tx| {
-        let Deed { deletes, appends, end } = decide(&heard);
+        let Deed { deletes, shreds, appends, end } = decide(&heard);
         Box::pin(async move {
             for stream in deletes {
                 tx.store().delete_stream(&stream).await?;
+            }
+            for subject in shreds {
+                tx.store().shred(subject).await?;
             }
             for (stream, event) in appends {
                 tx.store().append(&stream, event).no_versioning().await?;

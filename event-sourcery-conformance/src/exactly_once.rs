@@ -39,7 +39,7 @@ pub(super) fn effect(recorded: &Recorded<RawEvent>, end: End) -> Deed {
     let data = recorded.wrapped_event.event.data().get();
     let posted = RawEvent::new("posted", data).unwrap();
     let appends = vec![(effects(&recorded.stream_id), posted.with_id(Uuid::now_v7()))];
-    Deed { deletes: Vec::new(), appends, end }
+    Deed { deletes: Vec::new(), shreds: Vec::new(), appends, end }
 }
 
 pub(super) async fn effects_so_far(store: &EventStore, stream: u64) -> Vec<u64> {

@@ -39,6 +39,12 @@ pub fn rounds(mut round: impl FnMut(&mut Random)) {
 pub struct Random(u64);
 
 impl Random {
+    /// The values of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// 64 random bits. (SplitMix64, of Steele, Lea and Flood.)
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -52,15 +52,18 @@
 //! What a backend does not declare in its [`Capabilities`](event_sourcery::backend::Capabilities) it is exempt from: the case
 //! prints so, and the test `exemptions` prints the whole list (`cargo test exemptions -- --nocapture`).
 //!
-//! One case runs random sequences of operations against a model; a failure is shrunk to a short sequence and prints its
-//! seed. `EVENT_SOURCERY_MODEL_CASES` sets how many sequences it runs, `EVENT_SOURCERY_MODEL_SEED` runs those of an
-//! earlier run again.
+//! Two cases run random sequences: of operations, against a model; and of what is told of people who are shredded in between. A
+//! failure is shrunk to a short sequence and prints its seed. `EVENT_SOURCERY_MODEL_CASES` sets how many sequences are run,
+//! `EVENT_SOURCERY_MODEL_SEED` runs those of an earlier run again. A third has many writers append by boundaries, and judges the log
+//! they leave: `EVENT_SOURCERY_BOUNDARY_APPENDS` sets how many appends they make.
 //!
 //! Some cases start the test binary again as another process, and tell it to run the same test: do not change the name
 //! of the generated tests, nor wrap them.
 //!
 //! Clauses kept by the type system have compile-fail tests in the library. [`FaultyBackend`] is the library's, with its feature
 //! `testing`: it loses acknowledgements, and serves tests of code that has to bear that.
+//!
+//! In tests of your own in which processes, servers or nodes die, [`history`] judges what clients saw.
 //!
 //! What a publisher promises is in [`publisher`]. The page [*write a backend*](event_sourcery::guide::write_a_backend) of the guide
 //! has a backend with its tests.
@@ -104,10 +107,15 @@ mod appending;
 pub mod attack;
 mod batches;
 mod beyond;
+mod boundaries;
+mod boundaries_within;
+#[doc(hidden)]
+pub mod checked_boundaries;
 mod command_keys;
 mod contexts;
 mod copying;
 mod customers;
+mod decisions;
 mod deleting;
 mod deployments;
 mod dropping;
@@ -122,6 +130,7 @@ mod failing;
 mod fairness;
 mod following;
 mod gone;
+pub mod history;
 mod joining;
 mod large;
 mod leases;
@@ -133,6 +142,7 @@ mod looking;
 mod looking_after;
 mod looking_back;
 mod many;
+mod masks;
 mod mending;
 mod model;
 mod narrowing;
@@ -161,6 +171,7 @@ mod routing;
 mod several_streams;
 mod sharing;
 mod shredding;
+mod shredding_race;
 mod snapshots;
 #[doc(hidden)]
 pub mod spoiled;
@@ -168,6 +179,9 @@ mod states;
 mod stopping;
 mod streams;
 mod subscribing;
+mod tagged_subscriptions;
+mod tagging;
+mod tagging_later;
 mod tenants;
 mod together;
 mod unbent;

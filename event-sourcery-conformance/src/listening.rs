@@ -60,18 +60,18 @@ pub(super) fn number_of(heard: &Heard<RawEvent>) -> u64 {
 }
 
 pub(super) fn nothing() -> Deed {
-    Deed { deletes: Vec::new(), appends: Vec::new(), end: End::Done }
+    Deed { deletes: Vec::new(), shreds: Vec::new(), appends: Vec::new(), end: End::Done }
 }
 
 pub(super) fn fails() -> Deed {
-    Deed { deletes: Vec::new(), appends: Vec::new(), end: End::Fails }
+    Deed { deletes: Vec::new(), shreds: Vec::new(), appends: Vec::new(), end: End::Fails }
 }
 
 /// Appends the number of an event, under another name, to a stream without versions.
 pub(super) fn passes_on(heard: &Heard<RawEvent>, name: &'static str, to: &StreamId) -> Deed {
     let event: NewEvent<RawEvent> =
         RawEvent::new(name, heard.event().data().get()).unwrap().with_id(Uuid::now_v7());
-    Deed { deletes: Vec::new(), appends: vec![(to.clone(), event)], end: End::Done }
+    Deed { deletes: Vec::new(), shreds: Vec::new(), appends: vec![(to.clone(), event)], end: End::Done }
 }
 
 fn raw(name: &'static str, number: u64) -> RawEvent {

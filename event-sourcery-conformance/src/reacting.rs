@@ -81,7 +81,7 @@ async fn assert_context_flows_in_transactions(subject: Subject, handing: Handing
     let causes = with_causes(&store).await;
     let reaction = Reaction::new(|recorded| {
         let appends = reactions(number(recorded)).into();
-        Deed { deletes: Vec::new(), appends, end: End::Done }
+        Deed { deletes: Vec::new(), shreds: Vec::new(), appends, end: End::Done }
     });
     let reactor = subject.reactor().await;
     let run = Running::exactly_once(&reactor, Settings::default(), handing.to(reaction));

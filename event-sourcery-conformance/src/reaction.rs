@@ -31,6 +31,8 @@ impl fmt::Debug for Reaction {
 pub(super) struct Deed {
     /// Deleted through the transaction, before anything is appended.
     pub(super) deletes: Vec<StreamId>,
+    /// Shredded through the transaction, behind that.
+    pub(super) shreds: Vec<&'static str>,
     /// Appended through the transaction, without versions.
     pub(super) appends: Vec<(StreamId, NewEvent<RawEvent>)>,
     pub(super) end: End,
@@ -96,9 +98,12 @@ pub async fn run_in_transaction<B: TransactionalBackend>(
 }
 
 pub(super) fn act<T: BackendTransaction>(deed: Deed, tx: &mut Within<'_, T>) -> Result<(), Source> {
-    let Deed { deletes, appends, end } = deed;
+    let Deed { deletes, shreds, appends, end } = deed;
     for stream in deletes {
         tx.delete_stream(&stream).run()?;
+    }
+    for subject in shreds {
+        tx.shred(subject)?;
     }
     for (stream, event) in appends {
         tx.append(&stream, event).no_versioning().run()?;
@@ -121,9 +126,12 @@ pub fn run_within<B: JoinableBackend>(
     let Reaction { decide, batches } = reaction;
     let run: BoxFuture<'static, Result<()>> = match batches {
         None => Box::pin(durable.run_within(async move |recorded, transaction| {
-            let Deed { deletes, appends, end } = decide(&recorded);
+            let Deed { deletes, shreds, appends, end } = decide(&recorded);
             for stream in deletes {
                 transaction.store().delete_stream(&stream).await?;
+            }
+            for subject in shreds {
+                transaction.store().shred(subject).await?;
             }
             for (stream, event) in appends {
                 transaction.store().append(&stream, event).no_versioning().await?;
@@ -133,9 +141,12 @@ pub fn run_within<B: JoinableBackend>(
         Some(see) => Box::pin(durable.run_batches_within(async move |batch, transaction| {
             see(&batch);
             for recorded in &batch {
-                let Deed { deletes, appends, end } = decide(recorded);
+                let Deed { deletes, shreds, appends, end } = decide(recorded);
                 for stream in deletes {
                     transaction.reacting_to(recorded).delete_stream(&stream).await?;
+                }
+                for subject in shreds {
+                    transaction.reacting_to(recorded).shred(subject).await?;
                 }
                 for (stream, event) in appends {
                     transaction.reacting_to(recorded).append(&stream, event).no_versioning().await?;

@@ -26,7 +26,8 @@ pub(super) async fn clause_8_12_deployments_with_kills_and_failures_hand_over_ea
             let note = format!(r#"{{"note":"{} {}"}}"#, event.event.name(), event.version.unwrap());
             let noted = RawEvent::new("posted", note).unwrap().with_id(uuid::Uuid::now_v7());
             let end = if random() % 6 == 0 { End::Fails } else { End::Takes(Duration::from_micros(300)) };
-            Deed { deletes: Vec::new(), appends: vec![(effects(&recorded.stream_id), noted)], end }
+            let appends = vec![(effects(&recorded.stream_id), noted)];
+            Deed { deletes: Vec::new(), shreds: Vec::new(), appends, end }
         });
         let settings = super::running::Settings {
             name: "board",

@@ -41,8 +41,10 @@ pub(super) enum Need {
     outbox,
     presences,
     keys,
+    tags,
     inspect,
     version_holes,
+    ids_across_streams,
 }
 
 impl Need {
@@ -56,8 +58,10 @@ impl Need {
             Self::outbox => by.outbox,
             Self::presences => by.presences,
             Self::keys => by.keys,
+            Self::tags => by.tags,
             Self::inspect => by.inspect,
             Self::version_holes => by.version_holes,
+            Self::ids_across_streams => by.ids_across_streams,
         }
     }
 
@@ -71,8 +75,10 @@ impl Need {
             Self::outbox => "no outbox",
             Self::presences => "no presences",
             Self::keys => "no keys of data subjects",
+            Self::tags => "no tags",
             Self::inspect => "it cannot be looked into",
             Self::version_holes => "no holes in versions",
+            Self::ids_across_streams => "ids are recognised in their own streams",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Clause 13.3: what is left once a data subject was shredded, and that nothing comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_sourcery::backend::{KeysRequest, Span};
@@ -185,8 +186,8 @@ pub(super) async fn clause_13_3_a_report_tells_what_there_is_before_and_after(su
     let [mention] = before.mentions.as_slice() else { panic!("{before:?}") };
     assert_eq!((&mention.stream, mention.version, &*mention.name), (&stream, Some(2), "registered"));
     assert_eq!(mention.fields, ["/born", "/email"]);
-    assert_eq!((before.key, before.has_more), (KeyState::Stored, false));
-    assert!(report(before.up_to).await.mentions.is_empty());
+    assert_eq!((before.key, before.next), (KeyState::Stored, None));
+    assert!(report(mention.position).await.mentions.is_empty());
 
     store.shred("17").await.unwrap();
     let after = report(Position::START).await;
@@ -250,7 +251,7 @@ fn archived(event: &RawEvent, of: &StreamId, archive: &StreamId) -> Deed {
     assert!(event.data().get().contains("@example.com"), "{}", event.data());
     let copy = || (archive.clone(), NewEvent::new(event.clone()));
     let appends = (of != archive).then(copy).into_iter().collect();
-    Deed { deletes: Vec::new(), appends, end: End::Done }
+    Deed { deletes: Vec::new(), shreds: Vec::new(), appends, end: End::Done }
 }
 
 pub(super) async fn clause_13_3_a_handlers_transaction_seals_and_opens(subject: Subject) {
@@ -269,6 +270,45 @@ pub(super) async fn clause_13_3_a_handlers_transaction_seals_and_opens(subject: 
     run.await.unwrap().unwrap();
     subject.holds_no_secret(&archive).await;
     assert_eq!(store.registrations(&archive).await, [ann(), bob()]);
+}
+
+pub(super) async fn clause_13_3_a_transaction_shreds_with_all_that_it_writes_or_not_at_all(subject: Subject) {
+    let (store, stream, noting) = (subject.private(), customers("17"), ledger("noting"));
+    let at_once = encryption().cache_for(Duration::ZERO);
+    let reader = subject.another_store().await.with_encryption(at_once).unwrap();
+    store.append(&stream, ann()).await.unwrap();
+    let (tries, is_done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (tried, may_end, to) = (Arc::clone(&tries), Arc::clone(&is_done), noting.clone());
+    let reaction = Reaction::new(move |_| {
+        tried.fetch_add(1, Ordering::SeqCst);
+        let end = if may_end.load(Ordering::SeqCst) { End::Done } else { End::Fails };
+        let note = RawEvent::new("noted", r#"{"number":17}"#).unwrap();
+        let appends = vec![(to.clone(), NewEvent::new(note))];
+        Deed { deletes: Vec::new(), shreds: vec!["17"], appends, end }
+    });
+    let reactor = subject.reactor().await.with_encryption(encryption());
+    let (stopped, until) = tokio::sync::oneshot::channel::<()>();
+    let settings = Settings { names: &["registered"], attempts: 100_000, ..Settings::default() };
+    let run = reactor.run_exactly_once(settings, Box::pin(async move { drop(until.await) }), reaction);
+    let run = tokio::spawn(run);
+
+    eventually("it was taken back", async || tries.load(Ordering::SeqCst) > 1).await;
+    let key = async || reader.subject_report("17", Position::START).await.unwrap().key;
+    assert_eq!(key().await, KeyState::Stored);
+    assert_eq!(reader.registrations(&stream).await, [ann()]);
+    assert!(store.numbers(&noting).await.is_empty());
+    is_done.store(true, Ordering::SeqCst);
+    eventually("it was shredded", async || key().await == KeyState::Shredded).await;
+    assert_eq!(store.numbers(&noting).await, [17], "with what else it has written");
+    assert_eq!(reader.registrations(&stream).await, [forgotten(&ann())]);
+    let fact = StreamId::from_name("17").unwrap().in_category(SubjectShredded::CATEGORY).unwrap();
+    assert_eq!(store.load_stream::<SubjectShredded>(&fact).await.unwrap().len(), 1);
+    // Who has the key in memory is refused as well.
+    let refused = store.append(&stream, ann()).expected_version(1).await;
+    assert_refused!(refused, Error::SubjectShredded { .. });
+    assert!(store.shred("17").await.unwrap().repeated);
+    drop(stopped);
+    run.await.unwrap().unwrap();
 }
 
 pub(super) async fn clause_13_3_a_listener_hears_in_the_clear_and_its_append_is_sealed(subject: Subject) {

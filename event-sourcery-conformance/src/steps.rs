@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
-    JoinedTransaction, LoadRequest, LoadedStream, SnapshotRequest, TransactionalBackend,
+    JoinedTransaction, LoadRequest, LoadedStream, ReadRecords, ReadRequest, SnapshotRequest,
+    TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use futures_util::FutureExt as _;
@@ -21,6 +22,8 @@ pub enum Step {
     Load(LoadRequest),
     /// The same, part by part.
     LoadInParts(LoadRequest),
+    /// A read by a query, which sees what the transaction has written.
+    Read(ReadRequest),
     /// A deletion.
     Delete(DeleteRequest),
     /// A snapshot.
@@ -40,6 +43,8 @@ pub enum Answer {
     Appended(AppendOutcome),
     /// Of a load.
     Loaded(LoadedStream),
+    /// Of a read by a query.
+    Read(ReadRecords),
     /// Of a cursor that is held.
     Held(HeldCursor),
     /// Of everything else.
@@ -117,6 +122,7 @@ fn run_step(transaction: &mut impl BackendTransaction, step: Step) -> Result<Ans
             let mut loaded = LoadedStream::default();
             transaction.load_in_parts(&request, &mut loaded).map(|()| Answer::Loaded(loaded))
         }
+        Step::Read(request) => transaction.read(&request).map(Answer::Read),
         Step::Delete(request) => transaction.delete(&request).map(|()| Answer::Done),
         Step::SaveSnapshot(request) => transaction.save_snapshot(&request).map(|()| Answer::Done),
         Step::HoldCursor(id, position) => transaction.hold_cursor(&id, position).map(Answer::Held),
@@ -141,6 +147,7 @@ pub async fn run_joined_steps(
                 let read = transaction.load_in_parts(&request, &mut loaded).await;
                 read.map(|()| Answer::Loaded(loaded))
             }
+            Step::Read(request) => transaction.read(&request).await.map(Answer::Read),
             Step::Delete(request) => transaction.delete(&request).await.map(|()| Answer::Done),
             Step::SaveSnapshot(request) => transaction.save_snapshot(&request).await.map(|()| Answer::Done),
             Step::HoldCursor(id, position) => transaction.hold_cursor(&id, position).await.map(Answer::Held),

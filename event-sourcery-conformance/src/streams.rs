@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use event_sourcery::backend::{Expectation, stored_stream_id};
+use event_sourcery::backend::{AppendRequest, Expectation, stored_stream_id};
 use event_sourcery::{Category, Error, Event as _, NameKind, NameProblem, RawEvent, StreamId, TenantId};
 use uuid::{Uuid, uuid};
 
@@ -132,6 +132,47 @@ pub(super) async fn clause_1_5_a_name_taken_by_another_uuid_is_refused(subject: 
     }
     subject.holds(1).await;
     assert_eq!(store.numbers(&rightful).await, [1]);
+}
+
+/// Appends to these streams at once, an event each.
+fn append_to_all(streams: &[StreamId]) -> Arc<AppendRequest> {
+    let requests =
+        (0..).zip(streams).map(|(number, stream)| append_request(stream, Expectation::Version(0), &[number]));
+    let all = requests.reduce(|mut all, request| {
+        all.streams.extend(request.streams);
+        all
+    });
+    Arc::new(all.unwrap())
+}
+
+pub(super) async fn clause_1_5_of_streams_of_one_append_one_has_the_name(subject: Subject) {
+    let (store, rightful) = (subject.store(), ledger("1"));
+    let (impostors, nameless) =
+        ([7, 8].map(|number| impostor(number, &rightful)), StreamId::from_uuid(rightful.uuid()));
+    let both = [rightful.clone(), impostors[0].clone()];
+    let turned = [impostors[0].clone(), rightful.clone()];
+    for streams in [&both, &turned, &impostors] {
+        assert_refused!(
+            subject.backend().append(append_to_all(streams)).await,
+            Error::StreamNameTaken { stream, name, holder, .. }
+                if streams.contains(&stream)
+                    && name == "ledgers/1"
+                    && holder != stream.uuid()
+                    && streams.iter().any(|stream| stream.uuid() == holder),
+        );
+    }
+    subject.holds(0).await;
+    // The stream whose UUID the name stands for is one without a name, and stays so.
+    subject.backend().append(append_to_all(&[impostors[0].clone(), nameless.clone()])).await.unwrap();
+    assert_eq!((store.numbers(&impostors[0]).await, store.numbers(&nameless).await), (vec![0], vec![1]));
+    for stream in [&rightful, &impostors[1]] {
+        let expectation = if *stream == rightful { Expectation::Version(1) } else { Expectation::Version(0) };
+        assert_refused!(
+            subject.backend().append(Arc::new(append_request(stream, expectation, &[2]))).await,
+            Error::StreamNameTaken { holder, .. } if holder == impostors[0].uuid(),
+        );
+    }
+    subject.holds(2).await;
 }
 
 pub(super) async fn clause_1_5_a_taken_name_is_refused_on_an_existing_stream_too(subject: Subject) {

@@ -285,7 +285,7 @@ pub(super) async fn clause_8_13_a_batch_is_committed_as_a_whole(subject: Subject
     let reaction = Reaction::new(move |_| {
         let event = RawEvent::new("posted", "{}").unwrap().with_id(Uuid::now_v7());
         let appends = vec![(to.clone(), event)];
-        Deed { deletes: Vec::new(), appends, end: End::Takes(Duration::from_micros(300)) }
+        Deed { deletes: Vec::new(), shreds: Vec::new(), appends, end: End::Takes(Duration::from_micros(300)) }
     });
     let noting = sizes.clone();
     let reaction = reaction.in_batches(move |batch| noting.note(batch));

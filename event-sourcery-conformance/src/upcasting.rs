@@ -245,7 +245,7 @@ pub(super) async fn clause_12_2_a_handler_in_a_transaction_is_handed_the_form(su
     let (sink, handled) = watch::channel(Vec::new());
     let reaction = Reaction::new(move |recorded| {
         sink.send_modify(|handled| handled.push(recorded.wrapped_event.event.clone()));
-        Deed { deletes: Vec::new(), appends: Vec::new(), end: End::Done }
+        Deed { deletes: Vec::new(), shreds: Vec::new(), appends: Vec::new(), end: End::Done }
     });
     let (reactor, all) = (subject.reactor().await, until_there_are(noted.len(), handled.clone()));
     let run = reactor.run_exactly_once(Settings::default(), Box::pin(all), reaction);

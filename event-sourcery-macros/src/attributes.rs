@@ -9,6 +9,8 @@ use syn::parse::ParseBuffer;
 use syn::{Attribute, Field, Ident, LitStr, Path};
 
 use crate::errors::Errors;
+use crate::marks::Marks;
+use crate::tags::{self, TaggedField};
 use crate::upcasts::{self, Split};
 
 /// As many characters as the stores' column for it has.
@@ -27,9 +29,9 @@ pub(crate) enum Place {
 impl Place {
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Struct => &["name", "alias", "upcast", "stream_is_subject", "crate"],
+            Self::Struct => &["name", "alias", "upcast", "stream_is_subject", "tags", "crate"],
             Self::Enum => &["upcast", "stream_is_subject", "crate"],
-            Self::Variant => &["name", "alias", "upcast", "stream_is_subject", "catch_all"],
+            Self::Variant => &["name", "alias", "upcast", "stream_is_subject", "tags", "catch_all"],
             Self::Personal => &["crate"],
         }
     }
@@ -52,10 +54,11 @@ impl Place {
     }
 }
 
-/// How an event is stored: under which name, after it the former ones, and how older forms become the current one.
+/// How an event is stored: under which name, after it the former ones, how older forms become the current one, and with which tags.
 pub(crate) struct Stored {
     pub(crate) names: Vec<LitStr>,
     pub(crate) steps: Vec<Path>,
+    pub(crate) tags: Vec<TaggedField>,
 }
 
 /// All `#[event(..)]` attributes of one type or variant.
@@ -71,6 +74,9 @@ pub(crate) struct Attributes {
     pub(crate) catch_all: Option<Path>,
     /// What is encrypted is about the one whom the stream is named after.
     pub(crate) stream_is_subject: Option<Path>,
+    /// The fields whose values are tags.
+    pub(crate) tagged: Vec<TaggedField>,
+    tags: Option<Path>,
     pub(crate) library: Option<Path>,
 }
 
@@ -108,6 +114,13 @@ impl Attributes {
                     Place::Struct | Place::Variant | Place::Personal => self.steps = upcasts::steps(meta)?,
                 }
             }
+            "tags" if self.tags.is_some() => {
+                return Err(meta.error("there is one list of tags: put these into the first one"));
+            }
+            "tags" => {
+                self.tags = Some(meta.path.clone());
+                self.tagged = tags::fields(meta)?;
+            }
             "stream_is_subject" => self.stream_is_subject = Some(meta.path.clone()),
             "crate" => self.library = Some(path(&text(meta, &key)?)?),
             _ => self.catch_all = Some(meta.path.clone()),
@@ -126,9 +139,10 @@ impl Attributes {
         names
     }
 
-    /// The names, and the steps from each form to the next.
-    pub(crate) fn stored(&self, ident: &Ident, errors: &mut Errors) -> Stored {
-        Stored { names: self.names(ident, errors), steps: self.steps.clone() }
+    /// The names, the steps from each form to the next, and the tags.
+    pub(crate) fn stored(&self, ident: &Ident, marks: &Marks, errors: &mut Errors) -> Stored {
+        tags::check(&self.tagged, marks, errors);
+        Stored { names: self.names(ident, errors), steps: self.steps.clone(), tags: self.tagged.clone() }
     }
 
     /// What was written out, and cannot belong to something that has names and forms of its own.
@@ -136,7 +150,7 @@ impl Attributes {
         for name in self.name.iter().chain(&self.aliases) {
             errors.add(name, message);
         }
-        for word in self.upcast.iter().chain(&self.stream_is_subject) {
+        for word in self.upcast.iter().chain(&self.stream_is_subject).chain(&self.tags) {
             errors.add(word, message);
         }
     }

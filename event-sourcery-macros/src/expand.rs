@@ -9,7 +9,7 @@ use crate::attributes::Stored;
 use crate::expand_enum::EnumExpansion;
 use crate::marks::Marks;
 use crate::model::{Declaration, PersonalDeclaration, Shape};
-use crate::{expand_forms, expand_marks};
+use crate::{expand_forms, expand_marks, expand_tags};
 
 /// The implementations for a declaration.
 pub(crate) fn expand(declaration: &Declaration) -> TokenStream {
@@ -79,10 +79,12 @@ pub(crate) struct Items {
     pub(crate) forms: TokenStream,
     /// What is to be encrypted.
     pub(crate) marks: TokenStream,
+    /// What it is tagged with.
+    pub(crate) tags: TokenStream,
 }
 
 fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenStream {
-    let Items { names, catch_all, is_checked, event_name, encode, decode, forms, marks } = items;
+    let Items { names, catch_all, is_checked, event_name, encode, decode, forms, marks, tags } = items;
     quote! {
         #[automatically_derived]
         impl #support::Event for #ident {
@@ -105,6 +107,8 @@ fn implementation(ident: &Ident, support: &Support<'_>, items: &Items) -> TokenS
             #forms
 
             #marks
+
+            #tags
         }
     }
 }
@@ -144,7 +148,8 @@ fn of_struct(
                 _ => ::core::result::Result::Err(#support::DecodeError::UnknownName),
             }
         },
-        forms: expand_forms::of_struct(stored, is_empty, support, decode),
+        forms: expand_forms::of_struct(stored, (is_empty, marks), support, decode),
         marks: expand_marks::of_struct(marks, support),
+        tags: expand_tags::of_struct(&stored.tags, marks, support),
     }
 }

@@ -38,6 +38,7 @@ impl EnumExpansion<'_> {
             decode: quote!(match name { #split #(#decode)* #otherwise }),
             forms: self.forms(),
             marks: self.marks(),
+            tags: self.tags(),
         }
     }
 

@@ -7,17 +7,19 @@ use syn::{Ident, LitInt, Type};
 use crate::attributes::Stored;
 use crate::expand::{Support, place};
 use crate::expand_enum::EnumExpansion;
+use crate::expand_marks;
+use crate::marks::Marks;
 use crate::model::{Content, Variant};
 use crate::upcasts::Split;
 
 /// What a struct has beyond what the trait provides: without steps, nothing but its trace.
 pub(crate) fn of_struct(
     stored: &Stored,
-    is_empty: bool,
+    (is_empty, marks): (bool, &Marks),
     support: &Support<'_>,
     decode: impl Fn(&TokenStream) -> TokenStream,
 ) -> TokenStream {
-    let traced = trace_own(stored, (!is_empty).then_some(None), support);
+    let traced = trace_own(stored, (!is_empty).then_some((None, marks)), support);
     let forms = for_the_schema_lock(support, &[traced]);
     if stored.steps.is_empty() {
         return forms;
@@ -133,7 +135,9 @@ impl EnumExpansion<'_> {
     fn trace(&self) -> TokenStream {
         let traced = self.variants.iter().filter_map(|Variant { content, .. }| match content {
             Content::Empty(stored) => Some(trace_own(stored, None, self.support)),
-            Content::Named { stored, index, .. } => Some(trace_own(stored, Some(Some(*index)), self.support)),
+            Content::Named { stored, index, marks } => {
+                Some(trace_own(stored, Some((Some(*index), marks)), self.support))
+            }
             Content::Gathered(ty) => Some(self.trace_gathered(ty)),
             Content::CatchAll(_) => None,
         });
@@ -178,14 +182,17 @@ fn decode_stored(support: &Support<'_>, body: &TokenStream) -> TokenStream {
     }
 }
 
-/// `variant`: none for an event without fields, and within it the index of a variant, none for a struct.
-fn trace_own(stored: &Stored, variant: Option<Option<u32>>, support: &Support<'_>) -> TokenStream {
+/// `fields`: none for an event without fields, and within it the index of a variant, none for a struct.
+fn trace_own(stored: &Stored, fields: Option<(Option<u32>, &Marks)>, support: &Support<'_>) -> TokenStream {
     let (names, version) = (&stored.names, version(stored));
     let by_serde = quote!((&#support::ReadBySerde::<Self>::new()));
+    let Some((variant, marks)) = fields else {
+        return quote!(forms.no_fields::<Self>(&[#(#names),*], #version););
+    };
+    let told = expand_marks::told(marks, support);
     match variant {
-        None => quote!(forms.no_fields::<Self>(&[#(#names),*], #version);),
-        Some(None) => quote!(#by_serde.fields(forms, &[#(#names),*], #version);),
-        Some(Some(index)) => quote!(#by_serde.variant(forms, &[#(#names),*], #version, #index);),
+        None => quote!(#by_serde.fields(forms, &[#(#names),*], #version, |marks| { #told });),
+        Some(index) => quote!(#by_serde.variant(forms, &[#(#names),*], #version, #index, |marks| { #told });),
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn of_struct(marks: &Marks, support: &Support<'_>) -> TokenStream {
 /// The implementation for a type within events.
 pub(crate) fn of_personal(ident: &Ident, marks: &Marks, support: &Support<'_>) -> TokenStream {
     let (is_marked, needs_subject) = (is_marked(marks, support), needs_subject(marks, support));
-    let (pattern, body) = (pattern(marks), collected(marks, support));
+    let (pattern, body, told) = (pattern(marks), collected(marks, support), told(marks, support));
     quote! {
         #[automatically_derived]
         impl #support::Personal for #ident {
@@ -39,6 +39,12 @@ pub(crate) fn of_personal(ident: &Ident, marks: &Marks, support: &Support<'_>) -
             fn marks(&self, subject: &#support::Subject, marks: &mut #support::Marks) {
                 let Self #pattern = self;
                 #body
+            }
+
+            #support::for_the_schema_lock! {
+                fn tell_marks(subject: &str, marks: &mut #support::MarkedFields) {
+                    marks.of_type(::core::any::type_name::<Self>(), |marks| { #told });
+                }
             }
         }
     }
@@ -268,6 +274,52 @@ fn collected(marks: &Marks, support: &Support<'_>) -> TokenStream {
     }
 }
 
+/// Tells the schema lock which fields are encrypted, for whom, and with which masks.
+pub(crate) fn told(marks: &Marks, support: &Support<'_>) -> TokenStream {
+    let place_of = |field: Option<&MarkedField>| {
+        let name = field.map(|field| &field.serde.name);
+        quote!(marks.place(#name))
+    };
+    let subject = match &marks.whose {
+        Whose::Field(ident) => place_of(marks.fields.iter().find(|field| field.ident == *ident)),
+        Whose::Stream | Whose::Nobody => quote!(::std::string::String::from("the stream's name")),
+        Whose::Holder => quote!(::std::string::String::from(subject)),
+    };
+    let fields = marks.fields.iter().filter(|field| !field.serde.is_never_written).map(|field| {
+        let MarkedField { ty, serde, mark, .. } = field;
+        let inner = match mark {
+            Some(mark) => {
+                let mask = mask(field, mark, support);
+                quote!(marks.encrypted(&__subject, &#mask);)
+            }
+            None => quote!(#support::Marked::<#ty>::new().tell_marks(&__subject, marks);),
+        };
+        let name = &serde.name;
+        let inner = if serde.flatten.is_some() || marks.is_transparent {
+            inner
+        } else {
+            quote!(marks.within(#name, |marks| { #inner });)
+        };
+        match mark.as_ref().and_then(|mark| mark.subject.as_ref()) {
+            Some(name) => {
+                let subject = place_of(marks.named(name));
+                quote!({
+                    let __subject = #subject;
+                    #inner
+                })
+            }
+            None => inner,
+        }
+    });
+    quote! {
+        #[allow(unused_imports, reason = "every type may have marks")]
+        use #support::NotPersonal as _;
+        let __subject = #subject;
+        let _ = (&__subject, &marks);
+        #(#fields)*
+    }
+}
+
 /// The subject that a field tells.
 fn subject_of(marks: &Marks, support: &Support<'_>, is_meant: impl Fn(&MarkedField) -> bool) -> TokenStream {
     let number = marks.fields.iter().position(is_meant).map(binding);
@@ -275,6 +327,20 @@ fn subject_of(marks: &Marks, support: &Support<'_>, is_meant: impl Fn(&MarkedFie
 }
 
 fn sealed(marks: &Marks, field: &MarkedField, mark: &Mark, support: &Support<'_>) -> TokenStream {
+    let value = mask(field, mark, support);
+    match &mark.subject {
+        Some(name) => {
+            let named =
+                |field: &MarkedField| marks.named(name).is_some_and(|named| named.ident == field.ident);
+            let subject = subject_of(marks, support, named);
+            quote!(marks.seal(&#subject, &#value);)
+        }
+        None => quote!(marks.seal(&__subject, &#value);),
+    }
+}
+
+/// The mask of a field, as what serde writes.
+fn mask(field: &MarkedField, mark: &Mark, support: &Support<'_>) -> TokenStream {
     let ty = &field.ty;
     let mask = match &mark.mask {
         Some(mask) => {
@@ -297,7 +363,7 @@ fn sealed(marks: &Marks, field: &MarkedField, mark: &Mark, support: &Support<'_>
             quote_spanned!(span=> #support::default_mask::<#ty>())
         }
     };
-    let mask = match &field.serde.written_with {
+    match &field.serde.written_with {
         Some(function) => quote!({
             struct Written(#ty);
             impl #support::Serialize for Written {
@@ -311,14 +377,5 @@ fn sealed(marks: &Marks, field: &MarkedField, mark: &Mark, support: &Support<'_>
             Written(#mask)
         }),
         None => mask,
-    };
-    match &mark.subject {
-        Some(name) => {
-            let named =
-                |field: &MarkedField| marks.named(name).is_some_and(|named| named.ident == field.ident);
-            let subject = subject_of(marks, support, named);
-            quote!(marks.seal(&#subject, &#mask);)
-        }
-        None => quote!(marks.seal(&__subject, &#mask);),
     }
 }

@@ -6,10 +6,12 @@ mod expand;
 mod expand_enum;
 mod expand_forms;
 mod expand_marks;
+mod expand_tags;
 mod marks;
 mod model;
 mod serde_attributes;
 mod serde_names;
+mod tags;
 mod upcasts;
 
 use proc_macro::TokenStream;
@@ -335,9 +337,33 @@ use syn::{DeriveInput, parse_macro_input};
 /// }
 /// ```
 ///
+/// # `tags`
+///
+/// On a struct, or on a variant that is an event: the fields whose values are its tags, by which it is found across streams. A value is a
+/// text or a number as serde writes it; a list is a tag for each of its items, and `None` is none. A tag can have another name than its
+/// field. The guide page *decide across streams* has more.
+///
+/// ```
+/// use event_sourcery::{Event, Tags};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(tags(course, student_number = "student"))]
+/// struct StudentSubscribed {
+///     course: String,
+///     student_number: u64,
+/// }
+///
+/// let mut tags = Tags::default();
+/// StudentSubscribed { course: "c1".into(), student_number: 7 }.tags(&mut tags);
+/// let tags: Vec<_> = tags.into_tags()?.iter().map(ToString::to_string).collect();
+/// assert_eq!(tags, ["course:c1", "student:7"]);
+/// # Ok::<(), event_sourcery::Error>(())
+/// ```
+///
 /// # What is refused
 ///
-/// While the program compiles: encrypted fields without a subject, and those that serde leaves out; a name that stands for two events, tuple structs and tuple variants of several fields
+/// While the program compiles: encrypted fields without a subject, and those that serde leaves out or that are tags; a name that stands for two events, tuple structs and tuple variants of several fields
 /// (a payload is an object, so its fields have names), type and lifetime parameters, a second catch-all, a gathered type
 /// with a catch-all of its own, a split name that an event has, and serde attributes that would keep a variant from being read back.
 #[proc_macro_derive(Event, attributes(event))]

@@ -88,7 +88,7 @@ fn read_struct(input: &DeriveInput, fields: &Fields, attributes: &Attributes, er
             .add(unnamed, format!("a payload is a JSON object, so its fields have names: write `{instead}`"));
     }
     let marks = read_marks(fields, &FieldRules::read(&input.attrs), &[attributes], errors);
-    let stored = attributes.stored(ident, errors);
+    let stored = attributes.stored(ident, &marks, errors);
     refuse_repeated([(ident, stored.names.as_slice())], errors);
     Shape::Struct { stored, is_empty: fields.is_empty(), marks }
 }
@@ -206,10 +206,10 @@ fn read_variant(
             Some(Content::Gathered(field.ty.clone()))
         }
         (None, None) if variant.fields.is_empty() && !matches!(variant.fields, Fields::Unnamed(_)) => {
-            Some(Content::Empty(attributes.stored(ident, errors)))
+            Some(Content::Empty(attributes.stored(ident, &marks, errors)))
         }
         (None, None) if has_named_fields(variant) => {
-            Some(Content::Named { stored: attributes.stored(ident, errors), index, marks })
+            Some(Content::Named { stored: attributes.stored(ident, &marks, errors), index, marks })
         }
         (None, None) => {
             errors.add(

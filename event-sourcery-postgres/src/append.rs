@@ -4,10 +4,11 @@
 //! than that, some statements are under way, and the others queue up: they share the next statement, transaction and sync of
 //! the disk. Each still succeeds or is refused alone: whatever a batch did not write runs again by itself.
 //!
-//! What is waited for: of two appends to one stream, the second waits for the first, without a connection. A statement
-//! that takes long, because somebody holds the stream's row, no longer counts, and others have their turn. A batch passes
-//! over rows that are locked. Whoever has waited for his turn as long as a call waits for locks is told so, and so is whoever comes
-//! while those that wait fill the room that they have. Who is gone before his turn waits no longer, and nothing of his is written.
+//! What is waited for: of two appends to one stream, or that lock one tag, the second waits for the first, without a connection. A
+//! statement that takes long, because somebody holds the stream's row, no longer counts, and others have their turn; so have those
+//! that lock its tags, which the server decides on then. A batch passes over rows that are locked. Whoever has waited for his turn
+//! as long as a call waits for locks is told so, and so is whoever comes while those that wait fill the room that they have. Who is
+//! gone before his turn waits no longer, and nothing of his is written.
 //!
 //! What somebody listens to shares nothing: it is made in a transaction, by itself.
 //!
@@ -26,9 +27,9 @@ use event_sourcery::backend::{AppendOutcome, AppendRequest, Groups, WaitingRoom}
 use event_sourcery::{Error, Result};
 use tokio::sync::oneshot;
 
-use self::queue::{Member, Queue, Waits};
+use self::queue::{Keys, Member, Queue, Waits};
 use crate::database::{Database, call};
-use crate::operations::{InBatch, Operations, is_simple};
+use crate::operations::{InBatch, Operations, is_simple, locked_tags};
 use crate::places::{Purpose, writing};
 use crate::runtimes::PerRuntime;
 
@@ -77,9 +78,11 @@ impl Appends {
         self.queues.here(|| Queue::here(self.few))
     }
 
-    /// Two streams with one hash wait for each other, and lose nothing else.
-    fn stream(&self, request: &AppendRequest) -> u64 {
-        self.hasher.hash_one((request.tenant.as_str(), request.streams.first().map(|part| &part.stream)))
+    fn keys(&self, request: &AppendRequest) -> Keys {
+        let tenant = request.tenant.as_str();
+        let stream = self.hasher.hash_one((tenant, request.streams.first().map(|part| &part.stream)));
+        let tags = locked_tags(request).into_iter().map(|tag| self.hasher.hash_one((tenant, tag)));
+        Keys { stream, tags: tags.collect() }
     }
 }
 
@@ -93,14 +96,14 @@ impl Database {
         if !is_simple(&request) {
             return self.append_alone(&request, since, false).await;
         }
-        let (queue, stream) = (self.appends.here(), self.appends.stream(&request));
-        if let Some(mut turn) = self.turn(&queue, stream) {
+        let (queue, keys) = (self.appends.here(), self.appends.keys(&request));
+        if let Some(mut turn) = self.turn(&queue, &keys) {
             return turn.run(self.append_alone(&request, since, false)).await;
         }
         let (answer, mut answered) = oneshot::channel();
         let seat = self.appends.room.enter(Some(request.tenant.clone()), request.weight())?;
         let member =
-            Member { request: Arc::clone(&request), stream, since, _seat: seat, is_held: false, answer };
+            Member { request: Arc::clone(&request), keys, since, _seat: seat, is_held: false, answer };
         queue.state().waiting.push_back(member);
         let mut waits = Waits { queue: &queue, request: &request, is_over: false };
         self.start_batches(&queue);
@@ -139,19 +142,29 @@ impl Database {
     }
 
     /// The turn of a lone append, if it has it now.
-    fn turn(self: &Arc<Self>, queue: &Arc<Queue>, stream: u64) -> Option<Turn> {
+    fn turn(self: &Arc<Self>, queue: &Arc<Queue>, keys: &Keys) -> Option<Turn> {
         let mut state = queue.state();
-        if !state.has_room_for(1) || !state.busy.insert(stream) {
+        if !state.has_room_for(1) || !state.take_at_once(keys) {
             return None;
         }
         state.lanes += 1;
         state.members += 1;
         drop(state);
-        Some(self.turn_of(queue, vec![stream], 1))
+        Some(self.turn_of(queue, [keys], 1))
     }
 
-    fn turn_of(self: &Arc<Self>, queue: &Arc<Queue>, streams: Vec<u64>, members: usize) -> Turn {
-        Turn { database: Arc::clone(self), queue: Arc::clone(queue), streams, members }
+    fn turn_of<'k>(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        keys: impl IntoIterator<Item = &'k Keys>,
+        members: usize,
+    ) -> Turn {
+        let (mut streams, mut tags) = (Vec::new(), Vec::new());
+        for keys in keys {
+            streams.push(keys.stream);
+            tags.extend(&keys.tags);
+        }
+        Turn { database: Arc::clone(self), queue: Arc::clone(queue), streams, tags, members }
     }
 
     /// Appends on a connection of its own; `is_held`: its first try was in vain already.
@@ -189,8 +202,7 @@ impl Database {
             if batch.is_empty() {
                 return;
             }
-            let streams = batch.iter().map(|member| member.stream).collect();
-            let turn = self.turn_of(queue, streams, batch.len());
+            let turn = self.turn_of(queue, batch.iter().map(|member| &member.keys), batch.len());
             queue.runtime.spawn(Arc::clone(self).run_batch(batch, turn));
         }
     }
@@ -202,19 +214,17 @@ impl Database {
         };
         let are_written = members.iter().filter(|became| matches!(became, InBatch::Written(_)));
         self.appends.groups.add(are_written.count());
-        let (mut rest, mut done_with) = (Vec::new(), Vec::new());
+        let mut rest = Vec::new();
         for (member, became) in batch.into_iter().zip(members) {
             match became {
                 InBatch::Written(written) => {
-                    done_with.push(member.stream);
+                    turn.leave(&member.keys);
                     self.answer(member, Ok(AppendOutcome::Written(vec![written])));
                 }
-                _ if member.answer.is_closed() => done_with.push(member.stream),
+                _ if member.answer.is_closed() => turn.leave(&member.keys),
                 became => rest.push(Member { is_held: matches!(became, InBatch::Held), ..member }),
             }
         }
-        turn.streams = rest.iter().map(|member| member.stream).collect();
-        turn.queue.state().busy.retain(|stream| !done_with.contains(stream));
         match <[Member; 1]>::try_from(rest) {
             Ok([last]) => {
                 self.start_batches(&turn.queue);
@@ -222,12 +232,11 @@ impl Database {
                 self.answer(last, outcome);
             }
             Err(rest) => {
-                turn.streams.clear();
                 for member in rest {
-                    let turn = self.turn_of(&turn.queue, vec![member.stream], 0);
+                    let (mut turn, database) = (turn.split(&member.keys), Arc::clone(&self));
                     tokio::spawn(async move {
-                        let outcome = turn.database.append_rest(&member, was_lost).await;
-                        turn.database.answer(member, outcome);
+                        let outcome = turn.run(database.append_rest(&member, was_lost)).await;
+                        database.answer(member, outcome);
                     });
                 }
             }
@@ -273,11 +282,13 @@ impl Database {
     }
 }
 
-/// The right to append to streams. Given back when it is dropped; then others have their turn.
+/// The right to append to streams, and with tags. Given back when it is dropped; then others have their turn.
 struct Turn {
     database: Arc<Database>,
     queue: Arc<Queue>,
     streams: Vec<u64>,
+    /// None where it does not count any more.
+    tags: Vec<u64>,
     /// The appends in the statement that is under way; none where it does not count.
     members: usize,
 }
@@ -294,11 +305,32 @@ impl Turn {
         work.await
     }
 
+    /// One of its members is done.
+    fn leave(&mut self, keys: &Keys) {
+        let mut state = self.queue.state();
+        state.busy.remove(&keys.stream);
+        self.streams.retain(|stream| *stream != keys.stream);
+        for tag in self.tags.extract_if(.., |tag| keys.tags.contains(tag)) {
+            state.busy.remove(&tag);
+        }
+    }
+
+    /// The turn of one of its members, which does not count.
+    fn split(&mut self, keys: &Keys) -> Self {
+        self.streams.retain(|stream| *stream != keys.stream);
+        let tags = self.tags.extract_if(.., |tag| keys.tags.contains(tag)).collect();
+        let (database, queue) = (Arc::clone(&self.database), Arc::clone(&self.queue));
+        Self { database, queue, streams: vec![keys.stream], tags, members: 0 }
+    }
+
     fn give_lane_back(&mut self) {
-        let members = std::mem::take(&mut self.members);
+        let (members, tags) = (std::mem::take(&mut self.members), std::mem::take(&mut self.tags));
         let mut state = self.queue.state();
         state.lanes -= usize::from(members > 0);
         state.members -= members;
+        for tag in &tags {
+            state.busy.remove(tag);
+        }
     }
 }
 

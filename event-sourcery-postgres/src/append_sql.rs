@@ -1,6 +1,6 @@
 //! The statements of appends.
 
-use crate::sql::{Statement, event, key_is, statements, unnest};
+use crate::sql::{Statement, any, event, key_is, statements, unnest};
 use crate::tables::Tables;
 
 /// What the server says of a position that a new event would have got.
@@ -46,7 +46,7 @@ macro_rules! told {
 /// Puts those of the events, `event`, whose ids are listed into the outbox, as the reference writes it: with how often that tries
 /// them. What else there is to know of an event's stream is found by the join.
 macro_rules! enter {
-    ($join:literal, $uuid:literal, $category:literal, $tenant:literal, $name:literal, $ids:literal) => {
+    ($join:expr, $uuid:literal, $category:literal, $tenant:literal, $name:literal, $ids:literal) => {
         concat!(
             ", entry AS (
             INSERT INTO {outbox_entries} (created_at, data, stream_name, position, tries_left)
@@ -213,59 +213,6 @@ macro_rules! extended_or_created {
     };
 }
 
-/// The statement of [`AppendSql::append_batch`].
-macro_rules! batch {
-    ($told:expr, $enter:expr) => {
-        concat!("
-        WITH patience AS MATERIALIZED (
-            SELECT set_config('lock_timeout', $15::text, true)
-        ), member AS MATERIALIZED (
-            SELECT m.* FROM patience, ", unnest!("$1::uuid[]", "$2::text[]", "$3::text[]", "$4::text[]", "$5::bigint[]", "$6::bigint[]"), "
-                WITH ORDINALITY AS m (uuid, category, tenant_id, name, expected, version, number)
-        ), locked AS MATERIALIZED (
-            SELECT m.number, m.name, m.version, s.id,
-                   s.version IS NOT DISTINCT FROM m.expected
-                   AND (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id)
-                       IS NOT DISTINCT FROM m.expected AS is_as_expected
-            FROM member m CROSS JOIN LATERAL (
-                SELECT s.id, s.version FROM {streams} s
-                WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), "
-                FOR NO KEY UPDATE SKIP LOCKED
-            ) s
-            WHERE m.expected IS DISTINCT FROM 0
-        ), extended AS (
-            UPDATE {streams} s SET version = l.version, name = coalesce(s.name, l.name)
-            FROM locked l WHERE s.id = l.id AND l.is_as_expected
-            RETURNING l.number, s.id
-        ), created AS (
-            INSERT INTO {streams} (uuid, category, tenant_id, name, version)
-            SELECT m.uuid, m.category, m.tenant_id, m.name, m.version FROM member m WHERE m.expected = 0
-            ORDER BY m.uuid, m.category, m.tenant_id
-            ON CONFLICT DO NOTHING RETURNING id, uuid, category, tenant_id
-        ), stream AS (
-            SELECT number, id FROM extended
-            UNION ALL
-            SELECT m.number, c.id FROM created c JOIN member m USING (uuid, category, tenant_id)
-        ), event AS (
-            INSERT INTO {events}
-                (version, uuid, name, data, event_context, created_at, db_stream_id, schema_version)
-            SELECT m.expected + e.place, e.uuid, e.name, e.data, e.context, e.created_at, stream.id, e.schema_version
-            FROM ", unnest!("$7::bigint[]", "$8::bigint[]", "$9::uuid[]", "$10::text[]", "$11::jsonb[]", "$12::jsonb[]", "$13::timestamp[]", "$14::int[]"), "
-                WITH ORDINALITY AS e (member, place, uuid, name, data, context, created_at, schema_version, number)
-            JOIN stream ON stream.number = e.member
-            JOIN member m ON m.number = e.member
-            ORDER BY e.number
-            RETURNING ", $told, "
-        )", $enter, "
-        SELECT stream.number, max(event.id) FROM stream JOIN event ON event.db_stream_id = stream.id
-        GROUP BY stream.number
-        UNION ALL
-        SELECT m.number, NULL FROM member m
-        WHERE m.expected IS DISTINCT FROM 0 AND m.number <> ALL (ARRAY(SELECT l.number FROM locked l))
-          AND (SELECT s.id FROM {streams} s WHERE ", key_is!("s", "m.uuid", "m.category", "m.tenant_id"), ") IS NOT NULL")
-    };
-}
-
 /// Gives streams ($1: numbers) their versions and names: the beginning of [`AppendSql::write`].
 macro_rules! write_streams {
     () => {
@@ -294,9 +241,16 @@ macro_rules! write_events {
     };
 }
 
+// Behind the macros, which they use.
+mod batches;
+mod tagged;
+
+pub(crate) use self::batches::BatchSql;
+pub(crate) use self::tagged::TaggedSql;
+
 statements! {
     /// The statements of appends.
-    AppendSql;
+    AppendSql with batches: BatchSql, tagged: TaggedSql;
     /// Creates a stream with events. $1 to $4: UUID, category, tenant, name; $5: the version it will have; $6: that of its
     /// first event; $7 to $12: the events' values; $13: what their positions are above. Nothing where the stream or the name
     /// exists.
@@ -336,18 +290,6 @@ statements! {
         extended_or_created!(sealing_keys!(), concat!(" AND ", keys_are_there!())),
         insert_events!(told!("$13"), enter_of_one!())
     );
-    /// Several appends of one stream each, members of a batch. $1 to $6: a member's UUID, category, tenant, name, expected
-    /// version or null, version that its stream will have or null; $7 to $14: an event's member and place in it, both from
-    /// 1, and its values. A stream that cannot be locked at once is passed over, and a creation that has to wait for another
-    /// transaction gives up after a while ($15, as `lock_timeout` takes it): a batch must not wait for anybody. The positions
-    /// are above $16. Answers with the members that were written, by their number, and without a position with those that somebody
-    /// else holds. Those are looked up one by one: no plan for many of them is any good for the usual few.
-    append_batch: batch!(concat!(position_above!("$16"), ", db_stream_id"), "");
-    /// The same with events of which some go into the outbox: $17 are their ids.
-    append_batch_and_enter: batch!(told!("$16"), enter!(
-        "JOIN stream ON stream.id = e.db_stream_id JOIN member m ON m.number = stream.number",
-        "m.uuid", "m.category", "m.tenant_id", "m.name", "$17"
-    ));
     /// What streams are, in the order asked: number of the row, its version, whether it has a name; the last version and
     /// whether there are events; who else has the name that the stream is to have: its number, UUID, and whether it has
     /// events; and whether any of the events of $5 is there, in whatever stream.
@@ -356,23 +298,23 @@ statements! {
                (SELECT max(e.version) FROM {events} e WHERE e.db_stream_id = s.id),
                EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = s.id),
                h.id, h.uuid, EXISTS (SELECT FROM {events} e WHERE e.db_stream_id = h.id),
-               EXISTS (SELECT FROM {events} e WHERE e.uuid = ANY ($5))
-        FROM unnest($1::uuid[], $2::text[], $4::text[]) WITH ORDINALITY AS k (uuid, category, name, number)
+               EXISTS (SELECT FROM {events} e WHERE e.uuid = ", any!("$5", "uuid[]"), ")
+        FROM ", unnest!("$1::uuid[]", "$2::text[]", "$4::text[]"), " WITH ORDINALITY AS k (uuid, category, name, number)
         LEFT JOIN {streams} s ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
         LEFT JOIN {streams} h
             ON h.name = k.name AND h.category = k.category AND h.tenant_id = $3 AND h.uuid <> k.uuid
         ORDER BY k.number");
     /// Makes rows for streams that have none, in one order for all, so that no two calls wait for each other.
-    insert_streams: "
+    insert_streams: concat!("
         INSERT INTO {streams} (uuid, category, tenant_id, name, version)
         SELECT k.uuid, k.category, $3, k.name, 0
-        FROM unnest($1::uuid[], $2::text[], $4::text[]) AS k (uuid, category, name)
+        FROM ", unnest!("$1::uuid[]", "$2::text[]", "$4::text[]"), " AS k (uuid, category, name)
         ORDER BY k.uuid, k.category
-        ON CONFLICT DO NOTHING";
+        ON CONFLICT DO NOTHING");
     /// Locks the rows of streams, in one order for all.
     lock_streams: concat!("
         SELECT s.id FROM {streams} s
-        JOIN unnest($1::uuid[], $2::text[]) AS k (uuid, category)
+        JOIN ", unnest!("$1::uuid[]", "$2::text[]"), " AS k (uuid, category)
             ON ", key_is!("s", "k.uuid", "k.category", "$3"), "
         ORDER BY s.uuid, s.category FOR NO KEY UPDATE OF s");
     /// Gives streams ($1: numbers) their versions and names, which also mends rows that disagree with their events, and
@@ -380,7 +322,7 @@ statements! {
     write: concat!(write_streams!(), write_events!(), position_above!("$12"), ", db_stream_id");
     /// The same with events of which some go into the outbox: $13 are their ids.
     write_and_enter: concat!(write_streams!(), ", event AS (", write_events!(), told!("$12"), ")", enter!(
-        "JOIN {streams} s ON s.id = e.db_stream_id JOIN unnest($1::bigint[], $3::text[]) AS m (id, name) ON m.id = s.id",
+        concat!("JOIN {streams} s ON s.id = e.db_stream_id JOIN ", unnest!("$1::bigint[]", "$3::text[]"), " AS m (id, name) ON m.id = s.id"),
         "s.uuid", "s.category", "s.tenant_id", "coalesce(s.name, m.name)", "$13"
     ), " SELECT id, db_stream_id FROM event");
     /// The events of these ids, each with its stream and the id of the event before it in its stream.

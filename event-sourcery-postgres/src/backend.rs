@@ -11,8 +11,9 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, ForgetRequest, Grouped, HeldEntries, HoldRequest, Inspect, KeysRequest,
     LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord,
-    Present, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
-    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, in_a_task,
+    Present, ProgressRequest, ReadRecords, ReadRequest, RewrapRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TagRequest, in_a_task,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use sqlx::{PgPool, SqlSafeStr};
@@ -29,12 +30,16 @@ use crate::transaction::PostgresTransaction;
 /// A store in a PostgreSQL database. Clones share it; several processes can too, and several runtimes of a process: nothing hangs on the
 /// one that opened it.
 ///
-/// An append to one stream is one statement in one round trip, and three more behind a
-/// [`transaction_pooler`](PostgresOptions::transaction_pooler). It is acknowledged after the commit, when it is on the server's disk
-/// at least: `synchronous_commit = off` is raised to `on`, unless [`accept_lost_commits`](PostgresOptions::accept_lost_commits) was
-/// said; what is stronger stays. Appends that arrive while others are under way share a statement; each is refused alone. Those that
-/// wait have 128 MiB of events at most, and those of one tenant 64 MiB; beside these one may wait that has more, where nothing else of
-/// its tenant does. One that finds no room is [`Error::Busy`], and one whose future is dropped before its turn is not written.
+/// An append to one stream is one statement in one round trip, with tags and boundaries too, and three more behind a
+/// [`transaction_pooler`](PostgresOptions::transaction_pooler). Reading by a query is another one; so a decision takes two. A transaction
+/// of about ten is an append to several streams, one with more than 128 tags, and one with the boundary of a query that has an item
+/// without tags; so is what follows where a boundary has not moved although its tag was written to.
+///
+/// An append is acknowledged after the commit, when it is on the server's disk at least: `synchronous_commit = off` is raised to `on`,
+/// unless [`accept_lost_commits`](PostgresOptions::accept_lost_commits) was said; what is stronger stays. Appends that arrive while others
+/// are under way share a statement; each is refused alone. Those that wait have 128 MiB of events at most, and those of one tenant 64 MiB;
+/// beside these one may wait that has more, where nothing else of its tenant does. One that finds no room is [`Error::Busy`], and one whose
+/// future is dropped before its turn is not written.
 ///
 /// # Your own transaction
 ///
@@ -224,7 +229,8 @@ impl Backend for PostgresBackend {
 
     fn capabilities(&self) -> Capabilities {
         let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
-        capabilities.listeners().outbox().keys().presences().inspect().version_holes()
+        let capabilities = capabilities.listeners().outbox().keys().presences().tags().inspect();
+        capabilities.version_holes().ids_across_streams()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -277,6 +283,17 @@ impl Backend for PostgresBackend {
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
         self.apart(async move |database| database.scan(&request).await).await
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        self.apart(async move |database| database.read(&request).await).await
+    }
+
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        self.apart(async move |database| {
+            call!(database, Purpose::Write, operations => operations.tag_stored(&request))
+        })
+        .await
     }
 
     async fn position(&self) -> Result<Position> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{
-    LoadRequest, LoadedStream, OutboxRequest, PresenceRecord, ProgressRequest, ScanPage, ScanRequest,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    LoadRequest, LoadedStream, OutboxRequest, PresenceRecord, ProgressRequest, ReadRecords, ReadRequest,
+    ScanPage, ScanRequest, SubscriptionChange, SubscriptionId, SubscriptionRecord,
 };
 use event_sourcery::{Error, Position, Result};
 use sqlx::{Postgres, SqlSafeStr, Transaction};
@@ -195,6 +195,10 @@ impl Database {
                 return loaded;
             }
         }
+    }
+
+    pub(crate) async fn read(&self, request: &ReadRequest) -> Result<ReadRecords> {
+        call!(*self, operations => operations.read(request))
     }
 
     /// See [`Settled::was_given_elsewhere`].

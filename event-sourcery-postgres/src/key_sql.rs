@@ -1,6 +1,6 @@
 //! The statements about the keys of data subjects. $1 is the tenant, $2 are subjects, where nothing else is said.
 
-use crate::sql::{Statement, statements};
+use crate::sql::{Statement, any, statements, unnest};
 use crate::tables::Tables;
 
 /// What is read of a key: its subject, its id, what it is wrapped with, its bytes, whether it was shredded.
@@ -16,7 +16,8 @@ macro_rules! keys {
         concat!(
             "SELECT ",
             key!(),
-            " FROM {subject_keys} k WHERE k.tenant_id = $1 AND k.subject = ANY ($2::text[])"
+            " FROM {subject_keys} k WHERE k.tenant_id = $1 AND k.subject = ",
+            any!("$2", "text[]")
         )
     };
 }
@@ -32,7 +33,7 @@ statements! {
         WITH k AS (
             INSERT INTO {subject_keys} (tenant_id, subject, key_id, wrapped_by, wrapped, created_at, shredded_at)
             SELECT $1, n.subject, n.key_id, n.wrapped_by, n.wrapped, t.now, CASE WHEN n.wrapped IS NULL THEN t.now END
-            FROM unnest($2::text[], $3::uuid[], $4::text[], $5::bytea[]) AS n (subject, key_id, wrapped_by, wrapped)
+            FROM ", unnest!("$2::text[]", "$3::uuid[]", "$4::text[]", "$5::bytea[]"), " AS n (subject, key_id, wrapped_by, wrapped)
             CROSS JOIN (SELECT clock_timestamp() AT TIME ZONE 'UTC') AS t (now)
             ORDER BY n.subject COLLATE \"C\"
             ON CONFLICT (tenant_id, subject) DO NOTHING
@@ -56,16 +57,16 @@ statements! {
     /// Keys that are shredded, or that whoever shreds others depends on.
     hold_to_shred: concat!(keys!(), " ORDER BY k.subject FOR UPDATE");
     /// Marks those as shredded, with the id $3, who have no key. Waits for another transaction that stores one.
-    mark_missing: "
+    mark_missing: concat!("
         INSERT INTO {subject_keys} (tenant_id, subject, key_id, created_at, shredded_at)
         SELECT $1, n.subject, $3, t.now, t.now
-        FROM unnest($2::text[]) AS n (subject)
+        FROM ", unnest!("$2::text[]"), " AS n (subject)
         CROSS JOIN (SELECT clock_timestamp() AT TIME ZONE 'UTC') AS t (now)
         ORDER BY n.subject COLLATE \"C\"
-        ON CONFLICT (tenant_id, subject) DO NOTHING";
+        ON CONFLICT (tenant_id, subject) DO NOTHING");
     /// Whoever has done so by hand may have left the bytes.
-    shred: "
+    shred: concat!("
         UPDATE {subject_keys}
         SET wrapped_by = NULL, wrapped = NULL, shredded_at = coalesce(shredded_at, clock_timestamp() AT TIME ZONE 'UTC')
-        WHERE tenant_id = $1 AND subject = ANY ($2::text[]) AND (shredded_at IS NULL OR wrapped IS NOT NULL)";
+        WHERE tenant_id = $1 AND subject = ", any!("$2", "text[]"), " AND (shredded_at IS NULL OR wrapped IS NOT NULL)");
 }

@@ -25,18 +25,17 @@ use crate::rights::Rights;
 use crate::tables::Tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: i32 = 6;
+const LAYOUT: i32 = 8;
 
 /// Indexes of ours on tables that may be there without them. On those of the reference: by which the streams of a category, or of a
 /// tenant, are found, and listed by their names in one order whatever the collation of the database, events without versions are read in
-/// order, and entries of the outbox are found: by their events, by their stream, and those that are kept. And on the members of
+/// order, and entries of the outbox are found: by their events, and those that are kept. And on the members of
 /// subscriptions, by the presence that vouches for them: who renews one looks at no others, and who speaks for himself is not in it.
-const INDEXES: [(&str, &str, &str); 7] = [
+const INDEXES: [(&str, &str, &str); 6] = [
     ("streams", "ix_*streams_of_category", include_str!("layout/of_category.sql")),
     ("streams", "ix_*streams_by_name", include_str!("layout/by_name.sql")),
     ("events", "ix_*events_unversioned", include_str!("layout/unversioned.sql")),
     ("outbox_entries", "ix_*outbox_entries_position", include_str!("layout/outbox_by_position.sql")),
-    ("outbox_entries", "ix_*outbox_entries_stream", include_str!("layout/outbox_by_stream.sql")),
     ("outbox_entries", "ix_*outbox_entries_kept", include_str!("layout/outbox_kept.sql")),
     (
         "subscription_members",
@@ -44,6 +43,9 @@ const INDEXES: [(&str, &str, &str); 7] = [
         include_str!("layout/members_by_presence.sql"),
     ),
 ];
+
+/// An index on the outbox that layouts 5 to 7 have. Every entry is in it by its stream, so that each append writes to a page of its own.
+const BY_STREAM: &str = "ix_*outbox_entries_stream";
 
 /// The table that has to be unlogged: what it holds means nothing after a crash.
 const UNLOGGED: &str = "evidence";

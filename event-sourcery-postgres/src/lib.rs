@@ -58,6 +58,7 @@ mod settled_sql;
 mod sql;
 mod subscription_sql;
 mod tables;
+mod tag_sql;
 mod taking_back;
 mod transaction;
 mod values;

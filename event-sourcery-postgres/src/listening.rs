@@ -164,7 +164,8 @@ fn found_in(cause: &(dyn std::error::Error + 'static)) -> Option<InTheWay> {
     }
     let reported = cause.downcast_ref::<sqlx::Error>()?.as_database_error()?;
     match reported.code()?.as_ref() {
-        "55P03" => Some(InTheWay::ALock),
+        // The first by its own limit; the second where the store has had enough of it first.
+        "55P03" | "57014" => Some(InTheWay::ALock),
         "40001" | "40P01" => Some(InTheWay::ARace),
         _ => None,
     }

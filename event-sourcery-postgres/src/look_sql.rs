@@ -1,7 +1,7 @@
 //! The statements of those who look inside. Each goes through a bounded number of rows: in the order of an index, or within a stretch,
 //! which the planner cannot take apart (`OFFSET 0`). Names are told as texts, whatever the columns hold: see `sql::event`.
 
-use crate::sql::{Statement, event, key_is, statements};
+use crate::sql::{Statement, event, key_is, statements, tags_of};
 use crate::tables::Tables;
 
 /// Streams, each with its last event in the columns that `rows` reads, without a payload; and the stream's number.
@@ -53,7 +53,9 @@ macro_rules! events {
             "
         SELECT e.id, ",
             event!("e"),
-            ", s.uuid, s.name::text, s.category::text, s.tenant_id::text
+            ", s.uuid, s.name::text, s.category::text, s.tenant_id::text, ",
+            tags_of!("e"),
+            "
         FROM (SELECT o.* FROM {events} o WHERE o.id > $1 AND o.id <= $2 ORDER BY o.id",
             $order,
             " OFFSET 0) e
@@ -127,7 +129,8 @@ statements! {
     count_both: counted!("(s.category, s.tenant_id) >= ($1, $3) AND (s.category, s.tenant_id) <= ($1, $3)
               ORDER BY s.category, s.tenant_id");
     event: concat!("
-        SELECT e.id, ", event!("e"), ", s.uuid, s.name::text, s.category::text, s.tenant_id::text
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name::text, s.category::text, s.tenant_id::text,
+               ", tags_of!("e"), "
         FROM {events} e LEFT JOIN {streams} s ON s.id = e.db_stream_id WHERE e.uuid = $1");
     events_back: events!(" DESC");
     events_onwards: events!("");
@@ -150,11 +153,11 @@ statements! {
         SELECT e.version FROM {events} e WHERE e.id = $4 AND e.db_stream_id = ", the_stream!());
     /// A stream's events below the version $4, the last one first.
     versions_below: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.version < $4 ORDER BY e.version DESC LIMIT $5");
     /// Those without versions, below the position $4.
     unversioned_below: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL AND e.id < $4 ORDER BY e.id DESC LIMIT $5");
     subscriptions_from: subscriptions!(">=");
     subscriptions_behind: subscriptions!(">");

@@ -13,9 +13,14 @@
 //!
 //! Only what is to be dropped is locked, and what is held is passed over: it is being published at this moment. Whether that
 //! succeeds is not known, so it is noted, and the next deletion of any stream drops it if it is still there.
+//!
+//! No index has every entry by its stream: each append would write to a page of its own for that. Only a blocked stream is asked what it
+//! has in there, up to its checkpoint. So `blocked_entries` has the entries that a checkpoint has passed, because their stream was
+//! blocked: whoever moves the checkpoint puts them in, in the same transaction. There are no others, for a stream is blocked by an entry
+//! above its checkpoint. They are put in in one order for all, and taken out after that, so that two workers do not deadlock.
 
 use crate::settled_sql::run;
-use crate::sql::{Statement, statements};
+use crate::sql::{Statement, any, statements, unnest};
 use crate::tables::Tables;
 
 /// The category of an entry's stream. What the reference writes does not tell it: its event does, or what is kept of one that is gone.
@@ -37,11 +42,19 @@ macro_rules! segment {
     };
 }
 
+/// The stream of an entry; null where that cannot be told.
+macro_rules! stream_uuid {
+    () => {
+        "CASE WHEN o.data ->> 'stream_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+              THEN (o.data ->> 'stream_id')::uuid END"
+    };
+}
+
 /// The first row: in the place of a name, in which run of the server it was read. Then the entries between $1 and $2 of the tenant
 /// $3, in those of $4 segments that $5 lists, or in all; at most $6, in the columns that `rows` reads: nothing of the JSON is cast, because
 /// what is not as it should be would fail the page.
 macro_rules! entries {
-    ($condition:expr) => {
+    ($from:literal, $position:literal, $condition:expr) => {
         concat!(
             "
         SELECT NULL::bigint, NULL::text, NULL::text, ",
@@ -52,8 +65,14 @@ macro_rules! entries {
                    o.data ->> 'created_at', o.data ->> 'schema_version', o.data ->> 'stream_id', o.stream_name::text, ",
             category!(),
             ", coalesce(o.data ->> 'tenant_id', '')
-            FROM {outbox_entries} o
-            WHERE o.position > $1 AND o.position <= $2 AND o.published_at IS NULL
+            FROM ",
+            $from,
+            "
+            WHERE ",
+            $position,
+            " > $1 AND ",
+            $position,
+            " <= $2 AND o.published_at IS NULL
               AND ($3::text IS NULL OR coalesce(o.data ->> 'tenant_id', '') = $3)
               AND ($4::integer IS NULL OR ",
             segment!(),
@@ -61,7 +80,9 @@ macro_rules! entries {
               AND NOT EXISTS (SELECT FROM {outbox_of_deleted} d WHERE d.position = o.position AND d.dropped)",
             $condition,
             "
-            ORDER BY o.position LIMIT $6
+            ORDER BY ",
+            $position,
+            " LIMIT $6
         )"
         )
     };
@@ -71,35 +92,57 @@ statements! {
     /// The statements about the outbox.
     OutboxSql;
     /// Entries that are not published, by the positions of their events.
-    entries: entries!("");
-    /// The same of one stream: $7 its UUID, $8 its category, $9 its tenant.
-    entries_of_stream: entries!(concat!("
-              AND o.data ->> 'stream_id' = $7 AND coalesce(o.data ->> 'tenant_id', '') = $9 AND ", category!(), " = $8"));
+    entries: entries!("{outbox_entries} o", "o.position", "");
+    /// The same of a blocked stream, as far as checkpoints have passed them: $7 its UUID, $8 its category, $9 its tenant. Each is looked
+    /// up for itself, whatever the planner thinks of how many there are.
+    entries_of_stream: entries!("{blocked_entries} b
+            CROSS JOIN LATERAL (SELECT * FROM {outbox_entries} e WHERE e.position = b.position OFFSET 0) o", "b.position", concat!("
+              AND b.stream_uuid = $7::uuid AND o.data ->> 'stream_id' = $7::uuid::text AND coalesce(o.data ->> 'tenant_id', '') = $9 AND ", category!(), " = $8"));
     /// Which of the entries at $1 are there, and whether nobody else is publishing them: they are locked, and what a worker of the
     /// reference holds is passed over. What somebody else has published since the statement began is not free: the row that is locked
     /// is looked at once more.
-    hold_entries: "
+    hold_entries: concat!("
         WITH entry AS MATERIALIZED (
             SELECT o.id, o.position FROM {outbox_entries} o
-            WHERE o.position = ANY ($1::bigint[]) AND o.published_at IS NULL
+            WHERE o.position = ", any!("$1", "bigint[]"), " AND o.published_at IS NULL
         ), free AS MATERIALIZED (
             SELECT o.id FROM {outbox_entries} o
             WHERE o.id IN (SELECT e.id FROM entry e) AND o.published_at IS NULL FOR UPDATE SKIP LOCKED
         )
-        SELECT e.position, e.id IN (SELECT f.id FROM free f) FROM entry e";
+        SELECT e.position, e.id IN (SELECT f.id FROM free f) FROM entry e");
     /// The entries at $1 were published.
-    delete_entries: "
-        DELETE FROM {outbox_entries} WHERE position = ANY ($1::bigint[]) AND published_at IS NULL";
+    delete_entries: concat!("
+        DELETE FROM {outbox_entries} WHERE position = ", any!("$1", "bigint[]"), " AND published_at IS NULL");
     /// The same where they are kept: the reference tries them no more.
-    mark_entries: "
+    mark_entries: concat!("
         UPDATE {outbox_entries} SET published_at = clock_timestamp() AT TIME ZONE 'UTC', tries_left = 0
-        WHERE position = ANY ($1::bigint[]) AND published_at IS NULL";
+        WHERE position = ", any!("$1", "bigint[]"), " AND published_at IS NULL");
     /// Those go that were kept for longer than $1, in microseconds; not too many at once.
     forget_kept: "
         DELETE FROM {outbox_entries} WHERE id IN (
             SELECT o.id FROM {outbox_entries} o
             WHERE o.published_at < clock_timestamp() AT TIME ZONE 'UTC' - $1::bigint * INTERVAL '1 microsecond'
             LIMIT 1024 FOR UPDATE SKIP LOCKED)";
+    /// What is there of streams that are blocked in the segments $2 of the outbox of $1, above $3, where one of the checkpoints was, and up
+    /// to $4, where they are now. Whether a stream is blocked is looked up for each entry: there are few, and streams may be many.
+    pass_entries: concat!("
+        INSERT INTO {blocked_entries} (stream_uuid, position)
+        SELECT DISTINCT p.stream_uuid, p.position FROM (
+            SELECT ", stream_uuid!(), " AS stream_uuid, o.position FROM {outbox_entries} o
+            WHERE o.position > $3 AND o.position <= $4 AND o.published_at IS NULL
+        ) p
+        WHERE (SELECT count(*) FROM {blocked_streams} b
+               WHERE b.stream_uuid = p.stream_uuid AND b.subscription_tenant_id = $1 AND b.subscription_name = ''
+                 AND b.segment = ", any!("$2", "int[]"), ") > 0
+        ORDER BY 1, 2
+        ON CONFLICT DO NOTHING");
+    /// Of the streams $1, each up to a position, $2, those that are not there any more. Another tenant's stream of that UUID may wait for
+    /// some.
+    forget_passed: concat!("
+        DELETE FROM {blocked_entries} b
+        USING ", unnest!("$1::uuid[]", "$2::bigint[]"), " AS f (stream_uuid, up_to)
+        WHERE b.stream_uuid = f.stream_uuid AND b.position <= f.up_to
+          AND NOT EXISTS (SELECT FROM {outbox_entries} o WHERE o.position = b.position AND o.published_at IS NULL)");
     /// Keeps the category $2 of the entries of the stream $1.
     keep_category: "
         INSERT INTO {outbox_of_deleted} (position, category, dropped)

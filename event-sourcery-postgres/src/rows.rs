@@ -5,9 +5,9 @@ mod entries;
 use std::borrow::Cow;
 
 use event_sourcery::backend::{
-    Names, StoredEvent, StoredRecord, lost_stream_id, stored_stream_id, stored_tenant_id,
+    Names, StoredEvent, StoredRecord, lost_stream_id, stored_tag, stored_tenant_id,
 };
-use event_sourcery::{Position, StreamId, TenantId, Version};
+use event_sourcery::{Position, StreamId, Tag, TenantId, Version};
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row as _, Type, ValueRef as _};
@@ -15,10 +15,11 @@ use uuid::Uuid;
 
 use crate::values::{JSONB_VERSION, UtcTimestamp};
 
-/// Reads the events of one answer; keeps one copy of each event name.
+/// Reads the events of one answer; keeps one copy of each event name, and of each category and tenant.
 #[derive(Default)]
 pub(crate) struct EventReader {
     names: Names,
+    of_streams: Names,
 }
 
 impl EventReader {
@@ -43,7 +44,7 @@ impl EventReader {
     /// nobody's.
     pub(crate) fn record(&mut self, row: &PgRow) -> StoredRecord {
         let mut event = self.event(row);
-        let (stream, tenant) = stream_and_tenant(row).unwrap_or_else(|problem| {
+        let (stream, tenant) = stream_and_tenant(row, &mut self.of_streams).unwrap_or_else(|problem| {
             event.unreadable = Some(format!("the row of its stream: {problem}").into());
             (lost_stream_id(event.position), stored_tenant_id(""))
         });
@@ -62,8 +63,20 @@ impl EventReader {
             json(row, 4)?.into(),
             time(row)?,
         );
-        Ok(event.with_context(context).with_schema_version(schema_version(row)?))
+        let event = event.with_context(context).with_schema_version(schema_version(row)?);
+        Ok(event.with_tags(tags(row)?))
     }
+}
+
+/// The tags, in the column of that name. Snapshots have none, nor have events that others have written.
+fn tags(row: &PgRow) -> Result<Vec<Tag>, String> {
+    let Ok(tags) = row.try_get_raw("tags") else { return Ok(Vec::new()) };
+    if tags.is_null() {
+        return Ok(Vec::new());
+    }
+    let tags = <Vec<String> as Decode<'_, Postgres>>::decode(tags);
+    let tags = tags.map_err(|error| format!("its tags: {error}"))?;
+    Ok(tags.iter().map(|tag| stored_tag(tag)).collect())
 }
 
 /// None, where it is a snapshot's.
@@ -81,10 +94,10 @@ fn schema_version(row: &PgRow) -> Result<u32, String> {
     u32::try_from(version).map_err(|_| "the version of its form is negative".to_owned())
 }
 
-fn stream_and_tenant(row: &PgRow) -> Result<(StreamId, TenantId), String> {
+fn stream_and_tenant(row: &PgRow, names: &mut Names) -> Result<(StreamId, TenantId), String> {
     let uuid = Uuid::from_bytes(present(fixed::<16>(row, 8)?)?);
     let name = bytes(row, 9)?.map(utf8).transpose()?;
-    Ok((stored_stream_id(uuid, name, text(row, 10)?), stored_tenant_id(text(row, 11)?)))
+    Ok((names.stream_id(uuid, name, text(row, 10)?), names.tenant_id(text(row, 11)?)))
 }
 
 /// How many bytes the payload and the context of an event have.

@@ -13,7 +13,7 @@ use sqlx::query::Query;
 
 use crate::operations::BLOCK;
 use crate::settled_sql::run;
-use crate::sql::{Statement, event};
+use crate::sql::{Statement, event, tags_of};
 use crate::tables::Tables;
 
 /// The first row of a page: in the place of a name, in which run of the server it was read. The other columns are those of
@@ -21,11 +21,12 @@ use crate::tables::Tables;
 const READ_IN: &str = concat!(
     "SELECT NULL::bigint, NULL::integer, NULL::uuid, ",
     run!(),
-    ", NULL::jsonb, NULL::jsonb, NULL::timestamp, NULL::integer, NULL::uuid, NULL::text, NULL::text, NULL::text"
+    ", NULL::jsonb, NULL::jsonb, NULL::timestamp, NULL::integer, NULL::uuid, NULL::text, NULL::text, NULL::text, NULL::text[] AS tags"
 );
 
 /// What an event of a page is, in the columns that `rows` reads.
-const COLUMNS: &str = concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id");
+const COLUMNS: &str =
+    concat!("e.id, ", event!("e"), ", s.uuid, s.name, s.category, s.tenant_id, ", tags_of!("e"));
 
 /// Statements with what a filter asks bound to them: $1 and $2 are the positions that the events are above, and at or
 /// below; $3 a tenant, $4 a category, $5 names, $6 a count of segments and $7 which of them; $8 blocks of the directory, or
@@ -36,6 +37,7 @@ pub(crate) struct Scans {
     events: String,
     streams: String,
     read_in: String,
+    columns: String,
 }
 
 impl Scans {
@@ -45,16 +47,17 @@ impl Scans {
             events: tables.table("events"),
             streams: tables.table("streams"),
             read_in: tables.put_into(READ_IN),
+            columns: tables.put_into(COLUMNS),
         }
     }
 
     /// Where it is read, and events by position.
     pub(crate) fn page(&self, filter: &Filter, only: &Only) -> Statement {
         let (events, of_stream) = (self.events(filter, only), self.of_stream(filter));
-        let read_in = &self.read_in;
+        let Self { read_in, columns, .. } = self;
         Statement::made(
             format!(
-                "{read_in} UNION ALL (SELECT {COLUMNS} FROM {events} {of_stream} ORDER BY e.id LIMIT $9)"
+                "{read_in} UNION ALL (SELECT {columns} FROM {events} {of_stream} ORDER BY e.id LIMIT $9)"
             ),
             self.unnamed,
         )

@@ -20,6 +20,7 @@ use crate::scans::Scans;
 use crate::settled_sql::SettledSql;
 use crate::subscription_sql::SubscriptionSql;
 use crate::tables::{Sequence, Tables};
+use crate::tag_sql::TagSql;
 
 /// A statement of ours, prepared once per connection, or each time where the connection's server changes.
 #[derive(Debug, Clone)]
@@ -50,7 +51,6 @@ impl Statement {
         Self::made(self.text.replace("ON CONFLICT DO NOTHING", ""), self.unnamed)
     }
 
-    #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -111,6 +111,14 @@ macro_rules! event {
 }
 pub(crate) use event;
 
+/// The tags of an event, in a column of that name: none where it has none, or where somebody else has written it.
+macro_rules! tags_of {
+    ($e:literal) => {
+        concat!("(SELECT x.tags FROM {tagged_events} x WHERE x.position = ", $e, ".id) AS tags")
+    };
+}
+pub(crate) use tags_of;
+
 /// What a stream's key is compared with: UUID, category, tenant.
 macro_rules! key_is {
     ($s:literal, $uuid:literal, $category:literal, $tenant:literal) => {
@@ -140,6 +148,14 @@ macro_rules! unnest {
     };
 }
 pub(crate) use unnest;
+
+/// Any of an array, for the same reason.
+macro_rules! any {
+    ($array:literal, $of:literal) => {
+        concat!("ANY ((SELECT ", $array, "::", $of, ")::", $of, ")")
+    };
+}
+pub(crate) use any;
 
 /// The stream's number, found once for the whole statement.
 macro_rules! the_stream {
@@ -190,10 +206,12 @@ macro_rules! load_from {
             "WITH snapshot AS MATERIALIZED (",
             $snapshot,
             ")
-            SELECT n.* FROM snapshot n
+            SELECT n.*, NULL::text[] AS tags FROM snapshot n
             UNION ALL
             SELECT e.id, ",
             event!("e"),
+            ", ",
+            tags_of!("e"),
             " FROM {events} e
             WHERE e.db_stream_id = ",
             the_stream!(),
@@ -201,6 +219,8 @@ macro_rules! load_from {
             UNION ALL
             SELECT e.id, ",
             event!("e"),
+            ", ",
+            tags_of!("e"),
             " FROM {events} e
             WHERE e.db_stream_id = ",
             the_stream!(),
@@ -213,10 +233,10 @@ statements! {
     /// Every statement that the operations run, and what they know of the pages that come next.
     Sql with append: AppendSql, scans: Scans, directory: DirectorySql, scan: ScanSql, damage: DamageSql,
         subscriptions: SubscriptionSql, cursors: CursorSql, settled: SettledSql, sequence: Sequence, numbering: NumberingSql, outbox: OutboxSql,
-        keys: KeySql, look: LookSql, rights: MissingRights, page_sizes: PageSizes;
+        keys: KeySql, look: LookSql, tags: TagSql, rights: MissingRights, page_sizes: PageSizes;
     /// All events of a stream, in any order.
     load_all: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e WHERE e.db_stream_id = ", the_stream!());
     /// The newest snapshot, and what follows.
     load_from_snapshot: load_from!(newest_snapshot!());
     /// The state of an aggregate, and what follows.
@@ -227,28 +247,28 @@ statements! {
     load_state: newest_state!();
     /// The event of an id.
     load_event: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.uuid = $4 AND e.db_stream_id = ", the_stream!());
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e WHERE e.uuid = $4 AND e.db_stream_id = ", the_stream!());
     /// Versions from $4 to below $5, at most $6 of them.
     load_versions: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.version >= $4 AND e.version < $5
         ORDER BY e.version LIMIT $6");
     /// Events without versions above a position.
     load_unversioned: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL AND e.id > $4
         ORDER BY e.id LIMIT $5");
     /// Whatever stands above a position.
     load_any: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
         WHERE e.db_stream_id = ", the_stream!(), " AND e.id > $4
         ORDER BY e.id LIMIT $5");
     /// The last event by version, and the last one without a version.
     load_last: concat!("
-        (SELECT e.id, ", event!("e"), " FROM {events} e
+        (SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
          WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NOT NULL ORDER BY e.version DESC LIMIT 1)
         UNION ALL
-        (SELECT e.id, ", event!("e"), " FROM {events} e
+        (SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e
          WHERE e.db_stream_id = ", the_stream!(), " AND e.version IS NULL ORDER BY e.id DESC LIMIT 1)");
     /// The position of the stream's first event; the version of the event at a position ($4) and whether it is there;
     /// whether the stream has events without versions, with versions, and with versions that are none.

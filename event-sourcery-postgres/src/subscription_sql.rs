@@ -1,7 +1,7 @@
 //! The statements about durable subscriptions. $1 and $2 are a subscription's tenant and name, unless told otherwise.
 
 use crate::settled_sql::run;
-use crate::sql::{Statement, key_is, statements};
+use crate::sql::{Statement, any, key_is, statements, unnest};
 use crate::tables::Tables;
 
 /// The columns of a subscription: those of a segment, `s`.
@@ -44,12 +44,12 @@ macro_rules! clock {
 /// The keys of blocked streams that a statement is about, in their order: those of the streams, in $1 to $3; and in other arrays what
 /// else there is to know of each.
 macro_rules! asked {
-    ($arrays:literal, $columns:literal) => {
+    ([$($array:literal),*], $columns:literal) => {
         concat!(
             "asked AS MATERIALIZED (
-            SELECT n.* FROM unnest($1::uuid[], $2::text[], $3::text[]",
-            $arrays,
-            ") WITH ORDINALITY AS n (stream_uuid, category, tenant_id",
+            SELECT n.* FROM ",
+            unnest!("$1::uuid[]", "$2::text[]", "$3::text[]" $(, $array)*),
+            " WITH ORDINALITY AS n (stream_uuid, category, tenant_id",
             $columns,
             ", place)
         )"
@@ -61,8 +61,16 @@ macro_rules! asked {
 macro_rules! asked_blocked {
     () => {
         asked!(
-            ", $6::int[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamp[],
-                $13::timestamp[]",
+            [
+                "$6::int[]",
+                "$7::text[]",
+                "$8::bigint[]",
+                "$9::bigint[]",
+                "$10::bigint[]",
+                "$11::text[]",
+                "$12::timestamp[]",
+                "$13::timestamp[]"
+            ],
             ", segment, stream_name, after_position, position, attempts, error, retry_at, since"
         )
     };
@@ -175,10 +183,10 @@ macro_rules! is_open {
     };
 }
 
-/// Whether the server is in the run of this name, where one is given.
+/// Whether the server is in the run of this name, where one is given: by a question of its own, or it would be planned anew each time.
 macro_rules! is_in_run {
     ($name:literal) => {
-        concat!($name, "::text IS NULL OR ", $name, " = ", run!())
+        concat!("(SELECT ", $name, "::text) IS NULL OR (SELECT ", $name, "::text) = ", run!())
     };
 }
 
@@ -205,9 +213,8 @@ statements! {
     /// A subscription need not exist. Beside: whether the server is in the run $3, or none is given.
     lock_subscriptions: concat!("
         SELECT pg_advisory_xact_lock(a.key), ", is_in_run!("$3"), "
-        FROM (
-            SELECT hashtextextended(concat_ws(chr(1), {subscription_segments as text}, n.tenant_id, n.name), 0) AS key
-            FROM unnest($1::text[], $2::text[]) AS n (tenant_id, name)
+        FROM (SELECT hashtextextended(concat_ws(chr(1), {subscription_segments as text}, n.tenant_id, n.name), 0) AS key
+            FROM ", unnest!("$1::text[]", "$2::text[]"), " AS n (tenant_id, name)
             ORDER BY key
         ) a");
     /// Segments: number, position, token, member, leased until. Members: how long their leases last, and the next two, and in the last
@@ -227,7 +234,7 @@ statements! {
     subscriptions_to_change: concat!("
         WITH asked AS MATERIALIZED (
             SELECT n.tenant_id, n.name, n.place::integer AS place
-            FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n (tenant_id, name, place)
+            FROM ", unnest!("$1::text[]", "$2::text[]"), " WITH ORDINALITY AS n (tenant_id, name, place)
         ), segment AS MATERIALIZED (
             SELECT s.segment, s.position, s.token, s.member, s.leased_until, a.place
             FROM asked a JOIN {subscription_segments} s ON s.tenant_id = a.tenant_id AND s.name = a.name
@@ -253,18 +260,18 @@ statements! {
         WITH segment AS (
             INSERT INTO {subscription_segments} AS s (tenant_id, name, segment, position, token, member, leased_until)
             SELECT n.tenant_id, n.name, n.segment, n.position, n.token # ", mask!(), ", n.member, n.leased_until
-            FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::uuid[], $7::timestamp[])
+            FROM ", unnest!("$1::text[]", "$2::text[]", "$3::int[]", "$4::bigint[]", "$5::bigint[]", "$6::uuid[]", "$7::timestamp[]"), "
                 AS n (tenant_id, name, segment, position, token, member, leased_until)
             ON CONFLICT (tenant_id, name, segment) DO UPDATE SET position = excluded.position, token = excluded.token,
                 member = excluded.member, leased_until = excluded.leased_until
         ), gone AS (
             DELETE FROM {subscription_members} m
-            USING unnest($8::text[], $9::text[], $10::uuid[]) AS g (tenant_id, name, member)
+            USING ", unnest!("$8::text[]", "$9::text[]", "$10::uuid[]"), " AS g (tenant_id, name, member)
             WHERE m.tenant_id = g.tenant_id AND m.name = g.name AND m.member = g.member
         )
         INSERT INTO {subscription_members} AS m (tenant_id, name, member, member_until, lasting_ms, presence)
         SELECT n.tenant_id, n.name, n.member, n.member_until, n.lasting_ms, ", presence!("n.presence"), "
-        FROM unnest($11::text[], $12::text[], $13::uuid[], $14::timestamp[], $15::bigint[], $16::bigint[])
+        FROM ", unnest!("$11::text[]", "$12::text[]", "$13::uuid[]", "$14::timestamp[]", "$15::bigint[]", "$16::bigint[]"), "
             AS n (tenant_id, name, member, member_until, lasting_ms, presence)
         ON CONFLICT (tenant_id, name, member) DO UPDATE SET member_until = excluded.member_until,
             lasting_ms = excluded.lasting_ms, presence = excluded.presence");
@@ -273,7 +280,7 @@ statements! {
     put_presences: concat!("
         WITH renewed AS (
             INSERT INTO {subscription_presences} AS p (presence, renewed)
-            SELECT ", presence!("n.presence"), ", $2::timestamp FROM unnest($1::bigint[]) AS n (presence) ORDER BY 1
+            SELECT ", presence!("n.presence"), ", $2::timestamp FROM ", unnest!("$1::bigint[]"), " AS n (presence) ORDER BY 1
             ON CONFLICT (presence) DO UPDATE SET renewed = excluded.renewed
             RETURNING p.xmax = 0 AS is_made
         )
@@ -308,24 +315,24 @@ statements! {
         DELETE FROM {blocked_streams} WHERE subscription_tenant_id = $1 AND subscription_name = $2";
     /// Whether all leases hold ($3 and $4: segments and their tokens, as they were told), and the transaction is open that was begun for a handler, where
     /// this is one ($6). If so, and if the server is in the run $7, or none is given, no checkpoint of theirs stays below $5;
-    /// whether that came true is told next, and about the run last.
+    /// whether that came true is told next, then about the run, and where the first of them was.
     reach: concat!("
         WITH run AS MATERIALIZED (
             SELECT ", is_in_run!("$7"), " AS is_it, ", mask!(), " AS mask
         ), held AS MATERIALIZED (
             SELECT s.segment, s.position FROM {subscription_segments} s
-            JOIN unnest($3::int[], $4::bigint[]) AS l (segment, token) ON s.segment = l.segment
+            JOIN ", unnest!("$3::int[]", "$4::bigint[]"), " AS l (segment, token) ON s.segment = l.segment
                 AND s.token = l.token # (SELECT mask FROM run)
             WHERE s.tenant_id = $1 AND s.name = $2 AND (SELECT is_it FROM run) AND ", is_open!(), "
             ORDER BY s.segment FOR NO KEY UPDATE OF s
         ), moved AS (
             UPDATE {subscription_segments} s SET position = $5
-            WHERE s.tenant_id = $1 AND s.name = $2 AND s.segment = ANY ($3) AND s.position < $5
+            WHERE s.tenant_id = $1 AND s.name = $2 AND s.segment = ", any!("$3", "int[]"), " AND s.position < $5
               AND (SELECT count(*) FROM held) = cardinality($3)
             RETURNING 1
         )
         SELECT count(*) = cardinality($3), ", is_open!(), ",
-               count(*) FILTER (WHERE position < $5) = (SELECT count(*) FROM moved), (SELECT is_it FROM run)
+               count(*) FILTER (WHERE position < $5) = (SELECT count(*) FROM moved), (SELECT is_it FROM run), min(position)
         FROM held");
     /// $1 to $3: the keys of streams, no two of them the same, in one order for all; $4 and $5: the subscription; so in the next five. $6
     /// to $13: what else there is to know of each. A row, unless one of them was blocked already; one whose event at $9 is gone, or goes
@@ -343,8 +350,8 @@ statements! {
     /// $6 to $13 as in [`block`](Self::block); $14 and $15: what each stream is blocked by. All of them are changed, or none.
     change_blocked: concat!("
         WITH ", asked!(
-            ", $6::int[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::timestamp[], $13::timestamp[],
-                $14::bigint[], $15::bigint[]",
+            ["$6::int[]", "$7::text[]", "$8::bigint[]", "$9::bigint[]", "$10::bigint[]", "$11::text[]",
+             "$12::timestamp[]", "$13::timestamp[]", "$14::bigint[]", "$15::bigint[]"],
             ", segment, stream_name, after_position, position, attempts, error, retry_at, since, was_after, was_at"
         ), ", ", held!("NO KEY UPDATE"), "
         UPDATE {blocked_streams} b SET segment = a.segment, stream_name = a.stream_name, after_position = a.after_position,
@@ -352,11 +359,11 @@ statements! {
         FROM asked a WHERE ", is_as_asked!(), " AND ", all_are_held!());
     /// $6 and $7: what each stream is blocked by. All of them are freed, or none.
     free: concat!("
-        WITH ", asked!(", $6::bigint[], $7::bigint[]", ", was_after, was_at"), ", ", held!("UPDATE"), "
+        WITH ", asked!(["$6::bigint[]", "$7::bigint[]"], ", was_after, was_at"), ", ", held!("UPDATE"), "
         DELETE FROM {blocked_streams} b USING asked a WHERE ", is_as_asked!(), " AND ", all_are_held!());
     /// A row for each that is blocked.
     keep_blocked: concat!("
-        WITH ", asked!("", ""), "
+        WITH ", asked!([], ""), "
         SELECT FROM asked a JOIN {blocked_streams} b ON ", is_asked!(), "
         ORDER BY a.place FOR KEY SHARE OF b");
     /// Those above $3, in the segments $4 or in all, at most $5.

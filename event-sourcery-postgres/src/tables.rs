@@ -94,6 +94,8 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "blocked_streams": ["stream_uuid", "category", "tenant_id", "subscription_tenant_id", "subscription_name", "after_position"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
+    "blocked_entries": ["stream_uuid", "position"],
+        "", "SELECT, INSERT, DELETE";
     "projected_streams": ["stream_uuid", "category", "tenant_id", "projector", "version", "position"],
         "", "SELECT, INSERT, UPDATE, DELETE";
     "event_blocks": ["name", "block"],
@@ -106,6 +108,14 @@ tables! {
         "", "SELECT, INSERT, UPDATE, DELETE";
     "subject_keys": ["tenant_id", "subject", "key_id", "wrapped_by", "wrapped", "created_at", "shredded_at"],
         "SELECT", "SELECT, INSERT, UPDATE";
+    "tags": ["id", "version", "exact_from", "tenant_id", "value"],
+        "SELECT", "SELECT, INSERT, UPDATE";
+    "tagged_events": ["position", "tags"],
+        "SELECT", "SELECT, INSERT, DELETE";
+    "event_tags": ["tag_id", "position", "name"],
+        "SELECT", "SELECT, INSERT, DELETE";
+    "stream_deletions": ["id", "tenant_id"],
+        "SELECT", "SELECT, INSERT";
     "layout": ["version"],
         "SELECT", "SELECT";
 }

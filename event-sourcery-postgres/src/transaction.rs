@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Cursor, CursorId, DeleteRequest, HeldCursor, JoinedTransaction,
-    KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest, SnapshotRequest,
-    SubjectKey,
+    KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest, ReadRecords,
+    ReadRequest, SnapshotRequest, SubjectKey,
 };
 use event_sourcery::{Position, Result};
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -140,6 +140,10 @@ impl JoinedTransaction for OnConnection<'_> {
 
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         self.operations().load_in_parts(request, &mut Taker::Here(sink), &mut || true).await.map(drop)
+    }
+
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        self.operations().read(request).await
     }
 
     async fn delete(&mut self, request: &DeleteRequest) -> Result<()> {

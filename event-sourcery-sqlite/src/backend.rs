@@ -9,9 +9,9 @@ use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, Filter, ForgetRequest, Grouped, Groups, HeldEntries, HoldRequest, Inspect,
     KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest,
-    OutboxRequest, PresenceRecord, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest,
-    StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
-    TransactionalBackend,
+    OutboxRequest, PresenceRecord, ProgressRequest, ReadRecords, ReadRequest, RewrapRequest, ScanPage,
+    ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
+    SubscriptionId, SubscriptionRecord, TagRequest, TransactionalBackend,
 };
 use event_sourcery::{Error, Position, Result, TenantId};
 use jiff::Timestamp;
@@ -141,7 +141,8 @@ impl Backend for SqliteBackend {
 
     fn capabilities(&self) -> Capabilities {
         let capabilities = Capabilities::none().several_streams().transactions().durable().shared();
-        capabilities.listeners().outbox().keys().presences().inspect().version_holes()
+        let capabilities = capabilities.listeners().outbox().keys().presences().tags().inspect();
+        capabilities.version_holes().ids_across_streams()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -182,6 +183,15 @@ impl Backend for SqliteBackend {
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
         let ScanRequest { after, up_to, filter, limit, .. } = request;
         Ok(self.search(Search::for_page(after, up_to, filter, limit)).await?.page())
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        self.readers.read(move |operations| operations.read(&request)).await
+    }
+
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        let whose = Some(request.tenant.clone());
+        self.writer()?.write(whose, move |operations| operations.tag_stored(&request)).await
     }
 
     async fn position(&self) -> Result<Position> {

@@ -9,10 +9,10 @@ use crate::options::SqliteOptions;
 use crate::sql::with_tables;
 
 /// The layout that this version of the library makes and knows.
-const LAYOUT: u32 = 6;
+const LAYOUT: u32 = 8;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 17] = [
+pub(crate) const TABLES: [(&str, &str); 21] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -23,17 +23,21 @@ pub(crate) const TABLES: [(&str, &str); 17] = [
     ("subscription_members", include_str!("layout/subscription_members.sql")),
     ("subscription_presences", include_str!("layout/subscription_presences.sql")),
     ("blocked_streams", include_str!("layout/blocked_streams.sql")),
+    ("blocked_entries", include_str!("layout/blocked_entries.sql")),
     ("projected_streams", include_str!("layout/projected_streams.sql")),
     ("event_blocks", include_str!("layout/event_blocks.sql")),
     ("event_blocks_mark", include_str!("layout/event_blocks_mark.sql")),
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
     ("subject_keys", include_str!("layout/subject_keys.sql")),
     ("subject_key_bytes", include_str!("layout/subject_key_bytes.sql")),
+    ("tags", include_str!("layout/tags.sql")),
+    ("event_tags", include_str!("layout/event_tags.sql")),
+    ("stream_deletions", include_str!("layout/stream_deletions.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 17] = [
+const COLUMNS: [(&str, &[&str]); 21] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -50,6 +54,7 @@ const COLUMNS: [(&str, &[&str]); 17] = [
         "blocked_streams",
         &["stream_uuid", "subscription_tenant_id", "subscription_name", "position", "retry_at"],
     ),
+    ("blocked_entries", &["stream_uuid", "position"]),
     ("projected_streams", &["stream_uuid", "category", "tenant_id", "projector", "version", "position"]),
     ("event_blocks", &["name", "block"]),
     ("event_blocks_mark", &["block"]),
@@ -59,6 +64,9 @@ const COLUMNS: [(&str, &[&str]); 17] = [
     ),
     ("subject_keys", &["tenant_id", "subject", "key_id", "wrapped_by", "bytes", "created_at", "shredded_at"]),
     ("subject_key_bytes", &["id", "wrapped"]),
+    ("tags", &["id", "tenant_id", "value"]),
+    ("event_tags", &["tag_id", "position", "name"]),
+    ("stream_deletions", &["tenant_id", "last"]),
     ("layout", &["version"]),
 ];
 
@@ -126,6 +134,9 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
             "event_blocks_mark" if makes_events(&statements, &schema) => {
                 statements.push(format!("DELETE FROM {}", schema.table(table)));
             }
+            "event_tags" if makes_empty_events(&statements, &schema) => {
+                statements.push(format!("DELETE FROM {}", schema.table(table)));
+            }
             _ => {}
         }
     }
@@ -139,6 +150,12 @@ pub(crate) fn plan(connection: &Connection, options: &SqliteOptions) -> Result<V
 
 fn makes_events(statements: &[String], schema: &Schema<'_>) -> bool {
     let create = format!("CREATE TABLE {}", schema.table("events"));
+    statements.iter().any(|statement| statement.starts_with(&create))
+}
+
+/// The table is missing: what it held is gone, and a new event may get the position of an old one.
+fn makes_empty_events(statements: &[String], schema: &Schema<'_>) -> bool {
+    let create = format!("CREATE TABLE {} (", schema.table("events"));
     statements.iter().any(|statement| statement.starts_with(&create))
 }
 

@@ -48,6 +48,7 @@ mod outbox_sql;
 mod readers;
 mod rows;
 mod sql;
+mod tag_sql;
 mod time;
 mod transaction;
 mod watch;

@@ -17,6 +17,7 @@ mod scan;
 mod search;
 mod snapshot;
 mod subscription;
+mod tags;
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -19,10 +19,11 @@ use uuid::Uuid;
 
 use crate::time;
 
-/// Reads the events of one answer; keeps one copy of each event name.
+/// Reads the events of one answer; keeps one copy of each event name, and of each category and tenant.
 #[derive(Default)]
 pub(crate) struct EventReader {
     names: Names,
+    of_streams: Names,
 }
 
 impl EventReader {
@@ -47,7 +48,7 @@ impl EventReader {
     /// nobody's.
     pub(crate) fn record(&mut self, row: &Row<'_>) -> StoredRecord {
         let mut event = self.event(row);
-        let (stream, tenant) = stream_and_tenant(row, 8).unwrap_or_else(|problem| {
+        let (stream, tenant) = stream_and_tenant(row, 8, &mut self.of_streams).unwrap_or_else(|problem| {
             event.unreadable = Some(format!("the row of its stream: {problem}").into());
             (lost_stream_id(event.position), stored_tenant_id(""))
         });
@@ -70,10 +71,14 @@ impl EventReader {
 }
 
 /// The stream in four columns from this one on: UUID, name, category, tenant.
-pub(crate) fn stream_and_tenant(row: &Row<'_>, first: usize) -> Result<(StreamId, TenantId), String> {
+pub(crate) fn stream_and_tenant(
+    row: &Row<'_>,
+    first: usize,
+    names: &mut Names,
+) -> Result<(StreamId, TenantId), String> {
     let uuid = stream_uuid(row, first)?;
-    let stream = stored_stream_id(uuid, nullable(row, first + 1)?, text(row, first + 2)?);
-    Ok((stream, stored_tenant_id(text(row, first + 3)?)))
+    let stream = names.stream_id(uuid, nullable(row, first + 1)?, text(row, first + 2)?);
+    Ok((stream, names.tenant_id(text(row, first + 3)?)))
 }
 
 /// In the one form by which streams are found.

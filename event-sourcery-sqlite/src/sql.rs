@@ -5,6 +5,7 @@ use crate::key_sql::KeySql;
 use crate::layout;
 use crate::look_sql::LookSql;
 use crate::outbox_sql::OutboxSql;
+use crate::tag_sql::TagSql;
 
 /// Makes a struct of statements, and of parts that are made for the same tables; `{table}` stands for the table's full name.
 macro_rules! statements {
@@ -75,7 +76,7 @@ macro_rules! blocked {
 
 statements! {
     /// Every statement that the operations run.
-    Sql with outbox: OutboxSql, keys: KeySql, look: LookSql;
+    Sql with outbox: OutboxSql, keys: KeySql, look: LookSql, tags: TagSql;
 
     find_stream: "
         SELECT id, name IS NOT NULL FROM {streams} WHERE uuid = ?1 AND category = ?2 AND tenant_id = ?3";

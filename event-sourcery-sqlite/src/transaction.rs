@@ -4,8 +4,8 @@ use std::fmt;
 
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
-    KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest, SnapshotRequest,
-    SubjectKey,
+    KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest, ReadRecords,
+    ReadRequest, SnapshotRequest, SubjectKey,
 };
 use event_sourcery::{Position, Result};
 use rusqlite::Connection;
@@ -113,6 +113,10 @@ impl BackendTransaction for SqliteTransaction<'_> {
 
     fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         self.operations.load_in_parts(request, sink)
+    }
+
+    fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        self.operations.read(request)
     }
 
     fn delete(&mut self, request: &DeleteRequest) -> Result<()> {

@@ -11,6 +11,7 @@ mod turns;
 mod wrapped;
 
 pub use self::emitting::{Emitting, deciding};
+pub(crate) use self::execute::pause;
 pub use self::execute::{CommandError, Execute, Executed};
 pub use self::load::LoadAggregate;
 pub use self::place::Place;

@@ -1,5 +1,6 @@
 //! Appending: the builder, the request it makes, and what became of it.
 
+pub(crate) mod boundary;
 mod size;
 
 use std::collections::{HashMap, HashSet};
@@ -284,6 +285,7 @@ impl<'a> Plan<'a> {
         let mut request = AppendRequest::new(scope.tenant.clone(), streams);
         (request.requirements, request.outbox, request.shreds) = (requirements, outbox, shreds);
         refuse_doubles(&request)?;
+        boundary::check(scope, &request)?;
         size::refuse_too_much(&request, size::MOST_BYTES)?;
         Ok(Prepared { scope, request: Arc::new(request), repeats })
     }

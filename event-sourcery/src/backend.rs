@@ -19,6 +19,7 @@
 //! number. The page [*write a backend*](crate::guide::write_a_backend) of the guide shows how.
 
 mod append;
+mod boundaries;
 mod by_name;
 mod capabilities;
 mod cursors;
@@ -43,6 +44,7 @@ mod scope;
 mod segments;
 mod shared;
 mod subscriptions;
+mod tagging;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -58,6 +60,7 @@ pub use self::append::{
     AppendOutcome, AppendRequest, Expectation, PresentEvent, Requirement, StreamAppend, StreamRequirement,
     StreamState, Written,
 };
+pub use self::boundaries::{Boundary, ReadRecords, ReadRequest};
 pub use self::by_name::{GOES_THROUGH, StreamsByName};
 pub use self::capabilities::Capabilities;
 pub use self::cursors::{Cursor, CursorId, ForgetRequest, HeldCursor};
@@ -88,13 +91,15 @@ pub use self::progress::{
 pub use self::reads::{Filter, LoadRequest, LoadedStream, Present, ScanPage, ScanRequest, Span};
 pub(crate) use self::records::is_lost_stream_id;
 pub use self::records::{
-    NewRecord, StoredEvent, StoredRecord, lost_stream_id, quoted, stored_stream_id, stored_tenant_id,
+    NewRecord, StoredEvent, StoredRecord, lost_stream_id, quoted, stored_stream_id, stored_tag,
+    stored_tenant_id,
 };
 pub use self::room::{Names, PageRoom, Seat, WaitingRoom};
 pub use self::scope::Scope;
 pub use self::segments::{Lease, MOST_SEGMENTS, SegmentRecord, Segments};
 pub(crate) use self::subscriptions::later;
 pub use self::subscriptions::{Member, RenewRequest, SubscriptionChange, SubscriptionId, SubscriptionRecord};
+pub use self::tagging::{EventTags, TagRequest};
 pub use self::task::in_a_task;
 pub use self::transactions::{BackendTransaction, JoinableBackend, JoinedTransaction, TransactionalBackend};
 pub use self::writes::{DeleteRequest, EventAt, SnapshotRequest, StateRequest};
@@ -115,11 +120,12 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     /// the write.
     ///
     /// A call that any of whose event ids is in the store already writes nothing and answers
-    /// [`AppendOutcome::Present`], whatever else is wrong with it. Ids are unique across tenants and categories.
+    /// [`AppendOutcome::Present`], whatever else is wrong with it. Ids are unique across tenants and categories; a backend that does not
+    /// [claim](Capabilities::ids_across_streams) so looks for them in the streams of the append alone.
     ///
     /// # Errors
     ///
-    /// Those of [`Expectation::check`] and [`StreamRequirement::check`], [`Error::StreamNameTaken`],
+    /// Those of [`Expectation::check`] and [`StreamRequirement::check`], [`Error::StreamNameTaken`], [`Error::BoundaryMoved`],
     /// [`Error::Unsupported`] for several streams where the backend takes one, and the backend's own.
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome>;
 
@@ -181,6 +187,32 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     ///
     /// The backend's own.
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage>;
+
+    /// Reads the events of a tenant that match a query, with the boundary behind them: everything that is committed, whether it is
+    /// settled or not. A row that cannot be read is handed over as [what it is](StoredEvent::unreadable) where it matches as far as it
+    /// can be read. Without an implementation of its own, a backend has no tags.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] without an implementation of its own; the backend's own.
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "tags"))
+    }
+
+    /// Gives events that are stored the tags that they have not; tells how many of them lacked some. All of it is done, or nothing.
+    /// What is not there any more, or another tenant's, is left out.
+    ///
+    /// An append whose boundary was read before is refused, wherever such an event matches its query by now: the event stands below
+    /// what was seen. Whoever has read it with its tags is not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] without an implementation of its own; the backend's own.
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        let _ = request;
+        Err(Error::unsupported(self.name(), "tags"))
+    }
 
     /// The settled position: no event at or below it can appear any more. It never waits and never goes back.
     ///

@@ -17,11 +17,14 @@
 //!
 //! # What is carried over
 //!
-//! Every event, with its id, time, type, schema version, payload and context as they are stored, in its stream (UUID, name, category,
-//! tenant), at its version, in the order of the whole store. Events without versions stay so, and holes in versions stay holes where
-//! the destination [can have any](crate::backend::Capabilities::version_holes). What is encrypted is copied as it is, and so are masks.
-//! What cannot be carried over as it is, a row that cannot be read or a payload that the destination refuses, is left out and
+//! Every event, with its id, time, type, schema version, tags, payload and context as they are stored, in its stream (UUID, name, category,
+//! tenant), at its version, in the order of the whole store. Events without versions stay so, and holes in versions stay holes where the
+//! destination [can have any](crate::backend::Capabilities::version_holes). What is encrypted is copied as it is, and so are masks. What
+//! cannot be carried over as it is, a row that cannot be read or a payload that the destination refuses, is left out and
 //! [reported](Copied::described): nothing is made up.
+//!
+//! A destination that [has no tags](crate::backend::Capabilities::tags) takes no event that has some, unless they are left out:
+//! [`Copy::without_tags`].
 //!
 //! Positions are given by the destination: the order is the same, the numbers are not. [`Copy::checkpoints`] tells which number takes
 //! the place of which.
@@ -81,6 +84,7 @@ pub struct Copy<'a> {
     tenant: Result<Option<TenantId>>,
     deletes: bool,
     with_keys: bool,
+    without_tags: bool,
     checkpoints: Vec<Position>,
     told: Option<Told<'a>>,
 }
@@ -109,8 +113,16 @@ impl<'a> Copy<'a> {
         destination: &EventStore<D>,
         tenant: Result<Option<TenantId>>,
     ) -> Self {
-        let (destination, checkpoints) = (destination.erased(), Vec::new());
-        Self { origin, destination, tenant, deletes: false, with_keys: false, checkpoints, told: None }
+        Self {
+            origin,
+            destination: destination.erased(),
+            tenant,
+            deletes: false,
+            with_keys: false,
+            without_tags: false,
+            checkpoints: Vec::new(),
+            told: None,
+        }
     }
 
     /// Deletes streams at the destination that are not at the source any more, such as those that are deleted there meanwhile, or live
@@ -131,6 +143,16 @@ impl<'a> Copy<'a> {
         Self { with_keys: true, ..self }
     }
 
+    /// Leaves the tags of all events out, and [counts](Copied::untagged) the events that have some. A comparison does not look for them
+    /// then.
+    ///
+    /// Without this word, an event with tags is not left untagged where the destination has none: the copy ends there, because queries
+    /// would find nothing.
+    #[must_use]
+    pub fn without_tags(self) -> Self {
+        Self { without_tags: true, ..self }
+    }
+
     /// Asks a [comparison](Self::compare) where readers go on at the destination that have read up to these positions at the source:
     /// see [`Compared::position`]. Such are the checkpoints of durable subscriptions, and positions that read models keep.
     #[must_use]
@@ -138,7 +160,7 @@ impl<'a> Copy<'a> {
         Self { checkpoints: positions.into_iter().collect(), ..self }
     }
 
-    /// Calls this after each page: 512 events, or fewer.
+    /// Calls this after each page: 512 events, or fewer. A comparison tells in `present` how many events are the same so far.
     #[must_use]
     pub fn on_progress(self, told: impl FnMut(&Copied) + Send + 'a) -> Self {
         Self { told: Some(Box::new(told)), ..self }
@@ -153,7 +175,8 @@ impl<'a> Copy<'a> {
     /// # Errors
     ///
     /// [`Error::InvalidOption`] for handles of two tenants, and for what a file cannot do; [`Error::Unsupported`] for keys where the
-    /// destination keeps none; [`Error::InvalidLine`] and [`Error::File`] of a file; and those of both backends: run it again.
+    /// destination keeps none, and at an event with tags where it has none; [`Error::InvalidLine`] and [`Error::File`] of a file; and
+    /// those of both backends: run it again.
     pub async fn run(self) -> Result<Copied> {
         self.run_until(std::future::ready(())).await
     }
@@ -183,11 +206,12 @@ impl<'a> Copy<'a> {
 /// Nothing of what is copied.
 impl fmt::Debug for Copy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { destination, deletes, with_keys, checkpoints, .. } = self;
+        let Self { destination, deletes, with_keys, without_tags, checkpoints, .. } = self;
         f.debug_struct("Copy")
             .field("destination", destination)
             .field("deletes", deletes)
             .field("with_keys", with_keys)
+            .field("without_tags", without_tags)
             .field("checkpoints", checkpoints)
             .finish_non_exhaustive()
     }

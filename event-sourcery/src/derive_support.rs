@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 pub use serde::{Serialize, Serializer};
 
 pub use self::forms::{SplitName, current_version, split, upcast};
-pub use self::marks::{assert_has_subject, assert_is_looked_into, default_mask};
+pub use self::marks::{assert_has_subject, assert_is_looked_into, assert_stands_open, default_mask};
 pub use self::names::{assert_distinct, assert_names_its_events, concat, count};
 #[cfg(feature = "testing")]
 pub(crate) use self::variant::deserialize_variant;
@@ -19,8 +19,9 @@ pub use crate::event::{Event, RawEvent};
 use crate::payload;
 pub use crate::privacy::Personal;
 pub use crate::privacy::marks::{KeptMarks, Marked, Marks, NotPersonal, Subject};
+pub use crate::tag::{Tag, Tags};
 #[cfg(feature = "testing")]
-pub use crate::testing::{Forms, NotTraced, ReadBySerde, Traced};
+pub use crate::testing::{Forms, MarkedFields, NotTraced, ReadBySerde, Traced};
 pub use crate::upcast::Upcaster;
 
 /// Keeps what only the schema lock needs, and only while its feature is on.

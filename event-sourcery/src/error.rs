@@ -20,6 +20,7 @@ pub use self::payload::{DecodeError, PayloadError};
 pub(crate) use self::quoting::{QUOTED, said, shortened, without_values};
 pub(crate) use self::whole::{KEPT, whole};
 use crate::position::{AppendPosition, Position};
+use crate::query::Query;
 use crate::stream_id::StreamId;
 use crate::version::Version;
 
@@ -192,6 +193,17 @@ pub enum Error {
         required: Version,
         /// The version it has; 0: it does not exist; `None`: it has no versions.
         actual: Option<Version>,
+    },
+
+    /// An append that was to hold [unless the boundary had moved](crate::Append::unless_moved), and it has: an event that matches
+    /// the query was committed, which the read had not seen. So does whoever deletes a stream with such events.
+    #[error(
+        "since the query was read ({query}), events that match it were written, or deleted: read it again, and decide again"
+    )]
+    #[non_exhaustive]
+    BoundaryMoved {
+        /// The query.
+        query: Query,
     },
 
     /// An event about a data subject whose key was shredded: nothing about them is written any more.
@@ -791,7 +803,8 @@ pub enum Error {
 impl Error {
     /// Whether trying the same call again can help.
     ///
-    /// A [`Conflict`](Error::Conflict) is not retryable in this sense: the caller has to load and decide again. Neither is
+    /// A [`Conflict`](Error::Conflict) is not retryable in this sense: the caller has to load and decide again. So it is with
+    /// [`BoundaryMoved`](Error::BoundaryMoved). Neither is
     /// [`OutcomeUnknown`](Error::OutcomeUnknown): only an append with event ids of the caller's can be repeated safely. A
     /// [listener's failure](Error::ListenerFailed) is where it is an error of this library that is.
     #[must_use]

@@ -14,6 +14,7 @@ use crate::limits;
 use crate::new_event::NewEvent;
 use crate::payload;
 use crate::privacy::marks::{KeptMarks, Marks};
+use crate::tag::{Tag, Tags};
 
 /// Something that happened, as the caller's own type.
 ///
@@ -114,6 +115,19 @@ pub trait Event: Sized + Send + Sync + 'static {
         let _ = kept;
     }
 
+    /// Collects its tags: what it is about, besides its stream. Derived, they are the fields that `#[event(tags(..))]` names.
+    ///
+    /// They are stored beside the payload, as they are when the event is written, and are never encrypted.
+    fn tags(&self, tags: &mut Tags) {
+        let _ = tags;
+    }
+
+    /// Keeps the tags that it has in the store, where it is passed on as it is.
+    #[doc(hidden)]
+    fn keep_tags(&mut self, kept: &[Tag]) {
+        let _ = kept;
+    }
+
     /// Tells the schema lock which forms this type stores.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -136,13 +150,18 @@ pub trait Event: Sized + Send + Sync + 'static {
     fn with_created_at(self, created_at: Timestamp) -> NewEvent<Self> {
         NewEvent::new(self).with_created_at(created_at)
     }
+
+    /// This event with these tags, besides [its own](Event::tags).
+    fn with_tags(self, tags: impl IntoIterator<Item = Tag>) -> NewEvent<Self> {
+        NewEvent::new(self).with_tags(tags)
+    }
 }
 
 /// An event as it is stored: a name and a JSON object, undecoded.
 ///
 /// It is what a catch-all variant holds, and an event type of its own: `load_stream::<RawEvent>` reads any stream. It
-/// keeps the version of its form, so that an event can be copied as it is, and what was encrypted of it, so that it is in the copy
-/// too. `Debug` shows no payload, but how long it is.
+/// keeps the version of its form and its tags, so that an event can be copied as it is, and what was encrypted of it, so that it is in
+/// the copy too. `Debug` shows no payload, but how long it is.
 ///
 /// ```
 /// use event_sourcery::RawEvent;
@@ -157,6 +176,7 @@ pub struct RawEvent {
     name: Cow<'static, str>,
     schema_version: u32,
     data: Box<RawValue>,
+    tags: Vec<Tag>,
     kept: Option<KeptMarks>,
 }
 
@@ -173,7 +193,7 @@ impl RawEvent {
         let raw = payload::check(data.into())
             .and_then(|data| RawValue::from_string(data).map_err(PayloadError::from))
             .map_err(|problem| Error::InvalidPayload { name: name.to_string(), problem })?;
-        Ok(Self { name, schema_version: 1, data: raw, kept: None })
+        Ok(Self { name, schema_version: 1, data: raw, tags: Vec::new(), kept: None })
     }
 
     /// This event in the form of another version: 1 to 2,147,483,647. Appending refuses others.
@@ -204,16 +224,17 @@ impl RawEvent {
 /// Without the payload.
 impl fmt::Debug for RawEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, schema_version, data, .. } = self;
+        let Self { name, schema_version, data, tags, .. } = self;
         f.debug_struct("RawEvent")
             .field("name", name)
             .field("schema_version", schema_version)
             .field("data", &Hidden(data.get()))
+            .field("tags", tags)
             .finish_non_exhaustive()
     }
 }
 
-/// Equal names, equal versions, and payloads that are equal as JSON values.
+/// Equal names, equal versions, and payloads that are equal as JSON values, whatever their tags.
 impl PartialEq for RawEvent {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -248,7 +269,8 @@ impl Event for RawEvent {
     fn decode_stored(name: &str, schema_version: u32, data: &str) -> Result<Self, DecodeError> {
         payload::expect_object(data)?;
         let data: Box<RawValue> = serde_json::from_str(data)?;
-        Ok(Self { name: Cow::Owned(name.to_owned()), schema_version, data, kept: None })
+        let name = Cow::Owned(name.to_owned());
+        Ok(Self { name, schema_version, data, tags: Vec::new(), kept: None })
     }
 
     /// Those it was read with.
@@ -260,6 +282,15 @@ impl Event for RawEvent {
 
     fn keep_marks(&mut self, kept: &KeptMarks) {
         self.kept = Some(kept.clone());
+    }
+
+    /// Those it was read with.
+    fn tags(&self, tags: &mut Tags) {
+        self.tags.iter().for_each(|tag| tags.push(tag.clone()));
+    }
+
+    fn keep_tags(&mut self, kept: &[Tag]) {
+        self.tags = kept.to_vec();
     }
 
     /// None of its own.
@@ -300,6 +331,14 @@ impl<E: Event> Event for Box<E> {
 
     fn keep_marks(&mut self, kept: &KeptMarks) {
         E::keep_marks(self, kept);
+    }
+
+    fn tags(&self, tags: &mut Tags) {
+        E::tags(self, tags);
+    }
+
+    fn keep_tags(&mut self, kept: &[Tag]) {
+        E::keep_tags(self, kept);
     }
 
     #[cfg(feature = "testing")]

@@ -98,6 +98,7 @@ fn record(random: &mut Random) -> StoredRecord {
         context: if random.once_in(2) { "{}".into() } else { data(random).into() },
         created_at: random.time(),
         schema_version,
+        tags: Vec::new(),
         unreadable: random.once_in(8).then(|| "it has no id".into()),
         opening: None,
     };
@@ -259,7 +260,9 @@ fn checkpoints_leases_and_members_of_any_number() {
             if let Some(kept) = &after.kept {
                 let position = Position::from_i64(random.integer());
                 let _ = (kept.was_present(position), kept.handled_above(1, position), kept.handled_up_to(2));
-                let _ = kept.was_handled(0, position, &TenantId::DEFAULT, &stream, "noted");
+                let (id, at) = (random.uuid(), random.time());
+                let event = StoredEvent::new(position, None, id, "noted".into(), "{}".into(), at);
+                let _ = kept.was_handled(0, &TenantId::DEFAULT, &stream, &event);
             }
             record = after.as_of(now);
         }

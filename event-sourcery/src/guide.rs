@@ -25,6 +25,9 @@ pub mod save_and_read_events {}
 #[doc = include_str!("../guide/event-sourcing.md")]
 pub mod event_sourcing {}
 
+#[doc = include_str!("../guide/decide-across-streams.md")]
+pub mod decide_across_streams {}
+
 #[doc = include_str!("../guide/snapshots.md")]
 pub mod snapshots {}
 
@@ -39,6 +42,21 @@ pub mod integrate_with_your_application {}
 
 #[doc = include_str!("../guide/coming-from-python.md")]
 pub mod coming_from_python {}
+
+#[doc = include_str!("../guide/coming-from-eventsourcing.md")]
+pub mod coming_from_eventsourcing {}
+
+#[doc = include_str!("../guide/coming-from-emmett.md")]
+pub mod coming_from_emmett {}
+
+#[doc = include_str!("../guide/coming-from-message-db.md")]
+pub mod coming_from_message_db {}
+
+#[doc = include_str!("../guide/coming-from-cqrs-es.md")]
+pub mod coming_from_cqrs_es {}
+
+#[doc = include_str!("../guide/coming-from-mire.md")]
+pub mod coming_from_mire {}
 
 #[doc = include_str!("../guide/react-to-events.md")]
 pub mod react_to_events {}
@@ -63,11 +81,15 @@ pub mod look_inside {}
 
 #[doc = include_str!("../guide/the-command-line.md")]
 pub mod the_command_line {}
+
 #[doc = include_str!("../guide/traces-and-metrics.md")]
 pub mod traces_and_metrics {}
 
 #[doc = include_str!("../guide/move-to-another-database.md")]
 pub mod move_to_another_database {}
+
+#[doc = include_str!("../guide/when-one-machine-is-not-enough.md")]
+pub mod when_one_machine_is_not_enough {}
 
 #[doc = include_str!("../guide/write-a-backend.md")]
 pub mod write_a_backend {}

@@ -31,7 +31,16 @@ pub fn within<T: BackendTransaction, R, E: From<Error>>(
 ) -> Result<R, E> {
     let (tenant, enrichers, handed_down) = (TenantId::DEFAULT, Enrichers::default(), HandedDown::default());
     let (deletions, observing) = (Arc::default(), Observing::default());
-    let scope = Scope { tenant, enrichers, outbox: None, vault: None, handed_down, deletions, observing };
+    let scope = Scope {
+        tenant,
+        enrichers,
+        outbox: None,
+        vault: None,
+        handed_down,
+        deletions,
+        observing,
+        without_tags: None,
+    };
     Within::run(transaction, &scope, work)
 }
 

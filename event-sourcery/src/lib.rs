@@ -1,5 +1,5 @@
 //! An event store: events in streams, with or without optimistic concurrency; snapshots, tenants, subscriptions and aggregates. It works
-//! the same in memory, on SQLite and on PostgreSQL, which one public test suite checks.
+//! the same in memory, on SQLite and on PostgreSQL, and with less on NATS JetStream, which one public test suite checks.
 //!
 //! ```
 //! use event_sourcery::{Error, Event, EventStore, MemoryBackend, StreamId};
@@ -50,9 +50,12 @@
 //!   [*traces and metrics*](guide::traces_and_metrics).
 //! - Publishers for brokers are crates of their own; an inbox receives at the other end. See
 //!   [*publishers and inboxes*](guide::publishers_and_inboxes).
+//! - [`EventStore::decide`] decides across streams: on events that are found by their tags, and that nobody may have added to. See
+//!   [*decide across streams*](guide::decide_across_streams).
 //! - The [`guide`] has a page for each task.
-//! - The backends for databases are crates of their own, `event-sourcery-sqlite` and `event-sourcery-postgres`. To write another,
-//!   implement [`backend`], and test it with the crate `event-sourcery-conformance`. See [*write a backend*](guide::write_a_backend).
+//! - The other backends are crates of their own, `event-sourcery-sqlite`, `event-sourcery-postgres` and `event-sourcery-nats`. To write
+//!   another, implement [`backend`], and test it with the crate `event-sourcery-conformance`. See
+//!   [*write a backend*](guide::write_a_backend).
 //!
 //! # Features
 //!
@@ -65,6 +68,7 @@ mod append;
 pub mod backend;
 mod context;
 pub mod copy;
+mod decide;
 mod delete;
 mod derive_support;
 mod enricher;
@@ -87,12 +91,16 @@ mod payload;
 mod position;
 pub mod privacy;
 mod projection;
+mod query;
+mod read;
 mod read_all;
 mod retry;
 mod snapshot;
 mod store;
 mod stream_id;
 mod subscription;
+mod tag;
+mod tag_stored;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -107,8 +115,9 @@ pub use aggregate::{
     SnapshotState, WrappedAggregate, deciding,
 };
 pub use append::{Append, Appended, FromAppended};
-pub use backend::{BlockedStream, Listening};
+pub use backend::{BlockedStream, Boundary, Listening};
 pub use context::{Context, ContextComponent};
+pub use decide::{Decide, Fold, Folds, NewEvents, Select};
 pub use delete::DeleteStream;
 pub use enricher::Enriching;
 pub use error::{DecodeError, Error, NameKind, NameProblem, PayloadError, Result, Source};
@@ -120,6 +129,8 @@ pub use memory::{MemoryBackend, MemoryTransaction};
 pub use new_event::{IntoEvent, IntoEvents, NewEvent};
 pub use position::{AppendPosition, Position};
 pub use projection::{Projected, Projection, Projector};
+pub use query::{Query, QueryItem};
+pub use read::{ReadQuery, Selection};
 pub use read_all::ReadAll;
 pub use snapshot::SaveSnapshot;
 pub use store::EventStore;
@@ -127,6 +138,8 @@ pub use stream_id::{Category, StreamId, TenantId};
 pub use subscription::{
     Batch, Batches, Durable, HandlerTransaction, Mended, Next, Passed, Start, Status, Subscribe, Subscription,
 };
+pub use tag::{Tag, Tags};
+pub use tag_stored::{TagStored, Tagged};
 pub use upcast::{Split, StoredForm, Successor, Upcaster};
 pub use verify::{Verification, Verified, Verify, VerifyFailure};
 pub use version::Version;

@@ -18,7 +18,8 @@ pub(crate) fn check_name(kind: NameKind, value: &str) -> Result<()> {
         | NameKind::Tenant
         | NameKind::Subscription
         | NameKind::Projector
-        | NameKind::Subject => (NAME_CHARACTERS, NAME_BYTES),
+        | NameKind::Subject
+        | NameKind::Tag => (NAME_CHARACTERS, NAME_BYTES),
     };
     match problem(value, characters, bytes) {
         None => Ok(()),

@@ -11,23 +11,26 @@ use crate::limits;
 use crate::panics::caught;
 use crate::payload;
 use crate::privacy::marks::{Mark, Marks};
+use crate::tag::{Tag, Tags};
 
-/// An event to be appended, with what the caller set for it: context, id, time.
+/// An event to be appended, with what the caller set for it: context, id, time, tags.
 ///
-/// Made by [`Event::with_context`], [`Event::with_id`] and [`Event::with_created_at`]. What is not set is made when
-/// the event is appended: a version 7 UUID, and now.
+/// Made by [`Event::with_context`], [`Event::with_id`], [`Event::with_created_at`] and [`Event::with_tags`]. Id and time that are not set
+/// are made when the event is appended: a version 7 UUID, and now.
 #[derive(Debug, Clone)]
 pub struct NewEvent<E> {
     event: E,
     context: Context,
     id: Option<Uuid>,
     created_at: Option<Timestamp>,
+    /// Besides those of the event itself.
+    tags: Vec<Tag>,
 }
 
 impl<E: Event> NewEvent<E> {
     /// An event with nothing set.
     pub fn new(event: E) -> Self {
-        Self { event, context: Context::default(), id: None, created_at: None }
+        Self { event, context: Context::default(), id: None, created_at: None, tags: Vec::new() }
     }
 
     /// This event with a context.
@@ -48,10 +51,22 @@ impl<E: Event> NewEvent<E> {
         Self { created_at: Some(created_at), ..self }
     }
 
+    /// This event with these tags too, besides [its own](Event::tags): up to 64 in all. A repeat of an append is told by ids and
+    /// payloads, whatever the tags.
+    #[must_use]
+    pub fn with_tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        self.tags.extend(tags);
+        self
+    }
+
     fn encode(self) -> Result<PendingEvent> {
         let id = self.id.unwrap_or_else(Uuid::now_v7);
         let created_at = self.created_at.unwrap_or_else(Timestamp::now);
-        PendingEvent::new(&self.event, self.context, id, created_at)
+        let mut pending = PendingEvent::new(&self.event, self.context, id, created_at)?;
+        if !self.tags.is_empty() {
+            pending.record.tags = tags_of(&self.event, self.tags)?;
+        }
+        Ok(pending)
     }
 }
 
@@ -82,6 +97,14 @@ fn marks_of<E: Event>(event: &E) -> Result<Vec<Mark>, PayloadError> {
     let mut marks = Marks::default();
     event.marks(&mut marks);
     marks.into_parts()
+}
+
+/// The tags of an event, its own and others.
+fn tags_of<E: Event>(event: &E, others: Vec<Tag>) -> Result<Vec<Tag>> {
+    let mut tags = Tags::default();
+    event.tags(&mut tags);
+    others.into_iter().for_each(|tag| tags.push(tag));
+    tags.into_tags()
 }
 
 /// 0001-01-01T00:00:00Z, the first time that all backends and the reference can hold.
@@ -152,6 +175,7 @@ impl PendingEvent {
                 context: String::new(),
                 created_at: storable(created_at)?,
                 schema_version,
+                tags: tags_of(event, Vec::new())?,
                 marks,
             },
             repeats: repeats::<E>,

@@ -23,6 +23,7 @@ mod sealed;
 mod sealing;
 mod shredding;
 mod transactions;
+mod unwrapping;
 mod vault;
 
 #[cfg(feature = "derive")]
@@ -39,5 +40,6 @@ pub use self::report::{KeyState, Mention, SubjectReport};
 pub(crate) use self::sealed::SealedBackend;
 pub(crate) use self::sealing::check;
 pub use self::shredding::SubjectShredded;
+pub(crate) use self::shredding::shred_within;
 pub(crate) use self::transactions::{WriterCalls, joined, open_heard, open_heard_joined};
 pub(crate) use self::vault::Vault;

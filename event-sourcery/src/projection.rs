@@ -17,6 +17,7 @@ use crate::limits;
 use crate::store::EventStore;
 use crate::stream_id::{StreamId, TenantId};
 use crate::subscription::HandlerTransaction;
+use crate::tag::Tag;
 use crate::within::Within;
 use crate::wrapped_event::Recorded;
 
@@ -29,7 +30,7 @@ use crate::wrapped_event::Recorded;
 /// transaction, the caller's.
 ///
 /// Events between the cursor and the event at hand whose names `E` does not decode are passed over, unless `E` has a
-/// catch-all: they are not for this read model.
+/// catch-all: they are not for this read model. So are those without the [tags](Self::tagged) that it is for.
 ///
 /// The event's tenant counts, not that of the handle: same id, other tenant, other cursor. Deleting a stream deletes its
 /// cursors in the same transaction, and leaves those of other tenants.
@@ -83,6 +84,7 @@ use crate::wrapped_event::Recorded;
 #[derive(Debug, Clone)]
 pub struct Projector {
     name: Arc<str>,
+    tags: Arc<[Tag]>,
 }
 
 /// What a projector gives to a read model.
@@ -109,7 +111,16 @@ impl Projector {
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self> {
         let name = name.into();
         limits::check_name(NameKind::Projector, &name)?;
-        Ok(Self { name })
+        Ok(Self { name, tags: Arc::default() })
+    }
+
+    /// The same for a read model of events that have this tag, and those that were given before: others are passed over, those too
+    /// that were missed. For a [subscription](crate::Subscribe::tagged) of the same tags. Cursors do not tell for which they were
+    /// moved: give other tags another name, or [forget](Self::forget) what was projected.
+    #[must_use]
+    pub fn tagged(self, tag: Tag) -> Self {
+        let tags = self.tags.iter().cloned().chain([tag]).collect();
+        Self { tags, ..self }
     }
 
     /// Its name.
@@ -120,7 +131,7 @@ impl Projector {
 
     /// What an event means to the read model: read it to its end, in one transaction.
     pub fn project<E: Event>(&self, recorded: Recorded<E>) -> Projection<E> {
-        Projection { feeding: Feeding::new(Arc::clone(&self.name), recorded) }
+        Projection { feeding: Feeding::new((Arc::clone(&self.name), Arc::clone(&self.tags)), recorded) }
     }
 
     /// Leaves an event out, for good: one that the read model cannot take, or that cannot be decoded. The projection gives what
@@ -130,7 +141,7 @@ impl Projector {
     /// Read it to its end, then [`skip`](crate::Durable::skip) the event in the subscription. It does no harm to do so again:
     /// what was passed over already gives nothing, and so does a stream that was deleted meanwhile.
     pub fn pass_over<E: Event>(&self, failed: &BlockedStream) -> Projection<E> {
-        Projection { feeding: Feeding::past(Arc::clone(&self.name), failed) }
+        Projection { feeding: Feeding::past((Arc::clone(&self.name), Arc::clone(&self.tags)), failed) }
     }
 
     /// Forgets what was projected: every stream starts over with its next event. Cursors that Event Sourcery for Python has by

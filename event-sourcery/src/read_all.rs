@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures_util::stream;
 
-use crate::backend::{Backend, Filter, ScanRequest};
-use crate::error::Result;
+use crate::backend::{Backend, Filter, ScanRequest, StoredEvent};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::events::Events;
 use crate::position::Position;
 use crate::store::Scope;
 use crate::stream_id::Category;
+use crate::tag::Tag;
 use crate::wrapped_event::Recorded;
 
 /// How many events are in memory at once, if they are small.
@@ -23,6 +24,7 @@ const PAGE: usize = 512;
 pub struct ReadAll<'a, E> {
     backend: &'a dyn Backend,
     request: ScanRequest,
+    tags: Vec<Tag>,
     event: PhantomData<fn() -> E>,
 }
 
@@ -32,7 +34,7 @@ impl<'a, E: Event> ReadAll<'a, E> {
         let names = (!E::CATCH_ALL).then(|| E::NAMES.iter().map(|name| Arc::from(*name)).collect());
         let filter = Filter { tenant, names, ..Filter::default() };
         let request = ScanRequest { after: Position::START, up_to: None, filter, limit: PAGE };
-        Self { backend, request, event: PhantomData }
+        Self { backend, request, tags: Vec::new(), event: PhantomData }
     }
 
     /// Only events above this position.
@@ -47,6 +49,17 @@ impl<'a, E: Event> ReadAll<'a, E> {
         self
     }
 
+    /// Only events that have this tag, and those that were given before. It reads the others too, and leaves them out: a
+    /// [query](crate::EventStore::read) finds few by their tags.
+    ///
+    /// # Errors
+    ///
+    /// As an item: [`Error::Unsupported`] where the backend has no tags.
+    pub fn tagged(mut self, tag: Tag) -> Self {
+        self.tags.push(tag);
+        self
+    }
+
     /// The events one by one, in position order and in bounded memory, up to what is settled when the end is reached.
     ///
     /// # Errors
@@ -55,18 +68,26 @@ impl<'a, E: Event> ReadAll<'a, E> {
     /// Nothing follows an error. [`Error::InvalidEvent`](crate::Error::InvalidEvent) tells the position: read on
     /// [`after`](Self::after) it.
     pub fn stream(self) -> Events<'a, Recorded<E>> {
-        Events::of_pages(stream::try_unfold(Some((self.backend, self.request)), next_page))
+        let Self { backend, request, tags, .. } = self;
+        let tags: Arc<[Tag]> = tags.into();
+        Events::of_pages(stream::try_unfold(Some((backend, request, tags)), next_page))
     }
 }
 
-type Next<'a> = Option<(&'a dyn Backend, ScanRequest)>;
+type Next<'a> = Option<(&'a dyn Backend, ScanRequest, Arc<[Tag]>)>;
 
 async fn next_page<E: Event>(
     next: Next<'_>,
 ) -> Result<Option<(impl Iterator<Item = Result<Recorded<E>>> + use<E>, Next<'_>)>> {
-    let Some((backend, mut request)) = next else { return Ok(None) };
+    let Some((backend, mut request, tags)) = next else { return Ok(None) };
+    if !tags.is_empty() && !backend.capabilities().tags {
+        return Err(Error::unsupported(backend.name(), "tags"));
+    }
     let page = backend.scan(request.clone()).await?;
     request.after = page.next;
-    let records = page.records.into_iter().map(|record| Recorded::decode(&record));
-    Ok(Some((records, page.has_more.then_some((backend, request)))))
+    let wanted = Arc::clone(&tags);
+    let is_wanted = move |event: &StoredEvent| wanted.iter().all(|tag| event.tags.contains(tag));
+    let records = page.records.into_iter().filter(move |record| is_wanted(&record.event));
+    let records = records.map(|record| Recorded::decode(&record));
+    Ok(Some((records, page.has_more.then_some((backend, request, tags)))))
 }

@@ -41,6 +41,8 @@ fn request(
     let mut snapshot = snapshot.into_event()?;
     privacy::check(scope.vault.is_some(), &snapshot.record, stream)?;
     snapshot.record.context = snapshot.context.encode()?;
+    // It is no event, and no query finds it.
+    snapshot.record.tags.clear();
     Ok(SnapshotRequest {
         tenant: scope.tenant.clone(),
         stream: stream.clone(),

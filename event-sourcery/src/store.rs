@@ -1,5 +1,6 @@
 //! The handle that an application holds. Each call on it has a file beside this one: `append.rs`, `load.rs`, `delete.rs` and so on.
 
+mod decisions;
 mod handles;
 mod scope;
 
@@ -84,9 +85,11 @@ impl<B: Backend> EventStore<B> {
         let tail: Arc<Tail> = Arc::default();
         let deletions = Arc::clone(tail.deletions());
         let (enrichers, handed_down) = (Enrichers::default(), HandedDown::default());
+        let without_tags = (!backend.capabilities().tags).then(|| backend.name());
         let (tenant, backend) = (TenantId::DEFAULT, Arc::new(backend));
-        let observing = Observing::default();
-        let scope = Scope { tenant, enrichers, outbox: None, handed_down, deletions, vault: None, observing };
+        let (outbox, vault, observing) = (None, None, Observing::default());
+        let scope =
+            Scope { tenant, enrichers, outbox, handed_down, deletions, vault, observing, without_tags };
         Self { calls: backend.clone(), backend, scope, tail, turns: Arc::default() }
     }
 

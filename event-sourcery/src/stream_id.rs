@@ -84,6 +84,11 @@ impl StreamId {
         Self { uuid, name: name.map(Arc::from), category: Category::stored(category) }
     }
 
+    /// See [`Names::stream_id`](crate::backend::Names::stream_id).
+    pub(crate) fn of_copies(uuid: Uuid, name: Option<Arc<str>>, category: Option<Arc<str>>) -> Self {
+        Self { uuid, name, category: category.map(Category) }
+    }
+
     /// This stream in a category. An empty category is none.
     ///
     /// # Errors
@@ -273,6 +278,11 @@ impl TenantId {
     /// See [`stored_tenant_id`](crate::backend::stored_tenant_id).
     pub(crate) fn stored(name: &str) -> Self {
         Self((!name.is_empty()).then(|| name.into()))
+    }
+
+    /// See [`Names::tenant_id`](crate::backend::Names::tenant_id).
+    pub(crate) const fn of_copy(name: Option<Arc<str>>) -> Self {
+        Self(name)
     }
 
     /// Whether this is the default tenant.

@@ -42,6 +42,7 @@ use crate::event::Event;
 use crate::position::Position;
 use crate::store::EventStore;
 use crate::stream_id::{Category, TenantId};
+use crate::tag::Tag;
 
 /// A subscription in the making; see [`EventStore::subscribe`].
 ///
@@ -83,6 +84,21 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
     /// Only events of this category's streams.
     pub fn category(mut self, category: Category) -> Self {
         self.filter.category = Some(category);
+        self
+    }
+
+    /// Only events that have this tag, and those that were given before. It reads the others too, and leaves them out.
+    ///
+    /// # Errors
+    ///
+    /// When it is read, or run: [`Error::InvalidOption`] where the backend has no tags.
+    pub fn tagged(mut self, tag: Tag) -> Self {
+        if let Some(backend) = self.store.scope().without_tags {
+            self.refused = Some(("tagged", format!("the {backend} backend has no tags")));
+        }
+        if !self.filter.tags.contains(&tag) {
+            self.filter.tags.push(tag);
+        }
         self
     }
 
@@ -172,7 +188,8 @@ impl<B: Backend, E: Event> Subscribe<B, E> {
     }
 
     fn into_feed(self) -> (Feed, Refused) {
-        (Feed::new(self.store.shared_backend(), self.store.tail(), self.filter, self.after), self.refused)
+        let feed = Feed::new(self.store.shared_backend(), self.store.tail(), self.filter, self.after);
+        (feed, self.refused)
     }
 }
 

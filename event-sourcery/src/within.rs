@@ -7,16 +7,19 @@ use futures_util::FutureExt as _;
 
 use crate::append::{Append, Appended};
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend, BackendTransaction, JoinedTransaction, LoadRequest, LoadSink,
-    LoadedStream,
+    AppendOutcome, AppendRequest, Backend, BackendTransaction, JoinedTransaction, KeysRequest, LoadRequest,
+    LoadSink, LoadedStream, ReadRecords, ReadRequest, SubjectKey,
 };
+use crate::decide::{Decide, Folds, NewEvents};
 use crate::delete::DeleteStream;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::load::LoadStream;
 use crate::new_event::{IntoEvent, IntoEvents};
-use crate::privacy::WriterCalls;
+use crate::privacy::{WriterCalls, shred_within};
 use crate::projection::Unfinished;
+use crate::query::Query;
+use crate::read::ReadQuery;
 use crate::snapshot::SaveSnapshot;
 use crate::store::{Scope, last_event};
 use crate::stream_id::StreamId;
@@ -28,6 +31,8 @@ pub(crate) trait Reach {
     async fn append(&mut self, request: &Arc<AppendRequest>) -> Result<AppendOutcome>;
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream>;
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()>;
+    async fn keys(&mut self, request: KeysRequest) -> Result<Vec<SubjectKey>>;
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords>;
 }
 
 impl Reach for OnStore<'_> {
@@ -41,6 +46,14 @@ impl Reach for OnStore<'_> {
 
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         self.backend.load_in_parts(request.clone(), sink).await
+    }
+
+    async fn keys(&mut self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.backend.keys(request).await
+    }
+
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        self.backend.read(request.clone()).await
     }
 }
 
@@ -56,6 +69,14 @@ impl Reach for Joined<'_> {
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         self.transaction.load_in_parts(request, sink).await
     }
+
+    async fn keys(&mut self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.transaction.keys(&request).await
+    }
+
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        self.transaction.read(request).await
+    }
 }
 
 impl Reach for InTransaction<'_> {
@@ -69,6 +90,14 @@ impl Reach for InTransaction<'_> {
 
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         self.transaction.load_in_parts(request, sink)
+    }
+
+    async fn keys(&mut self, request: KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.transaction.keys(&request)
+    }
+
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        self.transaction.read(request)
     }
 }
 
@@ -143,6 +172,22 @@ impl<'a> Joined<'a> {
         LoadStream::new(self, scope, stream)
     }
 
+    /// See [`EventStore::read`](crate::EventStore::read). It sees what this transaction has written.
+    pub fn read<E: Event>(self, query: &Query) -> ReadQuery<Joined<'a>, E> {
+        let scope = self.scope;
+        ReadQuery::new(self, scope, query)
+    }
+
+    /// See [`EventStore::decide`](crate::EventStore::decide).
+    pub fn decide<D, F, T, E>(self, folds: D, decision: F) -> Decide<'a, Joined<'a>, D, F>
+    where
+        D: Folds,
+        F: FnMut(&D::State, &mut NewEvents) -> Result<T, E>,
+    {
+        let scope = self.scope;
+        Decide::new(self, scope, folds, decision)
+    }
+
     /// See [`EventStore::delete_stream`](crate::EventStore::delete_stream).
     pub fn delete_stream(self, stream: &StreamId) -> DeleteStream<Joined<'a>> {
         let scope = self.scope;
@@ -158,6 +203,25 @@ impl<'a> Joined<'a> {
     ) -> SaveSnapshot<Joined<'a>> {
         let scope = self.scope;
         SaveSnapshot::new(self, scope, stream, version, snapshot)
+    }
+
+    /// See [`EventStore::shred`](crate::EventStore::shred): the key goes, and [`SubjectShredded`](crate::privacy::SubjectShredded) is
+    /// recorded, with this transaction, or neither. A refusal leaves it usable.
+    ///
+    /// What this transaction does afterwards finds the subject shredded. Everybody else does once it has committed: this handle keeps
+    /// the key in memory no more, and others read with what they have for as long as
+    /// [`cache_for`](crate::privacy::Encryption::cache_for) says. Until it ends, appends for the subject wait for it. Subscriptions of
+    /// this handle may hand over what they have read ahead before the commit, of which nobody tells them. A key service
+    /// that has something of its own to forget ([`KeyWrapping::forget`](crate::privacy::KeyWrapping::forget)) is not asked here:
+    /// shred once more on the store itself, behind the commit.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`Error::SerializationFailure`](crate::Error::SerializationFailure) where the transaction's isolation level ends
+    /// it in favour of another one.
+    pub async fn shred(mut self, subject: &str) -> Result<Appended> {
+        let scope = self.scope;
+        shred_within(&mut self, scope, subject).boxed().await
     }
 }
 
@@ -236,6 +300,20 @@ impl<T: BackendTransaction> Within<'_, T> {
         LoadStream::new(InTransaction::new(self.transaction, self.scope), self.scope, stream)
     }
 
+    /// See [`EventStore::read`](crate::EventStore::read). It sees what this transaction has written.
+    pub fn read<E: Event>(&mut self, query: &Query) -> ReadQuery<InTransaction<'_>, E> {
+        ReadQuery::new(InTransaction::new(self.transaction, self.scope), self.scope, query)
+    }
+
+    /// See [`EventStore::decide`](crate::EventStore::decide).
+    pub fn decide<D, F, R, E>(&mut self, folds: D, decision: F) -> Decide<'_, InTransaction<'_>, D, F>
+    where
+        D: Folds,
+        F: FnMut(&D::State, &mut NewEvents) -> Result<R, E>,
+    {
+        Decide::new(InTransaction::new(self.transaction, self.scope), self.scope, folds, decision)
+    }
+
     /// See [`EventStore::delete_stream`](crate::EventStore::delete_stream).
     pub fn delete_stream(&mut self, stream: &StreamId) -> DeleteStream<InTransaction<'_>> {
         DeleteStream::new(InTransaction::new(self.transaction, self.scope), self.scope, stream)
@@ -250,6 +328,21 @@ impl<T: BackendTransaction> Within<'_, T> {
     ) -> SaveSnapshot<InTransaction<'_>> {
         let on = InTransaction::new(self.transaction, self.scope);
         SaveSnapshot::new(on, self.scope, stream, version, snapshot)
+    }
+
+    /// See [`EventStore::shred`](crate::EventStore::shred): the key goes, and [`SubjectShredded`](crate::privacy::SubjectShredded) is
+    /// recorded, with this transaction, or neither. It runs at once, and a refusal leaves the transaction usable.
+    ///
+    /// What this transaction does afterwards finds the subject shredded; everybody else does once it has committed, as there. A key
+    /// service that has something of its own to forget ([`KeyWrapping::forget`](crate::privacy::KeyWrapping::forget)) is not
+    /// asked here: shred once more on the store itself, behind the commit.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn shred(&mut self, subject: &str) -> Result<Appended> {
+        let scope = self.scope;
+        at_once(shred_within(&mut InTransaction::new(self.transaction, scope), scope, subject))
     }
 }
 

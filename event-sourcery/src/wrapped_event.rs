@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::panics::caught;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
+use crate::tag::Tag;
 use crate::version::Version;
 
 /// An event of a stream, with what the store knows about it.
@@ -26,6 +27,8 @@ pub struct WrappedEvent<E> {
     pub created_at: Timestamp,
     /// Correlation id, causation id, and named components.
     pub context: Context,
+    /// What it is about, besides its stream: its tags, in order.
+    pub tags: Vec<Tag>,
 }
 
 /// An event with its place: stream, tenant and position in the whole store.
@@ -58,7 +61,8 @@ impl<E> WrappedEvent<E> {
         let now = Timestamp::now();
         // As it would be read: in whole microseconds.
         let created_at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-        Self { event, version: None, uuid: Uuid::now_v7(), created_at, context: Context::new() }
+        let (uuid, context, tags) = (Uuid::now_v7(), Context::new(), Vec::new());
+        Self { event, version: None, uuid, created_at, context, tags }
     }
 
     /// The same with its number in the stream, from 1; `None`, as in a stream without versions.
@@ -83,6 +87,12 @@ impl<E> WrappedEvent<E> {
     #[must_use]
     pub fn with_context(self, context: Context) -> Self {
         Self { context, ..self }
+    }
+
+    /// The same with these tags.
+    #[must_use]
+    pub fn with_tags(self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        Self { tags: tags.into_iter().collect(), ..self }
     }
 }
 
@@ -165,9 +175,15 @@ impl<E: Event> WrappedEvent<E> {
         if let Some(kept) = kept {
             event.keep_marks(kept);
         }
+        let mut tags = stored.tags.clone();
+        tags.sort_unstable();
+        if !tags.is_empty() {
+            event.keep_tags(&tags);
+        }
         let context = Context::decode(&stored.context)
             .map_err(|problem| invalid(format!("its context: {}", without_values(problem))))?;
-        Ok(Self { event, version: stored.version, uuid: stored.id, created_at: stored.created_at, context })
+        let (version, uuid, created_at) = (stored.version, stored.id, stored.created_at);
+        Ok(Self { event, version, uuid, created_at, context, tags })
     }
 }
 

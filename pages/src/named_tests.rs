@@ -1,21 +1,24 @@
-//! The pages *operate*, *react to events*, *publish events* and *publishers and inboxes*, and what is assumed of PostgreSQL, name the tests
-//! that show what they say.
+//! The pages *operate*, *react to events*, *publish events*, *publishers and inboxes* and *when one machine is not enough*, what is
+//! assumed of PostgreSQL, and the comparison with others name the tests that show what they say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+const COMPARISON: &str = include_str!("../../COMPARISON.md");
 const OPERATE: &str = include_str!("../../event-sourcery/guide/operate.md");
 const REACT_TO_EVENTS: &str = include_str!("../../event-sourcery/guide/react-to-events.md");
 const PUBLISH_EVENTS: &str = include_str!("../../event-sourcery/guide/publish-events.md");
 const ASSUMPTIONS: &str = include_str!("../../event-sourcery-postgres/ASSUMPTIONS.md");
 const PUBLISHERS_AND_INBOXES: &str = include_str!("../../event-sourcery/guide/publishers-and-inboxes.md");
+const WHEN_ONE_MACHINE: &str = include_str!("../../event-sourcery/guide/when-one-machine-is-not-enough.md");
 
 /// Where tests stand: those of the kit, those of the databases, their examples included, and those of
 /// the key service and the publishers.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "../event-sourcery-conformance/src",
     "../event-sourcery-sqlite/tests/it",
     "../event-sourcery-postgres/tests/it",
+    "../event-sourcery-nats/tests/it",
     "../event-sourcery-openbao/tests/it",
     "../event-sourcery-publish-nats/tests/it",
     "../event-sourcery-publish-rabbitmq/tests/it",
@@ -90,4 +93,14 @@ fn every_test_that_the_page_publish_events_names_is_there() {
 fn every_test_that_the_page_publishers_and_inboxes_names_is_there() {
     let (_, table) = PUBLISHERS_AND_INBOXES.split_once("## What can happen").unwrap();
     assert_are_there(in_last_cells(table), 20);
+}
+
+#[test]
+fn every_test_that_the_page_when_one_machine_is_not_enough_names_is_there() {
+    assert_are_there(in_last_cells(WHEN_ONE_MACHINE), 12);
+}
+
+#[test]
+fn every_test_that_the_comparison_names_is_there() {
+    assert_are_there(in_last_cells(COMPARISON), 30);
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use crate::documents::{documents, prose};
 
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 27] = [
     "../Cargo.toml",
+    "../bench/peers/compare/src",
+    "../bench/peers/harness/src",
     "../bench/results",
     "../bench/src",
     "../broker-cluster",
@@ -16,7 +18,10 @@ const SOURCES: [&str; 21] = [
     "../event-sourcery-cli",
     "../event-sourcery-cloudevents",
     "../event-sourcery-conformance",
+    "../event-sourcery-import",
     "../event-sourcery-macros",
+    "../event-sourcery-mcp",
+    "../event-sourcery-nats",
     "../event-sourcery-openbao",
     "../event-sourcery-opentelemetry",
     "../event-sourcery-postgres",
@@ -24,6 +29,7 @@ const SOURCES: [&str; 21] = [
     "../event-sourcery-publish-rabbitmq",
     "../event-sourcery-publish-webhook",
     "../event-sourcery-sqlite",
+    "../findings",
     "../justfile",
     "../killed",
     "../reference",

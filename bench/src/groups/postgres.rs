@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::{aggregate, deleting, held, listening, outbox, subscribe};
+use crate::groups::{aggregate, deleting, held, listening, outbox, subscribe, tags};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -25,6 +25,7 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     read::measure(bench, server).await?;
     subscribe::postgres(bench, server).await?;
     aggregate::postgres(bench, server).await?;
+    tags::postgres(bench, server).await?;
     held::postgres(bench, server).await?;
     deleting::postgres(bench, server).await?;
     driver::measure(bench, server).await

@@ -265,7 +265,7 @@ pub async fn lone_events(store: &EventStore, name: &str, count: usize) -> Result
 }
 
 /// Takes so many new events, and tells in milliseconds how old one in so many of them was.
-async fn listen(
+pub async fn listen(
     store: EventStore,
     count: usize,
     one_in: usize,

@@ -1,6 +1,6 @@
 //! The servers start, are killed, and start again where they were.
 
-use broker_cluster::{Nats, OpenBao, RabbitMq};
+use broker_cluster::{Nats, NatsCluster, OpenBao, RabbitMq};
 use serde_json::json;
 
 #[test]
@@ -12,6 +12,15 @@ fn nats_is_killed_and_starts_again_under_its_address() {
     assert_eq!(nats.url(), url);
     nats.freeze();
     nats.thaw();
+}
+
+#[test]
+fn a_node_of_nats_is_killed_by_its_name_and_the_others_stay() {
+    let mut cluster = NatsCluster::start_with("jetstream { sync_interval: always }");
+    let urls = cluster.urls();
+    cluster.node("node1").kill();
+    cluster.node("node1").start_again();
+    assert_eq!(cluster.urls(), urls);
 }
 
 #[test]

@@ -52,6 +52,9 @@ fn facts(ask: &Ask<'_>, seen: &Seen) -> Markup {
             }
             @if ask.sees_all() { div { dt { "Tenant" } dd { (tenant(ask, seen.tenant_id())) } } }
             div { dt { "Form" } dd { (number(u64::from(seen.schema_version()))) } }
+            @if !seen.tags().is_empty() {
+                div { dt { "Tags" } dd { @for tag in seen.tags() { span.text { (tag.as_str()) } " " } } }
+            }
         }
     }
 }

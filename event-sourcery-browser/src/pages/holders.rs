@@ -7,6 +7,8 @@ use crate::ask::Ask;
 use crate::failure::Failure;
 use crate::layout::Sheet;
 use crate::show::{duration, live, number};
+use crate::table::Head::{Number, Text};
+use crate::table::table;
 
 pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     let settled = ask.store.look().settled().await?;
@@ -15,7 +17,7 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
         @match &settled.holders {
             None => { p.note { "Who holds it up is told to who sees every tenant." } }
             Some(holders) if holders.is_empty() => { p.note { "Nobody holds it up: readers come to the end." } }
-            Some(holders) => { (table(holders)) }
+            Some(holders) => { (listed(holders)) }
         }
     };
     let body = html! {
@@ -28,24 +30,10 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     Ok(Sheet::new("Holders", body))
 }
 
-fn table(holders: &[Holder]) -> Markup {
-    html! {
-        div.table tabindex="0" role="region" aria-label="Holders" {
-            table {
-                caption { "Open transactions that hold readers up" }
-                thead {
-                    tr {
-                        th scope="col" { "Who" }
-                        th scope="col" { "Application" }
-                        th scope="col" { "Address" }
-                        th scope="col" { "State" }
-                        th.number scope="col" { "Open for" }
-                    }
-                }
-                tbody { @for holder in holders { (row(holder)) } }
-            }
-        }
-    }
+fn listed(holders: &[Holder]) -> Markup {
+    let heads = [Text("Who"), Text("Application"), Text("Address"), Text("State"), Number("Open for")];
+    let rows = html! { @for holder in holders { (row(holder)) } };
+    table("Open transactions that hold readers up", heads, &rows)
 }
 
 fn row(holder: &Holder) -> Markup {

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 use crate::layout::Sheet;
 use crate::plot::plot;
 use crate::show::{count, events, live, number};
+use crate::table::Head::{Number, Text};
+use crate::table::table;
 
 /// How many of each there are at a glance.
 const FEW: usize = 12;
@@ -82,26 +84,21 @@ fn counts(
     nameless: &str,
     link: impl Fn(&str) -> String,
 ) -> Markup {
+    let rows = html! {
+        @for counted in page.items.iter().take(FEW) {
+            tr {
+                th scope="row" {
+                    @if counted.name.is_empty() { span.note { (nameless) } }
+                    @else { a href=(link(&counted.name)) { (&*counted.name) } }
+                }
+                td.number { (count(counted)) }
+            }
+        }
+    };
     html! {
         section {
             h2 { (title) }
-            div.table tabindex="0" role="region" aria-label=(title) {
-                table {
-                    caption { (title) }
-                    thead { tr { th scope="col" { "Name" } th.number scope="col" { (what) } } }
-                    tbody {
-                        @for counted in page.items.iter().take(FEW) {
-                            tr {
-                                th scope="row" {
-                                    @if counted.name.is_empty() { span.note { (nameless) } }
-                                    @else { a href=(link(&counted.name)) { (&*counted.name) } }
-                                }
-                                td.number { (count(counted)) }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(title, [Text("Name"), Number(what)], &rows))
             @if page.items.is_empty() { p.note { "There are none." } }
             @if page.next.is_some() || page.items.len() > FEW { p.note { "There may be others." } }
         }

@@ -10,6 +10,8 @@ use crate::ask::Ask;
 use crate::failure::Failure;
 use crate::layout::Sheet;
 use crate::show::{category, event, id, live, number, pager, tenant, time};
+use crate::table::Head::{Number, Text};
+use crate::table::table;
 
 /// How many characters of a payload are shown beside its event.
 const GLIMPSE: usize = 160;
@@ -28,7 +30,7 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     let of_stream =
         CursorsRequest::new(CURSORS).with_tenant(store.tenant_id().clone()).with_stream(asked.clone());
     let cursors = if is_first { store.look().cursors(of_stream).await?.items } else { Vec::new() };
-    let list = html! { (table(ask, &page.items)) (pager(ask, page.next.as_ref(), "Older events")) };
+    let list = html! { (listed(ask, &page.items)) (pager(ask, page.next.as_ref(), "Older events")) };
     let body = html! {
         (facts(ask, store.tenant_id(), &asked, page.items.first().filter(|_| is_first)))
         @if is_first { (live("events", &list)) } @else { (list) }
@@ -57,24 +59,17 @@ fn facts(ask: &Ask<'_>, whose: &TenantId, stream: &StreamId, last: Option<&Seen>
     }
 }
 
-fn table(ask: &Ask<'_>, events: &[Seen]) -> Markup {
+fn listed(ask: &Ask<'_>, events: &[Seen]) -> Markup {
+    let heads = [
+        Number("Version"),
+        Text("Time (UTC)"),
+        Text("Event"),
+        Text("Payload"),
+        Number("Position"),
+        Text("Id"),
+    ];
     html! {
-        div.table tabindex="0" role="region" aria-label="Events" {
-            table {
-                caption { "Events, the last one first" }
-                thead {
-                    tr {
-                        th.number scope="col" { "Version" }
-                        th scope="col" { "Time (UTC)" }
-                        th scope="col" { "Event" }
-                        th scope="col" { "Payload" }
-                        th.number scope="col" { "Position" }
-                        th scope="col" { "Id" }
-                    }
-                }
-                tbody { @for seen in events { (row(ask, seen)) } }
-            }
-        }
+        (table("Events, the last one first", heads, &html! { @for seen in events { (row(ask, seen)) } }))
         @if events.is_empty() { p.note { "There are none here." } }
     }
 }
@@ -94,23 +89,18 @@ fn row(ask: &Ask<'_>, seen: &Seen) -> Markup {
 }
 
 fn projectors(cursors: &[CursorSummary]) -> Markup {
+    let rows = html! {
+        @for cursor in cursors {
+            tr {
+                th scope="row" { span.name { (&*cursor.id.projector) } }
+                td.number { (number(cursor.cursor.version)) }
+            }
+        }
+    };
     html! {
         section {
             h2 { "Projectors that follow it" }
-            div.table tabindex="0" role="region" aria-label="Projectors" {
-                table {
-                    caption { "Projectors that follow this stream" }
-                    thead { tr { th scope="col" { "Projector" } th.number scope="col" { "Has come to version" } } }
-                    tbody {
-                        @for cursor in cursors {
-                            tr {
-                                th scope="row" { span.name { (&*cursor.id.projector) } }
-                                td.number { (number(cursor.cursor.version)) }
-                            }
-                        }
-                    }
-                }
-            }
+            (table("Projectors that follow this stream", [Text("Projector"), Number("Has come to version")], &rows))
         }
     }
 }

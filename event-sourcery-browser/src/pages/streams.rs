@@ -10,6 +10,8 @@ use crate::ask::Ask;
 use crate::failure::Failure;
 use crate::layout::Sheet;
 use crate::show::{category, named, number, pager, stream_link, tenant, time};
+use crate::table::Head::{Number, Text, Unseen};
+use crate::table::table;
 
 pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     let mut request = match (ask.fields.get("named"), ask.fields.get("by")) {
@@ -19,26 +21,14 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     request.tenant = ask.whose()?;
     request.category = ask.fields.get("category").map(Category::new).transpose()?;
     let page = ask.store.look().streams(request.with_from(ask.from()?)).await?;
+    let heads = [Unseen("Put beside others"), Text("Stream"), Number("Version"), Text("Last event")];
+    let heads = heads.into_iter().chain([Text("Time (UTC)"), Text("Category")]);
+    let heads = heads.chain(ask.sees_all().then_some(Text("Tenant")));
+    let rows = html! { @for summary in &page.items { (row(ask, summary)) } };
     let body = html! {
         (form(ask))
         form.wide action=(ask.link("beside", &[])) {
-            div.table tabindex="0" role="region" aria-label="Streams" {
-                table {
-                    caption { "Streams" }
-                    thead {
-                        tr {
-                            th scope="col" { span.unseen { "Put beside others" } }
-                            th scope="col" { "Stream" }
-                            th.number scope="col" { "Version" }
-                            th scope="col" { "Last event" }
-                            th scope="col" { "Time (UTC)" }
-                            th scope="col" { "Category" }
-                            @if ask.sees_all() { th scope="col" { "Tenant" } }
-                        }
-                    }
-                    tbody { @for summary in &page.items { (row(ask, summary)) } }
-                }
-            }
+            (table("Streams", heads, &rows))
             @if page.items.is_empty() { p.note { "There are none here." } }
             @else { button type="submit" { "Put those that are ticked beside each other" } }
         }

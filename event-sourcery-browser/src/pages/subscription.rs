@@ -17,6 +17,8 @@ use crate::plot::plot;
 use crate::show::{
     behind, event_link, id, live, named, number, pager, stream_link, subscription_name, tenant, time,
 };
+use crate::table::Head::{Number, Text};
+use crate::table::table;
 
 pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
     let (of, look) = (ask.subscription()?, ask.store.look());
@@ -68,29 +70,14 @@ fn done(ask: &Ask<'_>) -> Markup {
 
 /// Streams that wait in a subscription, each for a failed event.
 pub(super) fn waiting(ask: &Ask<'_>, of: &SubscriptionId, blocked: &[BlockedStream]) -> Markup {
-    html! {
-        @if blocked.is_empty() { p.note { "None waits here." } }
-        @else {
-            div.table tabindex="0" role="region" aria-label="Streams that wait" {
-                table {
-                    caption { "Streams that wait for a failed event" }
-                    thead {
-                        tr {
-                            th scope="col" { "Stream" }
-                            th scope="col" { "Failed event" }
-                            th.number scope="col" { "Position" }
-                            th scope="col" { "Error" }
-                            th.number scope="col" { "Attempts" }
-                            th scope="col" { "Since (UTC)" }
-                            th scope="col" { "Tried again (UTC)" }
-                            @if ask.may_act { th scope="col" { "Act" } }
-                        }
-                    }
-                    tbody { @for one in blocked { (row(ask, of, one)) } }
-                }
-            }
-        }
+    if blocked.is_empty() {
+        return html! { p.note { "None waits here." } };
     }
+    let heads = [Text("Stream"), Text("Failed event"), Number("Position"), Text("Error"), Number("Attempts")];
+    let heads = heads.into_iter().chain([Text("Since (UTC)"), Text("Tried again (UTC)")]);
+    let heads = heads.chain(ask.may_act.then_some(Text("Act")));
+    let rows = html! { @for one in blocked { (row(ask, of, one)) } };
+    table("Streams that wait for a failed event", heads, &rows)
 }
 
 fn row(ask: &Ask<'_>, of: &SubscriptionId, one: &BlockedStream) -> Markup {
@@ -119,58 +106,48 @@ fn row(ask: &Ask<'_>, of: &SubscriptionId, one: &BlockedStream) -> Markup {
 
 fn segments(record: &SubscriptionRecord) -> Markup {
     let is_member = |id: Uuid| record.members.iter().any(|member| member.id == id);
-    html! {
-        section {
-            h2 { "Segments" }
-            div.table tabindex="0" role="region" aria-label="Segments" {
-                table {
-                    caption { "Segments, each with its share of the streams" }
-                    thead { tr { th.number scope="col" { "Segment" } th.number scope="col" { "Checkpoint" } th scope="col" { "Worked on by" } } }
-                    tbody {
-                        @for (at, segment) in record.segments.iter().enumerate() {
-                            tr {
-                                th.number scope="row" { (at) }
-                                td.number { (number(segment.position.to_i64())) }
-                                td {
-                                    @match segment.member {
-                                        Some(member) => {
-                                            (id(member))
-                                            @if !is_member(member) { " " span.note { "gone: it waits to be taken over" } }
-                                        }
-                                        None => { span.note { "nobody" } }
-                                    }
-                                }
-                            }
+    let rows = html! {
+        @for (at, segment) in record.segments.iter().enumerate() {
+            tr {
+                th.number scope="row" { (at) }
+                td.number { (number(segment.position.to_i64())) }
+                td {
+                    @match segment.member {
+                        Some(member) => {
+                            (id(member))
+                            @if !is_member(member) { " " span.note { "gone: it waits to be taken over" } }
                         }
+                        None => { span.note { "nobody" } }
                     }
                 }
             }
+        }
+    };
+    let heads = [Number("Segment"), Number("Checkpoint"), Text("Worked on by")];
+    html! {
+        section {
+            h2 { "Segments" }
+            (table("Segments, each with its share of the streams", heads, &rows))
         }
     }
 }
 
 fn members(record: &SubscriptionRecord) -> Markup {
+    let rows = html! {
+        @for member in &record.members {
+            tr {
+                th scope="row" { (id(member.id)) }
+                td.number { (record.leases_of(member.id).count()) }
+                td { (time(member.until)) }
+            }
+        }
+    };
+    let heads = [Text("Member"), Number("Segments"), Text("Until (UTC)")];
     html! {
         section {
             h2 { "Members" }
             @if record.members.is_empty() { p.note { "Nobody takes part at present." } }
-            @else {
-                div.table tabindex="0" role="region" aria-label="Members" {
-                    table {
-                        caption { "Members, and until when they count if they are not heard of again" }
-                        thead { tr { th scope="col" { "Member" } th.number scope="col" { "Segments" } th scope="col" { "Until (UTC)" } } }
-                        tbody {
-                            @for member in &record.members {
-                                tr {
-                                    th scope="row" { (id(member.id)) }
-                                    td.number { (record.leases_of(member.id).count()) }
-                                    td { (time(member.until)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+            @else { (table("Members, and until when they count if they are not heard of again", heads, &rows)) }
         }
     }
 }

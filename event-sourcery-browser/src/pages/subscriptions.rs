@@ -10,6 +10,7 @@ use crate::ask::Ask;
 use crate::failure::Failure;
 use crate::layout::Sheet;
 use crate::show::{behind, live, number, pager, subscription, tenant};
+use crate::table::Head::{Number, Text};
 
 /// How many a page has: each is asked how far it is behind.
 const ITEMS: usize = 20;
@@ -39,23 +40,10 @@ pub(super) async fn table(ask: &Ask<'_>, most: usize) -> Result<Table, Failure> 
         }
         rows.push(row(ask, summary, status.as_ref()));
     }
+    let heads = [Text("Subscription")].into_iter().chain(ask.sees_all().then_some(Text("Tenant")));
+    let heads = heads.chain([Number("Checkpoint"), Text("Behind"), Number("Members"), Number("Segments")]);
     let markup = html! {
-        div.table tabindex="0" role="region" aria-label="Subscriptions" {
-            table {
-                caption { "Durable subscriptions" }
-                thead {
-                    tr {
-                        th scope="col" { "Subscription" }
-                        @if ask.sees_all() { th scope="col" { "Tenant" } }
-                        th.number scope="col" { "Checkpoint" }
-                        th scope="col" { "Behind" }
-                        th.number scope="col" { "Members" }
-                        th.number scope="col" { "Segments" }
-                    }
-                }
-                tbody { @for row in &rows { (row) } }
-            }
-        }
+        (crate::table::table("Durable subscriptions", heads, &html! { @for row in &rows { (row) } }))
         @if rows.is_empty() { p.note { "None has run yet." } }
     };
     Ok(Table { markup, next: page.next })

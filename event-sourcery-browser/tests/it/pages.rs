@@ -7,7 +7,7 @@ use event_sourcery::uuid::Uuid;
 use event_sourcery::{EventStore, MemoryBackend, NewEvent, RawEvent, StreamId};
 use event_sourcery_sqlite::SqliteBackend;
 
-use crate::scene::{ORDERS, Visitor, in_memory, links, operated, order, raw};
+use crate::scene::{HOSTILE, ORDERS, Visitor, in_memory, links, operated, order, raw};
 
 async fn newest(store: &EventStore, name: &str) -> Seen {
     let request = EventsRequest::newest(1).with_names([Arc::<str>::from(name)]);
@@ -87,6 +87,16 @@ async fn an_event_shows_its_payload_as_a_tree_its_context_and_what_it_is_related
         assert!(page.contains(told), "{told} in {page}");
     }
     assert!(page.contains(&format!("title=\"{}\"", paid.uuid())), "the whole id is there to be copied");
+}
+
+#[tokio::test]
+async fn an_event_shows_the_tags_that_it_has() {
+    let store = in_memory().await;
+    let (tagged, untagged) = (newest(&store, HOSTILE).await, newest(&store, "acmePaid").await);
+    let page = operated(&store).page(&format!("/event?id={}", tagged.uuid())).await;
+    assert!(page.contains("<dt>Tags</dt>") && page.contains("of:&lt;script&gt;alert("), "{page}");
+    let page = operated(&store).page(&format!("/event?id={}", untagged.uuid())).await;
+    assert!(!page.contains("<dt>Tags</dt>"), "{page}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use event_sourcery::backend::Backend;
 use event_sourcery::uuid::Uuid;
-use event_sourcery::{Context, Event as _, EventStore, MemoryBackend, RawEvent, StreamId, TenantId};
+use event_sourcery::{Context, Event as _, EventStore, MemoryBackend, RawEvent, StreamId, Tag, TenantId};
 use event_sourcery_browser::{Access, Browser};
 use tower::ServiceExt as _;
 
@@ -77,10 +77,9 @@ async fn fill(store: &EventStore, whose: &str) {
         .in_category(format!("{whose}{HOSTILE}"))
         .unwrap();
     let data = serde_json::json!({(HOSTILE): [HOSTILE, {"of": whose}]});
-    store
-        .append(&hostile, raw(&format!("{whose}{HOSTILE}"), &data).with_context(Context::new()))
-        .await
-        .unwrap();
+    let tag = Tag::new("of", format!("{whose}{HOSTILE}")).unwrap();
+    let event = raw(&format!("{whose}{HOSTILE}"), &data).with_context(Context::new());
+    store.append(&hostile, event.with_tags([tag])).await.unwrap();
     fail(store, &format!("{whose}{HOSTILE}"), orders).await;
 }
 

@@ -6,7 +6,7 @@ use event_sourcery::uuid::Uuid;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::events::{EventJson, context, time};
+use crate::events::{EventJson, context, tags, time};
 use crate::failure::Failure;
 use crate::output::{Output, safe};
 use crate::session::{Access, Session};
@@ -49,6 +49,7 @@ fn tell(seen: &Seen, out: &mut Output) -> Result<(), Failure> {
         ("position", seen.position().to_i64().to_string()),
         ("time", time(seen.created_at())),
         ("form", seen.schema_version().to_string()),
+        ("tags", tags(seen)),
         ("unreadable", seen.unreadable().unwrap_or_default().to_owned()),
     ];
     for (what, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
@@ -70,7 +71,8 @@ const DEEPEST: usize = 40;
 /// JSON over several lines, in which every value is told as it stands there.
 fn indented(text: &str) -> String {
     if serde_json::from_str::<&RawValue>(text).is_err() {
-        return safe(text, "\n");
+        // No line of it begins as one of ours.
+        return safe(text, "\n").replace('\n', "\n  ");
     }
     let (mut shown, mut depth, mut in_string, mut is_escaped) = (String::new(), 0_usize, false, false);
     let new_line = |shown: &mut String, depth: usize| {
@@ -124,6 +126,6 @@ mod tests {
         let expected =
             "{\n  \"b\": 1e400,\n  \"a\": [\n    {},\n    \"x\\\"{,}: y\\\\\"\n  ],\n  \"c\": []\n}";
         assert_eq!(told, expected);
-        assert_eq!(indented("{no json: \u{1b}}"), r"{no json: \u{1b}}");
+        assert_eq!(indented("{no json: \u{1b}}\nid  7"), "{no json: \\u{1b}}\n  id  7");
     }
 }

@@ -123,7 +123,7 @@ pub(super) async fn list(
     paging: &Paging,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let mut listing = Listing::begin(out, COLUMNS)?;
+    let mut listing = Listing::begin(out, COLUMNS);
     let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
         Ok(store.look().blocked(id, from, most).await?)
     };

@@ -32,6 +32,9 @@ enum Action {
 
 impl Outbox {
     pub(crate) async fn run(self, session: &Session, out: &mut Output) -> Result<(), Failure> {
+        if self.action.is_some() {
+            self.paging.refuse_before_action()?;
+        }
         let id = SubscriptionId::outbox(session.tenant().cloned().unwrap_or(TenantId::DEFAULT));
         let access = match self.action {
             None | Some(Action::Waiting(_)) => Access::Look,
@@ -43,7 +46,7 @@ impl Outbox {
             Some(Action::Replay(mend)) => mend.run(&store, &id, Becomes::Replayed, (session, out)).await,
             Some(Action::Skip(mend)) => mend.run(&store, &id, Becomes::Skipped, (session, out)).await,
             None => {
-                let mut listing = Listing::begin(out, OF_ALL)?;
+                let mut listing = Listing::begin(out, OF_ALL);
                 let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
                     Ok(store.look().outbox(from, most).await?)
                 };

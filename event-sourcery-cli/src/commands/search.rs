@@ -42,7 +42,7 @@ impl Search {
     pub(crate) async fn run(self, session: &Session, out: &mut Output) -> Result<(), Failure> {
         let store = session.open(Access::Look).await?;
         let request = self.request()?;
-        let mut listing = Listing::begin(out, OF_ALL)?;
+        let mut listing = Listing::begin(out, OF_ALL);
         let mut is_further_back = None;
         let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
             // What is stored before that was stored before an event that is too old: it is not looked through unasked.

@@ -75,7 +75,7 @@ impl Stats {
         let store = session.open(Access::Look).await?;
         let Some(of) = self.of else { return self.tell_all(&store, out).await };
         let page = self.page(&store, of, self.paging.from().cloned()).await?;
-        let mut listing = Listing::begin(out, COLUMNS)?;
+        let mut listing = Listing::begin(out, COLUMNS);
         for counted in &page.items {
             listing.item(|| CountJson::of(counted), || cells(counted, of))?;
         }

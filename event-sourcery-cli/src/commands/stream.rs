@@ -78,7 +78,7 @@ impl Show {
     async fn run(self, session: &Session, out: &mut Output) -> Result<(), Failure> {
         let store = session.open(Access::Look).await?;
         let stream = self.named.find(&store).await?;
-        let mut listing = Listing::begin(out, OF_A_STREAM)?;
+        let mut listing = Listing::begin(out, OF_A_STREAM);
         let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
             Ok(store.look().backwards(&stream, from, most).await?)
         };

@@ -59,7 +59,7 @@ impl Streams {
         let mut request = StreamsRequest::newest(1);
         request.named = self.prefix.or_else(|| self.by_name.then(String::new));
         request.category = category(self.category.as_deref())?;
-        let mut listing = Listing::begin(out, COLUMNS)?;
+        let mut listing = Listing::begin(out, COLUMNS);
         let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
             let mut request = request.clone().with_from(from);
             request.limit = most;

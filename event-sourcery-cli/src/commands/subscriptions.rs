@@ -110,6 +110,9 @@ struct Seen {
 
 impl Subscriptions {
     pub(crate) async fn run(self, session: &Session, out: &mut Output) -> Result<(), Failure> {
+        if self.action.is_some() {
+            self.paging.refuse_before_action()?;
+        }
         match self.action {
             None => list(session, &self.paging, out).await,
             Some(Action::Show(show)) => show.run(session, out).await,
@@ -122,7 +125,7 @@ impl Subscriptions {
 
 async fn list(session: &Session, paging: &Paging, out: &mut Output) -> Result<(), Failure> {
     let store = session.open(Access::Look).await?;
-    let mut listing = Listing::begin(out, COLUMNS)?;
+    let mut listing = Listing::begin(out, COLUMNS);
     let page = async |from: Option<Mark>, most: usize| -> Result<_, Failure> {
         Ok(store.look().subscriptions(ListRequest::new(most).with_from(from)).await?)
     };

@@ -82,7 +82,7 @@ impl Trace {
             return Err(not_found(self.id));
         }
         if out.is_json() {
-            let mut listing = Listing::begin(out, OF_ALL)?;
+            let mut listing = Listing::begin(out, OF_ALL);
             for seen in &found {
                 listing.item(|| EventJson::of(seen), Vec::new)?;
             }

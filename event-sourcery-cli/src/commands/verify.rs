@@ -1,8 +1,5 @@
 //! `verify`: every event is read, and what cannot be read is reported.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use event_sourcery::look::{EventsRequest, Mark, Seen};
 use event_sourcery::uuid::Uuid;
@@ -11,13 +8,11 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{Output, safe};
+use crate::progress::Progress;
 use crate::session::{Access, Session, category};
 
 /// How many events are asked for at once.
 const PAGE: usize = 1_000;
-
-/// How often it is said how far it has come.
-const TELL_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
@@ -64,9 +59,7 @@ impl Verify {
         let store = session.open(Access::Look).await?;
         let found = self.read(&store).await?;
         let told = if out.is_json() { out.json(&found) } else { tell(&found, out) };
-        let told = told.and_then(|()| out.flush());
-        // Also where nobody reads it.
-        if found.damaged > 0 { Err(Failure::Damaged) } else { told }
+        out.end(told, found.damaged == 0, Failure::Damaged)
     }
 
     async fn read(&self, store: &EventStore) -> Result<Found, Failure> {
@@ -83,7 +76,7 @@ impl Verify {
         let mut found = Found { up_to: end, ..Found::default() };
         let mut from = Some(Mark::at(self.after));
         while let Some(mark) = from {
-            progress.tell(found.read, mark.number()?, end);
+            progress.tell(found.read, Some((mark.number()?, end)));
             let page = store.look().events(request.clone().with_from(Some(mark))).await?;
             for seen in page.items.iter().filter(|seen| seen.position().to_i64() <= end) {
                 found.note(seen, self.limit);
@@ -134,36 +127,4 @@ fn tell(found: &Found, out: &mut Output) -> Result<(), Failure> {
     let told = format!("{damaged} cannot be read, {encrypted} have encrypted fields");
     out.line(&format!("{read} events read up to position {up_to}: {told}."))?;
     out.line("Whether your types decode them, your program tells: `EventStore::verify`.")
-}
-
-/// How far it has come, on a terminal.
-struct Progress {
-    told: Option<Instant>,
-    is_shown: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { told: None, is_shown: io::stderr().is_terminal() }
-    }
-
-    fn tell(&mut self, read: u64, at: i64, end: i64) {
-        if !self.is_shown || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            return;
-        }
-        self.told = Some(Instant::now());
-        let percent = at.saturating_mul(100).checked_div(end).unwrap_or(100).clamp(0, 100);
-        let filled = usize::try_from(percent / 5).unwrap_or_default();
-        // Where it cannot be shown, nothing is lost.
-        let _ = write!(io::stderr(), "\r{:<20} {percent:>3} %  {read} events", "#".repeat(filled));
-    }
-}
-
-/// The line is cleared, however it ends.
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.told.is_some() {
-            let _ = write!(io::stderr(), "\r\u{1b}[K");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use event_sourcery::privacy::{Encryption, MasterKey};
-use event_sourcery::{Event, EventStore, RawEvent, StreamId};
+use event_sourcery::{Event, EventStore, RawEvent, StreamId, Tag};
 use event_sourcery_sqlite::rusqlite;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -71,6 +71,26 @@ async fn an_event_is_shown_whole() {
     assert_eq!(event["context"]["correlation_id"], json!(REQUEST));
     assert!(scene.refused(&format!("event {REQUEST}"), 1).contains("trace --correlation"));
     scene.refused(&format!("event {id} --tenant acme"), 1);
+}
+
+#[tokio::test]
+async fn tags_are_shown_with_their_events() {
+    let scene = Scene::new().await;
+    let store = EventStore::new(scene.backend().await);
+    let tags = [Tag::new("student", "s\u{1b}1").unwrap(), Tag::new("course", "c1").unwrap()];
+    let stream = StreamId::from_name("orders/1004").unwrap();
+    store.append(&stream, RawEvent::new("Tagged", "{}").unwrap().with_tags(tags)).await.unwrap();
+    let (shown, as_json) = (r"course:c1 student:s\u{1b}1", json!(["course:c1", "student:s\u{1b}1"]));
+    for listing in ["search --name Tagged", "stream show orders/1004"] {
+        assert_eq!(scene.json(listing)["items"][0]["tags"], as_json, "{listing}");
+        let told = scene.printed(listing);
+        assert!(told.contains(shown), "{told}");
+    }
+    let event = format!("event {}", scene.id_of("Tagged"));
+    assert_eq!(scene.json(&event)["tags"], as_json);
+    assert!(scene.printed(&event).contains(shown));
+    assert_eq!(scene.json("search --name Issued")["items"][0]["tags"], json!([]));
+    assert!(!scene.printed("search --name Issued").contains("Tags"));
 }
 
 #[tokio::test]

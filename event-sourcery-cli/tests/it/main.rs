@@ -11,8 +11,11 @@
 mod scene;
 
 mod a_minute_each;
+mod assistants;
 mod changing;
 mod looking;
 mod manners;
+mod moving;
 mod page;
 mod postgres;
+mod serving;

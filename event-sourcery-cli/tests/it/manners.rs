@@ -30,7 +30,14 @@ fn no_password_is_printed_whatever_goes_wrong() {
     assert_eq!(misplaced.status.code(), Some(2));
     let unfit = program(folder.path(), "mysql://billing:s3cret-pw@db/app").arg("streams").output().unwrap();
     assert_eq!(unfit.status.code(), Some(2));
-    for output in [of_variable, misplaced, unfit] {
+    let no_file = program(folder.path(), "sqlite:orders.db").args(["import", url]).output().unwrap();
+    assert_eq!(no_file.status.code(), Some(1));
+    // An address where none belongs.
+    let no_path = program(folder.path(), "sqlite:orders.db").args(["export", url]).output().unwrap();
+    assert_eq!(no_path.status.code(), Some(2));
+    let twice = program(folder.path(), "").args(["--store", url, "serve", url]).output().unwrap();
+    assert_eq!(twice.status.code(), Some(2), "two addresses");
+    for output in [of_variable, misplaced, unfit, no_file, no_path, twice] {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!told.is_empty() && !told.contains("s3cret"), "{told}");
     }
@@ -48,6 +55,17 @@ fn the_command_line_says_what_is_missing() {
         let script = printed(&program(folder.path(), "").args(["completion", shell]).output().unwrap());
         assert!(script.contains("subscriptions"), "{script}");
     }
+}
+
+/// What says nothing where it stands is refused, and not passed over.
+#[tokio::test]
+async fn flags_before_an_action_are_not_passed_over() {
+    let scene = Scene::new().await;
+    let told = scene.refused("subscriptions --limit 5 show letters", 2);
+    assert!(told.contains("show NAME --limit 5"), "{told}");
+    scene.refused("outbox --from [\"4\"] waiting", 2);
+    scene.printed("subscriptions --limit 5");
+    scene.printed("subscriptions show letters --limit 5");
 }
 
 /// Whoever reads what is printed may have had enough: that is no error, and no panic.
@@ -84,8 +102,12 @@ async fn a_stream_is_followed_until_ctrl_c() {
     let (order, other) = (StreamId::from_name("orders/1003").unwrap(), StreamId::random());
     let event = |name: &'static str| RawEvent::new(name, "{}").unwrap();
     store.append(&other, event("Viewed")).await.unwrap();
-    store.append(&order, [event("Packed"), event("Shipped")]).expected_version(2).await.unwrap();
-    assert_eq!((next()["name"].clone(), next()["version"].clone()), (json!("Packed"), json!(4)));
+    // As many as have come while nobody could read.
+    let held_up: Vec<_> = std::iter::repeat_with(|| event("Packed")).take(200).collect();
+    store.append(&order, held_up).expected_version(2).await.unwrap();
+    store.append(&order, event("Shipped")).expected_version(202).await.unwrap();
+    let versions: Vec<Value> = (3..=203).map(|_| next()["version"].clone()).collect();
+    assert_eq!(versions, (3..=203).map(|version| json!(version)).collect::<Vec<_>>());
     Command::new("kill").args(["-INT", &follow.id().to_string()]).status().unwrap();
     assert_eq!(follow.wait().unwrap().code(), Some(0));
 }
@@ -103,4 +125,9 @@ async fn nothing_in_the_store_commands_the_terminal() {
         let acts = |each: char| (each.is_control() && each != '\n') || each == '\u{202e}';
         assert!(!told.contains(acts), "{arguments}: {told:?}");
     }
+    // What is suggested can be copied, and finds it.
+    let told = scene.refused("stream show a", 1);
+    let id = hostile.uuid().to_string();
+    assert!(told.contains(&id) && !told.contains("[2J"), "{told:?}");
+    scene.printed(&format!("stream show {id}"));
 }

@@ -15,11 +15,26 @@ use super::subject::Subject;
 /// Overrides how many sequences are run.
 const CASES: &str = "EVENT_SOURCERY_MODEL_CASES";
 /// Repeats the sequences of an earlier run.
-const SEED: &str = "EVENT_SOURCERY_MODEL_SEED";
+pub(super) const SEED: &str = "EVENT_SOURCERY_MODEL_SEED";
 
-fn environment<T: std::str::FromStr>(variable: &str) -> Option<T> {
+/// A number that is set in the environment.
+pub(super) fn environment<T: std::str::FromStr>(variable: &str) -> Option<T> {
     let value = std::env::var(variable).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {value:?}")))
+}
+
+/// How random sequences are run, unless it is said otherwise so many, and the seed that they are made of.
+pub(super) fn config(cases: u32) -> (Config, u64) {
+    let seed = environment(SEED).unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+    let config = Config {
+        cases: environment(CASES).unwrap_or(cases),
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 5_000,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
+    (config, seed)
 }
 
 /// The store that sequences are played on, one after the other, each with names of its own.
@@ -45,18 +60,8 @@ impl Stage {
 }
 
 pub(super) async fn clause_1_to_7_any_sequence_of_operations_does_what_the_model_does(subject: Subject) {
-    let cases = environment(CASES).unwrap_or(subject.model_cases);
-    let seed = environment(SEED).unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
-    let config = Config {
-        cases,
-        rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: None,
-        max_shrink_iters: 5_000,
-        max_shrink_time: 60_000,
-        ..Config::default()
-    };
-    let several_streams = subject.capabilities().several_streams;
-    let sequences = proptest::collection::vec(operations::operation(several_streams), 1..50);
+    let (config, seed) = config(subject.model_cases);
+    let sequences = proptest::collection::vec(operations::operation(subject.capabilities()), 1..50);
     let mut stage = Stage { subject: subject.fresh().await, played: 0, is_sound: true };
     let runtime = tokio::runtime::Handle::current();
     let outcome = tokio::task::block_in_place(|| {

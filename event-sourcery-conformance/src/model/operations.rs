@@ -1,5 +1,6 @@
 //! What can be done, as data that proptest makes and shrinks. Numbers that choose among what exists are taken modulo.
 
+use event_sourcery::backend::Capabilities;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -120,7 +121,8 @@ pub(super) enum Kind {
 pub(super) const TENANTS: usize = 3;
 pub(super) const STREAMS: usize = 6;
 
-pub(super) fn operation(several_streams: bool) -> impl Strategy<Value = Operation> {
+pub(super) fn operation(capabilities: Capabilities) -> impl Strategy<Value = Operation> {
+    let Capabilities { several_streams, ids_across_streams, .. } = capabilities;
     let tenant = || prop_oneof![3 => Just(0), 1 => 1..TENANTS];
     let stream = || prop_oneof![2 => Just(0), 3 => 0..STREAMS];
     let parts = if several_streams { 1..4_usize } else { 1..2 };
@@ -131,7 +133,8 @@ pub(super) fn operation(several_streams: bool) -> impl Strategy<Value = Operatio
     prop_oneof![
         8 => (tenant(), parts, requires())
             .prop_map(|(tenant, parts, requires)| Operation::Append { tenant, parts, requires }),
-        4 => (any::<u8>(), twist()).prop_map(|(which, twist)| Operation::Again { which: which.into(), twist }),
+        4 => (any::<u8>(), twist(ids_across_streams))
+            .prop_map(|(which, twist)| Operation::Again { which: which.into(), twist }),
         6 => (tenant(), stream(), how()).prop_map(|(tenant, stream, how)| Operation::Load { tenant, stream, how }),
         2 => (tenant(), stream()).prop_map(|(tenant, stream)| Operation::Delete { tenant, stream }),
         3 => (tenant(), stream(), expected(), kind(), option::weighted(0.1, Just(()))).prop_map(
@@ -165,7 +168,9 @@ fn expected() -> impl Strategy<Value = Expected> {
     ]
 }
 
-fn twist() -> impl Strategy<Value = Twist> {
+fn twist(ids_across_streams: bool) -> impl Strategy<Value = Twist> {
+    // Whoever does not look for ids elsewhere writes what is sent elsewhere.
+    let elsewhere = move |twist| if ids_across_streams { twist } else { Twist::Nothing };
     prop_oneof![
         4 => Just(Twist::Nothing),
         2 => Just(Twist::OtherSpelling),
@@ -174,8 +179,8 @@ fn twist() -> impl Strategy<Value = Twist> {
         1 => Just(Twist::OtherPartOrder),
         1 => Just(Twist::OtherPayload),
         1 => Just(Twist::OtherType),
-        1 => (0..STREAMS).prop_map(Twist::OtherStream),
-        1 => (0..TENANTS).prop_map(Twist::OtherTenant),
+        1 => (0..STREAMS).prop_map(move |stream| elsewhere(Twist::OtherStream(stream))),
+        1 => (0..TENANTS).prop_map(move |tenant| elsewhere(Twist::OtherTenant(tenant))),
         2 => Just(Twist::WithoutFirst),
         2 => Just(Twist::WithoutLast),
         1 => Just(Twist::WithNew),

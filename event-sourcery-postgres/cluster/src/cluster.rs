@@ -1,10 +1,11 @@
 //! A server of the test's own, to configure, to kill and to start again.
 
 use std::{
+    env,
     fs::{self, OpenOptions},
     hash::{BuildHasher as _, RandomState},
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Instant,
 };
@@ -49,7 +50,16 @@ impl Cluster {
     ///
     /// When the server does not start, with its log, and without the variables of `scripts/with-postgres`.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        let cluster = Self::in_new_folder();
+        Self::start_in(&env::temp_dir(), settings)
+    }
+
+    /// The same, in a folder within this one, which its user can go through.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_in(parent: &Path, settings: &[(&str, &str)]) -> Self {
+        let cluster = Self::in_new_folder_of(parent);
         let mut initdb = cluster.command("initdb");
         initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
         initdb.arg(cluster.data());
@@ -146,8 +156,12 @@ impl Cluster {
     }
 
     pub(crate) fn in_new_folder() -> Self {
+        Self::in_new_folder_of(&env::temp_dir())
+    }
+
+    fn in_new_folder_of(parent: &Path) -> Self {
         let programs = Programs::shared();
-        let folder = TempDir::with_prefix("postgres-").expect("a temporary folder");
+        let folder = TempDir::with_prefix_in("postgres-", parent).expect("a temporary folder");
         let path = folder.path().canonicalize().expect("a folder just created");
         let user = User::to_serve(&path);
         if let Some(user) = user {

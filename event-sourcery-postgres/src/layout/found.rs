@@ -4,8 +4,8 @@ use event_sourcery::Result;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::INDEXES;
 use super::schema::Schema;
+use super::{BY_STREAM, INDEXES};
 use crate::at_work::answer;
 use crate::tables::TABLES;
 
@@ -31,7 +31,7 @@ pub(super) struct Found {
     pub(super) has_schema: bool,
     /// Whether the Django backend of Event Sourcery for Python has made its events table here.
     pub(super) has_django: bool,
-    /// Of each index, in the order of [`INDEXES`].
+    /// Of each index, in the order of [`index_names`].
     indexes: Vec<bool>,
     /// Whether the table of the layout's number has a primary key.
     pub(super) layout_has_key: bool,
@@ -66,9 +66,9 @@ impl Found {
         self.of(table).iter().any(|column| column.name == name && column.is_narrow)
     }
 
-    /// Whether one of the [`INDEXES`] is there.
+    /// Whether one of the [`INDEXES`] is there, or the one that is to go.
     pub(super) fn has_index(&self, name: &str) -> bool {
-        let place = INDEXES.iter().position(|(_, known, _)| *known == name);
+        let place = index_names().position(|known| known == name);
         place.and_then(|place| self.indexes.get(place)).is_some_and(|is_there| *is_there)
     }
 }
@@ -81,7 +81,7 @@ impl Schema<'_> {
         let rows = answer(self.at_work.as_ref(), query.fetch_all(&mut *self.connection)).await;
         let columns = rows.and_then(|rows| columns(&rows)).map_err(|error| self.failed(error))?;
 
-        let indexes: Vec<_> = INDEXES.iter().map(|(_, name, _)| self.tables.beside(name)).collect();
+        let indexes: Vec<_> = index_names().map(|name| self.tables.beside(name)).collect();
         let django = format!("{}.event_sourcery_django_event", self.tables.schema);
         let query = sqlx::query_as(OTHERS).persistent(false).bind(&self.name).bind(django).bind(indexes);
         let query = query.bind(self.tables.table("layout"));
@@ -89,6 +89,11 @@ impl Schema<'_> {
         let (has_schema, has_django, indexes, layout_has_key) = others.map_err(|error| self.failed(error))?;
         Ok(Found { columns, has_schema, has_django, indexes, layout_has_key })
     }
+}
+
+/// The indexes that are looked for.
+fn index_names() -> impl Iterator<Item = &'static str> {
+    INDEXES.iter().map(|(_, name, _)| *name).chain([BY_STREAM])
 }
 
 fn columns(rows: &[PgRow]) -> Result<Vec<Vec<Column>>, sqlx::Error> {

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use super::found::Found;
 use super::schema::Schema;
-use super::{INDEXES, LAYOUT};
+use super::{BY_STREAM, INDEXES, LAYOUT};
 use crate::at_work::answer;
 use crate::tables::{Column, TABLES, Table};
 
@@ -41,6 +41,9 @@ impl Schema<'_> {
                 statements.extend(self.adopt(table, &there));
             } else {
                 statements.extend(self.script(table.script));
+            }
+            if table.name == "outbox_entries" && there.has_index(BY_STREAM) {
+                statements.push(format!("DROP INDEX {}", self.tables.beside(BY_STREAM)));
             }
             // Streams are locked before events, as whoever appends does it: one would wait for the other's.
             for (_, name, script) in INDEXES.iter().filter(|(of, ..)| *of == table.name) {

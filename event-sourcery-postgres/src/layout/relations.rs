@@ -53,12 +53,13 @@ const EXCLUDES: &str = "
     SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'x' AND convalidated)";
 
 /// What has to be unique, whoever made the tables: columns in the order of their names.
-const UNIQUE: [(&str, &str); 5] = [
+const UNIQUE: [(&str, &str); 6] = [
     ("events", "id"),
     ("events", "uuid"),
     ("events", "db_stream_id, version"),
     ("streams", "category, tenant_id, uuid"),
     ("streams", "category, name, tenant_id"),
+    ("tags", "tenant_id, value"),
 ];
 
 impl Schema<'_> {

@@ -7,10 +7,13 @@ use event_sourcery::backend::{
     SubjectKey, Written,
 };
 use event_sourcery::{AppendPosition, Error, Result, Version};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::at_once::{append_at_once, bind_outbox};
 use super::keys::sealed_with;
+use super::stream_keys::Keys;
+use super::tags::{fits_one_statement, has_boundaries, is_tagged};
 use super::{Holder, Known, Operations};
 use crate::at_work::answer;
 use crate::failure::Failure;
@@ -36,11 +39,12 @@ const ATTEMPTS: usize = 8;
 
 impl Operations<'_> {
     /// Appends all or nothing. In the caller's transaction, a refusal leaves the transaction as it was.
-    /// An append to one stream is one statement, sealed or not. If that finds nothing to append to, a second one finds out why; if by
-    /// then everything is as expected, the append is tried again. Its positions are above `given`, or it is refused.
+    /// An append to one stream is one statement, sealed or not, with tags or without. If that finds nothing to append to, a second one
+    /// finds out why; if by then everything is as expected, the append is tried again. Its positions are above `given`, or it is refused.
     pub(crate) async fn append(&mut self, request: &AppendRequest, given: i64) -> Result<AppendOutcome> {
         self.send(request.weight());
         self.given = given;
+        self.refuse_boundaries(request).await?;
         let (mut at_once, tables) = (is_one_statement(request), self.sql.tables());
         let mut refused = None;
         for attempt in 1..=ATTEMPTS {
@@ -110,9 +114,26 @@ impl Operations<'_> {
     /// Appends to any number of streams in one transaction, under locks: checks every expectation and requirement, and
     /// mends rows on the way. Nothing where one of them does not hold.
     async fn append_under_locks(&mut self, request: &AppendRequest) -> Result<Option<Vec<Written>>, Failure> {
-        self.begin().await?;
-        let written = self.write_under_locks(request).await;
+        let written = match self.begin_with_table(request).await? {
+            Ok(()) => self.write_under_locks(request).await,
+            Err(failure) => Err(failure),
+        };
         self.end(written).await
+    }
+
+    /// Begins, and locks the table before anything else: see [`tags`](super::tags). In the caller's transaction that is a statement more,
+    /// which an append without tags is spared. The inner failure leaves what was begun to be ended.
+    async fn begin_with_table(&mut self, request: &AppendRequest) -> Result<Result<(), Failure>, Failure> {
+        let lock = self.table_lock(request).clone();
+        if self.joined {
+            self.begin().await?;
+            return Ok(if is_tagged(request) { self.execute(lock.query()).await.map(drop) } else { Ok(()) });
+        }
+        let begin = AssertSqlSafe(format!("{}; {}", self.begin, lock.text()));
+        let begun = sqlx::raw_sql(begin).execute(&mut *self.connection);
+        let begun = answer(self.at_work.as_ref(), begun).await;
+        self.is_open = true;
+        Ok(begun.map(drop).map_err(Failure::from))
     }
 
     /// Finds out why an append found nothing to append to, or why the database refused it: that it is refused is the
@@ -127,6 +148,9 @@ impl Operations<'_> {
         }
         let keys = self.required_keys(request).await.map_err(|failure| self.failed(failure))?;
         check(request, &known, &keys)?;
+        if let Some(query) = self.moved(request).await.map_err(|failure| self.failed(failure))? {
+            return Err(Error::boundary_moved(query));
+        }
         let [part] = request.streams.as_slice() else { return Ok(Verdict::Mend) };
         let agrees = known.first().is_some_and(|known| match known.row {
             Some(_) => {
@@ -136,7 +160,8 @@ impl Operations<'_> {
             }
             None => known.holder.is_none(),
         });
-        Ok(if agrees { Verdict::Again } else { Verdict::Mend })
+        // What a boundary is guarded by was raised, and it holds all the same: that is found under locks alone.
+        Ok(if agrees && !has_boundaries(request) { Verdict::Again } else { Verdict::Mend })
     }
 
     /// Makes sure that what is in the store stays there. Others see what was committed before it is confirmed where whoever waited
@@ -198,6 +223,11 @@ impl Operations<'_> {
 
     async fn write_under_locks(&mut self, request: &AppendRequest) -> Result<Option<Vec<Written>>, Failure> {
         let keys = self.hold_keys(request).await?;
+        self.hold_tags(request).await?;
+        // In a statement of its own: it has to see what those wrote whose locks had to be waited for.
+        if self.moved(request).await?.is_some() {
+            return Ok(None);
+        }
         let mut known = self.lock(request).await?;
         if check(request, &known, &keys).is_err() {
             return Ok(None);
@@ -277,6 +307,7 @@ impl Operations<'_> {
             .iter()
             .map(|row| Ok((value(row, 0)?, value(row, 1)?)))
             .collect::<Result<_, sqlx::Error>>()?;
+        self.enter_tags(request).await?;
         let parts = request.streams.iter().zip(rows);
         Ok(parts
             .map(|(part, row)| {
@@ -287,41 +318,19 @@ impl Operations<'_> {
     }
 }
 
-/// Whether an append can share a statement with others: to one stream, and nothing else has to hold, or is done.
+/// Whether an append can share a statement with others: to one stream, and nothing else has to hold but its boundaries, or is done.
 pub(crate) fn is_simple(request: &AppendRequest) -> bool {
-    is_one_statement(request) && request.requirements.is_empty()
+    is_one_statement(request) && sealed_with(request).next().is_none()
 }
 
-/// Whether an append can be one statement: to one stream, without a hole in its versions, and nothing required but the keys that it
-/// is sealed with.
+/// Whether an append can be one statement: to one stream, without a hole in its versions, and nothing required but the keys that it is
+/// sealed with, and boundaries of queries with tags.
 fn is_one_statement(request: &AppendRequest) -> bool {
-    let requires_keys_alone = sealed_with(request).count() == request.requirements.len();
     let is_one = matches!(request.streams.as_slice(), [part] if part.first_version.is_none());
-    is_one && request.shreds.is_empty() && requires_keys_alone
-}
-
-/// What the request writes to and depends on, column by column. A required stream is not given a name.
-pub(super) struct Keys<'r> {
-    pub(super) uuids: Vec<Uuid>,
-    pub(super) categories: Vec<&'r str>,
-    pub(super) names: Vec<Option<&'r str>>,
-}
-
-impl<'r> Keys<'r> {
-    pub(super) fn of(request: &'r AppendRequest) -> Self {
-        let written = request.streams.iter().map(|part| (&part.stream, part.stream.name()));
-        let required = request.requirements.iter().filter_map(|requirement| match requirement {
-            Requirement::Stream(required) => Some((&required.stream, None)),
-            _ => None,
-        });
-        let mut keys = Self { uuids: Vec::new(), categories: Vec::new(), names: Vec::new() };
-        for (stream, name) in written.chain(required) {
-            keys.uuids.push(stream.uuid());
-            keys.categories.push(stream.stored_category());
-            keys.names.push(name);
-        }
-        keys
-    }
+    let mut requirements = request.requirements.iter();
+    let fits =
+        requirements.all(|required| matches!(required, Requirement::Key(_) | Requirement::Boundary(_)));
+    is_one && request.shreds.is_empty() && fits && fits_one_statement(request)
 }
 
 /// Checks everything that the request expects of its streams, and requires of others.
@@ -347,6 +356,8 @@ fn check(request: &AppendRequest, known: &[Known], keys: &[SubjectKey]) -> Resul
             Requirement::Key(requirement) => {
                 requirement.check(keys.get(&requirement.subject).copied())?;
             }
+            // It is looked at where its tags are locked, and where nothing else tells why.
+            Requirement::Boundary(_) => {}
             _ => return Err(Error::unsupported("postgres", "this requirement")),
         }
     }

@@ -8,12 +8,15 @@ use uuid::Uuid;
 
 use super::Operations;
 use super::append::{last_version, written};
+use super::held_tags::{HeldTags, bind_lists, texts};
 use super::keys::sealed_with;
+use crate::append_sql::TaggedSql;
 use crate::rows::value;
-use crate::sql::Sql;
+use crate::sql::{Sql, Statement};
 use crate::values::{self, EventColumns, stored_version};
 
-/// The statement for what the part expects, run as it is. What is sealed has one of its own, which locks the keys first.
+/// The statement for what the part expects, run as it is. What is sealed, and what has tags, has one of its own, which locks the keys
+/// first, and then the tags.
 pub(super) async fn append_at_once(
     connection: &mut PgConnection,
     sql: &Sql,
@@ -32,26 +35,46 @@ pub(super) async fn append_at_once(
             &sql.extend_or_create_sealed,
         ),
     };
-    let (is_sealed, enters) = (!request.requirements.is_empty(), !request.outbox.is_empty());
-    let is_plain = !is_sealed && !enters;
-    let statement = match events.len() {
+    let (tags, is_sealed) = (HeldTags::of([request]), sealed_with(request).next().is_some());
+    let is_lone = events.len() == 1 && !is_sealed && request.outbox.is_empty();
+    let statement = match (tags.is_empty(), is_lone) {
+        (false, _) => tagged(&sql.tagged, *expectation, is_lone),
+        (true, true) => one,
         _ if is_sealed => sealed,
-        _ if enters => and_enter,
-        1 => one,
-        _ => several,
+        _ if request.outbox.is_empty() => several,
+        _ => and_enter,
     };
     let first = part.first().map(stored_version);
     let query = Operations::about(statement, &request.tenant, stream).bind(stream.name());
     let query = query.bind(last_version(part).map(stored_version)).bind(first);
     let query = match events.as_slice() {
-        [event] if is_plain => values::bind_event(query, event),
+        [event] if is_lone => values::bind_event(query, event),
         events => EventColumns::of(events).bind(query),
     };
     let query = query.bind(given);
-    let query = if is_sealed { bind_keys(query, request) } else { bind_outbox(query, request) };
+    let query = match events.as_slice() {
+        [event] if is_lone && !tags.is_empty() => {
+            tags.bind_expected(bind_keys(query, request)).bind(texts(event))
+        }
+        events if !tags.is_empty() => bind_lists(tags.bind_expected(bind_keys(query, request)), events),
+        _ if is_sealed => bind_keys(query, request),
+        _ => bind_outbox(query, request),
+    };
     let row = query.fetch_optional(connection).await?;
     let position = row.map(|row| value::<Option<i64>>(&row, 0)).transpose()?.flatten();
     Ok(position.map(|position| written(part, position)))
+}
+
+/// The statement of an append with tags, for what it expects.
+const fn tagged(sql: &TaggedSql, expectation: Expectation, is_lone: bool) -> &Statement {
+    match (expectation, is_lone) {
+        (Expectation::Version(0), true) => &sql.create_one,
+        (Expectation::Version(0), false) => &sql.create,
+        (Expectation::Version(_), true) => &sql.extend_one,
+        (Expectation::Version(_), false) => &sql.extend,
+        (Expectation::NoVersioning, true) => &sql.extend_or_create_one,
+        (Expectation::NoVersioning, false) => &sql.extend_or_create,
+    }
 }
 
 /// Binds the ids of the events that go into the outbox, last, if there are any.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::Operations;
 use super::append::{last_version, row_version, written};
+use super::held_tags::{HeldTags, bind_lists};
 use crate::failure::Failure;
 use crate::rows::value;
 use crate::values::{EventColumns, stored_version};
@@ -16,15 +17,15 @@ const PATIENCE_OF_A_BATCH: &str = "50ms";
 #[derive(Debug, Clone)]
 pub(crate) enum InBatch {
     Written(Written),
-    /// Somebody holds its stream.
+    /// Somebody holds its stream, or one of its tags.
     Held,
     /// It was passed over. Why, it finds out by itself.
     Open,
 }
 
 impl Operations<'_> {
-    /// Appends several requests of one stream each, all different, in one statement: what became of each of them. If the
-    /// statement fails, none of them was written. Their positions are above this one.
+    /// Appends several requests of one stream each, all different, in one statement: what became of each of them. No two of them lock a
+    /// tag in common. If the statement fails, none of them was written. Their positions are above this one.
     pub(crate) async fn append_batch(
         &mut self,
         requests: &[&AppendRequest],
@@ -50,15 +51,26 @@ impl Operations<'_> {
             }
         }
         let ids: Vec<Uuid> = requests.iter().flat_map(|request| &request.outbox).copied().collect();
-        let sql = &self.sql.append;
-        let statement = if ids.is_empty() { &sql.append_batch } else { &sql.append_batch_and_enter };
+        let (sql, tags) = (&self.sql.append.batches, HeldTags::of(requests.iter().copied()));
+        let statement = match (tags.is_empty(), ids.is_empty()) {
+            (true, true) => &sql.append,
+            (true, false) => &sql.append_and_enter,
+            (false, true) => &sql.append_tagged,
+            (false, false) => &sql.append_tagged_and_enter,
+        };
         let query = statement.query();
         let query =
             query.bind(uuids).bind(categories).bind(tenants).bind(names).bind(expected).bind(versions);
         let query = query.bind(event_members).bind(places);
         let events = EventColumns::of(members.iter().flat_map(|(_, part)| &part.events));
         let query = events.bind(query).bind(PATIENCE_OF_A_BATCH).bind(given);
-        let query = if ids.is_empty() { query } else { query.bind(ids) };
+        let query = if ids.is_empty() && tags.is_empty() { query } else { query.bind(ids) };
+        let query = if tags.is_empty() {
+            query
+        } else {
+            let events = members.iter().flat_map(|(_, part)| &part.events);
+            bind_lists(tags.bind_expected(tags.bind_members(query)), events)
+        };
         let rows = self.rows(query).await?;
         let mut all = vec![InBatch::Open; requests.len()];
         for row in &rows {

@@ -10,7 +10,7 @@ use event_sourcery::{Position, Result};
 
 use super::Operations;
 use crate::rows::EventReader;
-use crate::sql::{Statement, event, statements};
+use crate::sql::{Statement, event, statements, tags_of};
 use crate::tables::Tables;
 
 statements! {
@@ -18,7 +18,7 @@ statements! {
     DamageSql;
     /// Events at these positions.
     events_at: concat!("
-        SELECT e.id, ", event!("e"), " FROM {events} e WHERE e.id = ANY ($1)");
+        SELECT e.id, ", event!("e"), ", ", tags_of!("e"), " FROM {events} e WHERE e.id = ANY ($1)");
 }
 
 /// What could be had of some events.

@@ -22,9 +22,17 @@ impl Operations<'_> {
     async fn delete_under_lock(&mut self, request: &DeleteRequest) -> Result<(), Failure> {
         let DeleteRequest { tenant, stream, drop_outbox, .. } = request;
         let sql = self.sql;
+        // The table before tags, and tags before the stream, as whoever appends.
+        self.execute(sql.tags.lock_events.query()).await?;
+        self.execute(Self::about(&sql.tags.raise_deleted, tenant, stream)).await?;
         let found = self.row(Self::about(&sql.lock_for_deletion, tenant, stream)).await?;
         if let Some(row) = &found {
-            self.delete_rows(value(row, 0)?, stream, *drop_outbox).await?;
+            // Again: others may have appended in between. Nobody does any more.
+            self.execute(Self::about(&sql.tags.raise_deleted, tenant, stream)).await?;
+            let number: i64 = value(row, 0)?;
+            self.execute(sql.tags.leave.query().bind(tenant.as_str()).bind(number)).await?;
+            self.execute(sql.tags.note_deletion.query().bind(tenant.as_str())).await?;
+            self.delete_rows(number, stream, *drop_outbox).await?;
         } else {
             // It may have been deleted by a call like this one, whose commit was not confirmed.
             self.execute(sql.append.confirm.query()).await?;

@@ -3,9 +3,12 @@
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
-use event_sourcery::backend::{HeldEntries, OutboxProgress, OutboxRequest, PageRoom, ScanPage};
+use event_sourcery::backend::{
+    HeldEntries, OutboxProgress, OutboxRequest, PageRoom, ProgressRequest, ScanPage, StreamProgress,
+};
 use event_sourcery::{Position, Result, TenantId};
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
 use super::Operations;
 use crate::failure::Failure;
@@ -30,8 +33,7 @@ impl Operations<'_> {
         let query = query.bind(tenant.as_ref().map(TenantId::as_str)).bind(of).bind(numbers);
         let mut query = query.bind(i64::try_from(asked).unwrap_or(i64::MAX));
         if let Some((tenant, stream)) = stream {
-            query =
-                query.bind(stream.uuid().to_string()).bind(stream.stored_category()).bind(tenant.as_str());
+            query = query.bind(stream.uuid()).bind(stream.stored_category()).bind(tenant.as_str());
         }
         let (mut rows, mut read_in, mut bytes) = (Vec::new(), None, 0);
         let take = |row: PgRow| {
@@ -71,6 +73,31 @@ impl Operations<'_> {
             those.push(Position::from_i64(position));
         }
         Ok(HeldEntries::new(free, taken))
+    }
+
+    /// Puts down which entries of blocked streams the checkpoints pass, from where one of them was, and which of them are gone since.
+    pub(super) async fn pass_entries(
+        &mut self,
+        progress: &ProgressRequest,
+        from: Option<i64>,
+    ) -> Result<(), Failure> {
+        let ProgressRequest { subscription, leases, position, streams, .. } = progress;
+        let sql = &self.sql.outbox;
+        if let Some((from, to)) = from.zip(*position) {
+            let segments: Vec<_> = leases.iter().map(|lease| i32::from(lease.segment)).collect();
+            let query = sql.pass_entries.query().bind(subscription.tenant.as_str()).bind(segments);
+            self.execute(query.bind(from).bind(to.to_i64())).await?;
+        }
+        let tried_again = streams.iter().filter_map(|progress| match progress {
+            StreamProgress::Change(_, blocked) => Some((blocked.stream.uuid(), blocked.after.to_i64())),
+            StreamProgress::Free(_, _, stream) => Some((stream.uuid(), i64::MAX)),
+            StreamProgress::Block(_) | StreamProgress::Waits(..) => None,
+        });
+        let (uuids, up_to): (Vec<Uuid>, Vec<i64>) = tried_again.unzip();
+        if uuids.is_empty() {
+            return Ok(());
+        }
+        self.execute(sql.forget_passed.query().bind(uuids).bind(up_to)).await.map(drop)
     }
 
     /// Writes what becomes of entries.

@@ -44,8 +44,9 @@ impl Operations<'_> {
     /// Writes progress, all or nothing; nothing in another run of the server than this. Checkpoints alone are one statement. In
     /// the caller's transaction, a refusal leaves the transaction as it was.
     pub(crate) async fn progress(&mut self, request: &ProgressRequest, run: &Run) -> Result<Option<()>> {
-        let made = if request.streams.is_empty() && request.outbox.is_none() {
-            self.reach(request, run).await
+        let has_streams = !request.streams.is_empty() || request.subscription.is_outbox();
+        let made = if !has_streams && request.outbox.is_none() {
+            self.reach(request, run).await.map(|(made, _)| made)
         } else {
             self.reach_with_streams(request, run).await
         };
@@ -72,7 +73,7 @@ impl Operations<'_> {
         request: &ProgressRequest,
         run: &Run,
     ) -> Result<Made, Failure> {
-        let reached = self.reach(request, run).await?;
+        let (reached, from) = self.reach(request, run).await?;
         if reached != Made::Kept {
             return Ok(reached);
         }
@@ -94,30 +95,34 @@ impl Operations<'_> {
                 return Ok(Made::Lost);
             }
         }
+        if id.is_outbox() {
+            self.pass_entries(request, from).await?;
+        }
         Ok(Made::Kept)
     }
 
-    /// Where the leases hold, their checkpoints are where they are to be.
-    async fn reach(&mut self, request: &ProgressRequest, run: &Run) -> Result<Made, Failure> {
+    /// Where the leases hold, their checkpoints are where they are to be. Tells also where the first of them was before.
+    async fn reach(&mut self, request: &ProgressRequest, run: &Run) -> Result<(Made, Option<i64>), Failure> {
         let ProgressRequest { subscription, leases, position, .. } = request;
         if leases.is_empty() {
-            return Ok(Made::Kept);
+            return Ok((Made::Kept, None));
         }
         let (segments, tokens): (Vec<i32>, Vec<i64>) =
             leases.iter().map(|Lease { segment, token, .. }| (i32::from(*segment), *token)).unzip();
         let query = of_subscription(&self.sql.subscriptions.reach, subscription);
         let query = query.bind(segments).bind(tokens).bind(position.map(Position::to_i64));
         let query = query.bind(self.is_handling()).bind(run.looked_at());
-        let Some(row) = self.row(query).await? else { return Ok(Made::Lost) };
+        let Some(row) = self.row(query).await? else { return Ok((Made::Lost, None)) };
         let (hold, is_open): (bool, bool) = (value(&row, 0)?, value(&row, 1)?);
         let (are_written, is_in_run): (bool, bool) = (value(&row, 2)?, value(&row, 3)?);
-        Ok(match (is_open, is_in_run, hold, are_written) {
+        let made = match (is_open, is_in_run, hold, are_written) {
             (false, ..) => Made::Ended,
             (_, false, ..) => Made::InAnotherRun,
             (_, _, false, _) => Made::Lost,
             (.., false) => Made::Unwritten,
             _ => Made::Kept,
-        })
+        };
+        Ok((made, value(&row, 4)?))
     }
 
     fn unwritten(&self) -> Error {

@@ -4,7 +4,7 @@ use event_sourcery::backend::AppendRequest;
 use event_sourcery::{Error, Result};
 
 use super::Operations;
-use super::append::Keys;
+use super::stream_keys::Keys;
 
 impl Operations<'_> {
     /// The error for an append to streams that are not there and cannot be made, if there are such: somebody has added a unique index to

@@ -13,6 +13,7 @@ mod process;
 mod scene;
 
 mod attacked;
+mod boundaries;
 mod conformance;
 mod crashes;
 mod directory;
@@ -27,6 +28,7 @@ mod keys;
 mod listening;
 mod long;
 mod numbering;
+mod plans;
 mod poolers;
 mod projecting;
 mod python;

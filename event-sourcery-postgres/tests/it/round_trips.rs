@@ -3,7 +3,10 @@
 mod subscribing;
 
 use event_sourcery::backend::Backend as _;
-use event_sourcery::{Append, Appended, Error, EventStore, OnStore, RawEvent, StreamId};
+use event_sourcery::{
+    Append, Appended, Error, Event as _, EventStore, NewEvent, OnStore, Query, QueryItem, RawEvent, StreamId,
+    Tag,
+};
 use event_sourcery_postgres::PostgresBackend;
 use event_sourcery_postgres::sqlx::{self, PgPool};
 use futures_util::future::join_all;
@@ -96,13 +99,15 @@ impl Mode {
     }
 
     async fn append_to(self, store: &Store, stream: &StreamId, count: usize) {
-        let append = store.append(stream, events(count));
-        let appended = match self {
-            Self::New | Self::Category => append.await,
-            Self::Existing => append.expected_version(3).await,
-            Self::UnversionedNew | Self::UnversionedExisting => append.no_versioning().await,
-        };
-        appended.unwrap();
+        self.expecting(store.append(stream, events(count))).await.unwrap();
+    }
+
+    fn expecting<'a>(self, append: Append<'a, OnStore<'a>, Appended>) -> Append<'a, OnStore<'a>, Appended> {
+        match self {
+            Self::New | Self::Category => append,
+            Self::Existing => append.expected_version(3),
+            Self::UnversionedNew | Self::UnversionedExisting => append.no_versioning(),
+        }
     }
 }
 
@@ -153,6 +158,65 @@ async fn a_conflict_is_two_statements() {
     assert!(matches!(other, Error::NoExpectedVersionGivenOnVersionedStream { .. }), "{other:?}");
     let other = refused(store.append(&unversioned, event()).expected_version(3)).await;
     assert!(matches!(other, Error::ExpectedVersionUsedOnVersionlessStream { .. }), "{other:?}");
+}
+
+fn tags(count: usize) -> Vec<Tag> {
+    (0..count).map(|number| Tag::new("number", number).unwrap()).collect()
+}
+
+fn tagged(count: usize, with: usize) -> Vec<NewEvent<RawEvent>> {
+    events(count).into_iter().map(|event| event.with_tags(tags(with))).collect()
+}
+
+/// A decision is a read and an append, each in one round trip, whatever it reads and wherever it writes.
+#[tokio::test]
+async fn a_read_by_a_query_is_one_statement_and_so_is_an_append_that_depends_on_it() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    let before = counter.brackets().await;
+    let read = async |query: &Query| {
+        let (statements, read) = counter.count(store.read::<RawEvent>(query).into_future()).await;
+        assert_eq!(statements, 1, "{query}: {:#?}", counter.statements().await);
+        read.unwrap()
+    };
+    let mut first = None;
+    for mode in Mode::ALL {
+        for (count, with) in [(1, 1), (1, 3), (100, 1)] {
+            let item = |tag| QueryItem::new().tagged(tag);
+            let boundary = read(&Query::new(tags(with).into_iter().map(item))).await.boundary;
+            let stream = mode.stream(&store).await;
+            let append = mode.expecting(store.append(&stream, tagged(count, with)));
+            let (statements, appended) = counter.count(append.unless_moved(&boundary).into_future()).await;
+            appended.unwrap();
+            assert_eq!(statements, 1, "{mode:?}, {count} events: {:#?}", counter.statements().await);
+            first.get_or_insert(boundary);
+        }
+    }
+    // One without tags, too.
+    let all = read(&Query::all()).await;
+    assert!(all.events.len() > 500);
+    assert_eq!(counter.brackets().await, before, "{:#?}", counter.statements().await);
+
+    let (stream, moved) = (StreamId::random(), first.unwrap());
+    let refused = store.append(&stream, tagged(1, 1)).unless_moved(&moved).into_future();
+    let (statements, refused) = counter.count(refused).await;
+    assert!(matches!(refused, Err(Error::BoundaryMoved { .. })), "{refused:?}");
+    assert_eq!(statements, 3, "{:#?}", counter.statements().await);
+}
+
+/// The tag was written to, but by nothing that matches: that is found out under locks.
+#[tokio::test]
+async fn a_boundary_that_holds_although_its_tag_was_written_to_takes_a_dozen_statements_more() {
+    let scene = Scene::new().await;
+    let (counter, store) = (Counter::of(&scene).await, warm_store(&scene).await);
+    let others = QueryItem::new().named("Other").tagged(tags(1).remove(0));
+    let boundary = store.read::<RawEvent>(&others.into()).await.unwrap().boundary;
+    store.append(&StreamId::random(), tagged(1, 1)).await.unwrap();
+    let stream = StreamId::random();
+    let append = store.append(&stream, tagged(1, 1)).unless_moved(&boundary).into_future();
+    let (statements, appended) = counter.count(append).await;
+    appended.unwrap();
+    assert!((5..=15).contains(&statements), "{statements}: {:#?}", counter.statements().await);
 }
 
 #[tokio::test]

@@ -69,10 +69,10 @@ impl Shop {
         loop {
             let report = self.store.subject_report(&customer.to_string(), after).await?;
             mentions.extend(report.mentions);
-            if !report.has_more {
+            let Some(next) = report.next else {
                 return Ok((report.key, mentions));
-            }
-            after = report.up_to;
+            };
+            after = next;
         }
     }
 

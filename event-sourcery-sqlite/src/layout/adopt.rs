@@ -32,12 +32,16 @@ fn missing_indexes(schema: &Schema<'_>, table: &str) -> Result<Vec<String>> {
     let mut statements = Vec::new();
     for index in split(&with_tables(script, &schema.options.prefix)).into_iter().skip(1) {
         let name = index.split_whitespace().nth(2).unwrap_or_default();
-        let is_there = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1";
-        if schema.texts(is_there, name)?.is_empty() {
+        if !has_index(schema, name)? {
             statements.push(index);
         }
     }
     Ok(statements)
+}
+
+fn has_index(schema: &Schema<'_>, name: &str) -> Result<bool> {
+    let is_there = "SELECT name FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+    Ok(!schema.texts(is_there, name)?.is_empty())
 }
 
 /// The snapshots table.
@@ -46,13 +50,18 @@ pub(super) fn snapshots(schema: &Schema<'_>) -> Result<Vec<String>> {
 }
 
 /// The outbox: it lacks what tells that an entry was published and of which stream it is, and what they are found by. Entries of
-/// Event Sourcery for Python tell their stream in their text alone.
+/// Event Sourcery for Python tell their stream in their text alone. Up to layout 7 every entry was in an index by its stream, which each
+/// append paid for with a page of that.
 pub(super) fn outbox_entries(schema: &Schema<'_>) -> Result<Vec<String>> {
     let (table, columns) = (schema.table("outbox_entries"), schema.columns("outbox_entries")?);
     let added = [("published_at", "DATETIME"), ("stream_uuid", "CHAR(32)")].into_iter();
     let missing = added.filter(|(added, _)| !columns.iter().any(|column| column == added));
     let mut statements: Vec<_> =
         missing.map(|(column, kind)| format!("ALTER TABLE {table} ADD COLUMN {column} {kind}")).collect();
+    let by_stream = format!("ix_{table}_stream");
+    if has_index(schema, &by_stream)? {
+        statements.push(format!("DROP INDEX {by_stream}"));
+    }
     statements.extend(missing_indexes(schema, "outbox_entries")?);
     Ok(statements)
 }

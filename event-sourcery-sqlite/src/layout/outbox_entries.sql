@@ -15,8 +15,8 @@ ON {outbox_entries} (created_at);
 CREATE INDEX ix_{outbox_entries}_position
 ON {outbox_entries} (position);
 
-CREATE INDEX ix_{outbox_entries}_stream
-ON {outbox_entries} (stream_uuid, position);
+CREATE INDEX ix_{outbox_entries}_of_others
+ON {outbox_entries} (position) WHERE stream_uuid IS NULL;
 
 CREATE INDEX ix_{outbox_entries}_published_at
 ON {outbox_entries} (published_at) WHERE published_at IS NOT NULL;

@@ -52,6 +52,7 @@ impl Operations<'_> {
                 Requirement::Key(requirement) => {
                     requirement.check(self.key(&request.tenant, &requirement.subject)?.as_ref())?;
                 }
+                Requirement::Boundary(boundary) => self.check_boundary(&request.tenant, boundary)?,
                 _ => return Err(Error::unsupported("sqlite", "this requirement")),
             }
         }
@@ -77,6 +78,7 @@ impl Operations<'_> {
             let values = record_values(event, version, stream);
             insert.execute(values).map_err(|error| self.failed(error))?;
             last_position = self.connection.last_insert_rowid();
+            self.store_tags(tenant, event, last_position)?;
             if request.outbox.contains(&event.id) {
                 self.enter(event, (tenant, &part.stream), (version, last_position), stream)?;
             }

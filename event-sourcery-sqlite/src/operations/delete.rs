@@ -20,6 +20,7 @@ impl Operations<'_> {
             let found = self.find_stream(tenant, stream)?;
             let may_have_cursors = found.is_some() || tenant.is_default();
             if let Some(row) = found {
+                self.note_deletion(tenant)?;
                 self.delete_rows(row, stream, *drop_outbox)?;
             }
             // Also where there is no stream: whoever does not know of subscriptions and cursors of ours may have deleted it.
@@ -39,7 +40,7 @@ impl Operations<'_> {
 
     fn delete_rows(&self, row: StreamRow, stream: &StreamId, drop_outbox: bool) -> Result<()> {
         if drop_outbox {
-            self.execute(&self.sql.outbox.drop_entries, (row.id, hex(stream.uuid())))?;
+            self.execute(&self.sql.outbox.drop_entries, [row.id])?;
         } else if let Some(category) = stream.category() {
             self.execute(&self.sql.outbox.keep_category, (row.id, category.as_str()))?;
         }

@@ -52,8 +52,9 @@ impl LoadProgress {
 impl Operations<'_> {
     /// Loads what the request asks for. Runs in a transaction, so that all of it is of one moment.
     pub(crate) fn load(&self, request: &LoadRequest) -> Result<LoadedStream> {
-        let progress = self.start_load(request)?;
-        Ok(self.load_on(progress, None)?.loaded)
+        let mut progress = self.load_on(self.start_load(request)?, None)?;
+        self.tag(&mut progress.loaded.events, |event| event)?;
+        Ok(progress.loaded)
     }
 
     /// The same, part by part.
@@ -69,7 +70,9 @@ impl Operations<'_> {
 
     /// Reads another part.
     pub(crate) fn load_part(&self, progress: LoadProgress) -> Result<LoadProgress> {
-        self.load_on(progress, Some(PageRoom::of(PART)))
+        let mut progress = self.load_on(progress, Some(PageRoom::of(PART)))?;
+        self.tag(&mut progress.loaded.events, |event| event)?;
+        Ok(progress)
     }
 
     /// Finds the stream and its snapshot; reads no events yet.

@@ -3,8 +3,8 @@
 mod events;
 
 use event_sourcery::backend::{
-    COUNTS_TO, Counted, Cursor, CursorId, CursorSummary, CursorsRequest, LOOKS_AT, ListRequest, Mark, Page,
-    StoredRecord, StreamSummary, StreamsByName, StreamsRequest, SubscriptionId, stored_tenant_id,
+    COUNTS_TO, Counted, Cursor, CursorId, CursorSummary, CursorsRequest, LOOKS_AT, ListRequest, Mark, Names,
+    Page, StoredRecord, StreamSummary, StreamsByName, StreamsRequest, SubscriptionId, stored_tenant_id,
 };
 use event_sourcery::{Category, Position, Result, TenantId};
 use rusqlite::types::ValueRef;
@@ -206,7 +206,7 @@ impl<'c> Operations<'c> {
 /// A cursor: its projector, version and position behind the stream's number, then the stream, and its version.
 fn cursor(row: &Row<'_>) -> Result<CursorSummary, String> {
     let failed = |error: rusqlite::Error| error.to_string();
-    let (stream, tenant) = stream_and_tenant(row, 4)?;
+    let (stream, tenant) = stream_and_tenant(row, 4, &mut Names::default())?;
     let projector: String = row.get(1).map_err(failed)?;
     let position = row.get::<_, Option<i64>>(3).map_err(failed)?.map_or(Position::START, Position::from_i64);
     let cursor = Cursor::new(row.get(2).map_err(failed)?, position);

@@ -31,7 +31,14 @@ impl Operations<'_> {
             if let Some(outbox) = outbox {
                 self.publish(outbox)?;
             }
+            if subscription.is_outbox() {
+                self.forget_passed(streams)?;
+            }
             let Some(position) = position else { return Ok(()) };
+            if subscription.is_outbox() {
+                let segments = json_array(leases.iter().map(|lease| lease.segment));
+                self.execute(&self.sql.outbox.pass_entries, (tenant, name, segments, position.to_i64()))?;
+            }
             for lease in leases {
                 self.execute(&self.sql.reach, (tenant, name, lease.segment, position.to_i64()))?;
             }
@@ -60,6 +67,20 @@ impl Operations<'_> {
             StreamProgress::Waits(..) if blocked_at.is_some() => Ok(()),
             _ => Err(lost(subscription)),
         }
+    }
+
+    /// What was published of streams that were tried again is not looked for in the outbox any more.
+    fn forget_passed(&self, streams: &[StreamProgress]) -> Result<()> {
+        for progress in streams {
+            let up_to = match progress {
+                StreamProgress::Change(_, blocked) => blocked.after.to_i64(),
+                StreamProgress::Free(..) => i64::MAX,
+                StreamProgress::Block(_) | StreamProgress::Waits(..) => continue,
+            };
+            let (_, stream) = progress.stream();
+            self.execute(&self.sql.outbox.forget_passed, (hex(stream.uuid()), up_to))?;
+        }
+        Ok(())
     }
 
     /// Whether the event that a stream is blocked by is there; of the outbox, whether the entry is.

@@ -31,11 +31,11 @@ impl Operations<'_> {
     /// Removes a stream's rows, as many as it comes to in that time; tells whether all are gone.
     pub(super) fn remove(&self, stream: i64, patience: Duration) -> Result<bool, Failure> {
         let until = Instant::now() + patience;
-        let snapshots = (&self.sql.some_snapshots, &self.sql.delete_snapshot);
-        let events = (&self.sql.some_events, &self.sql.delete_event);
-        for (some, delete) in [snapshots, events] {
+        let snapshots = (&self.sql.some_snapshots, [Some(&self.sql.delete_snapshot), None]);
+        let events = (&self.sql.some_events, [Some(&self.sql.delete_event), Some(&self.sql.tags.untag)]);
+        for (some, deletes) in [snapshots, events] {
             // One by one: what SQLite knows of the table may be old, and a scan would be made for each piece.
-            while self.remove_piece(stream, some, delete)? == PIECE {
+            while self.remove_piece(stream, some, deletes)? == PIECE {
                 if Instant::now() >= until {
                     return Ok(false);
                 }
@@ -45,13 +45,15 @@ impl Operations<'_> {
         Ok(true)
     }
 
-    fn remove_piece(&self, stream: i64, some: &str, delete: &str) -> Result<usize, Failure> {
+    fn remove_piece(&self, stream: i64, some: &str, deletes: [Option<&String>; 2]) -> Result<usize, Failure> {
         let mut some = self.connection.prepare_cached(some)?;
         let rows = some.query_map((stream, PIECE), |row| row.get::<_, i64>(0))?;
         let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut delete = self.connection.prepare_cached(delete)?;
-        for row in &rows {
-            delete.execute([*row])?;
+        for delete in deletes.into_iter().flatten() {
+            let mut delete = self.connection.prepare_cached(delete)?;
+            for row in &rows {
+                delete.execute([*row])?;
+            }
         }
         Ok(rows.len())
     }
@@ -106,6 +108,7 @@ impl Operations<'_> {
         }
         let mut given_up = 0;
         for id in request.event_ids() {
+            self.execute(&self.sql.tags.untag_given_up, [hex(id)])?;
             given_up += self.execute(&self.sql.give_up_event, [hex(id)])?;
         }
         Ok(given_up > 0)

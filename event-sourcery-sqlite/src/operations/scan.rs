@@ -38,6 +38,8 @@ pub(crate) struct Page {
     room: PageRoom,
     reader: EventReader,
     records: Vec<StoredRecord>,
+    /// How many of them have got their tags.
+    tagged: usize,
     has_more: bool,
 }
 
@@ -60,13 +62,21 @@ impl Found for Page {
         self.has_more = true;
         Ok(Break(()))
     }
+
+    fn complete(&mut self, operations: Operations<'_>) -> Result<()> {
+        let new = self.records.get_mut(self.tagged..).unwrap_or_default();
+        operations.tag(new, |record| &mut record.event)?;
+        self.tagged = self.records.len();
+        Ok(())
+    }
 }
 
 impl Search<Page> {
     /// Reads a page of at most so many events, up to a position that is settled, or up to what is settled now.
     pub(crate) fn for_page(after: Position, up_to: Option<Position>, filter: Filter, limit: usize) -> Self {
         let (reader, records, segments) = (EventReader::default(), Vec::new(), filter.segments);
-        let page = Page { after, segments, room: PageRoom::of(limit), reader, records, has_more: false };
+        let (room, tagged, has_more) = (PageRoom::of(limit), 0, false);
+        let page = Page { after, segments, room, reader, records, tagged, has_more };
         let near = i64::try_from(limit.saturating_mul(NEAR)).unwrap_or(i64::MAX);
         Self::new(filter, (after, up_to), near, Some(PATIENCE), page)
     }

@@ -42,6 +42,12 @@ pub(crate) trait Found: Send + 'static {
 
     /// Takes the next event; breaks where no more are wanted.
     fn take(&mut self, operations: Operations<'_>, row: &Row<'_>) -> Result<ControlFlow<()>>;
+
+    /// Adds what is read of all at once, before the transaction ends in which they were found.
+    fn complete(&mut self, operations: Operations<'_>) -> Result<()> {
+        let _ = operations;
+        Ok(())
+    }
 }
 
 /// A search, which goes on from one read transaction to the next while the directory is built for it.
@@ -129,6 +135,12 @@ impl<F: Found> Search<F> {
 
     /// Goes on in a read transaction: to its end, or to a stretch that the directory lacks, or to where it is cut off.
     pub(crate) fn go_on(&mut self, operations: Operations<'_>) -> Result<Option<Stretch>> {
+        let lacking = self.look(operations)?;
+        self.found.complete(operations)?;
+        Ok(lacking)
+    }
+
+    fn look(&mut self, operations: Operations<'_>) -> Result<Option<Stretch>> {
         self.until = self.until.or_else(|| Some(Instant::now() + self.patience?));
         let end = match self.end {
             Some(end) => end,

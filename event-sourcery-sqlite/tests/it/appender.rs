@@ -1,6 +1,7 @@
 //! A caller that appends in every way there is, and events that tell on their own what they were appended with.
 
 use event_sourcery::{Appended, Error, Event, EventStore, Result, StreamId, Version};
+use event_sourcery_conformance::history::Acknowledged;
 use event_sourcery_sqlite::SqliteBackend;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -32,22 +33,6 @@ impl Kind {
         [Self::One, Self::Several, Self::TwoStreams, Self::Unversioned, Self::WithOwnRow];
     /// Those that are made again where what they share a transaction with fails: all but closures.
     pub(crate) const GROUPED: [Self; 4] = [Self::One, Self::Several, Self::TwoStreams, Self::Unversioned];
-}
-
-/// An append that was answered with success: where its events have to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Acknowledged {
-    pub(crate) append: Uuid,
-    /// For each stream the version and the position of the last event.
-    pub(crate) places: Vec<Place>,
-}
-
-/// A stream, with the version and position of an event in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) stream: Uuid,
-    pub(crate) version: Option<Version>,
-    pub(crate) position: i64,
 }
 
 /// An append that was answered with an error.
@@ -134,17 +119,12 @@ impl Appender {
     }
 
     fn acknowledged(&mut self, append: Uuid, appended: Vec<(StreamId, Appended)>) -> Acknowledged {
-        let place = |(stream, appended): (StreamId, Appended)| {
-            if let Some(own) = self.streams.iter_mut().find(|(own, _)| *own == stream) {
+        for (stream, appended) in &appended {
+            if let Some(own) = self.streams.iter_mut().find(|(own, _)| own == stream) {
                 own.1 = appended.last_version;
             }
-            Place {
-                stream: stream.uuid(),
-                version: appended.last_version,
-                position: appended.position.to_i64(),
-            }
-        };
-        Acknowledged { append, places: appended.into_iter().map(place).collect() }
+        }
+        Acknowledged::new(append, appended)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The examples, run as their users run them: as programs.
 
 mod bank;
+mod courses;
 mod customers;
 mod git;
 mod git_history;

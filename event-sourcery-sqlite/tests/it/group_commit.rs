@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event_sourcery::{Error, Event as _, EventStore, RawEvent, StreamId, Within};
+use event_sourcery_conformance::history::Flaw;
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, SqliteTransaction};
 use faulty_vfs::{Fault, FaultyVfs};
 use futures_util::future::join_all;
@@ -42,7 +43,7 @@ async fn appends_that_queue_up_share_one_sync() {
     assert_eq!(vfs.syncs() - before, 1);
     let acknowledged: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     let survived = Survived::read(&store).await.unwrap();
-    assert_eq!(survived.missing(&acknowledged), Vec::<&_>::new());
+    assert_eq!(survived.missing(&acknowledged), Vec::<Flaw>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -158,7 +159,7 @@ async fn a_group_for_whose_commit_there_is_no_room_is_committed_in_parts() {
     let acknowledged: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(vfs.syncs() - before, 2, "one of each half");
     let survived = Survived::read(&store).await.unwrap();
-    assert_eq!(survived.missing(&acknowledged), Vec::<&_>::new());
+    assert_eq!(survived.missing(&acknowledged), Vec::<Flaw>::new());
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
 //! What a store holds after something happened to it, and whether that is what was acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use event_sourcery::{EventStore, Position, Recorded};
+use event_sourcery::{EventStore, Position};
+use event_sourcery_conformance::history::{Acknowledged, Flaw, Found, History};
 use event_sourcery_sqlite::rusqlite::{Connection, Result};
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
 use uuid::Uuid;
 
-use crate::appender::{Acknowledged, Appender, Kind, Marked, Place, make_own_table};
+use crate::appender::{Appender, Kind, Marked, make_own_table};
 
 /// The appends of a store whose file is intact, each of them whole.
 #[derive(Debug, Default)]
@@ -17,16 +18,8 @@ pub(crate) struct Survived {
     pub(crate) order: Vec<Uuid>,
     last_position: i64,
     pub(crate) events: usize,
-    appends: HashMap<Uuid, Found>,
+    log: Vec<Found>,
     last_row: i64,
-}
-
-/// What was found of an append.
-#[derive(Debug)]
-struct Found {
-    of: usize,
-    with_row: bool,
-    places: Vec<Place>,
 }
 
 impl Survived {
@@ -43,11 +36,19 @@ impl Survived {
     pub(crate) async fn read_on(store: &EventStore<SqliteBackend>, before: &Self) -> Result<Self, String> {
         let mut survived =
             Self { last_position: before.last_position, last_row: before.last_row, ..Self::default() };
-        let mut versions = HashMap::new();
+        let (mut with_row, mut known) = (BTreeSet::new(), HashSet::new());
         let mut events = store.read_all::<Marked>().after(Position::from_i64(before.last_position)).stream();
         while let Some(recorded) = events.try_next().await.map_err(|error| error.to_string())? {
-            survived.add(&recorded, &mut versions)?;
+            let Marked { append, of, with_row: has_row, .. } = recorded.wrapped_event.event;
+            survived.log.push(Found::new(&recorded, append, of));
+            if known.insert(append) {
+                survived.order.push(append);
+            }
+            if has_row {
+                with_row.insert(append.to_string());
+            }
         }
+        survived.check_order()?;
         let (up_to, row) = (before.last_position, before.last_row);
         let file = store.transaction(move |tx| File::read(tx.connection(), up_to, row)).await;
         let file = file.map_err(|WrongFile(problem)| problem)?;
@@ -57,63 +58,40 @@ impl Survived {
                 before.events, file.events_before
             ));
         }
-        survived.events += before.events;
+        survived.events = survived.log.len() + before.events;
         survived.last_row = file.rows.keys().last().copied().unwrap_or(row);
-        survived.check_whole(&file.rows.into_values().collect())?;
+        let rows: BTreeSet<String> = file.rows.into_values().collect();
+        if rows != with_row {
+            let differing = rows.symmetric_difference(&with_row);
+            return Err(format!("own rows and their events differ: {differing:?}"));
+        }
         Ok(survived)
     }
 
-    fn add(&mut self, recorded: &Recorded<Marked>, versions: &mut HashMap<Uuid, u64>) -> Result<(), String> {
-        let Recorded { wrapped_event, stream_id, position, .. } = recorded;
-        let stream = stream_id.uuid();
-        if let Some(version) = wrapped_event.version {
-            let before = versions.insert(stream, version).unwrap_or(0);
-            if version != before + 1 {
-                return Err(format!("version {version} of {stream} follows {before}"));
-            }
+    /// Whether appends are whole, and versions and positions in order, from what was read before on.
+    fn check_order(&mut self) -> Result<(), String> {
+        let flaws = History::default().judge(&self.log);
+        if !flaws.is_empty() {
+            return Err(format!("{flaws:?}"));
         }
-        let position = position.to_i64();
-        if position <= self.last_position {
-            return Err(format!("position {position} follows {}", self.last_position));
+        if let [first, ..] = self.log.as_slice()
+            && first.place.position <= self.last_position
+        {
+            return Err(format!("position {} follows {}", first.place.position, self.last_position));
         }
-        (self.last_position, self.events) = (position, self.events + 1);
-        let Marked { append, of, with_row, .. } = wrapped_event.event;
-        let found = self.appends.entry(append).or_insert_with(|| {
-            self.order.push(append);
-            Found { of, with_row, places: Vec::new() }
-        });
-        found.places.push(Place { stream, version: wrapped_event.version, position });
+        self.last_position = self.log.last().map_or(self.last_position, |last| last.place.position);
         Ok(())
     }
 
-    fn check_whole(&self, rows: &BTreeSet<String>) -> Result<(), String> {
-        for (append, Found { of, places, .. }) in &self.appends {
-            if places.len() != *of {
-                return Err(format!("{} of {of} events are there of {append}", places.len()));
-            }
-        }
-        let with_row = self.appends.iter().filter(|(_, found)| found.with_row);
-        let with_row: BTreeSet<String> = with_row.map(|(append, _)| append.to_string()).collect();
-        if *rows == with_row {
-            return Ok(());
-        }
-        Err(format!("own rows and their events differ: {:?}", rows.symmetric_difference(&with_row)))
-    }
-
     pub(crate) fn holds(&self, append: Uuid) -> bool {
-        self.appends.contains_key(&append)
+        self.order.contains(&append)
     }
 
-    /// The acknowledged appends that are not there, or not where their answer said.
-    pub(crate) fn missing<'a>(
-        &self,
-        acknowledged: impl IntoIterator<Item = &'a Acknowledged>,
-    ) -> Vec<&'a Acknowledged> {
-        let is_there = |acknowledged: &&Acknowledged| {
-            let found = self.appends.get(&acknowledged.append);
-            found.is_some_and(|found| acknowledged.places.iter().all(|place| found.places.contains(place)))
-        };
-        acknowledged.into_iter().filter(|acknowledged| !is_there(acknowledged)).collect()
+    /// What is wrong where these were acknowledged: those that are not there, or not where their answer said.
+    pub(crate) fn missing<'a>(&self, acknowledged: impl IntoIterator<Item = &'a Acknowledged>) -> Vec<Flaw> {
+        let mut history = History::default();
+        acknowledged.into_iter().for_each(|acknowledged| history.acknowledged(acknowledged.clone()));
+        history.judge(&self.log)
     }
 }
 

@@ -268,7 +268,7 @@ where
 }
 
 /// Not before the second time: mostly, whoever was faster is done. Without a runtime there is nothing to wait with.
-async fn pause(failures: u32) {
+pub(crate) async fn pause(failures: u32) {
     if failures > 1 && Handle::try_current().is_ok() {
         tokio::time::sleep(CONFLICT.pause_without_end(failures - 1)).await;
     }

@@ -37,6 +37,7 @@ mod tests {
             context: "{}".to_owned(),
             created_at: Timestamp::UNIX_EPOCH,
             schema_version: 1,
+            tags: Vec::new(),
             marks: Vec::new(),
         };
         let part = |events| StreamAppend::new(StreamId::random(), Expectation::Version(0), events);

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
+use super::boundaries::Boundary;
 use super::keys::KeyRequirement;
 use super::records::{NewRecord, StoredRecord};
 use crate::error::{Error, Result};
@@ -222,6 +223,8 @@ pub enum Requirement {
     Stream(StreamRequirement),
     /// About the key of a data subject of the tenant.
     Key(KeyRequirement),
+    /// About what was read of the tenant: nothing was committed since that matches, whoever wrote it, nor was any of it deleted.
+    Boundary(Boundary),
 }
 
 /// Another stream is at a version.

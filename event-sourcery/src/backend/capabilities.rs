@@ -33,11 +33,16 @@ pub struct Capabilities {
     /// It keeps [presences](super::PresenceRecord): what [`RenewRequest::presence`](super::RenewRequest::presence) names, and
     /// [`SubscriptionBackend::renew_presence`](super::SubscriptionBackend::renew_presence) renews.
     pub presences: bool,
+    /// It stores the [tags](super::NewRecord::tags) of events, also [later](super::Backend::tag), [reads](super::Backend::read) by them,
+    /// and checks [`Requirement::Boundary`](super::Requirement::Boundary); what has transactions reads and checks in them too.
+    pub tags: bool,
     /// It can be looked into: [`Backend::inspect`](super::Backend::inspect) gives what tells.
     pub inspect: bool,
     /// It gives the first event of an append a higher version than the next one, where
     /// [`StreamAppend::first_version`](super::StreamAppend::first_version) says so.
     pub version_holes: bool,
+    /// An event id that is in the store is recognised whatever stream it is in; else in the streams of the append alone.
+    pub ids_across_streams: bool,
 }
 
 impl Capabilities {
@@ -46,7 +51,7 @@ impl Capabilities {
     pub const fn none() -> Self {
         let (several_streams, transactions, durable, shared) = (false, false, false, false);
         let (listeners, outbox, keys, presences) = (false, false, false, false);
-        let (inspect, version_holes) = (false, false);
+        let (tags, inspect, version_holes, ids_across_streams) = (false, false, false, false);
         Self {
             several_streams,
             transactions,
@@ -56,8 +61,10 @@ impl Capabilities {
             outbox,
             keys,
             presences,
+            tags,
             inspect,
             version_holes,
+            ids_across_streams,
         }
     }
 
@@ -109,6 +116,12 @@ impl Capabilities {
         Self { presences: true, ..self }
     }
 
+    /// It stores tags, and checks boundaries.
+    #[must_use]
+    pub const fn tags(self) -> Self {
+        Self { tags: true, ..self }
+    }
+
     /// It can be looked into.
     #[must_use]
     pub const fn inspect(self) -> Self {
@@ -119,5 +132,11 @@ impl Capabilities {
     #[must_use]
     pub const fn version_holes(self) -> Self {
         Self { version_holes: true, ..self }
+    }
+
+    /// An event id that is in the store is recognised whatever stream it is in.
+    #[must_use]
+    pub const fn ids_across_streams(self) -> Self {
+        Self { ids_across_streams: true, ..self }
     }
 }

@@ -1,12 +1,13 @@
 //! What a durable subscription keeps beside its checkpoints.
 //!
-//! A checkpoint alone tells how far somebody has read, and not what he looked for. So the names, category and tenant that it
+//! A checkpoint alone tells how far somebody has read, and not what he looked for. So the names, category, tenant and tags that it
 //! was read for are kept with it: whoever asks for more finds that it was passed, and whoever knows less does not pass it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::progress::BlockedStream;
+use super::records::StoredEvent;
 use super::scope::Scope;
 use crate::position::Position;
 use crate::stream_id::{StreamId, TenantId};
@@ -147,29 +148,27 @@ impl Kept {
     pub(crate) fn was_handled(
         &self,
         segment: u16,
-        position: Position,
         tenant: &TenantId,
         stream: &StreamId,
-        name: &str,
+        event: &StoredEvent,
     ) -> bool {
-        let mut before =
-            self.handled.iter().filter(|handled| handled.contains(segment, position, (tenant, stream)));
-        before.any(|handled| handled.scope.passes(tenant, stream, name))
+        let of = (tenant, stream);
+        let mut before = self.handled.iter().filter(|handled| handled.contains(segment, event.position, of));
+        before.any(|handled| handled.scope.passes(tenant, stream, event))
     }
 
     /// Whether an event had been passed when it was first asked for, and is left out.
     pub(crate) fn was_left_out(
         &self,
         segment: u16,
-        position: Position,
         tenant: &TenantId,
         stream: &StreamId,
-        name: &str,
+        event: &StoredEvent,
     ) -> bool {
-        let mut left_out = self.left_out.iter().filter(|left| is_up_to(&left.up_to, segment, position));
+        let mut left_out = self.left_out.iter().filter(|left| is_up_to(&left.up_to, segment, event.position));
         left_out.any(|left| {
-            left.scope.passes(tenant, stream, name)
-                && !left.but.as_ref().is_some_and(|but| but.passes(tenant, stream, name))
+            left.scope.passes(tenant, stream, event)
+                && !left.but.as_ref().is_some_and(|but| but.passes(tenant, stream, event))
         })
     }
 
@@ -290,6 +289,11 @@ mod tests {
         Position::from_i64(position)
     }
 
+    fn event(position: i64, name: &str) -> StoredEvent {
+        let (id, data) = (Uuid::nil(), "{}".into());
+        StoredEvent::new(at(position), None, id, name.into(), data, jiff::Timestamp::UNIX_EPOCH)
+    }
+
     #[test]
     fn what_was_there_is_told_by_its_stretches() {
         let kept = Kept::new(Scope::default(), at(8), vec![(at(10), at(12)), (at(15), at(15))]);
@@ -303,9 +307,10 @@ mod tests {
         let mut kept = Kept::new(named(&["A"]), at(0), Vec::new());
         assert_eq!(kept.change(named(&["A", "B"]), Some(at(4)), NOTHING, &[at(9), at(3)]), [at(4), at(3)]);
         let stream = StreamId::random();
-        let handled = |position, name| kept.was_handled(0, at(position), &TenantId::DEFAULT, &stream, name);
+        let handled =
+            |position, name| kept.was_handled(0, &TenantId::DEFAULT, &stream, &event(position, name));
         assert!(handled(9, "A") && !handled(10, "A") && !handled(7, "B"));
-        assert!(!kept.was_handled(1, at(3), &TenantId::DEFAULT, &stream, "A"));
+        assert!(!kept.was_handled(1, &TenantId::DEFAULT, &stream, &event(3, "A")));
         assert_eq!(kept.handled_up_to(0), at(9));
         assert_eq!(Kept::from_text(&kept.to_text().unwrap()).unwrap(), kept);
     }
@@ -322,7 +327,7 @@ mod tests {
         assert_eq!(kept.change(one.clone(), None, found, &[at(10)]), [at(10)]);
         assert_eq!(kept.change(both.clone(), Some(at(0)), NOTHING, &[at(20)]), [at(0)]);
         let handled = |kept: &Kept, stream, position, name| {
-            kept.was_handled(0, at(position), &TenantId::DEFAULT, stream, name)
+            kept.was_handled(0, &TenantId::DEFAULT, stream, &event(position, name))
         };
         assert!(handled(&kept, &free, 9, "B") && !handled(&kept, &free, 10, "B"));
         assert!(handled(&kept, &waits, 2, "B") && !handled(&kept, &waits, 3, "B"));
@@ -349,7 +354,7 @@ mod tests {
         assert_eq!(kept.change(named(&["A", "B", "C"]), None, NOTHING, &[at(4)]), [at(4)]);
         let stream = StreamId::random();
         let left_out = |kept: &Kept, position, name| {
-            kept.was_left_out(0, at(position), &TenantId::DEFAULT, &stream, name)
+            kept.was_left_out(0, &TenantId::DEFAULT, &stream, &event(position, name))
         };
         assert!(left_out(&kept, 9, "C") && !left_out(&kept, 10, "C"));
         assert!(!left_out(&kept, 9, "A") && !left_out(&kept, 9, "B"));
@@ -368,7 +373,7 @@ mod tests {
     fn what_an_older_version_has_written_is_read() {
         let text = r#"{"scope":{"names":["A"]},"began":0,"handled":[{"scope":{},"up_to":[7]}]}"#;
         let kept = Kept::from_text(text).unwrap();
-        assert!(kept.was_handled(0, at(7), &TenantId::DEFAULT, &StreamId::random(), "B"));
+        assert!(kept.was_handled(0, &TenantId::DEFAULT, &StreamId::random(), &event(7, "B")));
         assert_eq!(kept.to_text().unwrap(), text);
     }
 }

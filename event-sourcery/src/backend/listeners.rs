@@ -227,13 +227,14 @@ impl<'r, L: ?Sized> Hearing<'r, L> {
         let (Some(part), Some(new), Some((written, position))) = (part, new, told) else {
             return Err(Error::bug("the backend did not tell where the events of an append stand"));
         };
-        let NewRecord { id, name, data, context, created_at, schema_version, .. } = new;
+        let NewRecord { id, name, data, context, created_at, schema_version, tags, .. } = new;
         let version = written.first_version.map(|first| first.saturating_add(wanted.event as Version));
         let position = Position::from_i64(position.to_i64());
         let event =
             StoredEvent::new(position, version, *id, Arc::from(&**name), data.as_str().into(), *created_at)
                 .with_context(context.clone())
-                .with_schema_version(*schema_version);
+                .with_schema_version(*schema_version)
+                .with_tags(tags.clone());
         let record = StoredRecord::new(part.stream.clone(), self.request.tenant.clone(), event);
         Ok(HeardRecord { record, request: self.request })
     }

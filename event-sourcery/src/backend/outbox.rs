@@ -25,7 +25,8 @@ pub struct OutboxRequest {
     pub tenant: Option<TenantId>,
     /// Only those of streams in these segments.
     pub segments: Option<Segments>,
-    /// Only those of this stream of this tenant. A page of them is empty only where there are no more.
+    /// Only those of this stream of this tenant. A page of them is empty only where there are no more. What nobody who publishes has
+    /// passed with a [checkpoint](super::ProgressRequest::position) may be left out: it is asked for what a blocked stream waits with.
     pub stream: Option<(TenantId, StreamId)>,
     /// At most this many entries, at least 1, and no more than there is [room](super::PageRoom) for.
     pub limit: usize,
@@ -56,7 +57,7 @@ impl OutboxRequest {
         Self { segments: Some(segments), ..self }
     }
 
-    /// Only those of this stream of this tenant.
+    /// Only those of this stream of this tenant: see [`stream`](Self::stream).
     #[must_use]
     pub fn with_stream(self, tenant: TenantId, stream: StreamId) -> Self {
         Self { stream: Some((tenant, stream)), ..self }

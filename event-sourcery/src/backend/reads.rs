@@ -9,6 +9,7 @@ use super::segments::Segments;
 use crate::error::Result;
 use crate::position::Position;
 use crate::stream_id::{Category, StreamId, TenantId};
+use crate::tag::Tag;
 use crate::version::Version;
 
 /// What to load of a stream.
@@ -195,6 +196,9 @@ pub struct Filter {
     pub names: Option<Arc<[Arc<str>]>>,
     /// Only those of streams in these segments.
     pub segments: Option<Segments>,
+    /// Only those that have all of these tags, and those that cannot be read, of which nobody can tell. A backend does not look at
+    /// them: the store leaves the others out.
+    pub tags: Vec<Tag>,
 }
 
 impl Filter {
@@ -228,7 +232,13 @@ impl Filter {
         Self { segments: Some(segments), ..self }
     }
 
-    /// Whether an event passes.
+    /// Only those that have all of these tags.
+    #[must_use]
+    pub fn with_tags(self, tags: Vec<Tag>) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// Whether an event passes, whatever its tags are.
     #[must_use]
     pub fn passes(&self, tenant: &TenantId, stream: &StreamId, name: &str) -> bool {
         self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
@@ -242,7 +252,17 @@ impl Filter {
     pub(crate) fn takes(&self, record: &StoredRecord) -> bool {
         let is_lost = record.event.unreadable.is_some() && is_lost_stream_id(&record.stream);
         let asks_whose = self.tenant.is_some() || self.category.is_some();
-        !(is_lost && asks_whose) && self.passes(&record.tenant, &record.stream, &record.event.name)
+        !(is_lost && asks_whose) && self.wants(&record.tenant, &record.stream, &record.event)
+    }
+
+    /// Whether an event passes, and has the tags.
+    pub(crate) fn wants(&self, tenant: &TenantId, stream: &StreamId, event: &StoredEvent) -> bool {
+        self.passes(tenant, stream, &event.name) && self.finds_tags_on(event)
+    }
+
+    /// Whether an event has the tags, or cannot be read.
+    pub(crate) fn finds_tags_on(&self, event: &StoredEvent) -> bool {
+        event.unreadable.is_some() || self.tags.iter().all(|tag| event.tags.contains(tag))
     }
 }
 

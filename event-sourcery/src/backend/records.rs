@@ -13,6 +13,7 @@ use crate::position::Position;
 use crate::privacy::marks::{KeptMarks, Mark};
 use crate::privacy::{Opening, is_sealed};
 use crate::stream_id::{StreamId, TenantId};
+use crate::tag::Tag;
 use crate::version::Version;
 
 /// An event, or a snapshot, to be stored. `Debug` shows neither payload nor context.
@@ -31,6 +32,8 @@ pub struct NewRecord {
     pub created_at: Timestamp,
     /// The version of the payload's form, from 1; for a snapshot, of its format.
     pub schema_version: u32,
+    /// Its tags, each once. A snapshot has none.
+    pub tags: Vec<Tag>,
     /// What of its payload is to be encrypted before a backend is given it.
     pub(crate) marks: Vec<Mark>,
 }
@@ -39,8 +42,8 @@ impl NewRecord {
     /// An event with an empty context, in the first version of its form.
     #[must_use]
     pub fn new(id: Uuid, name: impl Into<Cow<'static, str>>, data: String, created_at: Timestamp) -> Self {
-        let (context, marks) = ("{}".to_owned(), Vec::new());
-        Self { id, name: name.into(), data, context, created_at, schema_version: 1, marks }
+        let (context, tags, marks) = ("{}".to_owned(), Vec::new(), Vec::new());
+        Self { id, name: name.into(), data, context, created_at, schema_version: 1, tags, marks }
     }
 
     /// The same with a context: the text of a JSON object.
@@ -53,6 +56,12 @@ impl NewRecord {
     #[must_use]
     pub fn with_schema_version(self, schema_version: u32) -> Self {
         Self { schema_version, ..self }
+    }
+
+    /// The same with these tags, each once.
+    #[must_use]
+    pub fn with_tags(self, tags: Vec<Tag>) -> Self {
+        Self { tags, ..self }
     }
 }
 
@@ -76,6 +85,8 @@ pub struct StoredEvent {
     pub created_at: Timestamp,
     /// The version of the payload's form, from 1.
     pub schema_version: u32,
+    /// Its tags, in any order.
+    pub tags: Vec<Tag>,
     /// What of its row cannot be read, in a few words that quote at most 40 characters of a value. Its position is told all the
     /// same, and the rest as far as it can be. Whoever reads it gets an error of this event alone.
     pub unreadable: Option<Box<str>>,
@@ -103,6 +114,7 @@ impl StoredEvent {
             context: Cow::Borrowed("{}"),
             created_at,
             schema_version: 1,
+            tags: Vec::new(),
             unreadable: None,
             opening: None,
         }
@@ -118,6 +130,12 @@ impl StoredEvent {
     #[must_use]
     pub fn with_schema_version(self, schema_version: u32) -> Self {
         Self { schema_version, ..self }
+    }
+
+    /// The same with these tags.
+    #[must_use]
+    pub fn with_tags(self, tags: Vec<Tag>) -> Self {
+        Self { tags, ..self }
     }
 
     /// The same, of whose row this cannot be read; see [`unreadable`](Self::unreadable).
@@ -174,7 +192,7 @@ impl StoredEvent {
 
 impl fmt::Debug for NewRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, data, context, created_at, schema_version, .. } = self;
+        let Self { id, name, data, context, created_at, schema_version, tags, .. } = self;
         f.debug_struct("NewRecord")
             .field("id", id)
             .field("name", name)
@@ -182,13 +200,14 @@ impl fmt::Debug for NewRecord {
             .field("context", &Hidden(context))
             .field("created_at", created_at)
             .field("schema_version", schema_version)
+            .field("tags", tags)
             .finish()
     }
 }
 
 impl fmt::Debug for StoredEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { position, version, id, name, data, context, created_at, schema_version, .. } = self;
+        let Self { position, version, id, name, data, context, created_at, schema_version, tags, .. } = self;
         f.debug_struct("StoredEvent")
             .field("position", position)
             .field("version", version)
@@ -198,6 +217,7 @@ impl fmt::Debug for StoredEvent {
             .field("context", &Hidden(context))
             .field("created_at", created_at)
             .field("schema_version", schema_version)
+            .field("tags", tags)
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()
     }
@@ -240,6 +260,12 @@ pub fn quoted(value: &str) -> String {
 #[must_use]
 pub fn stored_tenant_id(name: &str) -> TenantId {
     TenantId::stored(name)
+}
+
+/// A tag as a backend found it: nothing is checked.
+#[must_use]
+pub fn stored_tag(tag: &str) -> Tag {
+    Tag::stored(tag)
 }
 
 /// What stands for the id of a stream whose row is missing or cannot be read: one for each of its events, of which nobody

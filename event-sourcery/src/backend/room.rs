@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::records::StoredEvent;
 use crate::error::{Error, Result};
-use crate::stream_id::TenantId;
+use crate::stream_id::{StreamId, TenantId};
 
 /// The room for the events of a page: a number of them, and [`Self::BYTES`] of payload and context, but always one event. So what a
 /// reader holds is bounded, however large the events are.
@@ -132,7 +134,7 @@ impl Drop for Seat {
 /// How many names are looked through one after the other: most streams have no more.
 const FEW: usize = 8;
 
-/// One copy of each event name of an answer, however many there are.
+/// One copy of each event name of an answer, however many there are; or of each category and tenant.
 #[derive(Debug, Default)]
 pub struct Names {
     few: Vec<Arc<str>>,
@@ -154,6 +156,17 @@ impl Names {
         }
         name
     }
+
+    /// A stream as [`stored_stream_id`](super::stored_stream_id) makes it, with the copy of its category.
+    pub fn stream_id(&mut self, uuid: Uuid, name: Option<&str>, category: &str) -> StreamId {
+        let category = (!category.is_empty()).then(|| self.copy_of(category));
+        StreamId::of_copies(uuid, name.map(Arc::from), category)
+    }
+
+    /// A tenant as [`stored_tenant_id`](super::stored_tenant_id) makes it, with the copy of its name.
+    pub fn tenant_id(&mut self, name: &str) -> TenantId {
+        TenantId::of_copy((!name.is_empty()).then(|| self.copy_of(name)))
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +174,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::{Names, PageRoom, StoredEvent, WaitingRoom};
+    use crate::backend::{stored_stream_id, stored_tenant_id};
     use crate::position::Position;
     use crate::stream_id::TenantId;
 
@@ -174,6 +188,7 @@ mod tests {
             context: Cow::Borrowed(""),
             created_at: jiff::Timestamp::UNIX_EPOCH,
             schema_version: 1,
+            tags: Vec::new(),
             unreadable: None,
             opening: None,
         }
@@ -189,6 +204,22 @@ mod tests {
         assert!(
             filled.take(&event(PageRoom::BYTES - 1)) && !filled.take(&event(2)) && filled.take(&event(1))
         );
+    }
+
+    #[test]
+    fn streams_and_tenants_of_an_answer_share_their_names_and_are_what_they_were_stored_as() {
+        let (mut names, uuid) = (Names::default(), uuid::Uuid::from_u128(7));
+        for (name, category, tenant) in [(Some("1"), "books", "acme"), (None, "", "")] {
+            let stream = names.stream_id(uuid, name, category);
+            assert_eq!((&stream, stream.name()), (&stored_stream_id(uuid, name, category), name));
+            assert_eq!(names.tenant_id(tenant), stored_tenant_id(tenant));
+        }
+        let streams = [(); 2].map(|()| names.stream_id(uuid, None, "books"));
+        let [one, other] = streams.each_ref().map(|stream| stream.stored_category().as_ptr());
+        assert_eq!(one, other);
+        let tenants = [(); 2].map(|()| names.tenant_id("acme"));
+        let [one, other] = tenants.each_ref().map(|tenant| tenant.as_str().as_ptr());
+        assert_eq!(one, other);
     }
 
     fn tenants<const N: usize>() -> [Option<TenantId>; N] {

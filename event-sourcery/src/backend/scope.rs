@@ -6,7 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::reads::Filter;
+use super::records::StoredEvent;
 use crate::stream_id::{Category, StreamId, TenantId};
+use crate::tag::Tag;
 
 /// Which events a subscription, or a member of it, is run for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +19,9 @@ pub struct Scope {
     category: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
+    /// An event has all of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<String>,
 }
 
 impl Scope {
@@ -28,6 +33,7 @@ impl Scope {
             names: names.map(|names| names.iter().map(|name| name.to_string()).collect()),
             category: filter.category.as_ref().map(|category| category.as_str().to_owned()),
             tenant: filter.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
+            tags: filter.tags.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -39,13 +45,16 @@ impl Scope {
             category: self.category.as_deref().and_then(|category| Category::new(category).ok()),
             tenant: self.tenant.as_deref().map(TenantId::stored),
             segments: None,
+            tags: self.tags.iter().map(|tag| Tag::stored(tag)).collect(),
         }
     }
 
-    /// Whether an event is one of them.
+    /// Whether an event is one of them. Of one that cannot be read, nobody can tell which tags it has.
     #[must_use]
-    pub fn passes(&self, tenant: &TenantId, stream: &StreamId, name: &str) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(name))
+    pub fn passes(&self, tenant: &TenantId, stream: &StreamId, event: &StoredEvent) -> bool {
+        let has = |wanted: &String| event.tags.iter().any(|tag| tag.as_str() == wanted);
+        self.names.as_ref().is_none_or(|names| names.contains(&*event.name))
+            && (event.unreadable.is_some() || self.tags.iter().all(has))
             && self.category.as_deref().is_none_or(|wanted| wanted == stream.stored_category())
             && self.tenant.as_deref().is_none_or(|wanted| wanted == tenant.as_str())
     }
@@ -55,6 +64,7 @@ impl Scope {
         let covers = |own: &Option<String>, others: &Option<String>| own.is_none() || own == others;
         covers(&self.category, &other.category)
             && covers(&self.tenant, &other.tenant)
+            && self.tags.is_subset(&other.tags)
             && match (&self.names, &other.names) {
                 (None, _) => true,
                 (Some(_), None) => false,
@@ -71,8 +81,9 @@ impl Scope {
             }
     }
 
+    /// Whether the two differ in names alone.
     fn is_about_the_streams_of(&self, other: &Self) -> bool {
-        self.category == other.category && self.tenant == other.tenant
+        self.category == other.category && self.tenant == other.tenant && self.tags == other.tags
     }
 
     /// What a subscription is run for once the other joins it; `None` where the two are about different events altogether.
@@ -110,7 +121,8 @@ impl Scope {
             (own, others) => own.as_ref().or(others.as_ref()).cloned(),
         };
         let category = narrower(&self.category, &other.category);
-        Self { names, category, tenant: narrower(&self.tenant, &other.tenant) }
+        let tags = &self.tags | &other.tags;
+        Self { names, category, tenant: narrower(&self.tenant, &other.tenant), tags }
     }
 
     /// Those of these that are not of the other: of some names, or all of these but those of the other.
@@ -135,6 +147,9 @@ impl fmt::Display for Scope {
                 let names: Vec<_> = names.iter().map(String::as_str).collect();
                 write!(f, "events named {}", names.join(", "))?;
             }
+        }
+        for (number, tag) in self.tags.iter().enumerate() {
+            write!(f, "{}{tag}", if number == 0 { " with " } else { " and " })?;
         }
         if let Some(category) = &self.category {
             write!(f, " of the category {category}")?;
@@ -174,6 +189,20 @@ mod tests {
         let elsewhere = Scope { category: Some("orders".to_owned()), ..named(&["A"]) };
         assert_eq!(named(&["A"]).with(&elsewhere), None);
         assert_eq!(elsewhere.with(&named(&["A"])), Some(named(&["A"])));
+    }
+
+    #[test]
+    fn who_asks_for_more_tags_wants_fewer_events() {
+        let tagged = |tags: &[&str]| Scope {
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..named(&["A"])
+        };
+        let (one, both) = (tagged(&["c:1"]), tagged(&["c:1", "s:1"]));
+        assert!(one.covers(&both) && !both.covers(&one) && !one.admits(&both));
+        assert_eq!((one.with(&both), both.with(&one)), (None, Some(one.clone())));
+        assert_eq!((one.names_beyond(&both), one.both(&tagged(&["s:1"]))), (None, both.clone()));
+        assert_eq!(both.to_string(), "events named A with c:1 and s:1");
+        assert_eq!(Scope::of(&both.filter()), both);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, ForgetRequest, Grouped, HeldEntries, HoldRequest, Inspect, KeysRequest,
     LoadRequest, LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord,
-    Present, ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest,
-    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    Present, ProgressRequest, ReadRecords, ReadRequest, RewrapRequest, ScanPage, ScanRequest,
+    SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TagRequest,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -55,6 +56,14 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
         (**self).scan(request).await
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        (**self).read(request).await
+    }
+
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        (**self).tag(request).await
     }
 
     async fn position(&self) -> Result<Position> {

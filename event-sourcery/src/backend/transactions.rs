@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Cursor, CursorId, DeleteRequest, Filter,
     HeldCursor, KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream, NewKeysRequest,
-    ProgressRequest, SnapshotRequest, SubjectKey,
+    ProgressRequest, ReadRecords, ReadRequest, SnapshotRequest, SubjectKey,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -80,6 +80,16 @@ pub trait BackendTransaction {
     /// As there.
     fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         sink.take(self.load(request)?)
+    }
+
+    /// See [`Backend::read`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        let _ = request;
+        Err(Error::unsupported("this backend", "tags"))
     }
 
     /// See [`Backend::delete`].
@@ -235,6 +245,16 @@ pub trait JoinedTransaction: Send {
     /// As there.
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         sink.take(self.load(request).await?)
+    }
+
+    /// See [`Backend::read`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        let _ = request;
+        Err(Error::unsupported("this backend", "tags"))
     }
 
     /// See [`Backend::delete`].

@@ -12,6 +12,7 @@ use crate::new_event::storable;
 use crate::payload::equal_json;
 use crate::privacy::SubjectShredded;
 use crate::stream_id::{Category, StreamId};
+use crate::tag::Tag;
 use crate::version::Version;
 
 /// Refuses what could not be stored anywhere as it is.
@@ -110,10 +111,11 @@ fn part(record: &StoredRecord, expectation: Expectation) -> StreamAppend {
 
 /// The event, all of it as it stands.
 fn new_record(event: &StoredEvent) -> NewRecord {
-    let StoredEvent { id, name, data, context, created_at, schema_version, .. } = event;
+    let StoredEvent { id, name, data, context, created_at, schema_version, tags, .. } = event;
     NewRecord::new(*id, Cow::Owned(name.to_string()), data.to_string(), *created_at)
         .with_context(context.to_string())
         .with_schema_version(*schema_version)
+        .with_tags(tags.clone())
 }
 
 /// The subjects who were shredded with these events: their keys go with them, wherever the events come to.
@@ -147,8 +149,26 @@ pub(super) fn difference(source: &StoredRecord, copy: &StoredRecord) -> Option<&
         (ours.created_at == theirs.created_at, "it has another time"),
         (equal_json(&ours.data, &theirs.data), "it has another payload"),
         (equal_json(&ours.context, &theirs.context), "it has another context"),
+        (tags(ours) == tags(theirs), "it has other tags"),
     ];
     parts.iter().find(|(is_same, _)| !is_same).map(|(_, problem)| *problem)
+}
+
+/// The tags of an event, in one order for all.
+fn tags(event: &StoredEvent) -> Vec<&Tag> {
+    let mut tags: Vec<_> = event.tags.iter().collect();
+    tags.sort_unstable();
+    tags
+}
+
+/// Takes the tags from events; tells how many had some.
+pub(super) fn untag(records: &mut [StoredRecord]) -> u64 {
+    let mut untagged = 0;
+    for record in records.iter_mut().filter(|record| !record.event.tags.is_empty()) {
+        record.event.tags.clear();
+        untagged += 1;
+    }
+    untagged
 }
 
 #[cfg(test)]

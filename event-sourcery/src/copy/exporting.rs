@@ -25,6 +25,7 @@ use crate::store::EventStore;
 /// | `version` | its number in the stream; null in a stream without versions |
 /// | `id`, `name`, `schema_version` | the event's id, the stored name of its type, and the version of its form |
 /// | `created_at` | the time in UTC, as RFC 3339 writes it, to the microsecond |
+/// | `tags` | texts such as `course:c1`; left out where it has none |
 /// | `context`, `data` | context and payload, character by character as they are stored: numbers have all their digits |
 /// | `context_text`, `data_text` | in the place of these two, a text, where what is stored is no JSON, or has several lines |
 ///

@@ -11,6 +11,7 @@ use crate::backend::{StoredEvent, StoredRecord, stored_stream_id, stored_tenant_
 use crate::error::{Error, Result, without_values};
 use crate::position::Position;
 use crate::stream_id::StreamId;
+use crate::tag::{Tag, Tags};
 use crate::version::Version;
 
 /// What the first line calls the format.
@@ -49,6 +50,8 @@ struct Between<'l> {
     name: String,
     schema_version: u32,
     created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     context: Option<&'l RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +95,7 @@ pub(super) fn of_event(record: &StoredRecord) -> Result<Vec<u8>> {
         name: event.name.to_string(),
         schema_version: event.schema_version,
         created_at: event.created_at,
+        tags: event.tags.iter().map(ToString::to_string).collect(),
         context,
         context_text,
         data,
@@ -162,7 +166,20 @@ pub(super) fn read(line: &[u8]) -> Result<Line, String> {
         read.created_at,
     );
     let event = event.with_context(context).with_schema_version(read.schema_version);
+    let event = event.with_tags(tags_of(&read.tags)?);
     Ok(Line::Event(Box::new(StoredRecord::new(stream, tenant, event))))
+}
+
+/// Tags, each within its limits, and no more than an event has.
+fn tags_of(texts: &[String]) -> Result<Vec<Tag>, String> {
+    let mut tags = Tags::default();
+    for text in texts {
+        let Some((name, value)) = text.split_once(':') else {
+            return Err("a tag of it is to have a colon between name and value".to_owned());
+        };
+        tags.push(Tag::new(name, value).map_err(|problem| problem.to_string())?);
+    }
+    tags.into_tags().map_err(|problem| problem.to_string())
 }
 
 /// What is given as a value, or as a text.

@@ -24,6 +24,8 @@ pub struct Copied {
     /// Of those that were written, the events something of which is encrypted. Without [`with_keys`](super::Copy::with_keys) nobody
     /// can read that at the destination.
     pub sealed: u64,
+    /// The events whose tags were left out, as [was asked](super::Copy::without_tags): those too that were there already.
+    pub untagged: u64,
     /// The data subjects whose keys are at the destination as they are at the source.
     pub keys: u64,
     /// The data subjects who have another key at the destination. It stays, and does not open what was copied.
@@ -50,6 +52,7 @@ impl Copied {
             written: 0,
             present: 0,
             sealed: 0,
+            untagged: 0,
             keys: 0,
             other_keys: 0,
             deleted: 0,

@@ -9,7 +9,7 @@ use super::{Copy, export};
 use crate::backend::{
     AppendRequest, Backend as _, Expectation, NewRecord, ScanRequest, StoredRecord, StreamAppend,
 };
-use crate::{Error, EventStore, MemoryBackend, Position, RawEvent, StreamId, TenantId};
+use crate::{Error, EventStore, MemoryBackend, Position, RawEvent, StreamId, Tag, TenantId};
 
 fn empty() -> EventStore<MemoryBackend> {
     EventStore::new(MemoryBackend::new())
@@ -19,7 +19,8 @@ fn empty() -> EventStore<MemoryBackend> {
 async fn write(store: &EventStore<MemoryBackend>, data: &str, context: &str) {
     let at = Timestamp::from_microsecond(1_700_000_000_123_456).unwrap();
     let record = NewRecord::new(Uuid::now_v7(), "noted", data.to_owned(), at);
-    let record = record.with_context(context.to_owned()).with_schema_version(3);
+    let tags = vec![Tag::new("bytes", data.len()).unwrap(), Tag::new("it's", "ü\":").unwrap()];
+    let record = record.with_context(context.to_owned()).with_schema_version(3).with_tags(tags);
     let stream = StreamId::from_name(format!("ledgers/{data}")).unwrap().in_category("red").unwrap();
     let part = StreamAppend::new(stream, Expectation::NoVersioning, vec![record]);
     let request = AppendRequest::new(TenantId::new("acme").unwrap(), vec![part]);
@@ -57,7 +58,7 @@ async fn what_is_in_a_file_comes_out_of_it_to_the_character() {
             let StoredRecord { stream, tenant, event } = record.clone();
             let name = stream.name().map(str::to_owned);
             let what = (event.id, event.version, event.name, event.schema_version, event.created_at);
-            (stream, name, tenant, what, event.data, event.context)
+            (stream, name, tenant, what, event.tags, event.data, event.context)
         };
         assert_eq!(raw(ours), raw(theirs));
     }
@@ -82,6 +83,8 @@ async fn a_line_that_is_wrong_is_told_by_its_number() {
     let half = lines[2].split_at(40).0;
     let without_id = lines[2].replace(r#""id":"#, r#""di":"#);
     let both = lines[2].replace(r#""data":{}"#, r#""data":{},"data_text":"{}""#);
+    let tagged = |tag: &str| lines[2].replace(r#""data":{}"#, &format!(r#""tags":["{tag}"],"data":{{}}"#));
+    let (untold, nameless) = (tagged("course"), tagged(":c1"));
     for (wrong, number, said) in [
         (String::new(), 1, "not written to its end"),
         (with(1, "{}"), 1, "missing field `format`"),
@@ -90,6 +93,8 @@ async fn a_line_that_is_wrong_is_told_by_its_number() {
         (with(3, half), 3, "EOF while parsing"),
         (with(3, &without_id), 3, "unknown field `di`"),
         (with(3, &both), 3, "`data_text`"),
+        (with(3, &untold), 3, "a colon between name and value"),
+        (with(3, &nameless), 3, r#"the tag ":c1" is refused"#),
         (with(3, lines[1]), 3, "not above"),
         (with(4, ""), 4, "the line is empty"),
         (with(5, r#"{"end": true, "events": 4}"#), 5, "the end of 4 events, and 3 stand above it"),
@@ -148,4 +153,17 @@ async fn a_copy_can_run_in_a_task_of_its_own() {
     let copying = another.clone();
     let copied = tokio::spawn(async move { Copy::new(&store, &copying).run().await });
     assert_eq!(copied.await.unwrap().unwrap().written, 1);
+}
+
+#[tokio::test]
+async fn a_comparison_says_how_far_it_has_come() {
+    let (store, another) = (empty(), empty());
+    for _ in 0..600 {
+        store.append(&StreamId::random(), RawEvent::new("Paid", "{}").unwrap()).await.unwrap();
+    }
+    Copy::new(&store, &another).run().await.unwrap();
+    let mut told = Vec::new();
+    let comparing = Copy::new(&store, &another).on_progress(|so_far| told.push(so_far.present));
+    assert!(comparing.compare().await.unwrap().is_equal());
+    assert_eq!(told, [512, 600]);
 }

@@ -20,6 +20,7 @@ pub(super) struct Working<'a> {
     destination: Destination,
     tenant: Option<TenantId>,
     with_keys: bool,
+    without_tags: bool,
     /// What was at the destination when it began, until all of it was met.
     lockstep: Option<Lockstep>,
     copied: Copied,
@@ -28,7 +29,7 @@ pub(super) struct Working<'a> {
 
 impl<'a> Working<'a> {
     pub(super) async fn begin(copy: Copy<'a>) -> Result<Self> {
-        let Copy { origin, destination, tenant, deletes, with_keys, told, .. } = copy;
+        let Copy { origin, destination, tenant, deletes, with_keys, without_tags, told, .. } = copy;
         let (tenant, destination) = (tenant?, Destination::new(destination, deletes));
         let backend = destination.backend();
         if with_keys {
@@ -39,7 +40,8 @@ impl<'a> Working<'a> {
             return Err(Error::InvalidOption { option: "deleting", problem });
         }
         let lockstep = Some(Lockstep::begin(Arc::clone(backend), tenant.clone()).await?);
-        Ok(Self { origin, destination, tenant, with_keys, lockstep, copied: Copied::new(), told })
+        let copied = Copied::new();
+        Ok(Self { origin, destination, tenant, with_keys, without_tags, lockstep, copied, told })
     }
 
     /// Copies what there is, and then what is written, until `until` is ready.
@@ -68,7 +70,8 @@ impl<'a> Working<'a> {
     /// Copies up to what is settled.
     async fn pass(&mut self) -> Result<()> {
         loop {
-            let Stretch { records, up_to, has_more } = self.origin.read().await?;
+            let Stretch { mut records, up_to, has_more } = self.origin.read().await?;
+            self.heed_tags(&mut records)?;
             let mut missing = Vec::with_capacity(records.len());
             for record in records {
                 if self.is_missing(&record).await? {
@@ -88,6 +91,19 @@ impl<'a> Working<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Leaves tags out where that was asked, and else refuses them where the destination has none.
+    fn heed_tags(&mut self, records: &mut [StoredRecord]) -> Result<()> {
+        if self.without_tags {
+            self.copied.untagged += carried::untag(records);
+            return Ok(());
+        }
+        let backend = self.destination.backend();
+        if backend.capabilities().tags || records.iter().all(|record| record.event.tags.is_empty()) {
+            return Ok(());
+        }
+        Err(Error::unsupported(backend.name(), "tags (a copy can leave them out: without_tags)"))
     }
 
     /// Whether an event is to be written: it is not there, as far as that was met.
@@ -120,19 +136,26 @@ impl<'a> Working<'a> {
 
 /// Compares what there is.
 pub(super) async fn compare(copy: Copy<'_>) -> Result<Compared> {
-    let Copy { mut origin, destination, tenant, with_keys, checkpoints, .. } = copy;
+    let Copy { mut origin, destination, tenant, with_keys, without_tags, checkpoints, mut told, .. } = copy;
     let (tenant, destination) = (tenant?, Destination::new(destination, false));
     if with_keys {
         check_keys(&*origin, &destination)?;
     }
-    let mut compared = Compared::new(checkpoints);
+    let (mut compared, mut so_far) = (Compared::new(checkpoints), Copied::new());
     let mut lockstep = Lockstep::begin(Arc::clone(destination.backend()), tenant.clone()).await?;
     loop {
-        let Stretch { records, up_to, has_more } = origin.read().await?;
+        let Stretch { mut records, up_to, has_more } = origin.read().await?;
+        if without_tags {
+            carried::untag(&mut records);
+        }
         for record in &records {
             compare_one(record, &mut *origin, &destination, &mut lockstep, &mut compared).await?;
         }
         compared.up_to = up_to;
+        if let Some(told) = &mut told {
+            (so_far.present, so_far.up_to) = (compared.same, up_to);
+            told(&so_far);
+        }
         if !has_more {
             break;
         }

@@ -42,3 +42,12 @@ pub const fn assert_is_looked_into(has_marks: bool, is_looked_into: bool) {
         );
     }
 }
+
+/// Fails the build where a field is a tag whose type has encrypted fields.
+#[track_caller]
+#[expect(clippy::panic, reason = "evaluated at compile time, where it fails the build")]
+pub const fn assert_stands_open(has_marks: bool) {
+    if has_marks {
+        panic!("this field holds encrypted fields, and a tag stands in the clear: tag another one");
+    }
+}

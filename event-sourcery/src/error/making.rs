@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Error, Source, whole};
+use crate::query::Query;
 use crate::stream_id::StreamId;
 
 /// For those who write a backend: each makes one variant.
@@ -27,6 +28,12 @@ impl Error {
     #[must_use]
     pub const fn duplicate_event(event_id: Uuid, stream: StreamId) -> Self {
         Self::DuplicateEvent { event_id, stream }
+    }
+
+    /// [`BoundaryMoved`](Self::BoundaryMoved): what matches this query is not what was read.
+    #[must_use]
+    pub const fn boundary_moved(query: Query) -> Self {
+        Self::BoundaryMoved { query }
     }
 
     /// [`Unsupported`](Self::Unsupported): the backend of this name cannot do this.

@@ -18,6 +18,8 @@ pub enum NameKind {
     Projector,
     /// A data subject.
     Subject,
+    /// A tag: its name and its value.
+    Tag,
 }
 
 impl std::fmt::Display for NameKind {
@@ -30,6 +32,7 @@ impl std::fmt::Display for NameKind {
             Self::Subscription => "the subscription's name",
             Self::Projector => "the projector's name",
             Self::Subject => "the data subject",
+            Self::Tag => "the tag",
         })
     }
 }
@@ -60,4 +63,7 @@ pub enum NameProblem {
     /// It holds the character NUL, which PostgreSQL cannot store.
     #[error("it holds a NUL character")]
     Nul,
+    /// The name of a tag holds a colon.
+    #[error("it holds a colon, which stands between a tag's name and its value")]
+    Colon,
 }

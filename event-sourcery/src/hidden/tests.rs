@@ -15,16 +15,16 @@ use uuid::Uuid;
 
 use self::lists::{HOLD_ERRORS, HOLD_PLAIN_FACTS, HOLD_SECRETS, HOLD_WHAT_IS_THE_CALLERS};
 use crate::backend::{
-    AppendOutcome, AppendRequest, Backend as _, EventAt, EventsRequest, Expectation, Filter, HeardRecord,
-    Listener, LoadRequest, NewRecord, PresentEvent, ScanRequest, SnapshotRequest, Span, StateRequest,
-    StoredEvent, StoredRecord, StreamAppend, TransactionalBackend as _,
+    AppendOutcome, AppendRequest, Backend as _, Boundary, EventAt, EventsRequest, Expectation, Filter,
+    HeardRecord, Listener, LoadRequest, NewRecord, PresentEvent, ReadRecords, ScanRequest, SnapshotRequest,
+    Span, StateRequest, StoredEvent, StoredRecord, StreamAppend, TransactionalBackend as _,
 };
 use crate::new_event::{Encoded, IntoEvent as _, IntoEvents as _};
 use crate::outbox::OutboxEntry;
 use crate::telemetry::TraceCarrier;
 use crate::{
     Batch, Context, Enriching, Event as _, EventStore, Heard, MemoryBackend, MemoryTransaction, Next,
-    Position, Projected, RawEvent, Recorded, StoredForm, StreamId, TenantId, WrappedEvent,
+    Position, Projected, Query, RawEvent, Recorded, Selection, StoredForm, StreamId, TenantId, WrappedEvent,
 };
 
 /// What no `Debug` may show.
@@ -61,6 +61,7 @@ fn stored_event() -> StoredEvent {
         context,
         created_at,
         schema_version,
+        tags: Vec::new(),
         unreadable: None,
         opening: None,
     }
@@ -131,6 +132,9 @@ fn plain_values(samples: &mut Samples) {
     samples.add(&PresentEvent { record: stored_record(), previous: None });
     let record = stored_record();
     samples.add(&AppendOutcome::Present(vec![PresentEvent { record, previous: None }]));
+    let boundary = Boundary::new(tenant.clone(), Query::all(), "0");
+    samples.add(&Selection { events: vec![recorded()], boundary: boundary.clone() });
+    samples.add(&ReadRecords::new(vec![stored_record()], boundary));
     samples.add(&stream_append());
     samples.add(&AppendRequest::new(TenantId::DEFAULT, vec![stream_append()]));
     samples.add(&snapshot());

@@ -168,6 +168,7 @@ fn heard<E: Event>(
         deletions: Arc::clone(event.deletions()),
         vault: of_listener.vault.clone(),
         observing: of_listener.observing.clone(),
+        without_tags: of_listener.without_tags,
     };
     Ok((heard, scope))
 }

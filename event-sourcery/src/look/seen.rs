@@ -9,6 +9,7 @@ use crate::error::{Result, without_values};
 use crate::event::Event;
 use crate::position::AppendPosition;
 use crate::stream_id::{StreamId, TenantId};
+use crate::tag::Tag;
 use crate::version::Version;
 use crate::wrapped_event::WrappedEvent;
 
@@ -17,7 +18,8 @@ use crate::wrapped_event::WrappedEvent;
 pub struct Seen(StoredRecord);
 
 impl Seen {
-    pub(super) const fn new(record: StoredRecord) -> Self {
+    pub(super) fn new(mut record: StoredRecord) -> Self {
+        record.event.tags.sort_unstable();
         Self(record)
     }
 
@@ -67,6 +69,12 @@ impl Seen {
     #[must_use]
     pub const fn schema_version(&self) -> u32 {
         self.0.event.schema_version
+    }
+
+    /// Its tags, in order. An entry of the outbox has none.
+    #[must_use]
+    pub fn tags(&self) -> &[Tag] {
+        &self.0.event.tags
     }
 
     /// Its payload as it is stored: JSON, unless something else has found its way there.

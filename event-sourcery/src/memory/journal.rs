@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::outbox;
 use super::state::{State, Stream};
 use super::stream_key::StreamKey;
+use super::tags::LastDeletions;
 use crate::backend::{BlockedStream, Cursor, CursorId, SubjectKey, SubscriptionId, SubscriptionRecord};
 use crate::position::Position;
 use crate::stream_id::TenantId;
@@ -25,6 +26,8 @@ pub(super) enum Done {
     Named { stream: Arc<StreamKey> },
     /// A stream was deleted. Its events are where they were.
     Deleted { stream: Stream },
+    /// A deletion became the last one of a tenant's.
+    DeletionCounted { tenant: TenantId, before: LastDeletions },
     /// An event got the id that the event at a position had, of a stream that was deleted.
     GivenUp { id: Uuid, position: Position },
     /// A snapshot was added to a stream.

@@ -51,6 +51,11 @@ impl Log {
         self.chunks.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref().filter(is_there)
     }
 
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, position: Position) -> Option<&mut Entry> {
+        self.slot_mut(position)?.as_mut().filter(|entry| !entry.stream.is_deleted())
+    }
+
     /// Empties the slot, whoever's event stands there.
     pub(super) fn take(&mut self, position: Position) -> Option<Entry> {
         self.slot_mut(position)?.take()

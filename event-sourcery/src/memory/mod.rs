@@ -12,6 +12,7 @@ mod sharded;
 mod state;
 mod stream_key;
 mod subscriptions;
+mod tags;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,9 +29,10 @@ use crate::backend::{
     AppendOutcome, AppendRequest, Backend, BackendTransaction, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, Filter, ForgetRequest, Hearing, HeldCursor,
     HeldEntries, HoldRequest, Inspect, KeysRequest, Listener, Listening, LoadRequest, LoadSink, LoadedStream,
-    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, ProgressRequest, RewrapRequest, ScanPage,
-    ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend, SubscriptionChange,
-    SubscriptionId, SubscriptionRecord, TransactionalBackend, Written, load_in_pages,
+    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, ProgressRequest, ReadRecords, ReadRequest,
+    RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TagRequest, TransactionalBackend, Written,
+    load_in_pages,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -129,7 +131,9 @@ impl Backend for MemoryBackend {
             .outbox()
             .keys()
             .presences()
+            .tags()
             .inspect()
+            .ids_across_streams()
     }
 
     async fn append(&self, request: Arc<AppendRequest>) -> Result<AppendOutcome> {
@@ -173,6 +177,16 @@ impl Backend for MemoryBackend {
         let page = self.state().scan(&request)?;
         give_way(page.size()).await;
         Ok(page)
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        let read = self.state().read(&request);
+        give_way(read.records.iter().map(|record| record.event.size()).sum()).await;
+        Ok(read)
+    }
+
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        Ok(self.in_turn().await.tag_stored(&request))
     }
 
     async fn position(&self) -> Result<Position> {
@@ -342,6 +356,10 @@ impl BackendTransaction for MemoryTransaction<'_> {
 
     fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         self.state.load(request)
+    }
+
+    fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        Ok(self.state.read(request))
     }
 
     fn delete(&mut self, request: &DeleteRequest) -> Result<()> {

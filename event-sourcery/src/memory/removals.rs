@@ -8,6 +8,7 @@ use std::collections::btree_map::Entry;
 use uuid::Uuid;
 
 use super::log::Log;
+use super::tags::TagIndex;
 use crate::position::Position;
 
 /// How many events are removed at once: what takes a fraction of a millisecond.
@@ -24,14 +25,19 @@ impl Removals {
     }
 
     /// Removes some; tells whether there are more.
-    pub(super) fn remove_some(&mut self, log: &mut Log, ids: &mut BTreeMap<Uuid, Position>) -> bool {
+    pub(super) fn remove_some(
+        &mut self,
+        log: &mut Log,
+        ids: &mut BTreeMap<Uuid, Position>,
+        tags: &mut TagIndex,
+    ) -> bool {
         let mut left = AT_ONCE;
         while left > 0
             && let Some(positions) = self.0.last_mut()
         {
             left -= 1;
             match positions.pop() {
-                Some(position) => remove(position, log, ids),
+                Some(position) => remove(position, log, ids, tags),
                 None => drop(self.0.pop()),
             }
         }
@@ -39,8 +45,9 @@ impl Removals {
     }
 }
 
-fn remove(position: Position, log: &mut Log, ids: &mut BTreeMap<Uuid, Position>) {
+fn remove(position: Position, log: &mut Log, ids: &mut BTreeMap<Uuid, Position>, tags: &mut TagIndex) {
     let Some(removed) = log.take(position) else { return };
+    tags.leave(removed.stream.tenant(), &removed.event.tags, position);
     // Another event may have it by now.
     if let Entry::Occupied(place) = ids.entry(removed.event.id)
         && *place.get() == position

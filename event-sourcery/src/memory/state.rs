@@ -1,5 +1,6 @@
 //! The events, the streams, and the indexes over them.
 
+mod boundaries;
 mod looking;
 mod reads;
 mod undoing;
@@ -20,6 +21,7 @@ use super::removals::Removals;
 use super::sharded::Sharded;
 use super::stream_key::{StreamKey, key};
 use super::subscriptions::Subscriptions;
+use super::tags::TagIndex;
 use crate::backend::{
     AppendRequest, Cursor, DeleteRequest, EventAt, NewRecord, PresentEvent, Requirement, SnapshotRequest,
     StateRequest, StoredEvent, StoredRecord, StreamAppend, StreamState, Written,
@@ -43,6 +45,8 @@ pub(super) struct Stream {
     snapshots: Vec<StoredEvent>,
     /// What aggregates were saved with, one for each name and format.
     states: Vec<StateRequest>,
+    /// Whether one of its events has tags.
+    is_tagged: bool,
 }
 
 /// The whole store.
@@ -63,6 +67,7 @@ pub(super) struct State {
     pub(super) removals: Removals,
     pub(super) outbox: Outbox,
     pub(super) keys: Keys,
+    tags: TagIndex,
 }
 
 impl State {
@@ -83,6 +88,7 @@ impl State {
                     required.check(self.state_of(&request.tenant, &required.stream))?;
                 }
                 Requirement::Key(required) => self.check_key(&request.tenant, required)?,
+                Requirement::Boundary(boundary) => self.check_boundary(&request.tenant, boundary)?,
             }
         }
         let written = request.streams.iter().map(|part| self.append_to(request, part, journal));
@@ -107,6 +113,8 @@ impl State {
         self.forget_cursors(&key, journal);
         let Some(stream) = self.streams.remove(&key) else { return };
         stream.key.set_deleted(true);
+        let before = self.tags.note_deletion(&request.tenant, stream.is_tagged);
+        journal.note(Done::DeletionCounted { tenant: request.tenant.clone(), before });
         self.places.leave(&stream.key);
         for snapshot in &stream.snapshots {
             self.snapshot_ids.remove(&snapshot.id);
@@ -127,7 +135,7 @@ impl State {
 
     /// Removes some events of deleted streams; tells whether there are more.
     pub(super) fn remove_some(&mut self) -> bool {
-        self.removals.remove_some(&mut self.log, &mut self.ids)
+        self.removals.remove_some(&mut self.log, &mut self.ids, &mut self.tags)
     }
 
     pub(super) fn save_snapshot(&mut self, request: &SnapshotRequest, journal: &mut Journal) -> Result<()> {
@@ -207,8 +215,12 @@ impl State {
             );
             if request.outbox.contains(&new.id) {
                 let (id, tenant) = (stream.id.clone(), request.tenant.clone());
-                self.outbox.enter(StoredRecord::new(id, tenant, event.clone()), journal);
+                // As in the tables that are shared with Python, which hold none.
+                let entered = event.clone().with_tags(Vec::new());
+                self.outbox.enter(StoredRecord::new(id, tenant, entered), journal);
             }
+            self.tags.enter(&request.tenant, &event.tags, position);
+            stream.is_tagged |= !event.tags.is_empty();
             self.log.push(log::Entry { stream: Arc::clone(&stream.key), event });
             stream.positions.push(position);
         }
@@ -296,7 +308,8 @@ impl State {
 
 impl Stream {
     fn new(key: Arc<StreamKey>, id: StreamId, versioned: bool) -> Self {
-        Self { key, id, versioned, positions: Vec::new(), snapshots: Vec::new(), states: Vec::new() }
+        let (positions, snapshots, states) = (Vec::new(), Vec::new(), Vec::new());
+        Self { key, id, versioned, positions, snapshots, states, is_tagged: false }
     }
 
     fn state_of(&self, name: &str, format: u16) -> Option<StoredEvent> {
@@ -310,6 +323,7 @@ impl Stream {
             context: Cow::Borrowed("{}"),
             created_at: state.created_at,
             schema_version: u32::from(state.format),
+            tags: Vec::new(),
             unreadable: None,
             opening: None,
         })
@@ -339,6 +353,7 @@ fn stored(
         context: if new.context == "{}" { Cow::Borrowed("{}") } else { Cow::Owned(new.context.clone()) },
         created_at: new.created_at,
         schema_version: new.schema_version,
+        tags: new.tags.clone(),
         unreadable: None,
         opening: None,
     }

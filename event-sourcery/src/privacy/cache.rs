@@ -1,6 +1,6 @@
 //! Keys that were unwrapped, for a while.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) struct Cache {
 struct State {
     keys: HashMap<(TenantId, Arc<str>), (Held, Instant)>,
     shreddings: Shreddings,
+    /// Whose keys were shredded in a transaction that may not be over yet.
+    doubted: HashSet<(TenantId, Arc<str>)>,
 }
 
 /// How often something was shredded here.
@@ -79,19 +81,35 @@ impl Cache {
 
     /// Keeps what was found out, unless something was shredded since it was asked for: then it may be what was shredded.
     pub(super) fn keep(&self, tenant: &TenantId, subject: &Arc<str>, held: &Held, since: Shreddings) {
-        let mut state = self.state();
-        if state.shreddings == since && matches!(held, Held::Key(..) | Held::Shredded) {
+        let (mut state, key) = (self.state(), (tenant.clone(), Arc::clone(subject)));
+        let lasts = match held {
+            Held::Key(..) => !state.doubted.contains(&key),
+            Held::Shredded => {
+                state.doubted.remove(&key);
+                true
+            }
+            Held::NeverGiven | Held::Wrapped { .. } => false,
+        };
+        if lasts && state.shreddings == since {
             state.make_room();
-            let until = Instant::now() + self.lives;
-            state.keys.insert((tenant.clone(), Arc::clone(subject)), (held.clone(), until));
+            state.keys.insert(key, (held.clone(), Instant::now() + self.lives));
         }
     }
 
     /// Forgets a key, and keeps those from being kept that were asked for before.
     pub(super) fn forget(&self, tenant: &TenantId, subject: &str) {
-        let mut state = self.state();
-        state.shreddings.0 += 1;
-        state.keys.remove(&(tenant.clone(), Arc::from(subject)));
+        self.state().forget(&(tenant.clone(), Arc::from(subject)));
+    }
+
+    /// Forgets a key that is shredded in a transaction, and keeps it no more until it is seen to be gone: nobody tells when the
+    /// transaction is over, nor how. Of more than there is room for, it is not known any more.
+    pub(super) fn doubt(&self, tenant: &TenantId, subject: &str) {
+        let (mut state, key) = (self.state(), (tenant.clone(), Arc::from(subject)));
+        state.forget(&key);
+        if state.doubted.len() >= MOST {
+            state.doubted.clear();
+        }
+        state.doubted.insert(key);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,6 +118,11 @@ impl Cache {
 }
 
 impl State {
+    fn forget(&mut self, key: &(TenantId, Arc<str>)) {
+        self.shreddings.0 += 1;
+        self.keys.remove(key);
+    }
+
     /// Lets go of what is too old; where nothing is, of everything.
     fn make_room(&mut self) {
         if self.keys.len() < MOST {
@@ -148,6 +171,20 @@ mod tests {
         cache.forget(&TenantId::DEFAULT, "17");
         cache.keep(&TenantId::DEFAULT, &subject, &key(), since);
         assert!(!is_kept(&cache, &TenantId::DEFAULT, "17"));
+    }
+
+    #[test]
+    fn what_is_shredded_in_a_transaction_is_not_kept_until_it_is_seen_to_be_gone() {
+        let (cache, subject) = (Cache::new(Duration::from_secs(60)), Arc::from("17"));
+        keep(&cache, &TenantId::DEFAULT, "17");
+        cache.doubt(&TenantId::DEFAULT, "17");
+        keep(&cache, &TenantId::DEFAULT, "17");
+        assert!(!is_kept(&cache, &TenantId::DEFAULT, "17"), "the transaction may be committed by now");
+        keep(&cache, &TenantId::DEFAULT, "18");
+        assert!(is_kept(&cache, &TenantId::DEFAULT, "18"));
+        let since = cache.find(&TenantId::DEFAULT, BTreeSet::new()).2;
+        cache.keep(&TenantId::DEFAULT, &subject, &Held::Shredded, since);
+        assert!(is_kept(&cache, &TenantId::DEFAULT, "17") && cache.state().doubted.is_empty());
     }
 
     #[test]

@@ -77,8 +77,9 @@ pub trait KeyWrapping: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::KeyNotUnwrapped`] where one of them is not what it has wrapped for that subject: then each is asked for alone, and
-    /// only what is encrypted with that key cannot be read. Any other error fails the whole call.
+    /// [`Error::KeyNotUnwrapped`] where one of them is not what it has wrapped for that subject, which it names: then the others are
+    /// asked for once more without it, and only what is encrypted with that key cannot be read. Where it names none of those that it
+    /// was asked for, each is asked for alone. Any other error fails the whole call.
     async fn unwrap(&self, keys: &[(SubjectOf, Vec<u8>)]) -> Result<Vec<DataKey>>;
 
     /// Forgets what only it has of a subject, once the subject's key is gone from the store. Called again, it does nothing. Without an

@@ -11,6 +11,8 @@ use super::personal::Personal;
 use super::pointers;
 use crate::error::PayloadError;
 use crate::event::Event;
+#[cfg(feature = "testing")]
+use crate::testing::MarkedFields;
 
 /// Why a field is refused that stands for all of an object.
 const NO_PLACE: &str = "an encrypted field of a `transparent` type stands for a whole object, and has no \
@@ -177,6 +179,12 @@ impl<T: Personal> Marked<T> {
     pub fn marks(&self, value: &T, subject: &Subject, marks: &mut Marks) {
         value.marks(subject, marks);
     }
+
+    /// Tells the schema lock of its marks.
+    #[cfg(feature = "testing")]
+    pub fn tell_marks(&self, subject: &str, marks: &mut MarkedFields) {
+        T::tell_marks(subject, marks);
+    }
 }
 
 impl<T: Event> Marked<T> {
@@ -196,6 +204,12 @@ pub trait NotPersonal {
     /// Collects nothing.
     fn marks<V>(&self, value: &V, subject: &Subject, marks: &mut Marks) {
         let _ = (value, subject, marks);
+    }
+
+    /// Tells of nothing.
+    #[cfg(feature = "testing")]
+    fn tell_marks(&self, subject: &str, marks: &mut MarkedFields) {
+        let _ = (subject, marks);
     }
 }
 

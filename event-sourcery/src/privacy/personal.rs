@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use serde::Serialize;
 
 use super::marks::{Marks, Subject};
+#[cfg(feature = "testing")]
+use crate::testing::MarkedFields;
 
 /// A type within events that has fields which are to be encrypted: derive it, `#[derive(Personal)]`, on a struct with named fields
 /// that is no event itself, and mark its fields as those of an event.
@@ -50,6 +52,11 @@ pub trait Personal {
     /// Collects its marks; `subject` is that of whoever holds it.
     #[doc(hidden)]
     fn marks(&self, subject: &Subject, marks: &mut Marks);
+
+    /// Tells the schema lock of its marks; `subject` is where that of whoever holds it stands.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    fn tell_marks(subject: &str, marks: &mut MarkedFields);
 }
 
 macro_rules! of_what_it_holds {
@@ -68,6 +75,11 @@ macro_rules! lists {
                 for (place, item) in self.iter().enumerate() {
                     marks.within(&place.to_string(), |marks| item.marks(subject, marks));
                 }
+            }
+
+            #[cfg(feature = "testing")]
+            fn tell_marks(subject: &str, marks: &mut MarkedFields) {
+                marks.within("[]", |marks| T::tell_marks(subject, marks));
             }
         }
     )*};
@@ -89,6 +101,11 @@ macro_rules! maps {
                     marks.within_key(key, |marks| value.marks(subject, marks));
                 }
             }
+
+            #[cfg(feature = "testing")]
+            fn tell_marks(subject: &str, marks: &mut MarkedFields) {
+                marks.within("{}", |marks| T::tell_marks(subject, marks));
+            }
         }
     )*};
 }
@@ -106,6 +123,11 @@ impl<T: Personal> Personal for Option<T> {
             value.marks(subject, marks);
         }
     }
+
+    #[cfg(feature = "testing")]
+    fn tell_marks(subject: &str, marks: &mut MarkedFields) {
+        T::tell_marks(subject, marks);
+    }
 }
 
 impl<T: Personal> Personal for Box<T> {
@@ -113,5 +135,10 @@ impl<T: Personal> Personal for Box<T> {
 
     fn marks(&self, subject: &Subject, marks: &mut Marks) {
         T::marks(self, subject, marks);
+    }
+
+    #[cfg(feature = "testing")]
+    fn tell_marks(subject: &str, marks: &mut MarkedFields) {
+        T::tell_marks(subject, marks);
     }
 }

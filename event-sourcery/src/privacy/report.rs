@@ -25,10 +25,8 @@ pub struct SubjectReport {
     pub key: KeyState,
     /// The events, in the order of their positions.
     pub mentions: Vec<Mention>,
-    /// Up to where it has looked: give it to the next call.
-    pub up_to: Position,
-    /// Whether there may be more behind that.
-    pub has_more: bool,
+    /// Where to go on: the store has events that were not looked at. Give it to the next call; `None`: that is all.
+    pub next: Option<Position>,
 }
 
 /// What has become of the key of a data subject.
@@ -65,8 +63,11 @@ impl<B: Backend> EventStore<B> {
     /// Which events of this handle's tenant have fields that are encrypted for a data subject, above a position, and what has become
     /// of the subject's key: before shredding, and after it. It decrypts nothing, and needs no keys.
     ///
-    /// A call looks at 1,024 events at most. Call it again from [`up_to`](SubjectReport::up_to) on, while it
-    /// [has more](SubjectReport::has_more). What is said of a subject in fields that are not encrypted, it does not find.
+    /// A call looks at 1,024 events at most, whatever it finds: a report is whole once a call has no
+    /// [`next`](SubjectReport::next). No index has the subjects, because each append would pay for it, also one that is about nobody:
+    /// so a report reads all events of the tenant, as a subscription that begins at the start does, in as many calls as they
+    /// have thousands. On the handle of a small tenant it reads those of its streams alone. What is said of a subject in fields
+    /// that are not encrypted, it does not find.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl<B: Backend> EventStore<B> {
         let filter = Filter::new().with_tenant(tenant.clone());
         let page = backend.scan(ScanRequest::new(after, PAGE).with_filter(filter)).await?;
         let mentions = page.records.iter().filter_map(|record| mention(record, subject)).collect();
-        Ok(SubjectReport { key, mentions, up_to: page.next, has_more: page.has_more })
+        Ok(SubjectReport { key, mentions, next: page.has_more.then_some(page.next) })
     }
 }
 

@@ -11,8 +11,9 @@ use crate::backend::{
     AppendOutcome, AppendRequest, Backend, Backlog, BacklogRequest, BlockedRequest, BlockedStream,
     Capabilities, DeleteRequest, ForgetRequest, HeldEntries, HoldRequest, Inspect, KeysRequest, LoadRequest,
     LoadSink, LoadedStream, NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present,
-    ProgressRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, StoredEvent,
-    SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    ProgressRequest, ReadRecords, ReadRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest,
+    StateRequest, StoredEvent, SubjectKey, SubscriptionBackend, SubscriptionChange, SubscriptionId,
+    SubscriptionRecord, TagRequest,
 };
 use crate::error::Result;
 use crate::position::Position;
@@ -106,6 +107,16 @@ impl Backend for SealedBackend {
         let mut page = self.inner.scan(request).await?;
         self.vault.open_records(&mut self.ring(), &mut page.records).await?;
         Ok(page)
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        let mut read = self.inner.read(request).await?;
+        self.vault.open_records(&mut self.ring(), &mut read.records).await?;
+        Ok(read)
+    }
+
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        self.inner.tag(request).await
     }
 
     async fn position(&self) -> Result<Position> {

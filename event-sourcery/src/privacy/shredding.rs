@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::encryption::Encryption;
 use super::keys::{DataKey, SubjectOf};
-use super::vault::{Vault, unwrapped};
+use super::unwrapping::unwrapped;
+use super::vault::Vault;
 use crate::append::{Appended, append_to};
 use crate::backend::{Backend, KeysRequest, OldKeysRequest, RewrapRequest, SubjectKey, WrappedKey};
 use crate::context::Context;
@@ -18,9 +19,10 @@ use crate::event::Event;
 use crate::limits;
 use crate::new_event::{Encoded, PendingEvent};
 use crate::payload;
-use crate::store::EventStore;
+use crate::store::{EventStore, Scope, last_event};
 use crate::stream_id::StreamId;
 use crate::version::Version;
+use crate::within::Reach;
 
 /// What the ids of the events are made with: a subject of a tenant is shredded once.
 const SHREDDINGS: Uuid = Uuid::from_u128(0x8e0c_55c2_4d0f_4a53_8b1e_6a5e_90a7_2d44);
@@ -128,6 +130,9 @@ impl<B: Backend> EventStore<B> {
     /// Called again, it does nothing, and says so ([`repeated`](Appended::repeated)). The event is one of the outbox too, where the
     /// handle's filter takes it.
     ///
+    /// In a transaction with something else: [`Within::shred`](crate::Within::shred), and [`Joined::shred`](crate::Joined::shred)
+    /// where the caller holds it.
+    ///
     /// What a database keeps of a deleted row, and what is in backups, see [*data privacy*](crate::guide::data_privacy).
     ///
     /// # Errors
@@ -136,8 +141,8 @@ impl<B: Backend> EventStore<B> {
     /// [key service](super::KeyWrapping::forget): then call it again; and the backend's.
     pub async fn shred(&self, subject: &str) -> Result<Appended> {
         limits::check_name(NameKind::Subject, subject)?;
-        let (vault, tenant) = (self.vault()?, self.tenant_id());
-        let shredded = self.append_shredding(subject).await;
+        let (vault, tenant) = (vault(self.scope())?, self.tenant_id());
+        let shredded = append_shredding(&mut self.on_store(), self.scope(), subject).await;
         // Where it failed, the key may be gone all the same.
         vault.cache.forget(tenant, subject);
         self.scope().deletions.note_shredded(tenant);
@@ -147,36 +152,6 @@ impl<B: Backend> EventStore<B> {
             wrapping.forget(&of).await?;
         }
         Ok(shredded)
-    }
-
-    /// Appends the event, with which the key goes. A store that events were copied into may have one, and the key all the same.
-    async fn append_shredding(&self, subject: &str) -> Result<Appended> {
-        let id = Uuid::new_v5(&SHREDDINGS, format!("{}\0{subject}", self.tenant_id().as_str()).as_bytes());
-        let appended = self.shred_at(0, subject, id).await;
-        let id = match &appended {
-            Err(Error::Conflict { .. }) => id,
-            Ok(Appended { repeated: true, .. }) => Uuid::now_v7(),
-            _ => return appended,
-        };
-        if appended.is_ok() && self.is_shredded(subject).await? {
-            return appended;
-        }
-        let version = self.version(&SubjectShredded::stream(subject)?).await?;
-        self.shred_at(version.unwrap_or_default(), subject, id).await
-    }
-
-    async fn shred_at(&self, version: Version, subject: &str, id: Uuid) -> Result<Appended> {
-        let stream = SubjectShredded::stream(subject)?;
-        let event = SubjectShredded { subject: subject.to_owned() };
-        let event = PendingEvent::new(&event, Context::new(), id, Timestamp::now())?;
-        let (events, shreds) = (Encoded(vec![event]), vec![Arc::from(subject)]);
-        append_to(&mut self.on_store(), self.scope(), stream, version, events, shreds).await
-    }
-
-    async fn is_shredded(&self, subject: &str) -> Result<bool> {
-        let request = KeysRequest::new(self.tenant_id().clone(), vec![Arc::from(subject)]);
-        let keys = self.backend().keys(request).await?;
-        Ok(keys.first().is_some_and(|key| key.wrapped.is_none()))
     }
 
     /// Wraps every key anew that is not wrapped by what was given to [`Encryption::new`], of all tenants; tells how many. No event
@@ -190,7 +165,7 @@ impl<B: Backend> EventStore<B> {
     /// [`Error::InvalidOption`] on a handle without encryption, [`Error::KeyNotUnwrapped`] for a key that none of those given has
     /// wrapped: those before it are done; that of what wraps keys, and the backend's.
     pub async fn rotate_keys(&self) -> Result<u64> {
-        let vault = self.vault()?;
+        let vault = vault(self.scope())?;
         let (present, backend) = (vault.present()?, self.shared_backend());
         let by: Arc<str> = present.name().into();
         let mut rewrapped = 0;
@@ -226,13 +201,57 @@ impl<B: Backend> EventStore<B> {
             }
         }
     }
+}
 
-    fn vault(&self) -> Result<&Arc<Vault>> {
-        self.scope().vault.as_ref().ok_or_else(|| Error::InvalidOption {
-            option: "encryption",
-            problem: "this handle has none: make it with `.with_encryption(..)`".to_owned(),
-        })
+/// Shreds a subject within a transaction: what comes of that is not known before it is over.
+pub(crate) async fn shred_within(on: &mut impl Reach, scope: &Scope, subject: &str) -> Result<Appended> {
+    limits::check_name(NameKind::Subject, subject)?;
+    vault(scope)?.cache.doubt(&scope.tenant, subject);
+    let shredded = append_shredding(on, scope, subject).await;
+    scope.deletions.note_shredded(&scope.tenant);
+    shredded
+}
+
+/// Appends the event, with which the key goes. A store that events were copied into may have one, and the key all the same.
+async fn append_shredding(on: &mut impl Reach, scope: &Scope, subject: &str) -> Result<Appended> {
+    let id = Uuid::new_v5(&SHREDDINGS, format!("{}\0{subject}", scope.tenant.as_str()).as_bytes());
+    let appended = shred_at(on, scope, 0, subject, id).await;
+    let id = match &appended {
+        Err(Error::Conflict { .. }) => id,
+        Ok(Appended { repeated: true, .. }) => Uuid::now_v7(),
+        _ => return appended,
+    };
+    if appended.is_ok() && is_shredded(on, scope, subject).await? {
+        return appended;
     }
+    let stream = SubjectShredded::stream(subject)?;
+    let version = on.load(&last_event(scope, &stream)).await?.readable_version(&stream)?;
+    shred_at(on, scope, version.unwrap_or_default(), subject, id).await
+}
+
+async fn shred_at(
+    on: &mut impl Reach,
+    scope: &Scope,
+    version: Version,
+    subject: &str,
+    id: Uuid,
+) -> Result<Appended> {
+    let stream = SubjectShredded::stream(subject)?;
+    let event = SubjectShredded { subject: subject.to_owned() };
+    let event = PendingEvent::new(&event, Context::new(), id, Timestamp::now())?;
+    append_to(on, scope, stream, version, Encoded(vec![event]), vec![Arc::from(subject)]).await
+}
+
+async fn is_shredded(on: &mut impl Reach, scope: &Scope, subject: &str) -> Result<bool> {
+    let keys = on.keys(KeysRequest::new(scope.tenant.clone(), vec![Arc::from(subject)])).await?;
+    Ok(keys.first().is_some_and(|key| key.wrapped.is_none()))
+}
+
+fn vault(scope: &Scope) -> Result<&Arc<Vault>> {
+    scope.vault.as_ref().ok_or_else(|| Error::InvalidOption {
+        option: "encryption",
+        problem: "this handle has none: make it with `.with_encryption(..)`".to_owned(),
+    })
 }
 
 /// A key, by whatever has wrapped it.

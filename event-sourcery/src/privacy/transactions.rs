@@ -12,7 +12,7 @@ use super::vault::Vault;
 use crate::backend::{
     AppendOutcome, AppendRequest, BackendTransaction, Cursor, CursorId, DeleteRequest, HeldCursor,
     JoinedTransaction, KeysRequest, LoadRequest, LoadSink, LoadedStream, NewKeysRequest, ProgressRequest,
-    SnapshotRequest, StoredRecord, SubjectKey,
+    ReadRecords, ReadRequest, SnapshotRequest, StoredRecord, SubjectKey,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -64,8 +64,20 @@ impl<'a> WriterCalls<'a> {
         Ok(())
     }
 
+    pub(crate) fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        let mut read = self.inner.read(request)?;
+        if let Some(vault) = self.vault {
+            ready(vault.open_records(&mut OfWriter(&mut *self.inner), &mut read.records))?;
+        }
+        Ok(read)
+    }
+
     pub(crate) fn delete(&mut self, request: &DeleteRequest) -> Result<()> {
         self.inner.delete(request)
+    }
+
+    pub(crate) fn keys(&mut self, request: &KeysRequest) -> Result<Vec<SubjectKey>> {
+        self.inner.keys(request)
     }
 
     pub(crate) fn save_snapshot(&mut self, request: &SnapshotRequest) -> Result<()> {
@@ -163,6 +175,12 @@ impl JoinedTransaction for SealedTransaction<'_> {
             sink.take(part)?;
         }
         Ok(())
+    }
+
+    async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
+        let mut read = self.inner.read(request).await?;
+        self.vault.open_records(&mut OfJoined(&mut *self.inner), &mut read.records).await?;
+        Ok(read)
     }
 
     async fn delete(&mut self, request: &DeleteRequest) -> Result<()> {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::cache::{Cache, Held, HeldKeys, Shreddings};
 use super::cipher::Cipher;
 use super::keys::{DataKey, KeyWrapping, SubjectOf};
 use super::ring::Ring;
+use super::unwrapping::{answered, unwrapped};
 use crate::backend::{KeysRequest, NewKeysRequest, SubjectKey, WrappedKey};
 use crate::error::{Error, Result};
 use crate::stream_id::TenantId;
@@ -190,45 +190,4 @@ fn refuse(subject: &Arc<str>, found: &Held) -> Result<()> {
         }),
         Held::NeverGiven => Err(Error::bug("the backend did not answer for every new key")),
     }
-}
-
-/// Each key, or why it cannot be unwrapped. One that cannot does not keep others from it.
-pub(super) async fn unwrapped(
-    waits: bool,
-    wrapping: &dyn KeyWrapping,
-    asked: &[(SubjectOf, Vec<u8>)],
-) -> Result<Vec<Result<DataKey, Box<str>>>> {
-    match answered(waits, wrapping.unwrap(asked), asked).await {
-        Ok(keys) if keys.len() == asked.len() => return Ok(keys.into_iter().map(Ok).collect()),
-        Ok(_) => return Err(Error::bug("what unwraps keys did not answer for every key")),
-        Err(Error::KeyNotUnwrapped { problem, .. }) if asked.len() == 1 => return Ok(vec![Err(problem)]),
-        Err(Error::KeyNotUnwrapped { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let mut each = Vec::with_capacity(asked.len());
-    for one in asked {
-        let one = std::slice::from_ref(one);
-        match answered(waits, wrapping.unwrap(one), one).await {
-            Ok(mut keys) => {
-                let key = keys.pop();
-                each.push(Ok(key.ok_or(Error::bug("what unwraps keys did not answer for every key"))?));
-            }
-            Err(Error::KeyNotUnwrapped { problem, .. }) => each.push(Err(problem)),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(each)
-}
-
-/// What a call to what wraps keys comes to; where it cannot be waited for, it has to answer at once.
-async fn answered<T, K>(
-    waits: bool,
-    call: impl Future<Output = Result<T>>,
-    asked: &[(SubjectOf, K)],
-) -> Result<T> {
-    if waits {
-        return call.await;
-    }
-    let subject = || asked.first().map(|(of, _)| of.subject.to_string()).unwrap_or_default();
-    call.now_or_never().unwrap_or_else(|| Err(Error::KeyNotAtHand { subject: subject() }))
 }

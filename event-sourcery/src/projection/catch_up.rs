@@ -10,6 +10,7 @@ use crate::backend::{
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::position::Position;
+use crate::tag::Tag;
 use crate::version::Version;
 use crate::wrapped_event::Recorded;
 
@@ -22,6 +23,8 @@ const FIRST: Version = 1;
 /// An event on its way into a read model, or past it. It asks for what it needs to know, and is told.
 pub(super) struct Feeding<E> {
     id: CursorId,
+    /// What an event has that is not passed over.
+    tags: Arc<[Tag]>,
     /// Where the event stands.
     position: Position,
     /// The event; `None` once it was handed on, or where it is passed over.
@@ -59,16 +62,17 @@ pub(super) enum Ask<'f, E> {
 }
 
 impl<E: Event> Feeding<E> {
-    pub(super) fn new(projector: Arc<str>, recorded: Recorded<E>) -> Self {
+    pub(super) fn new((projector, tags): (Arc<str>, Arc<[Tag]>), recorded: Recorded<E>) -> Self {
         let (tenant, stream) = (recorded.tenant_id.clone(), recorded.stream_id.clone());
         let (id, position) = (CursorId { projector, tenant, stream }, recorded.position);
-        Self { id, position, fed: Some(recorded), stage: Stage::Begins, pending: VecDeque::new() }
+        let fed = Some(recorded).filter(|fed| tags.iter().all(|tag| fed.wrapped_event.tags.contains(tag)));
+        Self { id, tags, position, fed, stage: Stage::Begins, pending: VecDeque::new() }
     }
 
-    pub(super) fn past(projector: Arc<str>, failed: &BlockedStream) -> Self {
+    pub(super) fn past((projector, tags): (Arc<str>, Arc<[Tag]>), failed: &BlockedStream) -> Self {
         let BlockedStream { tenant, stream, position, .. } = failed.clone();
         let id = CursorId { projector, tenant, stream };
-        Self { id, position, fed: None, stage: Stage::Begins, pending: VecDeque::new() }
+        Self { id, tags, position, fed: None, stage: Stage::Begins, pending: VecDeque::new() }
     }
 
     pub(super) fn ask(&mut self) -> Result<Ask<'_, E>> {
@@ -116,7 +120,7 @@ impl<E: Event> Feeding<E> {
         Stage::CatchesUp(up_to, LoadRequest { tenant, stream, span, limit: Some(PAGE) })
     }
 
-    /// Events of other names are not for this read model.
+    /// Events of other names, or without the tags, are not for this read model.
     pub(super) fn loaded(&mut self, loaded: LoadedStream) -> Result<()> {
         let Stage::CatchesUp(up_to, _) = self.stage else { return Ok(()) };
         let next = match loaded.last_version().filter(|_| loaded.has_more) {
@@ -124,8 +128,12 @@ impl<E: Event> Feeding<E> {
             None => Stage::CaughtUp(up_to),
         };
         let wanted = |name: &str| E::CATCH_ALL || E::NAMES.contains(&name);
-        // Of one that cannot be read, the name may be another, and its version missing.
-        let wanted = |event: &StoredEvent| wanted(&event.name) || event.unreadable.is_some();
+        // Of one that cannot be read, the name may be another, and its version and its tags missing.
+        let tags = Arc::clone(&self.tags);
+        let wanted = |event: &StoredEvent| {
+            let is_tagged = || tags.iter().all(|tag| event.tags.contains(tag));
+            event.unreadable.is_some() || wanted(&event.name) && is_tagged()
+        };
         for event in loaded.events.into_iter().filter(wanted) {
             let (stream, tenant) = (self.id.stream.clone(), self.id.tenant.clone());
             let recorded = Recorded::decode(&StoredRecord { stream, tenant, event })?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::backend::{JoinedTransaction, LoadRequest, Span};
 use crate::context::HandedDown;
 use crate::enricher::Enrichers;
+use crate::error::{Error, Result};
 use crate::outbox::OutboxFilter;
 use crate::privacy::{self, Vault};
 use crate::stream_id::{StreamId, TenantId};
@@ -27,6 +28,8 @@ pub(crate) struct Scope {
     pub(crate) vault: Option<Arc<Vault>>,
     /// Who is told what is done.
     pub(crate) observing: Observing,
+    /// The name of the backend, if it has no tags.
+    pub(crate) without_tags: Option<&'static str>,
 }
 
 impl Scope {
@@ -36,6 +39,11 @@ impl Scope {
         transaction: Box<dyn JoinedTransaction + 'a>,
     ) -> Box<dyn JoinedTransaction + 'a> {
         privacy::joined(transaction, self.vault.as_ref())
+    }
+
+    /// Refuses what must not be sent to a backend that has no tags.
+    pub(crate) fn check_tags(&self) -> Result<()> {
+        self.without_tags.map_or(Ok(()), |backend| Err(Error::unsupported(backend, "tags")))
     }
 
     /// For the tenant of an event, and with its context.

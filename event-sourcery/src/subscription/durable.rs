@@ -112,9 +112,10 @@ impl<B: Backend, E: Event> Durable<B, E> {
         Self { segments: Some(count), ..self }
     }
 
-    /// Says what happens to events that it has passed because it was not run for them until now: their names are new to it, or they
-    /// are of another category or tenant. By default, a run that asks for more ends with [`Error::PassedUnasked`] if there are any
-    /// such events, before it takes part; if there are none, it takes part, and members that know fewer names leave the new ones to it.
+    /// Says what happens to events that it has passed because it was not run for them until now: their names are new to it, or they are of
+    /// another category or tenant, or without the tags that it asked for. By default, a run that asks for more ends with
+    /// [`Error::PassedUnasked`] if there are any such events, before it takes part; if there are none, it takes part, and members that know
+    /// fewer names leave the new ones to it.
     ///
     /// The store keeps what a subscription is run for. So this takes effect once, and can stay in your code.
     ///
@@ -156,7 +157,7 @@ impl<B: Backend, E: Event> Durable<B, E> {
     ///
     /// By default, a member that knows fewer names than the subscription was run for leaves events of other names to members that know
     /// them: the streams of those events wait, and are listed as [blocked](Self::blocked). A member of another category or tenant, or
-    /// one that wants some names where every event was wanted, ends with [`Error::RunForOthers`].
+    /// of other tags, or one that wants some names where every event was wanted, ends with [`Error::RunForOthers`].
     pub fn narrow(self) -> Self {
         Self { narrow: true, ..self }
     }

@@ -79,7 +79,7 @@ impl Feed {
 
     /// The next events, at most `limit`: what is there, without waiting.
     pub(super) async fn read(&mut self, limit: usize) -> Result<Page> {
-        let page = match self.read_again().await? {
+        let mut page = match self.read_again().await? {
             Some(page) => page,
             None => match self.tail.page(self.cursor, &self.filter, limit) {
                 Some(page) => {
@@ -89,6 +89,7 @@ impl Feed {
                 None => self.scan(limit).await?,
             },
         };
+        page.records.retain(|record| self.filter.finds_tags_on(&record.event));
         self.begins_at = page.records.first().map(|first| first.event.position);
         self.cursor = page.next;
         Ok(page)

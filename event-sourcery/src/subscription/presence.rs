@@ -61,7 +61,7 @@ type Shown = Option<Arc<Renewed>>;
 
 /// The members of a store's durable subscriptions in this process.
 pub(crate) struct Presence {
-    beat: Beat,
+    pub(super) beat: Beat,
     /// What is asked for, by the runtime of those who ask: nobody may drive another one. Where there is a queue, a task is at it.
     queues: Mutex<HashMap<runtime::Id, Queue>>,
     /// Who runs where.

@@ -254,9 +254,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 self.stop.request();
                 return Ok(());
             }
-            let renew_at = self.renew_at(session);
-            let until = if session.blocked.is_empty() { renew_at } else { renew_at.min(session.look_at) };
-            match self.stop.wait(until, session.feed.wait_or_pass()).await {
+            match self.wait_for_news(session).await {
                 Some(true) => session.at_end = false,
                 Some(false) => {
                     session.pass_page();
@@ -266,6 +264,28 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             }
         }
         self.read_on(session).await
+    }
+
+    /// Waits until there may be something to read; `None` where something else is to be done. Leases that are due meanwhile are renewed
+    /// beside it, where that is all: five hundred that are idle would all begin to wait anew.
+    async fn wait_for_news(&self, session: &mut Session) -> Option<bool> {
+        let has_nothing_to_tell = session.has_nothing_to_tell() && self.plan.stands_in().is_none();
+        let look_at = (!session.blocked.is_empty()).then_some(session.look_at);
+        let mut waiting = pin!(session.feed.wait_or_pass());
+        loop {
+            let renew_at = self.plan.renew_at(session.asked);
+            let until = look_at.map_or(renew_at, |look_at| look_at.min(renew_at));
+            let news = self.stop.wait(until, waiting.as_mut()).await;
+            let is_due = Instant::now() >= renew_at && !self.stop.is_requested();
+            if news.is_some() || !is_due || !has_nothing_to_tell {
+                return news;
+            }
+            let Some(renewed) = self.plan.show(self.member).await else {
+                session.asks = true;
+                return None;
+            };
+            (session.asked, session.clock) = (renewed.began, renewed.clock);
+        }
     }
 
     /// Reads what is there, without waiting.

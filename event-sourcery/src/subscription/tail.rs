@@ -51,7 +51,8 @@ struct Shared {
     state: Mutex<State>,
     deletions: Arc<Deletions>,
     presence: Arc<Presence>,
-    /// When those who wait look whether the task goes on: all at once, so that the process wakes once.
+    /// When those who wait look whether the task goes on, and it shows that: all at once, and with those who renew their leases, so that the
+    /// process wakes once.
     beat: Beat,
     /// That there is no tail any more.
     gone: Notify,
@@ -92,11 +93,12 @@ impl Default for Shared {
             waiting: 0,
             waiting_on: HashMap::new(),
         };
+        let presence = Arc::<Presence>::default();
         Self {
             state: Mutex::new(state),
             deletions: Arc::default(),
-            presence: Arc::default(),
-            beat: Beat::from_now(),
+            beat: presence.beat,
+            presence,
             gone: Notify::new(),
         }
     }
@@ -117,7 +119,7 @@ impl Tail {
     /// One for handles that read otherwise, which delete and subscribe as those of this one do.
     pub(crate) fn for_other_readers(&self) -> Self {
         let (deletions, presence) = (Arc::clone(&self.0.deletions), Arc::clone(&self.0.presence));
-        Self(Arc::new(Shared { deletions, presence, ..Shared::default() }))
+        Self(Arc::new(Shared { deletions, beat: presence.beat, presence, ..Shared::default() }))
     }
 
     /// What was deleted through the handles of this store.

@@ -16,9 +16,10 @@ use crate::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Backend, Backlog, BacklogRequest, BlockedRequest,
     BlockedStream, Capabilities, DeleteRequest, Filter, ForgetRequest, HeardRecord, HeldEntries, HoldRequest,
     Inspect, JoinableBackend, JoinedTransaction, KeysRequest, Listener, Listening, LoadRequest, LoadedStream,
-    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest, RewrapRequest,
-    ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey, SubscriptionBackend,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, TransactionalBackend,
+    NewKeysRequest, OldKeysRequest, OutboxRequest, PresenceRecord, Present, ProgressRequest, ReadRecords,
+    ReadRequest, RewrapRequest, ScanPage, ScanRequest, SnapshotRequest, StateRequest, SubjectKey,
+    SubscriptionBackend, SubscriptionChange, SubscriptionId, SubscriptionRecord, TagRequest,
+    TransactionalBackend,
 };
 use crate::error::{Error, Result};
 use crate::position::Position;
@@ -232,6 +233,14 @@ impl<B: Backend> Backend for FaultyBackend<B> {
         let mut page = self.call(self.inner.scan(request)).await?;
         page.records.iter_mut().for_each(|record| self.faults.lose(&mut record.event));
         Ok(page)
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
+        self.call(self.inner.read(request)).await
+    }
+
+    async fn tag(&self, request: TagRequest) -> Result<u64> {
+        self.call(self.inner.tag(request)).await
     }
 
     async fn position(&self) -> Result<Position> {

@@ -15,7 +15,7 @@ pub fn given<E: Event>(history: impl IntoIterator<Item = E>) -> Given<E> {
 #[derive(Debug)]
 #[must_use = "nothing is tested until `when` and `then`"]
 pub struct Given<E> {
-    history: Vec<E>,
+    pub(super) history: Vec<E>,
 }
 
 impl<E: Event> Given<E> {

@@ -8,6 +8,7 @@ mod ends;
 mod file;
 mod findings;
 mod forms;
+mod marked;
 mod orders;
 mod outline;
 mod probe;
@@ -28,6 +29,8 @@ use self::compare::{Comparison, compare};
 use self::file::LockFile;
 #[doc(hidden)]
 pub use self::forms::{Forms, NotTraced, ReadBySerde, Traced};
+#[doc(hidden)]
+pub use self::marked::MarkedFields;
 use self::problem::Problem;
 use self::sample::{Rewrite, Sample};
 use crate::event::Event;
@@ -51,6 +54,9 @@ const UPDATE: &str = "EVENT_SOURCERY_UPDATE_LOCK";
 ///   keys or other kinds of values. Run the test with `EVENT_SOURCERY_UPDATE_LOCK=1`, and commit the
 ///   file. Forms are added and never dropped, because they may be stored. One that never got into a store you can delete
 ///   by hand;
+/// - a field becomes encrypted, or stops being so, or its data subject or mask changes: the message names it. It asks for the same
+///   update, for all that is stored is still read; but what is stored already stays as it was written, in the clear or not. See
+///   [*data privacy*](crate::guide::data_privacy);
 /// - code of yours panics: an upcaster, `Deserialize` or `Serialize`. The message says on what, and the rest is checked.
 ///
 /// An upcaster may refuse the ends of number types, as `checked_mul` does. Where it returns an error of its own, the numbers

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, Backend as _, Backlog, BacklogRequest, BlockedAt, BlockedRequest,
-    BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, EventAt, Expectation, Filter,
+    BlockedStream, Capabilities, Cursor, CursorId, DeleteRequest, EventAt, EventTags, Expectation, Filter,
     ForgetRequest, HeldCursor, Kept, Lease, LoadRequest, LoadSink as _, LoadedStream, Member, NewRecord,
     PresenceRecord, Present, PresentEvent, ProgressRequest, RenewRequest, Requirement, ScanPage, ScanRequest,
     Scope, SegmentRecord, Segments, SnapshotRequest, Span, StateRequest, StoredEvent, StoredRecord,
     StreamAppend, StreamProgress, StreamRequirement, StreamState, SubscriptionBackend as _,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord, Written,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, TagRequest, Written,
 };
 use event_sourcery::jiff::Timestamp;
 use event_sourcery::uuid::Uuid;
@@ -73,6 +73,8 @@ async fn what_is_appended_on_the_backend_is_read_through_the_store() {
     );
     backend.save_state(state.with_made_of(Some(EventAt::new(1, first)))).await.unwrap();
     backend.forget_projector(ForgetRequest::new("totals".into()).with_tenant(acme())).await.unwrap();
+    let tags = EventTags::new(written_up_to(&written), second, Vec::new());
+    assert_eq!(backend.tag(TagRequest::new(acme(), vec![tags])).await.unwrap(), 0);
     backend.delete(DeleteRequest::new(acme(), stream.clone()).with_drop_outbox(true)).await.unwrap();
     assert!(store.load_stream::<RawEvent>(&stream).await.unwrap().is_empty());
 }

@@ -5,7 +5,7 @@ use event_sourcery_conformance::{
     self as conformance, Answer, Ear, Ending, FaultyBackend, Fixture, Reaction, Step,
 };
 
-struct MemoryFixture(MemoryBackend);
+pub(crate) struct MemoryFixture(MemoryBackend);
 
 impl Fixture for MemoryFixture {
     type Backend = MemoryBackend;

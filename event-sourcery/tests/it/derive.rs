@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 mod gathering;
 mod structs;
+mod tagging;
 mod upcasting;
 mod variants;
 

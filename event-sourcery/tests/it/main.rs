@@ -9,6 +9,7 @@
 )]
 
 mod backend_data;
+mod boundaries;
 mod compile_fail;
 mod conformance;
 mod derive;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_sourcery::privacy::{
-    DataKey, Encryption, KeyWrapping, MasterKey, Personal, SubjectOf, SubjectShredded,
+    DataKey, Encryption, KeyState, KeyWrapping, MasterKey, Personal, SubjectOf, SubjectShredded,
 };
 use event_sourcery::{
-    Error, Event, EventStore, MemoryBackend, NewEvent, PayloadError, RawEvent, Result, StreamId,
+    Error, Event, EventStore, MemoryBackend, NewEvent, Next, PayloadError, Position, RawEvent, Result,
+    StreamId,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -97,6 +98,51 @@ async fn a_page_fetches_each_key_once_and_all_of_them_in_one_call() {
     assert_eq!(service.calls(), 1, "and unwrapped in one");
     emails(&reader, &stream).await;
     assert_eq!(service.calls(), 0, "and kept");
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_whole_says_where_to_go_on() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(true), StreamId::random());
+    let store = over(&backend, &service);
+    let others: Vec<_> = (0..1_500).map(|_| RawEvent::new("Noted", "{}").unwrap()).collect();
+    store.append(&stream, others).await.unwrap();
+    store.append(&stream, [registered(1), registered(2)]).expected_version(1_500).await.unwrap();
+    let first = store.subject_report("1", Position::START).await.unwrap();
+    assert_eq!((first.key, first.mentions.len()), (KeyState::Stored, 0));
+    let second = store.subject_report("1", first.next.expect("it has looked at a part")).await.unwrap();
+    assert_eq!((second.mentions.len(), second.next), (1, None));
+}
+
+#[tokio::test]
+async fn a_closure_shreds_and_this_handle_forgets_with_it() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(true), StreamId::random());
+    let (store, of) = (over(&backend, &service), stream.clone());
+    store.append(&stream, [registered(1), registered(2), registered(1)]).await.unwrap();
+    let mut subscription = store.subscribe::<Registered>().stream();
+    let mut next = async || match subscription.try_next().await.unwrap() {
+        Some(Next::Event(recorded)) => recorded.into_event().email,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(next().await, "ann@example.com");
+
+    let failed = store.transaction::<(), Error, _>(move |tx| {
+        assert!(!tx.shred("1")?.repeated);
+        assert!(tx.shred("1")?.repeated);
+        let read = tx.load_stream::<Registered>(&of).full_history().run()?;
+        assert_eq!((&*read[0].event.email, &*read[1].event.email), ("forgotten", "ann@example.com"));
+        let refused = tx.append(&of, registered(1)).expected_version(3).run();
+        assert!(matches!(refused, Err(Error::SubjectShredded { .. })), "{refused:?}");
+        Err(Error::bug("the caller's code has failed"))
+    });
+    failed.await.unwrap_err();
+    assert_eq!(emails(&store, &stream).await, ["ann@example.com"; 3], "it was taken back");
+
+    assert!(!store.transaction(|tx| tx.shred("1")).await.unwrap().repeated);
+    assert_eq!(emails(&store, &stream).await, ["forgotten", "ann@example.com", "forgotten"]);
+    assert_eq!((next().await, next().await), ("ann@example.com".to_owned(), "forgotten".to_owned()));
+    assert_eq!(service.forgotten.load(Ordering::Relaxed), 0, "nobody knows what comes of a transaction");
+    assert!(store.shred("1").await.unwrap().repeated);
+    assert_eq!(service.forgotten.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The test kit for users: what passes, what fails, and what it says then.
 
 mod commands;
+mod decisions;
 mod histories;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -41,6 +41,8 @@ impl Scene {
                     CASE WHEN n % 10000 = 9999 THEN 'Rare' WHEN n % 10 = 3 THEN 'Odd' ELSE 'Common' END,
                     '{{}}', '{{}}', '2024-05-01', 1 + (n * 7919) % {streams}
              FROM generate_series(1, {count}) n;
+             INSERT INTO event_sourcery_tagged_events (position, tags)
+             SELECT id, '{{course:1}}' FROM event_sourcery_events WHERE id % 10 = 0;
              UPDATE event_sourcery_settled SET position = {count}"
         ));
         let connection = PgConnection::connect(&database.url()).await.unwrap();

@@ -2,6 +2,7 @@
 //! they were appended with.
 
 use event_sourcery::{Appended, Error, Event, NewEvent, Result, StreamId};
+use event_sourcery_conformance::history::Acknowledged;
 use event_sourcery_postgres::sqlx;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -62,13 +63,6 @@ impl Attempt {
     }
 }
 
-/// An append that was answered with success, with the position of the last event in each stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Acknowledged {
-    pub(super) append: Uuid,
-    pub(super) positions: Vec<i64>,
-}
-
 /// Appends to streams of its own, each time at the version that the last acknowledgement left, and to one that all share.
 #[derive(Debug)]
 pub(super) struct Appender {
@@ -101,8 +95,12 @@ impl Appender {
         for ((_, version), appended) in own.iter_mut().zip(&appended) {
             *version = appended.last_version;
         }
-        let positions = appended.iter().map(|appended| appended.position.to_i64()).collect();
-        Ok(Acknowledged { append: attempt.append, positions })
+        let streams = match attempt.kind {
+            Kind::Unversioned => vec![self.unversioned.clone()],
+            Kind::WithOwnRow => vec![self.streams[1].0.clone()],
+            _ => self.streams.iter().map(|(stream, _)| stream.clone()).collect(),
+        };
+        Ok(Acknowledged::new(attempt.append, streams.into_iter().zip(appended)))
     }
 
     async fn one(&self, attempt: &Attempt) -> Result<Appended> {

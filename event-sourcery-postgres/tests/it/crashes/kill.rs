@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use event_sourcery_conformance::history::Acknowledged;
 use postgres_cluster::Server;
 
-use super::appender::{Acknowledged, Appender, Attempt, Kind, OWN_TABLE};
+use super::appender::{Appender, Attempt, Kind, OWN_TABLE};
 use super::survived::Survived;
 use crate::process::{once_more_on, store_url};
 use crate::scene::{Scene, Store, from_environment, open, until};
@@ -73,10 +74,8 @@ async fn append_without_end(store: Store) {
     let mut appender = Appender::new(&store);
     loop {
         let attempt = Attempt::new(fastrand::choice(Kind::ALL).unwrap());
-        let Acknowledged { append, positions } =
-            appender.attempt(&attempt).await.expect("nothing refuses a worker's append");
-        let positions: String = positions.iter().map(|position| format!(" {position}")).collect();
-        let line = format!("{MARK}{append}{positions}\n");
+        let acknowledged = appender.attempt(&attempt).await.expect("nothing refuses a worker's append");
+        let line = format!("{MARK}{}\n", serde_json::to_string(&acknowledged).unwrap());
         let mut output = stdout().lock();
         if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
             exit(0);
@@ -87,9 +86,7 @@ async fn append_without_end(store: Store) {
 /// What a line tells. One that was cut off, or is the harness's own, tells nothing.
 fn acknowledged(line: &str) -> Option<Acknowledged> {
     let (_, facts) = line.strip_suffix('\n')?.split_once(MARK)?;
-    let (append, positions) = facts.split_once(' ')?;
-    let positions = positions.split(' ').map(|position| position.parse().unwrap()).collect();
-    Some(Acknowledged { append: append.parse().unwrap(), positions })
+    Some(serde_json::from_str(facts).unwrap())
 }
 
 /// The worker, as the process that is to kill it sees it.

@@ -3,6 +3,8 @@
 mod appender;
 mod cut;
 mod kill;
+#[cfg(target_os = "linux")]
+mod power_cut;
 pub(crate) mod proxy;
 mod server;
 mod silence;

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, Result};
+use event_sourcery_conformance::history::Acknowledged;
 use postgres_cluster::Cluster;
 
-use super::appender::{Acknowledged, Appender, Attempt, Kind, OWN_TABLE};
+use super::appender::{Appender, Attempt, Kind, OWN_TABLE};
 use super::survived::Survived;
 use crate::scene::{Scene, Store, from_environment, until};
 

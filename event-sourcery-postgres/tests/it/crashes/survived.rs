@@ -1,11 +1,12 @@
 //! What a store holds after something happened to it, and whether that is what was acknowledged.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
+use event_sourcery_conformance::history::{Acknowledged, Flaw, Found, History};
 use event_sourcery_postgres::sqlx;
 use uuid::Uuid;
 
-use super::appender::{Acknowledged, Marked};
+use super::appender::Marked;
 use crate::scene::{Scene, until};
 
 /// The appends of a store, each of them whole.
@@ -13,7 +14,7 @@ use crate::scene::{Scene, until};
 pub(super) struct Survived {
     pub(super) appends: HashSet<Uuid>,
     pub(super) events: usize,
-    positions: HashMap<Uuid, BTreeSet<i64>>,
+    log: Vec<Found>,
 }
 
 impl Survived {
@@ -22,33 +23,18 @@ impl Survived {
     pub(super) async fn read(scene: &Scene) -> Self {
         let newest = scene.number("SELECT coalesce(max(id), 0) FROM event_sourcery_events").await;
         until(async || scene.store.position().await.is_ok_and(|settled| settled.to_i64() >= newest)).await;
-        let (mut survived, mut last, mut versions) = (Self::default(), 0, HashMap::new());
-        let (mut of, mut with_row) = (HashMap::new(), BTreeSet::new());
+        let (mut survived, mut with_row) = (Self::default(), BTreeSet::new());
         let mut events = scene.store.read_all::<Marked>().stream();
         while let Some(recorded) = events.try_next().await.unwrap() {
-            let position = recorded.position.to_i64();
-            assert!(position > last, "{position} after {last}");
-            last = position;
-            if let Some(version) = recorded.wrapped_event.version {
-                let before = versions.insert(recorded.stream_id.uuid(), version).unwrap_or(0);
-                assert_eq!(version, before + 1, "of {:?}", recorded.stream_id);
-            }
-            let marked = recorded.wrapped_event.event;
-            survived.events += 1;
-            survived.positions.entry(marked.append).or_default().insert(position);
-            of.insert(marked.append, marked.of);
-            if marked.with_row {
-                with_row.insert(marked.append);
-            }
-        }
-        for (append, of) in of {
-            assert_eq!(
-                survived.positions[&append].len(),
-                of,
-                "half of {append} is there, or it is there twice"
-            );
+            let Marked { append, of, with_row: has_row } = recorded.wrapped_event.event;
+            survived.log.push(Found::new(&recorded, append, of));
             survived.appends.insert(append);
+            if has_row {
+                with_row.insert(append);
+            }
         }
+        survived.events = survived.log.len();
+        survived.check([]);
         assert_eq!(scene.events().await, survived.events as i64, "all of it was handed out");
         let notes: Vec<Uuid> =
             sqlx::query_scalar("SELECT append FROM notes").fetch_all(&scene.pool).await.unwrap();
@@ -58,11 +44,13 @@ impl Survived {
 
     /// Panics where something acknowledged is not there, or not where its answer said.
     pub(super) fn check<'a>(&self, acknowledged: impl IntoIterator<Item = &'a Acknowledged>) {
-        let is_missing = |acknowledged: &&Acknowledged| {
-            let found = self.positions.get(&acknowledged.append);
-            !found.is_some_and(|found| acknowledged.positions.iter().all(|position| found.contains(position)))
-        };
-        let missing: Vec<_> = acknowledged.into_iter().filter(is_missing).collect();
-        assert!(missing.is_empty(), "{} acknowledged appends are missing: {missing:?}", missing.len());
+        assert_eq!(self.flaws(acknowledged), Vec::<Flaw>::new());
+    }
+
+    /// What is wrong where these were acknowledged.
+    pub(super) fn flaws<'a>(&self, acknowledged: impl IntoIterator<Item = &'a Acknowledged>) -> Vec<Flaw> {
+        let mut history = History::default();
+        acknowledged.into_iter().for_each(|acknowledged| history.acknowledged(acknowledged.clone()));
+        history.judge(&self.log)
     }
 }

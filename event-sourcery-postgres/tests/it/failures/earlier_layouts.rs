@@ -1,13 +1,24 @@
 //! Stores of earlier layouts: brought to this one, with others at work on them.
 
+use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
 use event_sourcery::{Error, StreamId};
 use event_sourcery_postgres::PostgresBackend;
 use postgres_cluster::{Database, Server};
 
-use crate::scene::{Scene, event, length, open};
+use crate::scene::{Scene, event, length, open, until};
 
 /// Takes back what each layout has added, to the one before it.
-const TAKE_BACK: [(i32, &str); 5] = [
+const TAKE_BACK: [(i32, &str); 7] = [
+    (
+        7,
+        "DROP TABLE event_sourcery_blocked_entries;
+         CREATE INDEX ix_event_sourcery_outbox_entries_stream ON event_sourcery_outbox_entries ((data ->> 'stream_id'), position)",
+    ),
+    (
+        6,
+        "DROP TABLE event_sourcery_tags, event_sourcery_tagged_events, event_sourcery_event_tags,
+                    event_sourcery_stream_deletions",
+    ),
     (
         5,
         "DROP TABLE event_sourcery_subject_keys;
@@ -73,6 +84,10 @@ async fn a_store_of_an_earlier_layout_becomes_what_a_new_one_is_by_opening_it_an
         (5, "subscription_presences", true),
         (5, "subject_keys", false),
         (5, "subject_keys", true),
+        (6, "tagged_events", false),
+        (6, "tagged_events", true),
+        (7, "blocked_entries", false),
+        (7, "blocked_entries", true),
     ] {
         let (scene, stream) = of_layout(layout).await;
         let options = || PostgresBackend::options(scene.database.url());
@@ -93,10 +108,10 @@ async fn a_store_of_an_earlier_layout_becomes_what_a_new_one_is_by_opening_it_an
     }
 }
 
-/// No lock is needed on a table that is there, but for the one that holds the layout's number.
+/// No lock is needed on a table that is there, but for the one that holds the layout's number, and the outbox, which loses an index.
 #[tokio::test]
 async fn a_store_of_an_earlier_layout_is_migrated_while_a_transaction_is_open_and_others_append() {
-    for layout in [1, 2, 3, 4, 5] {
+    for layout in [1, 2, 3, 4, 5, 6, 7] {
         let (scene, _) = of_layout(layout).await;
         let mut open_one = scene.begin().await;
         scene.store.within(&mut open_one).append(&StreamId::random(), event()).await.unwrap();
@@ -105,8 +120,41 @@ async fn a_store_of_an_earlier_layout_is_migrated_while_a_transaction_is_open_an
         scene.store.append(&StreamId::random(), event()).await.unwrap();
         open_one.commit().await.unwrap();
         assert_eq!(scene.events().await, 4);
-        assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "6");
+        assert_eq!(scene.database.psql("SELECT version FROM event_sourcery_layout"), "8");
     }
+}
+
+/// It takes everything, or nothing.
+struct Post {
+    takes: bool,
+}
+
+impl Publisher for Post {
+    fn publish<'a>(&'a self, entries: &'a [OutboxEntry]) -> BoxFuture<'a, Vec<Result<(), PublishError>>> {
+        let answer = |_| if self.takes { Ok(()) } else { Err(PublishError::refused("too heavy")) };
+        Box::pin(std::future::ready(entries.iter().map(answer).collect()))
+    }
+}
+
+#[tokio::test]
+async fn what_waits_in_the_outbox_of_layout_7_is_published_after_the_migration_and_then_is_not_on_record() {
+    let scene = Scene::new().await;
+    let store = scene.store.clone().with_outbox(|_| true).unwrap();
+    store.append(&StreamId::random(), [event(), event()]).await.unwrap();
+    store.outbox().attempts(1).run(Post { takes: false }).await.unwrap();
+    let on_record = "SELECT count(*) FROM event_sourcery_blocked_entries";
+    assert_eq!(scene.number(on_record).await, 2);
+    let (_, take_back) = TAKE_BACK[0];
+    scene.database.psql(&format!("{take_back}; UPDATE event_sourcery_layout SET version = 7"));
+    let store = open(&scene.database.url()).await;
+    let parked = store.outbox().parked().await.unwrap();
+    store.outbox().replay(&parked[0]).await.unwrap();
+    until(async || {
+        store.outbox().run(Post { takes: true }).await.unwrap();
+        scene.number("SELECT count(*) FROM event_sourcery_outbox_entries").await == 0
+    })
+    .await;
+    assert_eq!(scene.number(on_record).await, 0);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use postgres_cluster::{Database, Server};
 use crate::process::{once_more_on, store_url};
 use crate::scene::{event, length, open};
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "streams",
     "events",
     "snapshots",
@@ -21,6 +21,7 @@ const TABLES: [&str; 15] = [
     "subscription_members",
     "subscription_presences",
     "blocked_streams",
+    "blocked_entries",
     "projected_streams",
     "event_blocks",
     "event_blocks_listed",

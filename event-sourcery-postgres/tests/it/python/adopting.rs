@@ -45,7 +45,6 @@ async fn adopting_adds_columns_and_indexes_widens_one_column_and_writes_no_table
         [
             &*index("kept", "(published_at) WHERE (published_at IS NOT NULL)"),
             &*index("position", "(\"position\")"),
-            &*index("stream", "(((data ->> 'stream_id'::text)), \"position\")"),
             "event_sourcery_events.schema_version integer NOT NULL DEFAULT 1",
             "event_sourcery_outbox_entries.published_at timestamp without time zone",
             "event_sourcery_snapshots.name character varying(200) NOT NULL",

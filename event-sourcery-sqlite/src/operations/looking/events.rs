@@ -46,16 +46,17 @@ impl<'c> Operations<'c> {
         let values = (above, up_to, tenant, category, names, ids, one_more(request.limit));
         let mut rows = statement.query(values).map_err(|error| self.failed(error))?;
         let (mut items, mut reader) = (Vec::<StoredRecord>::new(), EventReader::default());
-        let mut room = PageRoom::of(request.limit);
+        let (mut room, mut next) = (PageRoom::of(request.limit), end);
         while let Some(row) = rows.next().map_err(|error| self.failed(error))? {
             let record = reader.record(row);
             if !room.take(&record.event) {
-                let next = items.last().map(|last| Mark::at(last.event.position.to_i64()));
-                return Ok(Page::new(items, next));
+                next = items.last().map(|last| last.event.position.to_i64());
+                break;
             }
             items.push(record);
         }
-        Ok(Page::new(items, end.map(Mark::at)))
+        self.tag(&mut items, |record| &mut record.event)?;
+        Ok(Page::new(items, next.map(Mark::at)))
     }
 
     pub(crate) fn event_names(&self, request: &EventsRequest) -> Result<Page<Counted>> {
@@ -71,7 +72,10 @@ impl<'c> Operations<'c> {
     }
 
     pub(crate) fn event(&self, id: Uuid) -> Result<Option<StoredRecord>> {
-        self.first(&self.sql.look.event, [hex(id)], |row| Ok(EventReader::default().record(row)))
+        let read = |row: &Row<'_>| Ok(EventReader::default().record(row));
+        let mut found = self.first(&self.sql.look.event, [hex(id)], read)?;
+        self.tag(found.as_mut_slice(), |record| &mut record.event)?;
+        Ok(found)
     }
 
     /// A stream's events from its end: those with versions first, as they are read last.
@@ -103,6 +107,7 @@ impl<'c> Operations<'c> {
             let values = (stream.id, unversioned_below, limit);
             is_full = self.take_all(&sql.unversioned_below, values, &mut room, &mut items)?;
         }
+        self.tag(&mut items, |event| event)?;
         let last = items.last().filter(|_| is_full);
         let next = last.map(|last| Mark::at(last.position.to_i64()));
         Ok(Page::new(items, next))

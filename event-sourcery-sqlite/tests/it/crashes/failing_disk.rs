@@ -1,12 +1,13 @@
 //! A disk that is full, or fails, at every write and every sync of a run, while the process goes on.
 
 use event_sourcery::{Error, EventStore};
+use event_sourcery_conformance::history::{Acknowledged, Flaw};
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
 use faulty_vfs::{Fault, FaultyVfs, Survivors};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::appender::{Acknowledged, Appender, Kind, Refused, checkpoint_every, make_own_table, own_error};
+use crate::appender::{Appender, Kind, Refused, checkpoint_every, make_own_table, own_error};
 use crate::held_writer::together;
 use crate::survived::{Survived, examine};
 
@@ -71,7 +72,7 @@ async fn fail_everywhere(
             acknowledged.push(Appender::new(&store).append(kind).await.expect("it works after it healed"));
         }
         let survived = Survived::read(&store).await.unwrap_or_else(|problem| panic!("call {n}: {problem}"));
-        assert_eq!(survived.missing(&acknowledged), Vec::<&_>::new(), "call {n}");
+        assert_eq!(survived.missing(&acknowledged), Vec::<Flaw>::new(), "call {n}");
         let kept: Vec<_> = refused.iter().filter(|append| survived.holds(**append)).collect();
         assert_eq!(kept, Vec::<&Uuid>::new(), "answered with an error at call {n}, and there all the same");
         check_on_disk(vfs, &acknowledged).await;
@@ -182,7 +183,7 @@ async fn a_file_at_its_largest_size_refuses_all_members_of_a_group_until_it_may_
         acknowledged.push(member.append(Kind::Several).await.expect("it works when it may grow"));
     }
     let survived = Survived::read(&store).await.unwrap();
-    assert_eq!(survived.missing(&acknowledged), Vec::<&_>::new());
+    assert_eq!(survived.missing(&acknowledged), Vec::<Flaw>::new());
     assert!(refused.iter().all(|append| !survived.holds(*append)));
 }
 

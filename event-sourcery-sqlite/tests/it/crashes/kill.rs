@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use event_sourcery::EventStore;
+use event_sourcery_conformance::history::Flaw;
 use event_sourcery_sqlite::SqliteBackend;
 use tempfile::TempDir;
 
@@ -85,7 +86,7 @@ fn kill_over_one_file(test: &str, kills: u64, figures: &mut Figures, mut moment:
             let store = EventStore::new(SqliteBackend::open(&path).await.expect("it opens after a kill"));
             Survived::read_on(&store, &survived).await.expect("it is intact after a kill")
         });
-        assert_eq!(survived.missing(&acknowledged), Vec::<&_>::new(), "nothing acknowledged is missing");
+        assert_eq!(survived.missing(&acknowledged), Vec::<Flaw>::new(), "nothing acknowledged is missing");
         figures.kills += 1;
         figures.before_the_first_answer += u64::from(acknowledged.is_empty());
         figures.acknowledged += acknowledged.len();

@@ -8,9 +8,10 @@ use std::thread;
 use std::time::Instant;
 
 use event_sourcery::EventStore;
-use event_sourcery_sqlite::SqliteBackend;
+use event_sourcery_conformance::history::Acknowledged;
+use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
 
-use crate::appender::{Acknowledged, Appender, Kind, Place, make_own_table};
+use crate::appender::{Appender, Kind, make_own_table};
 use crate::process::once_more;
 
 /// Holds the store's path in the worker's environment.
@@ -26,9 +27,14 @@ pub(super) fn path() -> Option<PathBuf> {
 
 /// What the worker does. It ends when nobody listens any more.
 pub(super) fn append_until_killed(path: &Path) {
+    append_with(SqliteOptions::new(path));
+}
+
+/// The same on a store that is opened so.
+pub(super) fn append_with(options: SqliteOptions) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = EventStore::new(SqliteBackend::open(path).await.expect("the worker's store opens"));
+        let store = EventStore::new(options.open().await.expect("the worker's store opens"));
         make_own_table(&store).await.expect("the worker's own table is made");
         let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(append_without_end(store.clone()))).collect();
         for task in tasks {
@@ -42,7 +48,8 @@ async fn append_without_end(store: EventStore<SqliteBackend>) {
     loop {
         let kind = fastrand::choice(Kind::ALL).expect("there are kinds");
         let acknowledged = appender.append(kind).await.map_err(|refused| refused.error);
-        let line = line(&acknowledged.expect("nothing refuses a worker's append"));
+        let acknowledged = acknowledged.expect("nothing refuses a worker's append");
+        let line = format!("{MARK}{}\n", serde_json::to_string(&acknowledged).unwrap());
         let mut output = stdout().lock();
         if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
             exit(0);
@@ -50,27 +57,10 @@ async fn append_without_end(store: EventStore<SqliteBackend>) {
     }
 }
 
-fn line(Acknowledged { append, places }: &Acknowledged) -> String {
-    let place = |Place { stream, version, position }: &Place| {
-        format!(
-            " {stream} {} {position}",
-            version.map_or_else(|| "-".to_owned(), |version| version.to_string())
-        )
-    };
-    format!("{MARK}{append}{}\n", places.iter().map(place).collect::<String>())
-}
-
 /// What a line tells. One that was cut off, or is the harness's own, tells nothing.
 fn acknowledged(line: &str) -> Option<Acknowledged> {
     let (_, facts) = line.strip_suffix('\n')?.split_once(MARK)?;
-    let (append, places) = facts.split_once(' ')?;
-    let words: Vec<_> = places.split(' ').collect();
-    let place = |words: &[&str]| Place {
-        stream: words[0].parse().unwrap(),
-        version: words[1].parse().ok(),
-        position: words[2].parse().unwrap(),
-    };
-    Some(Acknowledged { append: append.parse().unwrap(), places: words.chunks_exact(3).map(place).collect() })
+    Some(serde_json::from_str(facts).unwrap())
 }
 
 /// The worker, as the process that is to kill it sees it.

@@ -4,4 +4,6 @@ mod cut_wal;
 mod failing_disk;
 mod kill;
 mod kill_worker;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod power_loss;

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use event_sourcery::{EventStore, Result};
+use event_sourcery_conformance::history::Acknowledged;
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions, Synchronous};
 use faulty_vfs::{FaultyVfs, Survivors};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::appender::{Acknowledged, Appender, Kind, checkpoint_every, make_own_table};
+use crate::appender::{Appender, Kind, checkpoint_every, make_own_table};
 use crate::survived::examine;
 
 /// The size of a file that the log of an undisturbed run was copied into.

@@ -43,7 +43,7 @@ async fn rust_makes_the_tables_that_python_makes_but_for_some_indexes() {
         "event_sourcery_streams (category,tenant_id) ix_event_sourcery_streams_of_category",
         "event_sourcery_streams (tenant_id,category,name) ix_event_sourcery_streams_by_name",
         "event_sourcery_outbox_entries (position) ix_event_sourcery_outbox_entries_position",
-        "event_sourcery_outbox_entries (stream_uuid,position) ix_event_sourcery_outbox_entries_stream",
+        "event_sourcery_outbox_entries (position) ix_event_sourcery_outbox_entries_of_others",
         "event_sourcery_outbox_entries (published_at) ix_event_sourcery_outbox_entries_published_at",
     ];
     expected.extend(own.map(str::to_owned));

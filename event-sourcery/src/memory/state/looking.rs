@@ -253,7 +253,7 @@ impl State {
 
 fn filter(request: &EventsRequest) -> Filter {
     let EventsRequest { tenant, category, names, .. } = request.clone();
-    Filter { tenant, category, names, segments: None }
+    Filter { tenant, category, names, ..Filter::default() }
 }
 
 fn ids(request: &EventsRequest) -> Vec<String> {

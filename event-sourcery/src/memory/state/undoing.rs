@@ -23,6 +23,7 @@ impl State {
                 }
             }
             Done::Deleted { stream } => self.undo_delete(stream),
+            Done::DeletionCounted { tenant, before } => self.tags.put_deletions(tenant, before),
             Done::GivenUp { id, position } => {
                 self.ids.insert(id, position);
             }
@@ -48,6 +49,7 @@ impl State {
             let entry = stream.positions.pop().and_then(|position| self.log.take(position));
             if let Some(entry) = entry {
                 self.ids.remove(&entry.event.id);
+                self.tags.leave(entry.stream.tenant(), &entry.event.tags, entry.event.position);
             }
         }
     }

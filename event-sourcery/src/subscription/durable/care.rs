@@ -9,7 +9,7 @@ use crate::subscription::{blocked, refuse, standing};
 
 impl<B: Backend, E: Event> Durable<B, E> {
     /// How far it has come; `None` if it has never run. It counts at most 10,000 of the events that are left, and for no longer than a
-    /// page takes: so its cost does not grow with the backlog.
+    /// page takes: so its cost does not grow with the backlog. Of a subscription that is limited to tags, as many are read instead.
     ///
     /// # Errors
     ///

@@ -21,6 +21,9 @@ use crate::subscription::{blocked, refuse};
 /// The pause after the first look, and the longest one: each is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
 
+/// How many events are looked at for tags at once.
+const PAGE: usize = 256;
+
 /// What was found at one look.
 struct Look {
     /// The checkpoint that is furthest behind.
@@ -233,10 +236,12 @@ impl<B: Backend, E: Event> Durable<B, E> {
             let segments = (!segments.are_all()).then_some(segments);
             let filter = Filter { segments, ..filter.clone() };
             let up_to = Some(Position::from_i64(to.to_i64()));
-            let mut request = ScanRequest { after: *after, up_to, filter, limit: 1 };
+            // One is enough, unless others stand before it that have not the tags.
+            let limit = if filter.tags.is_empty() { 1 } else { PAGE };
+            let mut request = ScanRequest { after: *after, up_to, filter, limit };
             loop {
                 let page = backend.scan(request.clone()).await?;
-                if !page.records.is_empty() {
+                if page.records.iter().any(|record| request.filter.finds_tags_on(&record.event)) {
                     return Ok(true);
                 }
                 if !page.has_more {

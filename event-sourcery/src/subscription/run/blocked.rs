@@ -321,11 +321,11 @@ impl Left<'_> {
     fn contains(&self, event: &StoredEvent) -> bool {
         let BlockedStream { tenant, stream, after, position: failed, .. } = self.blocked;
         let (kept, segment, position) = (&self.session.kept, self.held.lease.segment, event.position);
-        let was_handled = kept.was_handled(segment, position, tenant, stream, &event.name);
+        let was_handled = kept.was_handled(segment, tenant, stream, event);
         let was_passed = failed <= after && *failed <= kept.handled_up_to(segment);
-        self.session.wanted.passes(tenant, stream, &event.name)
+        self.session.wanted.wants(tenant, stream, event)
             && !kept.was_present(position)
-            && !kept.was_left_out(segment, position, tenant, stream, &event.name)
+            && !kept.was_left_out(segment, tenant, stream, event)
             && (was_handled || position <= self.held.position)
             && (position > *after || was_passed && !was_handled && position >= *failed)
     }

@@ -102,6 +102,7 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
             wanted,
             asked,
             clock: self.clock(record),
+            asks: false,
             blocked,
             held_back: HashSet::new(),
             look_at: asked,
@@ -133,7 +134,8 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
 
     /// Renews the leases, gives up or takes on segments, and begins anew with others.
     pub(super) async fn renew(&self, mut session: Session) -> Result<Session> {
-        if session.has_nothing_to_tell()
+        if !std::mem::take(&mut session.asks)
+            && session.has_nothing_to_tell()
             && self.plan.stands_in().is_none()
             && let Some(renewed) = self.plan.show(self.member).await
         {
@@ -268,13 +270,13 @@ impl Plan {
 
     /// Shows that a member is still there, whose presence vouches for it, and which has nothing else to ask for. The renewal that it counts
     /// from; `None` where it has to ask for itself: something of the subscription may be different, or somebody may be gone.
-    async fn show(&self, member: Uuid) -> Option<Arc<Renewed>> {
+    pub(super) async fn show(&self, member: Uuid) -> Option<Arc<Renewed>> {
         let renewed = self.tail.presence().show(&self.backend, member).await?;
         let are_vouched_for = self.seen().note_presences(&renewed.presences, renewed.told);
         (are_vouched_for && !self.misses_somebody()).then_some(renewed)
     }
 
-    fn renew_at(&self, asked: Instant) -> Instant {
+    pub(super) fn renew_at(&self, asked: Instant) -> Instant {
         self.tail.presence().renew_at(asked, self.lease)
     }
 

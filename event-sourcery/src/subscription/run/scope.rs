@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{PAGE, Runner};
 use crate::backend::{
-    BlockedRequest, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments,
+    BlockedRequest, BlockedStream, Filter, Kept, MOST_SEGMENTS, ScanRequest, Scope, Segments, StoredRecord,
     SubscriptionChange, SubscriptionRecord,
 };
 use crate::error::{Error, Result};
@@ -115,12 +115,13 @@ impl<E: Event, D: Deliver<E>> Runner<'_, E, D> {
                 return Err(self.lost());
             };
             let passed = page.records.iter().find(|record| {
-                let (position, tenant, stream) = (record.event.position, &record.tenant, &record.stream);
-                let (segment, name) = (Segments::number_of(stream.uuid(), of), &record.event.name);
-                !kept.was_present(position)
-                    && !kept.scope().passes(tenant, stream, name)
-                    && !kept.was_handled(segment, position, tenant, stream, name)
-                    && !kept.was_left_out(segment, position, tenant, stream, name)
+                let StoredRecord { tenant, stream, event } = record;
+                let segment = Segments::number_of(stream.uuid(), of);
+                to.passes(tenant, stream, event)
+                    && !kept.was_present(event.position)
+                    && !kept.scope().passes(tenant, stream, event)
+                    && !kept.was_handled(segment, tenant, stream, event)
+                    && !kept.was_left_out(segment, tenant, stream, event)
             });
             if let Some(passed) = passed {
                 return Ok(Some((passed.event.position, passed.event.name.to_string())));

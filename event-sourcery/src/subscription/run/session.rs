@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub(super) asked: Instant,
     /// The store's clock then.
     pub(super) clock: Timestamp,
+    /// Whether the presence did not vouch when they were due: the member has to ask for them itself.
+    pub(super) asks: bool,
     /// Streams of these segments that may be blocked, and others that were: nobody else blocks them. When they are tried
     /// again, by the store's clock, as far as is known.
     pub(super) blocked: HashMap<Key, Waiting>,
@@ -317,13 +319,13 @@ impl Session {
     /// Whether an event was handled before the checkpoint of its segment was moved back, or waited then.
     fn was_handled(&self, segment: u16, record: &StoredRecord) -> bool {
         let StoredRecord { tenant, stream, event } = record;
-        self.kept.was_handled(segment, event.position, tenant, stream, &event.name)
+        self.kept.was_handled(segment, tenant, stream, event)
     }
 
     /// Whether an event had been passed when it was first asked for, and is left out.
     fn was_left_out(&self, segment: u16, record: &StoredRecord) -> bool {
         let StoredRecord { tenant, stream, event } = record;
-        self.kept.was_left_out(segment, event.position, tenant, stream, &event.name)
+        self.kept.was_left_out(segment, tenant, stream, event)
     }
 
     /// Up to where a segment is handled, but for what was passed unasked.

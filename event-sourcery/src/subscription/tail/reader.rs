@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::waiters::Tidings;
 use super::window::{KEPT, Window};
@@ -13,6 +13,7 @@ use super::{Shared, State};
 use crate::backend::{Backend, Filter, ScanRequest};
 use crate::error::Result;
 use crate::position::Position;
+use crate::subscription::later;
 
 /// How many events are read at once.
 const PAGE: usize = 512;
@@ -156,8 +157,9 @@ impl Shared {
     async fn settled(&self, backend: &dyn Backend, from: Position) -> Result<Option<Position>> {
         let (mut settled, mut idle) = (pin!(backend.wait_beyond(from)), 0);
         while idle < IDLE_BEATS {
-            let beat = self.state().beat();
-            match select(pin!(timeout(beat, &mut settled)), pin!(self.gone.notified())).await {
+            let (beat, now) = (self.state().beat(), Instant::now());
+            let until = if beat == SLOW_BEAT { self.beat.next_after(now, beat) } else { later(now, beat) };
+            match select(pin!(timeout_at(until, &mut settled)), pin!(self.gone.notified())).await {
                 Either::Left((Ok(settled), _)) => return settled.map(Some),
                 Either::Left((Err(_), _)) => {}
                 Either::Right(_) => return Ok(None),

@@ -187,6 +187,7 @@ fn lost(position: Position) -> StoredRecord {
         context: "{}".into(),
         created_at: jiff::Timestamp::UNIX_EPOCH,
         schema_version: 1,
+        tags: Vec::new(),
         unreadable: Some("the row of its stream is missing".into()),
         opening: None,
     };

@@ -195,6 +195,13 @@ impl Waiters {
         self.waiting.len()
     }
 
+    /// How many have begun to wait, ever.
+    #[cfg(test)]
+    #[cfg(feature = "testing")]
+    pub(super) const fn begun(&self) -> u64 {
+        self.next
+    }
+
     fn tell(&mut self, numbers: Vec<u64>, news: impl Fn(&Waiter) -> News) -> Tidings {
         let waiters = numbers.into_iter().filter_map(|number| self.take(number));
         let told = waiters.map(|waiter| {

@@ -10,6 +10,7 @@ use super::ends;
 use super::file::{LockFile, LockedForm};
 use super::findings::Finding;
 use super::forms::{Form, Forms};
+use super::marked::latest;
 use super::problem::Problem;
 use super::sample::{GivenSamples, Sample};
 use super::shape::Shape;
@@ -111,7 +112,9 @@ impl Comparison {
             return self.findings.push(Finding::Untraced { name, owner: form.owner, places });
         }
         made.stored.extend(written_of_given.iter().map(|sample| sample.json.clone()));
-        let current = Current { name, schema_version, fields, written: made.stored, given };
+        let before = form.names.iter().find_map(|name| latest(locked.forms(name), schema_version));
+        let (encrypted, written) = (form.encrypted(), made.stored);
+        let current = Current { name, schema_version, fields, encrypted, before, written, given };
         self.additions.extend(current.addition(locked.forms(name)));
     }
 
@@ -141,9 +144,13 @@ impl Comparison {
             let known = locked.forms(name);
             let same_version = known.iter().rfind(|form| form.schema_version == schema_version);
             let fields = same_version.map_or_else(|| Shape::Untraced.fields(), |form| form.fields.clone());
+            // Nobody tells: as it was.
+            let encrypted = latest(known, schema_version).map(|form| form.encrypted.clone());
+            let encrypted = encrypted.unwrap_or_default();
             let (given, written) = samples.of(name, schema_version);
             let written = written.into_iter().map(|sample| sample.json.clone()).collect();
-            let current = Current { name, schema_version, fields, written, given };
+            let before = None;
+            let current = Current { name, schema_version, fields, encrypted, before, written, given };
             self.additions.extend(current.addition(known));
         }
     }
@@ -157,7 +164,8 @@ impl Comparison {
                 .iter()
                 .any(|finding| matches!(finding, Finding::Untraced { name: of, .. } if of == name));
             if !locked.events.contains_key(*name) && !is_added && !is_untraced {
-                self.additions.push(Addition { name: (*name).to_owned(), form: None, change: Change::New });
+                let (name, change) = ((*name).to_owned(), Change::New);
+                self.additions.push(Addition { name, form: None, change, encrypted_before: None });
             }
         }
     }

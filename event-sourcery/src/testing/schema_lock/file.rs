@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::marked::latest;
 use super::trace::quoted;
 
 const FORMAT: u32 = 1;
@@ -25,6 +26,9 @@ pub(super) struct LockFile {
 pub(super) struct LockedForm {
     pub(super) schema_version: u32,
     pub(super) fields: BTreeMap<String, String>,
+    /// Those that were encrypted, or fields within them: for whom, and what each reads as once that subject was shredded.
+    #[serde(default)]
+    pub(super) encrypted: BTreeMap<String, String>,
     pub(super) samples: Vec<Box<RawValue>>,
 }
 
@@ -64,8 +68,14 @@ impl LockFile {
     pub(super) fn add(&mut self, name: String, form: Option<LockedForm>) {
         let forms = self.events.entry(name).or_default();
         let Some(form) = form else { return };
+        // What was encrypted once, is not, and is again, is a form anew: the last one tells what is encrypted now.
+        let is_marked_alike =
+            latest(forms, form.schema_version).is_none_or(|latest| latest.encrypted == form.encrypted);
         let is_this = |known: &&mut LockedForm| {
-            known.schema_version == form.schema_version && known.fields == form.fields
+            is_marked_alike
+                && known.schema_version == form.schema_version
+                && known.fields == form.fields
+                && known.encrypted == form.encrypted
         };
         match forms.iter_mut().find(is_this) {
             Some(known) => known.samples.extend(form.samples),
@@ -95,9 +105,13 @@ impl LockedForm {
     fn text(&self) -> String {
         let mut text = format!("      {{\n        \"schema_version\": {},\n", self.schema_version);
         let fields = self.fields.iter().map(|(name, kind)| format!("{}: {}", quoted(name), quoted(kind)));
+        let encrypted = self.encrypted.iter().map(|(at, how)| format!("{}: {}", quoted(at), quoted(how)));
         let samples = self.texts().map(str::to_owned);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "        \"fields\": {},", list('{', fields, '}'));
+        if !self.encrypted.is_empty() {
+            let _ = writeln!(text, "        \"encrypted\": {},", list('{', encrypted, '}'));
+        }
         let _ = write!(text, "        \"samples\": {}\n      }}", list('[', samples, ']'));
         text
     }

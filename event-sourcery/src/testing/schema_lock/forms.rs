@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::findings::{Finding, Panicked};
+use super::marked::MarkedFields;
 use super::orders;
 use super::probe::{Probe, Stop, Target};
 use super::problem::Problem;
@@ -41,8 +43,12 @@ pub(super) struct Form {
     pub(super) names: &'static [&'static str],
     pub(super) schema_version: u32,
     shape: ShapeOf,
+    marked: Marked,
     rewrite: Rewrite,
 }
+
+/// What tells which fields are encrypted.
+type Marked = fn(&mut MarkedFields);
 
 #[derive(Clone, Copy)]
 enum ShapeOf {
@@ -66,7 +72,7 @@ impl Forms {
 
     /// An event without fields.
     pub fn no_fields<E: Event>(&mut self, names: &'static [&'static str], schema_version: u32) {
-        self.add::<E>(names, schema_version, ShapeOf::NoFields);
+        self.add::<E>(names, schema_version, ShapeOf::NoFields, |_| {});
     }
 
     /// Former names that are split.
@@ -74,9 +80,15 @@ impl Forms {
         self.splits.extend(names.iter().map(|name| (*name, type_name::<E>())));
     }
 
-    fn add<E: Event>(&mut self, names: &'static [&'static str], schema_version: u32, shape: ShapeOf) {
+    fn add<E: Event>(
+        &mut self,
+        names: &'static [&'static str],
+        schema_version: u32,
+        shape: ShapeOf,
+        marked: Marked,
+    ) {
         let rewrite = |sample: &Sample| sample.rewritten::<E>();
-        self.found.push(Form { owner: type_name::<E>(), names, schema_version, shape, rewrite });
+        self.found.push(Form { owner: type_name::<E>(), names, schema_version, shape, marked, rewrite });
     }
 }
 
@@ -95,6 +107,13 @@ impl Form {
     /// The name that it is stored under.
     pub(super) fn name(&self) -> &'static str {
         self.names.first().copied().unwrap_or_default()
+    }
+
+    /// Its fields that are encrypted, by their places.
+    pub(super) fn encrypted(&self) -> BTreeMap<String, String> {
+        let mut fields = MarkedFields::default();
+        (self.marked)(&mut fields);
+        fields.found
     }
 
     pub(super) fn shape(&self) -> Result<Shape, Finding> {
@@ -200,30 +219,57 @@ impl<E> ReadBySerde<E> {
 /// For what serde reads.
 pub trait Traced {
     /// A struct with fields.
-    fn fields(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32);
+    fn fields(
+        &self,
+        forms: &mut Forms,
+        names: &'static [&'static str],
+        schema_version: u32,
+        marked: fn(&mut MarkedFields),
+    );
 
     /// A variant with named fields; `index` as serde counts.
-    fn variant(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32, index: u32);
+    fn variant(
+        &self,
+        forms: &mut Forms,
+        names: &'static [&'static str],
+        schema_version: u32,
+        index: u32,
+        marked: fn(&mut MarkedFields),
+    );
 }
 
 impl<E: Event + DeserializeOwned> Traced for ReadBySerde<E> {
-    fn fields(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32) {
-        forms.add::<E>(names, schema_version, ShapeOf::Fields(|probe| E::deserialize(probe).map(drop)));
+    fn fields(
+        &self,
+        forms: &mut Forms,
+        names: &'static [&'static str],
+        schema_version: u32,
+        marked: fn(&mut MarkedFields),
+    ) {
+        let of = ShapeOf::Fields(|probe| E::deserialize(probe).map(drop));
+        forms.add::<E>(names, schema_version, of, marked);
     }
 
-    fn variant(&self, forms: &mut Forms, names: &'static [&'static str], schema_version: u32, index: u32) {
+    fn variant(
+        &self,
+        forms: &mut Forms,
+        names: &'static [&'static str],
+        schema_version: u32,
+        index: u32,
+        marked: fn(&mut MarkedFields),
+    ) {
         let of = ShapeOf::Variant(|index, probe| deserialize_variant::<E, _>(index, probe).map(drop), index);
-        forms.add::<E>(names, schema_version, of);
+        forms.add::<E>(names, schema_version, of, marked);
     }
 }
 
 /// For what serde does not read: it does not compile anyway.
 pub trait NotTraced {
     /// Nothing.
-    fn fields(&self, _: &mut Forms, _: &'static [&'static str], _: u32) {}
+    fn fields(&self, _: &mut Forms, _: &'static [&'static str], _: u32, _: fn(&mut MarkedFields)) {}
 
     /// Nothing.
-    fn variant(&self, _: &mut Forms, _: &'static [&'static str], _: u32, _: u32) {}
+    fn variant(&self, _: &mut Forms, _: &'static [&'static str], _: u32, _: u32, _: fn(&mut MarkedFields)) {}
 }
 
 impl<E> NotTraced for &ReadBySerde<E> {}

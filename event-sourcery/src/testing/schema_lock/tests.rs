@@ -21,6 +21,7 @@ mod buffered;
 mod changes;
 mod ends;
 mod given;
+mod marked;
 mod panics;
 mod shapes;
 mod unbent;

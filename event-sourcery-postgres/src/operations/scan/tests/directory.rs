@@ -137,13 +137,14 @@ async fn a_directory_that_may_not_be_written_or_read_is_done_without() {
     let all = scene.all().await;
     let role = format!("reader_{}", scene.database.name());
     let everything = "ALL TABLES IN SCHEMA public".to_owned();
-    let old =
-        "event_sourcery_events, event_sourcery_streams, event_sourcery_settled, event_sourcery_evidence"
+    let needed =
+        "event_sourcery_events, event_sourcery_streams, event_sourcery_settled, event_sourcery_evidence, \
+                  event_sourcery_tagged_events"
             .to_owned();
     scene.database.psql(&format!("CREATE ROLE {role} LOGIN"));
     let as_role = scene.database.url().replace("//postgres@", &format!("//{role}@"));
     let read_only = format!("{}?options=-c%20default_transaction_read_only%3Don", scene.database.url());
-    for (url, granted) in [(&as_role, &old), (&as_role, &everything), (&read_only, &old)] {
+    for (url, granted) in [(&as_role, &needed), (&as_role, &everything), (&read_only, &needed)] {
         scene.database.psql(&format!("GRANT SELECT ON {granted} TO {role}"));
         scene.connection = PgConnection::connect(url).await.unwrap();
         scene.compare(&all, NAMED).await;

@@ -121,7 +121,7 @@ async fn whatever_a_filter_asks_for_it_is_woken_by_it() {
         names: (bits & 1 > 0).then(|| [Arc::from("Happened")].into()),
         category: (bits & 2 > 0).then(|| red.clone()),
         tenant: (bits & 4 > 0).then(|| acme.clone()),
-        segments: None,
+        ..Filter::default()
     });
     let filters: Vec<_> = filters.collect();
     let stream = || StreamId::random().in_category("red").unwrap();
@@ -137,5 +137,29 @@ async fn whatever_a_filter_asks_for_it_is_woken_by_it() {
     in_time(async { tokio::join!(all, appending) }).await;
     for (feed, filter) in feeds.iter_mut().zip(&filters) {
         assert_eq!(feed.read(10).await.unwrap().records.len(), 1, "{filter:?}");
+    }
+}
+
+/// Five hundred that have nothing to do would do so all at once.
+#[tokio::test]
+async fn who_waits_does_not_begin_anew_when_its_leases_are_renewed() {
+    let store = store();
+    let (tail, durable) = (store.tail(), store.subscribe::<RawEvent>().durable("letters"));
+    let running = tokio::spawn(durable.lease(Duration::from_millis(900)).run(async |_, _| Ok(())));
+    let renewed = || store.backend().presence_renewals();
+    until(|| renewed() >= 2).await;
+    let (renewals, begun) = (renewed(), tail.0.state().waiters.begun());
+    until(|| renewed() >= renewals + 3).await;
+    assert_eq!(tail.0.state().waiters.begun(), begun, "it waits all the while");
+    running.abort();
+}
+
+#[test]
+fn those_who_wait_and_those_who_renew_their_leases_wake_at_the_same_times() {
+    let (tail, lease) = (Tail::default(), Duration::from_secs(15));
+    for tail in [tail.for_other_readers(), tail] {
+        let (now, presence) = (Instant::now(), tail.presence());
+        let shown = tail.0.beat.next_after(now, lease / 3);
+        assert_eq!(shown, presence.renew_at(now, lease));
     }
 }

@@ -1,0 +1,4 @@
+CREATE TABLE {tagged_events} (
+    position BIGINT NOT NULL PRIMARY KEY,
+    tags TEXT[] NOT NULL
+);

@@ -1,0 +1,4 @@
+CREATE TABLE {stream_deletions} (
+    tenant_id VARCHAR(255) NOT NULL PRIMARY KEY,
+    last INTEGER NOT NULL
+) WITHOUT ROWID;

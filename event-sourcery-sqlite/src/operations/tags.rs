@@ -1,0 +1,250 @@
+//! Tags, reading by a query, and whether a boundary has moved.
+//!
+//! There is one writer at a time, so positions are given in the order of the commits: what a read has not seen stands above the
+//! position that it saw last, or was deleted since.
+//!
+//! - A deletion leaves no event to be found. So a tenant's last one has a mark of its own, and a boundary moves with it: also where
+//!   nothing of its query was deleted. The mark is random, and so it is not another's where that was rolled back.
+//! - Events that are stored and get tags later stand below what was seen: that counts as a deletion.
+//! - A transaction that is rolled back gives its positions back, and others get them. So whoever reads within one remembers the id of
+//!   the event that stood last, and finds another, or none, in its place.
+//! - Python knows of no tags: what it deletes leaves rows that no event has, and moves no boundary.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use event_sourcery::backend::{
+    Boundary, EventTags, NewRecord, ReadRecords, ReadRequest, StoredEvent, TagRequest, stored_tag,
+};
+use event_sourcery::{Error, QueryItem, Result, TenantId};
+use rusqlite::Row;
+
+use super::{Operations, json_array};
+use crate::rows::{EventReader, hex};
+
+/// How many events of a tag are counted, to find the one that has the fewest.
+const COUNTED: i64 = 512;
+
+/// How far was read.
+struct Mark {
+    position: i64,
+    /// The tenant's last deletion; 0: there was none.
+    deletion: i64,
+    /// Within a transaction that writes: the id of the event at the position.
+    id: Option<String>,
+}
+
+impl Operations<'_> {
+    /// Everything that matches, and the boundary behind it. Runs in a transaction, so that all of it is of one moment.
+    pub(crate) fn read(&self, request: &ReadRequest) -> Result<ReadRecords> {
+        let ReadRequest { tenant, query, .. } = request;
+        let (mut found, mut reader) = (BTreeMap::new(), EventReader::default());
+        for item in query.items() {
+            self.matching(tenant, item, 0, |row| {
+                let record = reader.record(row);
+                found.insert(record.event.position, record);
+                Continue(())
+            })?;
+        }
+        let mut records: Vec<_> = found.into_values().collect();
+        self.tag(&mut records, |record| &mut record.event)?;
+        let position = self.position()?.to_i64();
+        let id = match self.guard {
+            Some(_) => Some(self.id_at(position)?),
+            None => None,
+        };
+        let mark = Mark { position, deletion: self.last_deletion(tenant)?, id };
+        Ok(ReadRecords::new(records, Boundary::new(tenant.clone(), query.clone(), mark.text())))
+    }
+
+    /// Whether nothing has come, or gone, that matches.
+    pub(super) fn check_boundary(&self, tenant: &TenantId, boundary: &Boundary) -> Result<()> {
+        let Some(mark) = Mark::of(boundary) else {
+            let problem = "it was read from another store: read it from this one".to_owned();
+            return Err(Error::InvalidOption { option: "unless_moved", problem });
+        };
+        if self.has_moved(tenant, boundary, &mark)? {
+            return Err(Error::boundary_moved(boundary.query().clone()));
+        }
+        Ok(())
+    }
+
+    fn has_moved(&self, tenant: &TenantId, boundary: &Boundary, mark: &Mark) -> Result<bool> {
+        if mark.position > self.position()?.to_i64() || mark.deletion != self.last_deletion(tenant)? {
+            return Ok(true);
+        }
+        if let Some(id) = &mark.id
+            && *id != self.id_at(mark.position)?
+        {
+            return Ok(true);
+        }
+        for item in boundary.query().items() {
+            let mut has_moved = false;
+            self.matching(tenant, item, mark.position, |_| {
+                has_moved = true;
+                Break(())
+            })?;
+            if has_moved {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Hands over the events above a position that an item matches, in their order. Without tags, every event is looked at.
+    fn matching(
+        &self,
+        tenant: &TenantId,
+        item: &QueryItem,
+        after: i64,
+        mut take: impl FnMut(&Row<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let names = (!item.names().is_empty()).then(|| json_array(item.names().iter().map(|name| &**name)));
+        let failed = |error| self.failed(error);
+        let mut statement;
+        let mut rows = if item.tags().is_empty() {
+            statement = self.statement(&self.sql.tags.of_tenant)?;
+            statement.query((after, names, tenant.as_str())).map_err(failed)?
+        } else {
+            let Some((rarest, others)) = self.rarest_first(tenant, item)? else { return Ok(()) };
+            statement = self.statement(&self.sql.tags.tagged)?;
+            let values = (rarest, after, names, json_array(others.into_iter()), tenant.as_str());
+            statement.query(values).map_err(failed)?
+        };
+        while let Some(row) = rows.next().map_err(failed)? {
+            if take(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers of an item's tags: that of the fewest events, and the others. Nothing where one has none.
+    fn rarest_first(&self, tenant: &TenantId, item: &QueryItem) -> Result<Option<(i64, Vec<i64>)>> {
+        let mut numbers = Vec::with_capacity(item.tags().len());
+        for tag in item.tags() {
+            let Some(number) = self.tag_number(tenant, tag.as_str())? else { return Ok(None) };
+            numbers.push(number);
+        }
+        if numbers.len() > 1 {
+            let mut counted = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let count = self.first(&self.sql.tags.count_events, [number, COUNTED], |row| row.get(0))?;
+                counted.push((count.unwrap_or(0_i64), number));
+            }
+            counted.sort_unstable();
+            numbers = counted.into_iter().map(|(_, number)| number).collect();
+        }
+        Ok(numbers.split_first().map(|(rarest, others)| (*rarest, others.to_vec())))
+    }
+
+    fn tag_number(&self, tenant: &TenantId, tag: &str) -> Result<Option<i64>> {
+        self.first(&self.sql.tags.tag, (tag, tenant.as_str()), |row| row.get(0))
+    }
+
+    /// Stores the tags of an event that was written at this position.
+    pub(super) fn store_tags(&self, tenant: &TenantId, event: &NewRecord, position: i64) -> Result<()> {
+        for tag in &event.tags {
+            let number = self.number_for(tenant, tag.as_str())?;
+            self.execute(&self.sql.tags.tag_event, (number, position, &*event.name))?;
+        }
+        Ok(())
+    }
+
+    /// The number of a tag, which it is given if it has none.
+    fn number_for(&self, tenant: &TenantId, tag: &str) -> Result<i64> {
+        match self.tag_number(tenant, tag)? {
+            Some(number) => Ok(number),
+            None => {
+                self.execute(&self.sql.tags.insert_tag, (tag, tenant.as_str()))?;
+                Ok(self.connection.last_insert_rowid())
+            }
+        }
+    }
+
+    /// Gives events that are stored tags that they have not; tells how many lacked some.
+    pub(crate) fn tag_stored(&self, request: &TagRequest) -> Result<u64> {
+        self.atomically(|| {
+            let (tenant, mut tagged) = (&request.tenant, 0);
+            for EventTags { position, id, tags, .. } in &request.events {
+                let position = position.to_i64();
+                let values = (position, hex(*id), tenant.as_str());
+                let is_there = self.first(&self.sql.tags.is_there, values, |row| row.get(0))?;
+                if is_there != Some(true) {
+                    continue;
+                }
+                let mut new = 0;
+                for tag in tags {
+                    let number = self.number_for(tenant, tag.as_str())?;
+                    new += self.execute(&self.sql.tags.tag_stored, [number, position])?;
+                }
+                tagged += u64::from(new > 0);
+            }
+            // It stands below what others have seen.
+            if tagged > 0 {
+                self.note_deletion(tenant)?;
+            }
+            Ok(tagged)
+        })
+    }
+
+    /// Adds to events that were read the tags that they have.
+    pub(super) fn tag<T>(&self, read: &mut [T], event: impl Fn(&mut T) -> &mut StoredEvent) -> Result<()> {
+        let mut span: Option<(i64, i64)> = None;
+        for one in &mut *read {
+            let position = event(one).position.to_i64();
+            let (first, last) = span.unwrap_or((position, position));
+            span = Some((first.min(position), last.max(position)));
+        }
+        let Some((first, last)) = span else { return Ok(()) };
+        // In a store without tags, and among events without them, that is all.
+        let are_tagged = self.first(&self.sql.tags.are_tagged, [first, last], |row| row.get(0))?;
+        if are_tagged != Some(true) {
+            return Ok(());
+        }
+        for one in read {
+            let event = event(one);
+            let position = event.position.to_i64();
+            let tags = self.all_rows(&self.sql.tags.tags_of, [position], |row| {
+                Ok(row.get_ref(0).ok().and_then(|tag| tag.as_str().ok()).map(stored_tag))
+            })?;
+            if tags.iter().any(Option::is_none) {
+                event.unreadable.get_or_insert_with(|| "a tag of it is no text".into());
+            }
+            event.tags = tags.into_iter().flatten().collect();
+        }
+        Ok(())
+    }
+
+    /// Moves the tenant's boundaries that were read before: a stream of it is deleted, or events of it get tags.
+    pub(super) fn note_deletion(&self, tenant: &TenantId) -> Result<()> {
+        self.execute(&self.sql.tags.note_deletion, [tenant.as_str()]).map(drop)
+    }
+
+    fn last_deletion(&self, tenant: &TenantId) -> Result<i64> {
+        let last = self.first(&self.sql.tags.last_deletion, [tenant.as_str()], |row| row.get(0))?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// The id of the event at a position, as it is written; empty where there is none.
+    fn id_at(&self, position: i64) -> Result<String> {
+        let id = self.first(&self.sql.tags.id_at, [position], |row| row.get::<_, Option<String>>(0))?;
+        Ok(id.flatten().unwrap_or_default())
+    }
+}
+
+impl Mark {
+    fn text(&self) -> String {
+        let Self { position, deletion, id } = self;
+        match id {
+            Some(id) => format!("{position}/{deletion}/{id}"),
+            None => format!("{position}/{deletion}"),
+        }
+    }
+
+    fn of(boundary: &Boundary) -> Option<Self> {
+        let mut parts = boundary.mark().splitn(3, '/');
+        let (position, deletion) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { position, deletion, id: parts.next().map(str::to_owned) })
+    }
+}

@@ -1,0 +1,73 @@
+//! The statements about tags, and those that read by them.
+
+use crate::sql::statements;
+
+statements! {
+    /// What is run on tags; `operations::tags` has the argument for it.
+    TagSql;
+
+    /// The number of a tenant's (?2) tag.
+    tag: "
+        SELECT id FROM {tags} WHERE value = ?1 AND tenant_id = ?2";
+    insert_tag: "
+        INSERT INTO {tags} (value, tenant_id) VALUES (?1, ?2)";
+    tag_event: "
+        INSERT INTO {event_tags} (tag_id, position, name) VALUES (?1, ?2, ?3)";
+    /// Whether the event of an id (?2) stands there, and is the tenant's (?3).
+    is_there: "
+        SELECT EXISTS (
+            SELECT 1 FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
+            WHERE e.id = ?1 AND e.uuid = ?2 AND s.tenant_id = ?3)";
+    tag_stored: "
+        INSERT INTO {event_tags} (tag_id, position, name)
+        SELECT ?1, id, name FROM {events} WHERE id = ?2
+        ON CONFLICT DO NOTHING";
+    /// Whether an event between two positions may have tags.
+    are_tagged: "
+        SELECT EXISTS (SELECT 1 FROM {event_tags} WHERE position >= ?1 AND position <= ?2)";
+    tags_of: "
+        SELECT t.value FROM {event_tags} g JOIN {tags} t ON t.id = g.tag_id WHERE g.position = ?1 ORDER BY t.value";
+    untag: "
+        DELETE FROM {event_tags} WHERE position = ?1";
+    /// Of an event that gives up its id.
+    untag_given_up: "
+        DELETE FROM {event_tags} WHERE position IN (
+            SELECT id FROM {events}
+            WHERE uuid = ?1
+              AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0)))";
+    /// How many events a tag has, up to ?2.
+    count_events: "
+        SELECT count(*) FROM (SELECT 1 FROM {event_tags} WHERE tag_id = ?1 LIMIT ?2)";
+    /// The events of a tag, above a position (?2), of these names (?3) or of all, that have the tags of these numbers (?4) too. The
+    /// order of the tables is that of the answer.
+    tagged: "
+        SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
+               s.uuid, s.name, s.category, s.tenant_id
+        FROM {event_tags} g
+        CROSS JOIN {events} e ON e.id = g.position
+        CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        WHERE g.tag_id = ?1 AND g.position > ?2
+          AND (?3 IS NULL OR g.name IN (SELECT value FROM json_each(?3)))
+          AND NOT EXISTS (
+              SELECT 1 FROM json_each(?4) o WHERE NOT EXISTS (
+                  SELECT 1 FROM {event_tags} x WHERE x.tag_id = o.value AND x.position = g.position))
+          AND s.tenant_id = ?5
+        ORDER BY g.position";
+    /// The events of a tenant (?3), above a position (?1), of these names (?2) or of all.
+    of_tenant: "
+        SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
+               s.uuid, s.name, s.category, s.tenant_id
+        FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        WHERE e.id > ?1
+          AND (?2 IS NULL OR e.name IN (SELECT value FROM json_each(?2)))
+          AND s.tenant_id = ?3
+        ORDER BY e.id";
+    /// What tells a tenant's last deletion of a stream from every other.
+    last_deletion: "
+        SELECT last FROM {stream_deletions} WHERE tenant_id = ?1";
+    note_deletion: "
+        INSERT INTO {stream_deletions} (tenant_id, last) VALUES (?1, random())
+        ON CONFLICT (tenant_id) DO UPDATE SET last = excluded.last";
+    id_at: "
+        SELECT uuid FROM {events} WHERE id = ?1";
+}
