@@ -1,7 +1,11 @@
 //! The code that collects an event's tags.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::Ident;
+use syn::ext::IdentExt as _;
 
 use crate::expand::Support;
 use crate::expand_enum::EnumExpansion;
@@ -83,10 +87,13 @@ impl EnumExpansion<'_> {
             Content::Empty(_) => quote!(Self::#ident { .. } => {}),
             Content::Named { stored, marks, .. } => {
                 let check = check(&stored.tags, marks, self.support);
-                let bindings = (0..stored.tags.len()).map(|number| format_ident!("__tag_{number}"));
-                let (fields, names) =
-                    (stored.tags.iter().map(|tag| &tag.field), stored.tags.iter().map(|tag| &tag.name));
-                let (bound, added) = (bindings.clone(), bindings);
+                let binding = |field: &Ident| format_ident!("__tag_{}", field.unraw());
+                // A pattern names a field once, however many tags it gives.
+                let fields: BTreeSet<_> = stored.tags.iter().map(|tag| &tag.field).collect();
+                let bound = fields.iter().map(|field| binding(field));
+                let fields = fields.iter();
+                let names = stored.tags.iter().map(|tag| &tag.name);
+                let added = stored.tags.iter().map(|tag| binding(&tag.field));
                 quote!(Self::#ident { #(#fields: #bound,)* .. } => {
                     #check
                     #(tags.add(#names, #added);)*

@@ -103,6 +103,13 @@ impl SerdeField {
     }
 }
 
+impl SerdeField {
+    /// Whether what is read is never what was written.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_never_written || self.skip.as_ref().is_some_and(|word| word.is_ident("skip_deserializing"))
+    }
+}
+
 /// What does not parse, serde's own derive reports.
 fn each(attributes: &[Attribute], mut take: impl FnMut(&ParseNestedMeta<'_>) -> syn::Result<()>) {
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {

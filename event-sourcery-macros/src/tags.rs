@@ -53,7 +53,7 @@ impl Parse for TaggedField {
     }
 }
 
-/// Refuses fields that are not there, and those that nobody is to read.
+/// Refuses fields that are not there, those that are not stored, and those that nobody is to read.
 pub(crate) fn check(tags: &[TaggedField], marks: &Marks, errors: &mut Errors) {
     for TaggedField { field, .. } in tags {
         match marks.fields.iter().find(|one| one.ident == *field) {
@@ -61,6 +61,10 @@ pub(crate) fn check(tags: &[TaggedField], marks: &Marks, errors: &mut Errors) {
             Some(found) if found.mark.is_some() => errors.add(
                 field,
                 format!("the field `{field}` is encrypted, and a tag stands in the clear: tag another one"),
+            ),
+            Some(found) if found.serde.is_lost() => errors.add(
+                field,
+                format!("the field `{field}` is not stored, or not read: the event that is read would have another tag"),
             ),
             Some(_) => {}
         }

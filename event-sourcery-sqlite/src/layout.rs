@@ -12,7 +12,7 @@ use crate::sql::with_tables;
 const LAYOUT: u32 = 8;
 
 /// The tables of the reference, with what we add in columns that have defaults; and our own.
-pub(crate) const TABLES: [(&str, &str); 21] = [
+pub(crate) const TABLES: [(&str, &str); 20] = [
     ("streams", include_str!("layout/streams.sql")),
     ("events", include_str!("layout/events.sql")),
     ("snapshots", include_str!("layout/snapshots.sql")),
@@ -30,14 +30,13 @@ pub(crate) const TABLES: [(&str, &str); 21] = [
     ("aggregate_snapshots", include_str!("layout/aggregate_snapshots.sql")),
     ("subject_keys", include_str!("layout/subject_keys.sql")),
     ("subject_key_bytes", include_str!("layout/subject_key_bytes.sql")),
-    ("tags", include_str!("layout/tags.sql")),
     ("event_tags", include_str!("layout/event_tags.sql")),
     ("stream_deletions", include_str!("layout/stream_deletions.sql")),
     ("layout", include_str!("layout/layout.sql")),
 ];
 
 /// The columns that a table has, whoever made it. A table of that name without them is somebody else's.
-const COLUMNS: [(&str, &[&str]); 21] = [
+const COLUMNS: [(&str, &[&str]); 20] = [
     ("streams", &["id", "uuid", "name", "category", "tenant_id", "version"]),
     ("events", &adopt::EVENT_COLUMNS),
     ("snapshots", &["uuid", "version", "name", "data", "event_context", "created_at", "db_stream_id"]),
@@ -64,8 +63,7 @@ const COLUMNS: [(&str, &[&str]); 21] = [
     ),
     ("subject_keys", &["tenant_id", "subject", "key_id", "wrapped_by", "bytes", "created_at", "shredded_at"]),
     ("subject_key_bytes", &["id", "wrapped"]),
-    ("tags", &["id", "tenant_id", "value"]),
-    ("event_tags", &["tag_id", "position", "name"]),
+    ("event_tags", &["tenant_id", "tag", "position", "name"]),
     ("stream_deletions", &["tenant_id", "last"]),
     ("layout", &["version"]),
 ];

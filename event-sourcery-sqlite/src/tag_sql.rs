@@ -6,27 +6,24 @@ statements! {
     /// What is run on tags; `operations::tags` has the argument for it.
     TagSql;
 
-    /// The number of a tenant's (?2) tag.
-    tag: "
-        SELECT id FROM {tags} WHERE value = ?1 AND tenant_id = ?2";
-    insert_tag: "
-        INSERT INTO {tags} (value, tenant_id) VALUES (?1, ?2)";
     tag_event: "
-        INSERT INTO {event_tags} (tag_id, position, name) VALUES (?1, ?2, ?3)";
+        INSERT INTO {event_tags} (tag, tenant_id, position, name) VALUES (?1, ?2, ?3, ?4)";
     /// Whether the event of an id (?2) stands there, and is the tenant's (?3).
     is_there: "
         SELECT EXISTS (
             SELECT 1 FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
             WHERE e.id = ?1 AND e.uuid = ?2 AND s.tenant_id = ?3)";
     tag_stored: "
-        INSERT INTO {event_tags} (tag_id, position, name)
-        SELECT ?1, id, name FROM {events} WHERE id = ?2
+        INSERT INTO {event_tags} (tag, tenant_id, position, name)
+        SELECT ?1, ?2, id, name FROM {events} WHERE id = ?3
         ON CONFLICT DO NOTHING";
     /// Whether an event between two positions may have tags.
     are_tagged: "
         SELECT EXISTS (SELECT 1 FROM {event_tags} WHERE position >= ?1 AND position <= ?2)";
+    /// The tags of the events at these positions, by their positions and in their own order.
     tags_of: "
-        SELECT t.value FROM {event_tags} g JOIN {tags} t ON t.id = g.tag_id WHERE g.position = ?1 ORDER BY t.value";
+        SELECT g.position, g.tag FROM json_each(?1) p CROSS JOIN {event_tags} g ON g.position = p.value
+        ORDER BY g.position, g.tag";
     untag: "
         DELETE FROM {event_tags} WHERE position = ?1";
     /// Of an event that gives up its id.
@@ -35,22 +32,23 @@ statements! {
             SELECT id FROM {events}
             WHERE uuid = ?1
               AND +db_stream_id IN (SELECT id FROM {streams} WHERE category = char(0) AND tenant_id = char(0)))";
-    /// How many events a tag has, up to ?2.
+    /// How many events a tenant's (?2) tag has, up to ?3.
     count_events: "
-        SELECT count(*) FROM (SELECT 1 FROM {event_tags} WHERE tag_id = ?1 LIMIT ?2)";
-    /// The events of a tag, above a position (?2), of these names (?3) or of all, that have the tags of these numbers (?4) too. The
-    /// order of the tables is that of the answer.
+        SELECT count(*) FROM (SELECT 1 FROM {event_tags} WHERE tag = ?1 AND tenant_id = ?2 LIMIT ?3)";
+    /// The events of a tenant's (?5) tag, above a position (?2), of these names (?3) or of all, that have these tags (?4) too. The order
+    /// of the tables is that of the answer.
     tagged: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
         FROM {event_tags} g
         CROSS JOIN {events} e ON e.id = g.position
         CROSS JOIN {streams} s ON s.id = e.db_stream_id
-        WHERE g.tag_id = ?1 AND g.position > ?2
+        WHERE g.tag = ?1 AND g.tenant_id = ?5 AND g.position > ?2
           AND (?3 IS NULL OR g.name IN (SELECT value FROM json_each(?3)))
           AND NOT EXISTS (
               SELECT 1 FROM json_each(?4) o WHERE NOT EXISTS (
-                  SELECT 1 FROM {event_tags} x WHERE x.tag_id = o.value AND x.position = g.position))
+                  SELECT 1 FROM {event_tags} x
+                  WHERE x.tag = o.value AND x.tenant_id = ?5 AND x.position = g.position))
           AND s.tenant_id = ?5
         ORDER BY g.position";
     /// The events of a tenant (?3), above a position (?1), of these names (?2) or of all.

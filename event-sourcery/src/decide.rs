@@ -17,8 +17,8 @@ use self::key::Key;
 pub use self::new_events::NewEvents;
 use crate::aggregate::{CommandError, Executed, pause};
 use crate::append::Appended;
-use crate::append::boundary::append_unless_moved;
-use crate::backend::{Expectation, ReadRecords, ReadRequest, StoredRecord};
+use crate::append::boundary::append_if;
+use crate::backend::{Expectation, ReadRecords, ReadRequest, Requirement, StoredRecord, StreamRequirement};
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::query::Query;
@@ -63,10 +63,11 @@ impl<'a, On, D, F> Decide<'a, On, D, F> {
     ///
     /// It is as with [commands](crate::Execute::idempotency_key). The ids of its events are derived from the key. Made again, it
     /// decides on what was there the first time, so that it returns the same value, and its append is recognised as a repeat
-    /// ([`repeated`](Appended::repeated)). A key with which other events were emitted is [`Error::KeyReused`]. A decision that
-    /// emits nothing leaves no trace of its key, and deleting the stream that its events went to takes that away.
+    /// ([`repeated`](Appended::repeated)). A key with which other events were emitted, or into another stream, is
+    /// [`Error::KeyReused`]. A decision that emits nothing leaves no trace of its key, and deleting the stream that its events went
+    /// to takes that away.
     ///
-    /// It costs one look more.
+    /// It costs one look more, and a repeat a second read.
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
@@ -138,12 +139,17 @@ where
     let reused = || Error::KeyReused { key: key.clone().unwrap_or_default(), stream: stream.clone() };
     let (mut failures, mut was_missed) = (0, false);
     loop {
-        let ReadRecords { records, boundary } = on.read(&request).await?;
+        let mut read = on.read(&request).await?;
         // After the read: what is not there now was not in what was read either.
         let first = match derived {
             Some(key) => key.find(&mut on, scope, &stream, 0).await?,
             None => None,
         };
+        if first.is_some() {
+            // It may have come between the two, and before it others that it rests on: by now, these are there as well.
+            read = on.read(&request).await?;
+        }
+        let ReadRecords { records, boundary } = read;
         let mut events = NewEvents::new(derived);
         let decided = decided_on(&folds, &records, first, |state| decision(state, &mut events))?;
         let value = match decided {
@@ -159,14 +165,28 @@ where
         if events.0.is_empty() {
             return Ok(Executed { value, appended: None });
         }
+        let requirement = match first {
+            // What was decided on what stood before them is never written anew, though they be deleted by now: a stream that nobody
+            // has is at no version.
+            Some(_) => Requirement::Stream(StreamRequirement::new(StreamId::random(), 1)),
+            None => Requirement::Boundary(boundary),
+        };
         let place = (stream.clone(), expectation);
-        match append_unless_moved(&mut on, scope, place, events, boundary).await {
+        match append_if(&mut on, scope, place, events, requirement).await {
             Err(Error::BoundaryMoved { .. }) if failures < retries => {
                 failures += 1;
                 pause(failures).await;
             }
-            Err(Error::DuplicateEvent { .. }) if first.is_some() => return Err(reused().into()),
-            // Somebody has decided with this key after the look: the next look finds it, unless its events went elsewhere.
+            // They were deleted after the look.
+            Err(Error::RequirementFailed { .. } | Error::Conflict { .. })
+                if first.is_some() && failures < RETRIES =>
+            {
+                failures += 1;
+            }
+            Err(Error::DuplicateEvent { .. }) if derived.is_some() && (first.is_some() || was_missed) => {
+                return Err(reused().into());
+            }
+            // Somebody has decided with this key after the look: the next look finds it, unless its events went to another stream.
             Err(Error::DuplicateEvent { .. }) | Ok(Appended { repeated: true, .. })
                 if derived.is_some() && first.is_none() && !was_missed =>
             {
@@ -198,3 +218,6 @@ impl<On, D, F> fmt::Debug for Decide<'_, On, D, F> {
         f.debug_struct("Decide").field("stream", &self.stream).field("key", &self.key).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub struct Query(Arc<[QueryItem]>);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryItem {
     names: Vec<Arc<str>>,
+    /// Whether a type was given that decodes every name: then no name is kept.
+    takes_every_name: bool,
     tags: Vec<Tag>,
 }
 
@@ -70,17 +72,22 @@ impl QueryItem {
         Self::default()
     }
 
-    /// Events that `E` decodes too. A type with a catch-all decodes all, and adds no name.
+    /// Events that `E` decodes too. A type with a catch-all decodes all, whatever else is named.
     #[must_use]
-    pub fn of<E: Event>(self) -> Self {
-        let names: &[&str] = if E::CATCH_ALL { &[] } else { E::NAMES };
-        names.iter().fold(self, |item, name| item.named(*name))
+    pub fn of<E: Event>(mut self) -> Self {
+        if E::CATCH_ALL {
+            self.takes_every_name = true;
+            self.names.clear();
+        }
+        E::NAMES.iter().fold(self, |item, name| item.named(*name))
     }
 
     /// Events of this stored name too.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.names.push(name.into());
+        if !self.takes_every_name {
+            self.names.push(name.into());
+        }
         self
     }
 
@@ -158,7 +165,13 @@ mod tests {
         let query = Query::new([both.clone(), QueryItem::new().tagged(tag("c"))]);
         assert!(query.matches("Moved", &[tag("c")]) && !query.matches("Moved", &[tag("a")]));
         assert!(Query::all().matches("Moved", &[]) && !Query::new([]).matches("Moved", &[]));
-        assert!(QueryItem::new().of::<RawEvent>().matches("Moved", &[]), "a catch-all decodes every name");
+        for catch_all in [
+            QueryItem::new().of::<RawEvent>(),
+            QueryItem::new().named("Opened").of::<RawEvent>(),
+            QueryItem::new().of::<RawEvent>().named("Opened"),
+        ] {
+            assert!(catch_all.matches("Moved", &[]), "a catch-all decodes every name");
+        }
         assert_eq!(
             query.to_string(),
             "Opened or Closed with course:a and course:b, or any event with course:c"

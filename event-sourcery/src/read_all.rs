@@ -49,8 +49,8 @@ impl<'a, E: Event> ReadAll<'a, E> {
         self
     }
 
-    /// Only events that have this tag, and those that were given before. It reads the others too, and leaves them out: a
-    /// [query](crate::EventStore::read) finds few by their tags.
+    /// Only events that have this tag, and those that were given before. It reads the others too, and leaves them out, unless they
+    /// cannot be read: a [query](crate::EventStore::read) finds few by their tags.
     ///
     /// # Errors
     ///
@@ -86,7 +86,10 @@ async fn next_page<E: Event>(
     let page = backend.scan(request.clone()).await?;
     request.after = page.next;
     let wanted = Arc::clone(&tags);
-    let is_wanted = move |event: &StoredEvent| wanted.iter().all(|tag| event.tags.contains(tag));
+    // What cannot be read may have them.
+    let is_wanted = move |event: &StoredEvent| {
+        event.unreadable.is_some() || wanted.iter().all(|tag| event.tags.contains(tag))
+    };
     let records = page.records.into_iter().filter(move |record| is_wanted(&record.event));
     let records = records.map(|record| Recorded::decode(&record));
     Ok(Some((records, page.has_more.then_some((backend, request, tags)))))

@@ -12,6 +12,9 @@ use crate::figure::{Figure, Target};
 use crate::invoice::InvoiceEvent;
 use crate::postgres::{self, Server};
 
+/// How many tags each task has of its own, which its events take turns with: such as its courses, or its students.
+const OF_A_TASK: usize = 1_000;
+
 /// How many tasks, and how many appends of each.
 const TASKS: [(usize, usize); 2] = [(1, 1_000), (32, 250)];
 
@@ -59,22 +62,39 @@ async fn of_both(
     for (tags, asked) in asked {
         for ((tasks, appends), asked) in TASKS.into_iter().zip(asked) {
             let name = format!("{group}/{tags}-an-event/{tasks}");
-            if bench.wants(&name) {
-                let appends = bench.count(appends);
-                let pairs = bench
-                    .alternate(
-                        async || by_tasks(of_tags, tasks, appends, &Kind::with_own(tags)).await,
-                        async || by_tasks(of_others, tasks, appends, &Kind::default()).await,
-                    )
-                    .await?;
-                let target = asked.map(Target::AtLeast);
-                bench.report(Figure::of(&name, "appends/s", &pairs, "without tags", target))?;
-            }
+            let kind = Kind { tags, ..Kind::default() };
+            beside_untagged(bench, &name, [of_tags, of_others], (tasks, appends), &kind, asked).await?;
         }
+    }
+    for (tasks, appends) in TASKS {
+        let kind = Kind { tags: 3, are_new: true, ..Kind::default() };
+        let name = format!("{group}/3-new-an-event/{tasks}");
+        beside_untagged(bench, &name, [of_tags, of_others], (tasks, appends), &kind, None).await?;
     }
     decisions(bench, &format!("{group}/decision"), of_tags, of_others).await?;
     hot(bench, &format!("{group}/hot"), of_tags, of_others).await?;
     two_tags(bench, &format!("{group}/query-of-two"), of_tags).await
+}
+
+async fn beside_untagged(
+    bench: &mut Bench,
+    name: &str,
+    [of_tags, of_others]: [&EventStore; 2],
+    (tasks, appends): (usize, usize),
+    kind: &Kind,
+    asked: Option<f64>,
+) -> Result<()> {
+    if !bench.wants(name) {
+        return Ok(());
+    }
+    let appends = bench.count(appends);
+    let pairs = bench
+        .alternate(
+            async || by_tasks(of_tags, tasks, appends, kind).await,
+            async || by_tasks(of_others, tasks, appends, &Kind::default()).await,
+        )
+        .await?;
+    bench.report(Figure::of(name, "appends/s", &pairs, "without tags", asked.map(Target::AtLeast)))
 }
 
 /// A tag that nothing else has.
@@ -82,26 +102,29 @@ fn own_tag() -> Result<Tag> {
     Ok(Tag::new("own", StreamId::random().uuid())?)
 }
 
-/// What each task appends: events with so many tags of their own, and with a tag of all; to a stream of all, or else to streams of their
-/// own.
+/// What each task appends: events with so many of its tags, or with so many that nothing else has, and with a tag of all; to a stream of
+/// all, to one of the task's, or else to streams of their own.
 #[derive(Clone, Default)]
 struct Kind {
-    own_tags: usize,
+    tags: usize,
+    are_new: bool,
     tag: Option<Tag>,
-    stream: Option<StreamId>,
+    to: To,
 }
 
-impl Kind {
-    fn with_own(own_tags: usize) -> Self {
-        Self { own_tags, ..Self::default() }
-    }
+#[derive(Clone, Default)]
+enum To {
+    #[default]
+    Streams,
+    StreamOfTheTask,
+    Stream(StreamId),
 }
 
 async fn by_tasks(store: &EventStore, tasks: usize, appends: usize, kind: &Kind) -> Result<f64> {
     let mut running = JoinSet::new();
     let began = Instant::now();
-    for _ in 0..tasks {
-        running.spawn(task(store.clone(), appends, kind.clone()));
+    for number in 0..tasks {
+        running.spawn(task(store.clone(), number, appends, kind.clone()));
     }
     while let Some(finished) = running.join_next().await {
         finished??;
@@ -109,15 +132,25 @@ async fn by_tasks(store: &EventStore, tasks: usize, appends: usize, kind: &Kind)
     Ok(rate(tasks * appends, began))
 }
 
-async fn task(store: EventStore, appends: usize, kind: Kind) -> Result<()> {
-    for number in 0..appends as u64 {
-        let own = (0..kind.own_tags).map(|_| own_tag()).collect::<Result<Vec<_>>>()?;
-        let event = InvoiceEvent::nth(number).with_tags(own.into_iter().chain(kind.tag.clone()));
-        if let Some(stream) = &kind.stream {
-            store.append(stream, event).no_versioning().await?;
-        } else {
-            store.append(&StreamId::random(), event).await?;
-        }
+async fn task(store: EventStore, task: usize, appends: usize, kind: Kind) -> Result<()> {
+    let stream = match &kind.to {
+        To::Streams => None,
+        To::StreamOfTheTask => Some(StreamId::random()),
+        To::Stream(stream) => Some(stream.clone()),
+    };
+    for number in 0..appends {
+        let nth = |tag: usize| match kind.are_new {
+            true => own_tag(),
+            false => {
+                Ok(Tag::new(format!("kind-{tag}"), format!("{task}-{}", (number * 7 + tag) % OF_A_TASK))?)
+            }
+        };
+        let tags = (0..kind.tags).map(nth).collect::<Result<Vec<_>>>()?;
+        let event = InvoiceEvent::nth(number as u64).with_tags(tags.into_iter().chain(kind.tag.clone()));
+        match &stream {
+            Some(stream) => store.append(stream, event).no_versioning().await?,
+            None => store.append(&StreamId::random(), event).await?,
+        };
     }
     Ok(())
 }
@@ -168,13 +201,13 @@ async fn decisions(
     bench.report(Figure::of(name, "decisions/s", &pairs, baseline, target))
 }
 
-/// Many tasks that append with one tag, beside as many that append to one stream.
+/// Many tasks that append with one tag, each to a stream of its own, beside as many that append to one stream.
 async fn hot(bench: &mut Bench, name: &str, of_tags: &EventStore, of_streams: &EventStore) -> Result<()> {
     if !bench.wants(name) {
         return Ok(());
     }
-    let one_tag = Kind { tag: Some(own_tag()?), ..Kind::default() };
-    let one_stream = Kind { stream: Some(StreamId::random()), ..Kind::default() };
+    let one_tag = Kind { tag: Some(own_tag()?), to: To::StreamOfTheTask, ..Kind::default() };
+    let one_stream = Kind { to: To::Stream(StreamId::random()), ..Kind::default() };
     let [_, (tasks, appends)] = TASKS;
     let appends = bench.count(appends);
     let pairs = bench

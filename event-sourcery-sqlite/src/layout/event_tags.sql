@@ -1,8 +1,9 @@
 CREATE TABLE {event_tags} (
-    tag_id INTEGER NOT NULL,
+    tenant_id VARCHAR(255) NOT NULL,
+    tag VARCHAR(255) NOT NULL,
     position INTEGER NOT NULL,
     name VARCHAR(200) NOT NULL,
-    PRIMARY KEY (tag_id, position)
+    PRIMARY KEY (tag, tenant_id, position)
 ) WITHOUT ROWID;
 
 CREATE INDEX ix_{event_tags}_position

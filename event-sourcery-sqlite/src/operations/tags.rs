@@ -16,7 +16,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use event_sourcery::backend::{
     Boundary, EventTags, NewRecord, ReadRecords, ReadRequest, StoredEvent, TagRequest, stored_tag,
 };
-use event_sourcery::{Error, QueryItem, Result, TenantId};
+use event_sourcery::{Error, QueryItem, Result, Tag, TenantId};
 use rusqlite::Row;
 
 use super::{Operations, json_array};
@@ -106,9 +106,10 @@ impl Operations<'_> {
             statement = self.statement(&self.sql.tags.of_tenant)?;
             statement.query((after, names, tenant.as_str())).map_err(failed)?
         } else {
-            let Some((rarest, others)) = self.rarest_first(tenant, item)? else { return Ok(()) };
+            let tags = self.rarest_first(tenant, item)?;
+            let others = json_array(tags.iter().skip(1).copied());
             statement = self.statement(&self.sql.tags.tagged)?;
-            let values = (rarest, after, names, json_array(others.into_iter()), tenant.as_str());
+            let values = (tags.first(), after, names, others, tenant.as_str());
             statement.query(values).map_err(failed)?
         };
         while let Some(row) = rows.next().map_err(failed)? {
@@ -119,47 +120,29 @@ impl Operations<'_> {
         Ok(())
     }
 
-    /// The numbers of an item's tags: that of the fewest events, and the others. Nothing where one has none.
-    fn rarest_first(&self, tenant: &TenantId, item: &QueryItem) -> Result<Option<(i64, Vec<i64>)>> {
-        let mut numbers = Vec::with_capacity(item.tags().len());
-        for tag in item.tags() {
-            let Some(number) = self.tag_number(tenant, tag.as_str())? else { return Ok(None) };
-            numbers.push(number);
+    /// An item's tags: that of the fewest events comes first.
+    fn rarest_first<'i>(&self, tenant: &TenantId, item: &'i QueryItem) -> Result<Vec<&'i str>> {
+        let tags = item.tags().iter().map(Tag::as_str);
+        if item.tags().len() == 1 {
+            return Ok(tags.collect());
         }
-        if numbers.len() > 1 {
-            let mut counted = Vec::with_capacity(numbers.len());
-            for number in numbers {
-                let count = self.first(&self.sql.tags.count_events, [number, COUNTED], |row| row.get(0))?;
-                counted.push((count.unwrap_or(0_i64), number));
-            }
-            counted.sort_unstable();
-            numbers = counted.into_iter().map(|(_, number)| number).collect();
+        let mut counted = Vec::with_capacity(item.tags().len());
+        for tag in tags {
+            let values = (tag, tenant.as_str(), COUNTED);
+            let count = self.first(&self.sql.tags.count_events, values, |row| row.get(0))?;
+            counted.push((count.unwrap_or(0_i64), tag));
         }
-        Ok(numbers.split_first().map(|(rarest, others)| (*rarest, others.to_vec())))
-    }
-
-    fn tag_number(&self, tenant: &TenantId, tag: &str) -> Result<Option<i64>> {
-        self.first(&self.sql.tags.tag, (tag, tenant.as_str()), |row| row.get(0))
+        counted.sort_unstable();
+        Ok(counted.into_iter().map(|(_, tag)| tag).collect())
     }
 
     /// Stores the tags of an event that was written at this position.
     pub(super) fn store_tags(&self, tenant: &TenantId, event: &NewRecord, position: i64) -> Result<()> {
         for tag in &event.tags {
-            let number = self.number_for(tenant, tag.as_str())?;
-            self.execute(&self.sql.tags.tag_event, (number, position, &*event.name))?;
+            let values = (tag.as_str(), tenant.as_str(), position, &*event.name);
+            self.execute(&self.sql.tags.tag_event, values)?;
         }
         Ok(())
-    }
-
-    /// The number of a tag, which it is given if it has none.
-    fn number_for(&self, tenant: &TenantId, tag: &str) -> Result<i64> {
-        match self.tag_number(tenant, tag)? {
-            Some(number) => Ok(number),
-            None => {
-                self.execute(&self.sql.tags.insert_tag, (tag, tenant.as_str()))?;
-                Ok(self.connection.last_insert_rowid())
-            }
-        }
     }
 
     /// Gives events that are stored tags that they have not; tells how many lacked some.
@@ -175,8 +158,8 @@ impl Operations<'_> {
                 }
                 let mut new = 0;
                 for tag in tags {
-                    let number = self.number_for(tenant, tag.as_str())?;
-                    new += self.execute(&self.sql.tags.tag_stored, [number, position])?;
+                    let values = (tag.as_str(), tenant.as_str(), position);
+                    new += self.execute(&self.sql.tags.tag_stored, values)?;
                 }
                 tagged += u64::from(new > 0);
             }
@@ -202,16 +185,19 @@ impl Operations<'_> {
         if are_tagged != Some(true) {
             return Ok(());
         }
-        for one in read {
-            let event = event(one);
-            let position = event.position.to_i64();
-            let tags = self.all_rows(&self.sql.tags.tags_of, [position], |row| {
-                Ok(row.get_ref(0).ok().and_then(|tag| tag.as_str().ok()).map(stored_tag))
-            })?;
-            if tags.iter().any(Option::is_none) {
-                event.unreadable.get_or_insert_with(|| "a tag of it is no text".into());
+        let events = read.iter_mut().map(event).map(|event| (event.position.to_i64(), event));
+        let mut events: BTreeMap<_, _> = events.collect();
+        let positions = json_array(events.keys().copied());
+        let tags = self.all_rows(&self.sql.tags.tags_of, [positions], |row| {
+            let tag = row.get_ref(1).ok().and_then(|tag| tag.as_str().ok()).map(stored_tag);
+            Ok((row.get::<_, i64>(0).map_err(|error| error.to_string())?, tag))
+        })?;
+        for (position, tag) in tags {
+            let Some(event) = events.get_mut(&position) else { continue };
+            match tag {
+                Some(tag) => event.tags.push(tag),
+                None => _ = event.unreadable.get_or_insert_with(|| "a tag of it is no text".into()),
             }
-            event.tags = tags.into_iter().flatten().collect();
         }
         Ok(())
     }

@@ -71,8 +71,7 @@ async fn the_tags_of_deleted_events_are_removed_with_them() {
 async fn a_file_of_the_layout_before_gets_the_tables_of_tags() {
     let folder = Folder::new();
     drop(folder.store().await);
-    let before = "DROP TABLE event_sourcery_tags; DROP TABLE event_sourcery_event_tags;
-                  DROP TABLE event_sourcery_stream_deletions; UPDATE event_sourcery_layout SET version = 6";
+    let before = "DROP TABLE event_sourcery_event_tags; DROP TABLE event_sourcery_stream_deletions; UPDATE event_sourcery_layout SET version = 6";
     folder.foreign_connection().execute_batch(before).unwrap();
     let refused = SqliteOptions::new(folder.path()).migrate(false).open().await;
     let Err(Error::MigrationNeeded { problem }) = refused else { panic!("a migration is needed") };

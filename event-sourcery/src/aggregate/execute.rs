@@ -66,12 +66,14 @@ pub enum CommandError<E> {
 }
 
 impl<E> CommandError<E> {
-    /// Whether trying the same command again can help: see [`Error::is_retryable`], and where others were faster each time. A
+    /// Whether trying the same command or decision again can help: see [`Error::is_retryable`], and where others were faster each time. A
     /// rejection stays one. A conflict with an [expected version](Execute::expected_version) stays one, too, though it is told like
     /// any other: whoever gave the version has to look again, and decide again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable() || matches!(error, Error::Conflict { .. }))
+        let was_slower =
+            |error: &Error| matches!(error, Error::Conflict { .. } | Error::BoundaryMoved { .. });
+        matches!(self, Self::Store(error) if error.is_retryable() || was_slower(error))
     }
 }
 

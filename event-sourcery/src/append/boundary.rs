@@ -39,15 +39,14 @@ pub(super) fn check(scope: &Scope, request: &AppendRequest) -> Result<()> {
     if is_tagged { scope.check_tags() } else { Ok(()) }
 }
 
-/// Appends encoded events to a stream while a boundary has not moved.
-pub(crate) async fn append_unless_moved(
+/// Appends encoded events to a stream while something else holds.
+pub(crate) async fn append_if(
     on: &mut impl Reach,
     scope: &Scope,
     (stream, expectation): (StreamId, Expectation),
     events: Encoded,
-    boundary: Boundary,
+    requirement: Requirement,
 ) -> Result<Appended> {
     let parts = vec![Part { stream, expectation, events: Ok(events) }];
-    let requirements = vec![Requirement::Boundary(boundary)];
-    Plan { parts, requirements, ..Plan::new(scope) }.prepare()?.append(on).await
+    Plan { parts, requirements: vec![requirement], ..Plan::new(scope) }.prepare()?.append(on).await
 }

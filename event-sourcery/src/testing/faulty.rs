@@ -225,18 +225,16 @@ impl<B: Backend> Backend for FaultyBackend<B> {
     }
 
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage> {
-        self.faults.scans.fetch_add(1, Ordering::SeqCst);
-        let slow_by = self.faults.slow_by.load(Ordering::SeqCst);
-        if slow_by > 0 {
-            tokio::time::sleep(Duration::from_millis(slow_by)).await;
-        }
+        self.faults.begin_scan().await;
         let mut page = self.call(self.inner.scan(request)).await?;
         page.records.iter_mut().for_each(|record| self.faults.lose(&mut record.event));
         Ok(page)
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadRecords> {
-        self.call(self.inner.read(request)).await
+        let mut read = self.call(self.inner.read(request)).await?;
+        read.records.iter_mut().for_each(|record| self.faults.lose(&mut record.event));
+        Ok(read)
     }
 
     async fn tag(&self, request: TagRequest) -> Result<u64> {

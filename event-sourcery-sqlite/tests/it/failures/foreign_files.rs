@@ -95,7 +95,7 @@ async fn tables_of_our_names_that_are_somebody_elses_are_refused_and_left_as_the
         "projected_streams (stream_uuid, film)",
         "subject_keys (tenant_id, film)",
         "subject_key_bytes (id, film)",
-        "tags (id, film)",
+        "event_tags (tag, film)",
     ] {
         let folder = Folder::new();
         let name = table.split(' ').next().unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -112,6 +113,15 @@ impl Faults {
             return Err(Error::OutcomeUnknown { source: "lost on the way back, as planned".into() });
         }
         Ok(())
+    }
+
+    /// Counts a read across streams, and makes it slow.
+    pub(super) async fn begin_scan(&self) {
+        self.scans.fetch_add(1, Ordering::SeqCst);
+        let slow_by = self.slow_by.load(Ordering::SeqCst);
+        if slow_by > 0 {
+            tokio::time::sleep(Duration::from_millis(slow_by)).await;
+        }
     }
 
     /// Whether a load finds no stream.

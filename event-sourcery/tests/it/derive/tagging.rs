@@ -33,7 +33,7 @@ fn subscribed() -> Subscribed {
 enum CourseEvent {
     #[serde(skip)]
     Subscribed(Subscribed),
-    #[event(tags(name = "course"))]
+    #[event(tags(name = "course", name))]
     Opened {
         name: String,
         seats: u64,
@@ -65,7 +65,7 @@ fn the_values_of_the_fields_that_are_named_are_tags() {
 
 #[test]
 fn a_variant_has_tags_of_its_own() {
-    assert_eq!(tags(&CourseEvent::Opened { name: "c1".into(), seats: 20 }), ["course:c1"]);
+    assert_eq!(tags(&CourseEvent::Opened { name: "c1".into(), seats: 20 }), ["course:c1", "name:c1"]);
     assert!(tags(&CourseEvent::Counted { courses: 1 }).is_empty());
     assert!(tags(&CourseEvent::Closed).is_empty());
 }
