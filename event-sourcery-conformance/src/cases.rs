@@ -792,6 +792,8 @@ macro_rules! __for_each_case {
             clause_17_5_a_transaction_reads_and_appends_by_boundaries [tags, transactions],
             clause_17_5_nothing_of_a_failed_transaction_moves_a_boundary [tags, transactions],
             clause_17_5_what_was_read_behind_a_deletion_that_is_rolled_back_decides_nothing [tags, transactions],
+            clause_17_5_what_was_read_of_ones_own_that_is_rolled_back_decides_nothing [tags, transactions],
+            clause_17_5_what_is_rolled_back_and_does_not_match_moves_no_boundary [tags, transactions],
         }
         decisions {
             clause_17_6_the_rules_of_decisions_are_never_broken [tags],

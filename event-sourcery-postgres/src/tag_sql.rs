@@ -118,22 +118,28 @@ statements! {
         ORDER BY w.value COLLATE \"C\"
         ON CONFLICT (value, tenant_id) DO UPDATE SET version = t.version + excluded.version");
     /// Whether there is an event of a tag ($2), of these names ($3) or of all, that has these tags too ($4), above a position ($5), or the
-    /// tag is exact since another moment ($6): an event with it was deleted, or got it late, or that was taken back. The event's tags are
-    /// asked for one by one: in a join, without statistics, the planner may read all of them.
+    /// tag is exact since another moment ($6): an event with it was deleted, or got it late, or that was taken back; or an event of the tag
+    /// is not there ($7; 0: none). An event's tags are asked for one by one: in a join, without statistics, the planner may read all.
     tagged_moved: "
         SELECT EXISTS (
             SELECT FROM {event_tags} g JOIN {tags} t ON t.id = g.tag_id
             WHERE t.value = $2 AND t.tenant_id = $1 AND g.position > $5
               AND ($3::text[] IS NULL OR g.name = ANY ($3))
               AND (SELECT m.tags FROM {tagged_events} m WHERE m.position = g.position) @> $4::text[])
-          OR coalesce((SELECT t.exact_from FROM {tags} t WHERE t.value = $2 AND t.tenant_id = $1), 0) <> $6";
+          OR coalesce((SELECT t.exact_from FROM {tags} t WHERE t.value = $2 AND t.tenant_id = $1), 0) <> $6
+          OR ($7::bigint <> 0 AND NOT EXISTS (
+            SELECT FROM {event_tags} g JOIN {tags} t ON t.id = g.tag_id
+            WHERE t.value = $2 AND t.tenant_id = $1 AND g.position = $7))";
     /// Whether there is an event of the tenant, of these names ($2) or of all, above a position ($3), that is none of these ($4), or
-    /// other deletions than $5 tells.
+    /// one of these is not there, or other deletions than $5 tells.
     whole_moved: concat!("
         SELECT EXISTS (
             SELECT FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
             WHERE e.id > $3 AND s.tenant_id = $1 AND ($2::text[] IS NULL OR e.name = ANY ($2))
               AND NOT EXISTS (SELECT FROM unnest($4::bigint[]) AS seen (id) WHERE seen.id = e.id))
+          OR EXISTS (
+            SELECT FROM unnest($4::bigint[]) AS seen (id)
+            WHERE NOT EXISTS (SELECT FROM {events} e WHERE e.id = seen.id OFFSET 0))
           OR ", deletions!(), " <> $5");
     /// Gives the events of these ids ($2) their tags ($3: a list each), and enters them under these.
     enter: concat!("

@@ -17,7 +17,7 @@ use crate::tag_sql::by_query;
 struct ItemRead {
     /// How far: see [`by_query`].
     mark: Option<Mark>,
-    /// The positions of its events, where it has no tags.
+    /// The positions of its events.
     positions: Vec<i64>,
 }
 
@@ -64,8 +64,12 @@ impl Operations<'_> {
 impl ItemRead {
     fn mark(self) -> Option<Mark> {
         let mut mark = self.mark?;
-        if let Mark::Whole { settled, seen, .. } = &mut mark {
-            seen.extend(self.positions.into_iter().filter(|position| *position > *settled));
+        match &mut mark {
+            Mark::Guard { own: Some(own), .. } => *own = self.positions.into_iter().max().unwrap_or(0),
+            Mark::Guard { .. } => {}
+            Mark::Whole { settled, seen, .. } => {
+                seen.extend(self.positions.into_iter().filter(|position| *position > *settled));
+            }
         }
         Some(mark)
     }
@@ -77,7 +81,9 @@ fn mark(row: &PgRow) -> Result<Option<Mark>, sqlx::Error> {
         let (settled, deletions) = (value(row, 15)?, value(row, 16)?);
         return Ok(Some(Mark::Whole { settled, deletions, seen: Vec::new() }));
     };
-    let (version, last, is_own, exact) = (value(row, 15)?, value(row, 16)?, value(row, 17)?, value(row, 18)?);
+    let (version, last, exact) = (value(row, 15)?, value(row, 16)?, value(row, 18)?);
+    let is_own: bool = value(row, 17)?;
     let tag = place.checked_sub(1).and_then(|place| usize::try_from(place).ok());
-    Ok(tag.map(|tag| Mark::Guard { tag, version, last, is_own, exact }))
+    let own = is_own.then_some(0);
+    Ok(tag.map(|tag| Mark::Guard { tag, version, last, own, exact }))
 }
