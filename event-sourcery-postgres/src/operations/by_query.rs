@@ -77,12 +77,12 @@ impl ItemRead {
 
 /// The row that says how far an item was read: by which of its tags, counted from 1, or by none.
 fn mark(row: &PgRow) -> Result<Option<Mark>, sqlx::Error> {
+    let is_own: bool = value(row, 17)?;
     let Some(place) = value::<Option<i64>>(row, 14)? else {
         let (settled, deletions) = (value(row, 15)?, value(row, 16)?);
-        return Ok(Some(Mark::Whole { settled, deletions, seen: Vec::new() }));
+        return Ok(Some(Mark::Whole { settled, deletions, is_own, seen: Vec::new() }));
     };
     let (version, last, exact) = (value(row, 15)?, value(row, 16)?, value(row, 18)?);
-    let is_own: bool = value(row, 17)?;
     let tag = place.checked_sub(1).and_then(|place| usize::try_from(place).ok());
     let own = is_own.then_some(0);
     Ok(tag.map(|tag| Mark::Guard { tag, version, last, own, exact }))

@@ -43,8 +43,9 @@ pub(super) enum Mark {
     /// By one of its tags: which, its version, and its last position; where the transaction that has read it may have written that
     /// version, and take it back, the position of the last event that it has read, or 0; and what tells since when the tag is exact.
     Guard { tag: usize, version: i64, last: i64, own: Option<i64>, exact: i64 },
-    /// All of the tenant's events: up to which position, what tells which streams were deleted, and what was seen above the position.
-    Whole { settled: i64, deletions: i64, seen: Vec<i64> },
+    /// All of the tenant's events: up to which position, what tells which streams were deleted, whether the transaction that has read it
+    /// had written anything, and what was seen above the position.
+    Whole { settled: i64, deletions: i64, is_own: bool, seen: Vec<i64> },
 }
 
 /// What an append needs to know of one item.
@@ -99,9 +100,10 @@ impl Operations<'_> {
                     let look = sql.tagged_moved.query().bind(tenant).bind(guard).bind(names);
                     look.bind(tags(held.item)).bind(*last).bind(*exact).bind(own.unwrap_or(0))
                 }
-                Mark::Whole { settled, deletions, seen } => {
+                Mark::Whole { settled, deletions, is_own, seen } => {
+                    let own = if *is_own { seen.clone() } else { Vec::new() };
                     let look = sql.whole_moved.query().bind(tenant).bind(names);
-                    look.bind(*settled).bind(seen.clone()).bind(*deletions)
+                    look.bind(*settled).bind(seen.clone()).bind(*deletions).bind(own)
                 }
             };
             let row = self.row(look).await?.ok_or(sqlx::Error::RowNotFound)?;
@@ -212,9 +214,9 @@ impl Mark {
             Self::Guard { tag, version, last, own, exact } => {
                 format!("g,{tag},{version},{last},{},{exact}", own.unwrap_or(-1))
             }
-            Self::Whole { settled, deletions, seen } => {
+            Self::Whole { settled, deletions, is_own, seen } => {
                 let seen: String = seen.iter().map(|position| format!(",{position}")).collect();
-                format!("w,{settled},{deletions}{seen}")
+                format!("w,{settled},{deletions},{}{seen}", i64::from(*is_own))
             }
         }
     }
@@ -230,8 +232,9 @@ impl Mark {
                     (*version, *last, Some(*own).filter(|own| *own >= 0), *exact);
                 Some(Self::Guard { tag, version, last, own, exact })
             }
-            ("w", [settled, deletions, seen @ ..]) if item.tags().is_empty() => {
-                Some(Self::Whole { settled: *settled, deletions: *deletions, seen: seen.to_vec() })
+            ("w", [settled, deletions, is_own, seen @ ..]) if item.tags().is_empty() => {
+                let (settled, deletions, is_own) = (*settled, *deletions, *is_own != 0);
+                Some(Self::Whole { settled, deletions, is_own, seen: seen.to_vec() })
             }
             _ => None,
         }
@@ -253,7 +256,7 @@ mod tests {
             assert_eq!(Mark::of(&tagged, &guard.text()), Some(guard));
         }
         for seen in [vec![], vec![7, 9]] {
-            let whole = Mark::Whole { settled: 5, deletions: -1, seen };
+            let whole = Mark::Whole { settled: 5, deletions: -1, is_own: seen.is_empty(), seen };
             assert_eq!(Mark::of(&of_all, &whole.text()), Some(whole));
         }
         let foreign =
