@@ -660,6 +660,7 @@ macro_rules! __for_each_case {
             clause_8_8_a_row_that_cannot_be_read_is_parked_and_other_streams_go_on,
             clause_8_8_a_row_that_cannot_be_read_behind_a_parked_event_is_parked_in_its_turn,
             clause_12_2_a_dry_run_counts_a_row_that_cannot_be_read_and_goes_on,
+            clause_17_1_who_reads_by_tags_or_by_a_query_is_told_of_a_row_that_cannot_be_read [tags],
         }
         verifying {
             clause_12_2_a_dry_run_finds_what_is_not_decoded_and_changes_nothing,
