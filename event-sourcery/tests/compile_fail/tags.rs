@@ -23,6 +23,13 @@ struct InTheClear {
 }
 
 #[derive(Event, Serialize, Deserialize)]
+#[event(tags(course))]
+struct NotStored {
+    #[serde(skip)]
+    course: String,
+}
+
+#[derive(Event, Serialize, Deserialize)]
 enum OfNothing {
     #[event(tags)]
     Opened { course: String },
