@@ -1,7 +1,8 @@
 //! Clause 17.5: boundaries together with what else an append depends on, and in transactions.
 
 use event_sourcery::backend::{
-    AppendOutcome, AppendRequest, Boundary, Expectation, ReadRecords, ReadRequest, Requirement, StreamAppend,
+    AppendOutcome, AppendRequest, Boundary, Expectation, NewRecord, ReadRecords, ReadRequest, Requirement,
+    StreamAppend,
 };
 use event_sourcery::{Error, Query, QueryItem, Result, StreamId, TenantId};
 
@@ -137,4 +138,62 @@ pub(super) async fn clause_17_5_what_was_read_behind_a_deletion_that_is_rolled_b
             assert!(matches!(answer, Err(Error::BoundaryMoved { .. })), "{query}, {others}: {answer:?}");
         }
     }
+}
+
+/// An append of an event with these tags to a stream of its own.
+fn write(event: &NewRecord, tags: &[&str]) -> Step {
+    let event = event.clone().with_tags(tags.iter().map(|text| tag(text)).collect());
+    let part = StreamAppend::new(StreamId::random(), Expectation::Version(0), vec![event]);
+    Step::Append(AppendRequest::new(TenantId::DEFAULT, vec![part]))
+}
+
+/// What a transaction reads behind events of its own, before it fails.
+async fn read_and_taken_back(
+    subject: &Subject,
+    writes: impl IntoIterator<Item = Step>,
+    query: &Query,
+) -> ReadRecords {
+    let steps = writes.into_iter().chain([read_step(query)]).collect();
+    let mut answers = subject.transaction(steps, Ending::Fail).await.unwrap();
+    records(answers.pop().unwrap())
+}
+
+/// A store may give the positions again, and whoever makes a transaction again may have derived the ids from what they are about.
+pub(super) async fn clause_17_5_what_was_read_of_ones_own_that_is_rolled_back_decides_nothing(
+    subject: Subject,
+) {
+    let store = subject.store();
+    let queries: [Query; 2] = [with(&["course:c1"]).into(), QueryItem::new().of::<Noted>().into()];
+    let others: [&[&str]; 3] = [&[], &["course:c1"], &["course:c2"]];
+    for (query, tags) in queries.iter().flat_map(|query| others.map(|tags| (query, tags))) {
+        let (one, two) = (record(1), record(2));
+        let writes = [&one, &two].map(|event| write(event, &["course:c1"]));
+        let within = read_and_taken_back(&subject, writes, query).await;
+        assert_eq!(within.records.len(), read(&store, query).await.0.len() + 2, "its own");
+        if !tags.is_empty() {
+            let again = [tagged(3, tags).with_id(one.id), tagged(4, tags).with_id(two.id)];
+            store.append(&StreamId::random(), again).await.unwrap();
+        }
+        let answer = store.append(&StreamId::random(), noted(5)).unless_moved(&within.boundary).await;
+        assert!(matches!(answer, Err(Error::BoundaryMoved { .. })), "{query}, {tags:?}: {answer:?}");
+    }
+}
+
+pub(super) async fn clause_17_5_what_is_rolled_back_and_does_not_match_moves_no_boundary(subject: Subject) {
+    let (store, query) = (subject.store(), with(&["course:c1", "student:s1"]).into());
+    note(&store, 1, &["course:c1", "student:s1"]).await;
+    let own: [&[&str]; 3] = [&["course:c1"], &["student:s1"], &["course:c2"]];
+    for tags in own {
+        let event = record(2);
+        let within = read_and_taken_back(&subject, [write(&event, tags)], &query).await;
+        assert_eq!(within.records.len(), 1);
+        store.append(&StreamId::random(), tagged(3, &[]).with_id(event.id)).await.unwrap();
+        store.append(&StreamId::random(), noted(4)).unless_moved(&within.boundary).await.unwrap();
+        let append = store.append(&StreamId::random(), tagged(5, &["course:c1"]));
+        append.unless_moved(&within.boundary).await.unwrap();
+    }
+    let within = read_and_taken_back(&subject, [write(&record(2), &["course:c1"])], &query).await;
+    note(&store, 6, &["course:c1", "student:s1"]).await;
+    let answer = store.append(&StreamId::random(), noted(7)).unless_moved(&within.boundary).await;
+    assert!(matches!(answer, Err(Error::BoundaryMoved { .. })), "{answer:?}");
 }

@@ -660,6 +660,7 @@ macro_rules! __for_each_case {
             clause_8_8_a_row_that_cannot_be_read_is_parked_and_other_streams_go_on,
             clause_8_8_a_row_that_cannot_be_read_behind_a_parked_event_is_parked_in_its_turn,
             clause_12_2_a_dry_run_counts_a_row_that_cannot_be_read_and_goes_on,
+            clause_17_1_who_reads_by_tags_or_by_a_query_is_told_of_a_row_that_cannot_be_read [tags],
         }
         verifying {
             clause_12_2_a_dry_run_finds_what_is_not_decoded_and_changes_nothing,
@@ -792,6 +793,8 @@ macro_rules! __for_each_case {
             clause_17_5_a_transaction_reads_and_appends_by_boundaries [tags, transactions],
             clause_17_5_nothing_of_a_failed_transaction_moves_a_boundary [tags, transactions],
             clause_17_5_what_was_read_behind_a_deletion_that_is_rolled_back_decides_nothing [tags, transactions],
+            clause_17_5_what_was_read_of_ones_own_that_is_rolled_back_decides_nothing [tags, transactions],
+            clause_17_5_what_is_rolled_back_and_does_not_match_moves_no_boundary [tags, transactions],
         }
         decisions {
             clause_17_6_the_rules_of_decisions_are_never_broken [tags],

@@ -114,6 +114,10 @@ pub(super) async fn clause_17_6_a_decision_is_made_again_where_somebody_was_fast
         };
         let decided = store.decide(folds!(retries, 1), decision).retries(retries as u32).await;
         if retries == 0 {
+            assert!(
+                decided.as_ref().is_err_and(CommandError::is_retryable),
+                "whoever makes it again decides anew"
+            );
             assert_refused!(decided, CommandError::Store(Error::BoundaryMoved { .. }));
             assert_eq!(seen, [0]);
         } else {
@@ -197,6 +201,15 @@ pub(super) async fn clause_17_6_a_key_that_was_used_for_another_decision_is_refu
             CommandError::Store(Error::KeyReused { key, .. }) if key == "request"
         );
     }
+    let elsewhere = store.decide(folds!(1, 1), |_, events| {
+        [1, 2].iter().for_each(|course| events.emit(Subscribed { course: *course, student: 1 }));
+        Ok::<_, Refusal>(())
+    });
+    let elsewhere = elsewhere.to(&ledger("elsewhere")).idempotency_key("request").await;
+    assert_refused!(
+        elsewhere,
+        CommandError::Store(Error::KeyReused { key, .. }) if key == "request"
+    );
     assert!(emitting(&[1, 2]).await.unwrap().appended.unwrap().repeated);
     subject.holds(2).await;
 }

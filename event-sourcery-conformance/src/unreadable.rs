@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use event_sourcery::backend::Backend;
 use event_sourcery::testing::FaultyBackend;
-use event_sourcery::{Error, EventStore, Position, RawEvent};
+use event_sourcery::{CommandError, Error, EventStore, Position, QueryItem, RawEvent, Select};
 
 use super::ledger::{Ledgers as _, Noted, ledger, noted, notes, number};
 use super::running::{Handled, Running, SOON, eventually, letters};
 use super::subject::Subject;
 use super::subscribing::InTime as _;
+use super::tagging::{tag, tagged};
 
 /// A store in which the third of four events of a ledger cannot be read; another ledger was begun before and goes on behind.
 struct Scene {
@@ -145,4 +146,26 @@ pub(super) async fn clause_12_2_a_dry_run_counts_a_row_that_cannot_be_read_and_g
     assert_eq!((found.read(), found.failed()), (7, 1));
     assert_eq!(found.failures[0].position, scene.lost);
     scene.assert_names(&found.failures[0].problem);
+}
+
+/// Nobody can tell which tags it has. And nothing is decided without it.
+pub(super) async fn clause_17_1_who_reads_by_tags_or_by_a_query_is_told_of_a_row_that_cannot_be_read(
+    subject: Subject,
+) {
+    let scene = Scene::new(&subject).await;
+    let last = scene.store.append(&ledger("2"), tagged(21, &["course:c1"])).await.unwrap();
+    scene.store.settled(last.position).await;
+    let by_tag = || scene.store.read_all::<RawEvent>().tagged(tag("course:c1"));
+    scene.assert_names(&by_tag().stream().try_next().await.unwrap_err());
+    let mut behind = by_tag().after(scene.lost).stream();
+    assert_eq!(number(&behind.try_next().await.unwrap().unwrap()), 21);
+    assert!(behind.try_next().await.unwrap().is_none());
+
+    let query = QueryItem::new().of::<Noted>().into();
+    scene.assert_names(&scene.store.read::<Noted>(&query).await.unwrap_err());
+    let all = Select::<Noted>::all().fold((), |(), _| {});
+    match scene.store.decide(all, |(), _| Ok::<_, ()>(())).await {
+        Err(CommandError::Store(error)) => scene.assert_names(&error),
+        decided => panic!("{decided:?}"),
+    }
 }

@@ -3,8 +3,6 @@
 //! Nothing is kept beside the events. Whether an event is there already tells its id, and how far a stream is tells the context of its
 //! last event; so whoever is killed is run again.
 
-mod refusals;
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +13,6 @@ use event_sourcery::backend::{
 };
 use event_sourcery::{Error, Version};
 
-use self::refusals::{is_about_the_stream, is_refusal};
 use crate::error::Result;
 use crate::mapped::{Mapped, Mapper, Place, origin};
 use crate::mapping::Holes;
@@ -162,7 +159,7 @@ impl Writer {
                 imported.present += if are_there { batch.len() as u64 } else { 0 };
                 Ok(are_there)
             }
-            Err(error) if is_refusal(&error) => Ok(false),
+            Err(error) if error.is_refusal() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -257,7 +254,7 @@ impl Writer {
                     // Its id belongs to another event: ids need not be unique at the source.
                 }
                 Err(error) if is_about_the_stream(&error) => return Ok(false),
-                Err(error) if is_refusal(&error) => {
+                Err(error) if error.is_refusal() => {
                     left_out(event, error.in_full(), imported);
                     self.stop(event.place.clone());
                     return Ok(true);
@@ -378,4 +375,14 @@ impl Writer {
 
 fn left_out(event: &Mapped, problem: String, imported: &mut Imported) {
     imported.left_out.add_at(&event.foreign, event.version, event.position, problem);
+}
+
+/// Whether an append was refused for what its stream is.
+const fn is_about_the_stream(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Conflict { .. }
+            | Error::ExpectedVersionUsedOnVersionlessStream { .. }
+            | Error::NoExpectedVersionGivenOnVersionedStream { .. }
+    )
 }

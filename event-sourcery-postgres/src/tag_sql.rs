@@ -67,7 +67,7 @@ const OF_ALL: &str = concat!(
     nothing!(),
     ", NULL::bigint, coalesce((SELECT settled.position FROM {settled} settled), 0), ",
     deletions!(),
-    ", FALSE, NULL::bigint
+    ", pg_current_xact_id_if_assigned() IS NOT NULL, NULL::bigint
     UNION ALL
     SELECT ",
     record!(),
@@ -89,7 +89,7 @@ const FEW_ITEMS: usize = 4;
 /// an event, which tells how far it is read. With tags: in column 14 the place, from 1, of the tag that has the lowest version, in 15 that
 /// version, in 16 the tag's last position, in 17 whether this transaction may have written the version: its row is then no older than the
 /// transaction; in 18 what tells since when it is exact. Without: in 15 what is on record as settled, in 16 what tells which streams of the
-/// tenant were deleted.
+/// tenant were deleted, in 17 whether this transaction has written anything.
 ///
 /// What belongs to an event is looked up one by one, by subqueries that the planner cannot take apart (`OFFSET 0`): while it has no
 /// statistics, it may read whole tables for a join, and keep that plan. The lists are answers of subqueries, so that it keeps one plan.
@@ -118,22 +118,28 @@ statements! {
         ORDER BY w.value COLLATE \"C\"
         ON CONFLICT (value, tenant_id) DO UPDATE SET version = t.version + excluded.version");
     /// Whether there is an event of a tag ($2), of these names ($3) or of all, that has these tags too ($4), above a position ($5), or the
-    /// tag is exact since another moment ($6): an event with it was deleted, or got it late, or that was taken back. The event's tags are
-    /// asked for one by one: in a join, without statistics, the planner may read all of them.
+    /// tag is exact since another moment ($6): an event with it was deleted, or got it late, or that was taken back; or an event of the tag
+    /// is not there ($7; 0: none). An event's tags are asked for one by one: in a join, without statistics, the planner may read all.
     tagged_moved: "
         SELECT EXISTS (
             SELECT FROM {event_tags} g JOIN {tags} t ON t.id = g.tag_id
             WHERE t.value = $2 AND t.tenant_id = $1 AND g.position > $5
               AND ($3::text[] IS NULL OR g.name = ANY ($3))
               AND (SELECT m.tags FROM {tagged_events} m WHERE m.position = g.position) @> $4::text[])
-          OR coalesce((SELECT t.exact_from FROM {tags} t WHERE t.value = $2 AND t.tenant_id = $1), 0) <> $6";
+          OR coalesce((SELECT t.exact_from FROM {tags} t WHERE t.value = $2 AND t.tenant_id = $1), 0) <> $6
+          OR ($7::bigint <> 0 AND NOT EXISTS (
+            SELECT FROM {event_tags} g JOIN {tags} t ON t.id = g.tag_id
+            WHERE t.value = $2 AND t.tenant_id = $1 AND g.position = $7))";
     /// Whether there is an event of the tenant, of these names ($2) or of all, above a position ($3), that is none of these ($4), or
-    /// other deletions than $5 tells.
+    /// one of these ($6) is not there, or other deletions than $5 tells.
     whole_moved: concat!("
         SELECT EXISTS (
             SELECT FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id
             WHERE e.id > $3 AND s.tenant_id = $1 AND ($2::text[] IS NULL OR e.name = ANY ($2))
               AND NOT EXISTS (SELECT FROM unnest($4::bigint[]) AS seen (id) WHERE seen.id = e.id))
+          OR EXISTS (
+            SELECT FROM unnest($6::bigint[]) AS seen (id)
+            WHERE NOT EXISTS (SELECT FROM {events} e WHERE e.id = seen.id OFFSET 0))
           OR ", deletions!(), " <> $5");
     /// Gives the events of these ids ($2) their tags ($3: a list each), and enters them under these.
     enter: concat!("

@@ -66,6 +66,4 @@ statements! {
     note_deletion: "
         INSERT INTO {stream_deletions} (tenant_id, last) VALUES (?1, random())
         ON CONFLICT (tenant_id) DO UPDATE SET last = excluded.last";
-    id_at: "
-        SELECT uuid FROM {events} WHERE id = ?1";
 }

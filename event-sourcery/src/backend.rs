@@ -189,8 +189,9 @@ pub trait Backend: SubscriptionBackend + Debug + Send + Sync + 'static {
     async fn scan(&self, request: ScanRequest) -> Result<ScanPage>;
 
     /// Reads the events of a tenant that match a query, with the boundary behind them: everything that is committed, whether it is
-    /// settled or not. A row that cannot be read is handed over as [what it is](StoredEvent::unreadable) where it matches as far as it
-    /// can be read. Without an implementation of its own, a backend has no tags.
+    /// settled or not. In a transaction, what that has written is read too: a boundary behind it has moved once it is rolled back, though
+    /// ids and positions may be given again. A row that cannot be read is handed over as [what it is](StoredEvent::unreadable) where it
+    /// matches as far as it can be read. Without an implementation of its own, a backend has no tags.
     ///
     /// # Errors
     ///

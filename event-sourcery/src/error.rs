@@ -823,6 +823,36 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether an append was refused for what is in it, or for what its streams are: then nothing of it was written, and others may be.
+    /// What it required besides, such as a boundary, is no part of this; nor is what fails for now, or for any append.
+    ///
+    /// ```
+    /// use event_sourcery::{Error, EventStore, MemoryBackend, RawEvent, StreamId};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let (store, stream) = (EventStore::new(MemoryBackend::new()), StreamId::random());
+    /// let late = store.append(&stream, RawEvent::new("Opened", "{}")?).expected_version(3).await;
+    /// assert!(late.is_err_and(|error| error.is_refusal()));
+    /// assert!(!Error::Closed.is_refusal());
+    /// # Ok::<(), Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. }
+                | Self::ExpectedVersionUsedOnVersionlessStream { .. }
+                | Self::NoExpectedVersionGivenOnVersionedStream { .. }
+                | Self::StreamNameTaken { .. }
+                | Self::DuplicateEvent { .. }
+                | Self::InvalidContext { .. }
+                | Self::InvalidName { .. }
+                | Self::InvalidPayload { .. }
+                | Self::InvalidTime { .. }
+                | Self::VersionsUsedUp { .. }
+        )
+    }
 }
 
 fn found(actual: Version) -> String {

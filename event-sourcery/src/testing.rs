@@ -1,8 +1,7 @@
 //! What your own tests need. Switch the feature `testing` on in `[dev-dependencies]`.
 //!
 //! [`given`] tests the commands of an aggregate, and decisions across streams, [`history`] tests projections and handlers, in the form
-//! given, when, then:
-//! no store, no runtime, and a readable difference when one fails. The guide page [*testing*](crate::guide::testing) has
+//! given, when, then: no store, no runtime, and a readable difference when one fails. The guide page [*testing*](crate::guide::testing) has
 //! examples of each. [`SchemaLock`] fails a test when a change of your event types could not read what is stored. [`FaultyBackend`]
 //! loses answers and breaks connections, for code that has to bear that.
 //!
@@ -43,16 +42,16 @@
 
 #![allow(clippy::panic, reason = "this is for tests: a panic is a failed test")]
 
-mod deciding;
+mod decided;
 mod difference;
 mod faulty;
 mod given;
 mod history;
 mod schema_lock;
 
-pub use self::deciding::Decision;
+pub use self::decided::Decided;
 pub use self::faulty::{Fault, FaultyBackend, Halt};
-pub use self::given::{Decided, Given, given};
+pub use self::given::{Given, given};
 pub use self::history::{Handled, History, Projected, history};
 pub use self::schema_lock::SchemaLock;
 #[doc(hidden)]

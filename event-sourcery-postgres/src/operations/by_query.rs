@@ -17,7 +17,7 @@ use crate::tag_sql::by_query;
 struct ItemRead {
     /// How far: see [`by_query`].
     mark: Option<Mark>,
-    /// The positions of its events, where it has no tags.
+    /// The positions of its events.
     positions: Vec<i64>,
 }
 
@@ -64,8 +64,12 @@ impl Operations<'_> {
 impl ItemRead {
     fn mark(self) -> Option<Mark> {
         let mut mark = self.mark?;
-        if let Mark::Whole { settled, seen, .. } = &mut mark {
-            seen.extend(self.positions.into_iter().filter(|position| *position > *settled));
+        match &mut mark {
+            Mark::Guard { own: Some(own), .. } => *own = self.positions.into_iter().max().unwrap_or(0),
+            Mark::Guard { .. } => {}
+            Mark::Whole { settled, seen, .. } => {
+                seen.extend(self.positions.into_iter().filter(|position| *position > *settled));
+            }
         }
         Some(mark)
     }
@@ -73,11 +77,13 @@ impl ItemRead {
 
 /// The row that says how far an item was read: by which of its tags, counted from 1, or by none.
 fn mark(row: &PgRow) -> Result<Option<Mark>, sqlx::Error> {
+    let is_own: bool = value(row, 17)?;
     let Some(place) = value::<Option<i64>>(row, 14)? else {
         let (settled, deletions) = (value(row, 15)?, value(row, 16)?);
-        return Ok(Some(Mark::Whole { settled, deletions, seen: Vec::new() }));
+        return Ok(Some(Mark::Whole { settled, deletions, is_own, seen: Vec::new() }));
     };
-    let (version, last, is_own, exact) = (value(row, 15)?, value(row, 16)?, value(row, 17)?, value(row, 18)?);
+    let (version, last, exact) = (value(row, 15)?, value(row, 16)?, value(row, 18)?);
     let tag = place.checked_sub(1).and_then(|place| usize::try_from(place).ok());
-    Ok(tag.map(|tag| Mark::Guard { tag, version, last, is_own, exact }))
+    let own = is_own.then_some(0);
+    Ok(tag.map(|tag| Mark::Guard { tag, version, last, own, exact }))
 }

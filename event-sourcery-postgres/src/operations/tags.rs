@@ -16,8 +16,10 @@
 //!   one that is taken back holds no more, whatever is deleted then: it has another number.
 //! - Everyone has the table before anything else, or one of two would wait for the other's.
 //!
-//! A transaction that takes an append back takes the version back too, and another one raises it to the same number, with a later position.
-//! So a version that was read by who may have written it is not compared: the position is.
+//! A transaction that takes an append back takes the version back too, and another one raises it to the same number, with a later position:
+//! none is given twice. So a version that was read by who may have written it is not compared: the position is. And the last event that it
+//! has read of the item has to be there. What a transaction has written last is taken back first, and nobody else adds to the tag before it
+//! ends: while that event is there, whatever was read is. Of items without tags, all that was seen and may be taken back has to be there.
 //!
 //! A version that is raised for nothing (by an append that finds its stream changed) takes whoever has read it the longer way, and moves
 //! no boundary.
@@ -38,11 +40,12 @@ const MOST_AT_ONCE: usize = 128;
 /// How far an item was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// By one of its tags: which, its version, and its last position; whether the transaction that has read it may have written that
-    /// version, and take it back; and what tells since when the tag is exact.
-    Guard { tag: usize, version: i64, last: i64, is_own: bool, exact: i64 },
-    /// All of the tenant's events: up to which position, what tells which streams were deleted, and what was seen above the position.
-    Whole { settled: i64, deletions: i64, seen: Vec<i64> },
+    /// By one of its tags: which, its version, and its last position; where the transaction that has read it may have written that
+    /// version, and take it back, the position of the last event that it has read, or 0; and what tells since when the tag is exact.
+    Guard { tag: usize, version: i64, last: i64, own: Option<i64>, exact: i64 },
+    /// All of the tenant's events: up to which position, what tells which streams were deleted, whether the transaction that has read it
+    /// had written anything, and what was seen above the position.
+    Whole { settled: i64, deletions: i64, is_own: bool, seen: Vec<i64> },
 }
 
 /// What an append needs to know of one item.
@@ -92,14 +95,15 @@ impl Operations<'_> {
             let (tenant, names) = (request.tenant.as_str(), names(held.item));
             let sql = &self.sql.tags;
             let look = match &held.mark {
-                Mark::Guard { last, exact, .. } => {
+                Mark::Guard { last, own, exact, .. } => {
                     let (guard, _) = held.guard().unwrap_or_default();
-                    let look = sql.tagged_moved.query().bind(tenant).bind(guard);
-                    look.bind(names).bind(tags(held.item)).bind(*last).bind(*exact)
+                    let look = sql.tagged_moved.query().bind(tenant).bind(guard).bind(names);
+                    look.bind(tags(held.item)).bind(*last).bind(*exact).bind(own.unwrap_or(0))
                 }
-                Mark::Whole { settled, deletions, seen } => {
+                Mark::Whole { settled, deletions, is_own, seen } => {
+                    let own = if *is_own { seen.clone() } else { Vec::new() };
                     let look = sql.whole_moved.query().bind(tenant).bind(names);
-                    look.bind(*settled).bind(seen.clone()).bind(*deletions)
+                    look.bind(*settled).bind(seen.clone()).bind(*deletions).bind(own)
                 }
             };
             let row = self.row(look).await?.ok_or(sqlx::Error::RowNotFound)?;
@@ -133,7 +137,7 @@ pub(super) fn is_tagged(request: &AppendRequest) -> bool {
 pub(super) fn fits_one_statement(request: &AppendRequest) -> bool {
     let events = request.streams.iter().flat_map(|part| &part.events);
     let tags: usize = events.map(|event| event.tags.len()).sum();
-    let is_compared = |held: &Held<'_>| matches!(held.mark, Mark::Guard { is_own: false, .. });
+    let is_compared = |held: &Held<'_>| matches!(held.mark, Mark::Guard { own: None, .. });
     held(request).is_ok_and(|held| tags + held.len() <= MOST_AT_ONCE && held.iter().all(is_compared))
 }
 
@@ -207,12 +211,12 @@ impl<'r> Held<'r> {
 impl Mark {
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Guard { tag, version, last, is_own, exact } => {
-                format!("g,{tag},{version},{last},{},{exact}", i64::from(*is_own))
+            Self::Guard { tag, version, last, own, exact } => {
+                format!("g,{tag},{version},{last},{},{exact}", own.unwrap_or(-1))
             }
-            Self::Whole { settled, deletions, seen } => {
+            Self::Whole { settled, deletions, is_own, seen } => {
                 let seen: String = seen.iter().map(|position| format!(",{position}")).collect();
-                format!("w,{settled},{deletions}{seen}")
+                format!("w,{settled},{deletions},{}{seen}", i64::from(*is_own))
             }
         }
     }
@@ -222,13 +226,15 @@ impl Mark {
         let numbers: Vec<i64> =
             numbers.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
         match (kind, numbers.as_slice()) {
-            ("g", [tag, version, last, is_own, exact]) => {
+            ("g", [tag, version, last, own, exact]) => {
                 let tag = usize::try_from(*tag).ok().filter(|tag| *tag < item.tags().len())?;
-                let (version, last, is_own, exact) = (*version, *last, *is_own != 0, *exact);
-                Some(Self::Guard { tag, version, last, is_own, exact })
+                let (version, last, own, exact) =
+                    (*version, *last, Some(*own).filter(|own| *own >= 0), *exact);
+                Some(Self::Guard { tag, version, last, own, exact })
             }
-            ("w", [settled, deletions, seen @ ..]) if item.tags().is_empty() => {
-                Some(Self::Whole { settled: *settled, deletions: *deletions, seen: seen.to_vec() })
+            ("w", [settled, deletions, is_own, seen @ ..]) if item.tags().is_empty() => {
+                let (settled, deletions, is_own) = (*settled, *deletions, *is_own != 0);
+                Some(Self::Whole { settled, deletions, is_own, seen: seen.to_vec() })
             }
             _ => None,
         }
@@ -245,12 +251,12 @@ mod tests {
     fn a_mark_is_read_as_it_was_written_and_another_stores_is_none() {
         let of_all = QueryItem::new();
         let tagged = QueryItem::new().tagged(Tag::new("course", "c1").unwrap());
-        for is_own in [false, true] {
-            let guard = Mark::Guard { tag: 0, version: 3, last: 9, is_own, exact: -4 };
+        for own in [None, Some(0), Some(9)] {
+            let guard = Mark::Guard { tag: 0, version: 3, last: 9, own, exact: -4 };
             assert_eq!(Mark::of(&tagged, &guard.text()), Some(guard));
         }
         for seen in [vec![], vec![7, 9]] {
-            let whole = Mark::Whole { settled: 5, deletions: -1, seen };
+            let whole = Mark::Whole { settled: 5, deletions: -1, is_own: seen.is_empty(), seen };
             assert_eq!(Mark::of(&of_all, &whole.text()), Some(whole));
         }
         let foreign =

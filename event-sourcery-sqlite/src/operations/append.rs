@@ -78,6 +78,9 @@ impl Operations<'_> {
             let values = record_values(event, version, stream);
             insert.execute(values).map_err(|error| self.failed(error))?;
             last_position = self.connection.last_insert_rowid();
+            if let Some(guard) = self.guard {
+                guard.wrote(last_position);
+            }
             self.store_tags(tenant, event, last_position)?;
             if request.outbox.contains(&event.id) {
                 self.enter(event, (tenant, &part.stream), (version, last_position), stream)?;

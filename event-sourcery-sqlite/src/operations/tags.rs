@@ -6,21 +6,25 @@
 //! - A deletion leaves no event to be found. So a tenant's last one has a mark of its own, and a boundary moves with it: also where
 //!   nothing of its query was deleted. The mark is random, and so it is not another's where that was rolled back.
 //! - Events that are stored and get tags later stand below what was seen: that counts as a deletion.
-//! - A transaction that is rolled back gives its positions back, and others get them. So whoever reads within one remembers the id of
-//!   the event that stood last, and finds another, or none, in its place.
+//! - A transaction that is rolled back, or a part of one, gives its positions back, and others get them, maybe with the same event ids. So
+//!   whoever reads in one that has written remembers a fingerprint of the matching events that stand where it has written. They are
+//!   read again: what is there by then is whole what was read, or the boundary has moved. Below, all is committed, and stays.
 //! - Python knows of no tags: what it deletes leaves rows that no event has, and moves no boundary.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use event_sourcery::backend::{
-    Boundary, EventTags, NewRecord, ReadRecords, ReadRequest, StoredEvent, TagRequest, stored_tag,
+    Boundary, EventTags, NewRecord, ReadRecords, ReadRequest, StoredEvent, StoredRecord, TagRequest,
+    stored_tag,
 };
 use event_sourcery::{Error, QueryItem, Result, Tag, TenantId};
 use rusqlite::Row;
+use uuid::Uuid;
 
 use super::{Operations, json_array};
 use crate::rows::{EventReader, hex};
+use crate::writer::Guard;
 
 /// How many events of a tag are counted, to find the one that has the fewest.
 const COUNTED: i64 = 512;
@@ -30,8 +34,16 @@ struct Mark {
     position: i64,
     /// The tenant's last deletion; 0: there was none.
     deletion: i64,
-    /// Within a transaction that writes: the id of the event at the position.
-    id: Option<String>,
+    /// Within a transaction that has written events.
+    own: Option<Own>,
+}
+
+/// What was read of what may be taken back.
+struct Own {
+    /// The first position that the transaction has written.
+    first: i64,
+    /// The fingerprint of what matched from there on.
+    read: Uuid,
 }
 
 impl Operations<'_> {
@@ -48,12 +60,11 @@ impl Operations<'_> {
         }
         let mut records: Vec<_> = found.into_values().collect();
         self.tag(&mut records, |record| &mut record.event)?;
-        let position = self.position()?.to_i64();
-        let id = match self.guard {
-            Some(_) => Some(self.id_at(position)?),
-            None => None,
-        };
-        let mark = Mark { position, deletion: self.last_deletion(tenant)?, id };
+        let own = self.guard.and_then(Guard::first_written).map(|first| {
+            let own = records.iter().filter(|record| record.event.position.to_i64() >= first);
+            Own { first, read: fingerprint(own) }
+        });
+        let mark = Mark { position: self.position()?.to_i64(), deletion: self.last_deletion(tenant)?, own };
         Ok(ReadRecords::new(records, Boundary::new(tenant.clone(), query.clone(), mark.text())))
     }
 
@@ -70,25 +81,34 @@ impl Operations<'_> {
     }
 
     fn has_moved(&self, tenant: &TenantId, boundary: &Boundary, mark: &Mark) -> Result<bool> {
-        if mark.position > self.position()?.to_i64() || mark.deletion != self.last_deletion(tenant)? {
+        if mark.deletion != self.last_deletion(tenant)? {
             return Ok(true);
         }
-        if let Some(id) = &mark.id
-            && *id != self.id_at(mark.position)?
-        {
-            return Ok(true);
-        }
+        let after = match &mark.own {
+            None if mark.position > self.position()?.to_i64() => return Ok(true),
+            None => mark.position,
+            Some(own) => own.first.saturating_sub(1),
+        };
+        let (mut found, mut reader) = (BTreeMap::new(), EventReader::default());
         for item in boundary.query().items() {
             let mut has_moved = false;
-            self.matching(tenant, item, mark.position, |_| {
-                has_moved = true;
-                Break(())
+            self.matching(tenant, item, after, |row| {
+                if row.get(0).unwrap_or(i64::MAX) > mark.position {
+                    has_moved = true;
+                    return Break(());
+                }
+                let record = reader.record(row);
+                found.insert(record.event.position, record);
+                Continue(())
             })?;
             if has_moved {
                 return Ok(true);
             }
         }
-        Ok(false)
+        let Some(own) = &mark.own else { return Ok(false) };
+        let mut found: Vec<_> = found.into_values().collect();
+        self.tag(&mut found, |record| &mut record.event)?;
+        Ok(fingerprint(found.iter()) != own.read)
     }
 
     /// Hands over the events above a position that an item matches, in their order. Without tags, every event is looked at.
@@ -211,26 +231,40 @@ impl Operations<'_> {
         let last = self.first(&self.sql.tags.last_deletion, [tenant.as_str()], |row| row.get(0))?;
         Ok(last.unwrap_or(0))
     }
+}
 
-    /// The id of the event at a position, as it is written; empty where there is none.
-    fn id_at(&self, position: i64) -> Result<String> {
-        let id = self.first(&self.sql.tags.id_at, [position], |row| row.get::<_, Option<String>>(0))?;
-        Ok(id.flatten().unwrap_or_default())
-    }
+/// What tells these events from all others: the whole of them, because position and id may be those of others later. A stream's name is
+/// no part of it, which it may get later.
+fn fingerprint<'r>(records: impl Iterator<Item = &'r StoredRecord>) -> Uuid {
+    records.fold(Uuid::nil(), |so_far, StoredRecord { stream, event, .. }| {
+        let StoredEvent { position, version, id, name, data, context, created_at, schema_version, .. } =
+            event;
+        let place = (position.to_i64(), stream.uuid(), stream.stored_category(), version);
+        let form = (id, name, schema_version, created_at, &event.tags, &event.unreadable);
+        let whole = format!("{place:?} {form:?} {data:?} {context:?}");
+        Uuid::new_v5(&so_far, whole.as_bytes())
+    })
 }
 
 impl Mark {
     fn text(&self) -> String {
-        let Self { position, deletion, id } = self;
-        match id {
-            Some(id) => format!("{position}/{deletion}/{id}"),
+        let Self { position, deletion, own } = self;
+        match own {
+            Some(Own { first, read }) => format!("{position}/{deletion}/{first}/{read}"),
             None => format!("{position}/{deletion}"),
         }
     }
 
     fn of(boundary: &Boundary) -> Option<Self> {
-        let mut parts = boundary.mark().splitn(3, '/');
+        let mut parts = boundary.mark().split('/');
         let (position, deletion) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { position, deletion, id: parts.next().map(str::to_owned) })
+        let own = match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => None,
+            (Some(first), Some(read), None) => {
+                Some(Own { first: first.parse().ok()?, read: read.parse().ok()? })
+            }
+            _ => return None,
+        };
+        Some(Self { position, deletion, own })
     }
 }

@@ -4,7 +4,7 @@
 //! a listener.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
@@ -28,6 +28,8 @@ struct State {
     defers: AtomicBool,
     /// Whether a closure has ever set a savepoint of its own: what is prepared again and again is asked about once.
     sets_savepoints: AtomicBool,
+    /// The first position that the transaction has written; 0: none.
+    first_written: AtomicI64,
 }
 
 /// What a closure did about the end of its transaction.
@@ -88,6 +90,18 @@ impl Guard {
     pub(super) fn forget(&self) {
         self.0.is_lent.store(false, Ordering::Relaxed);
         self.0.defers.store(false, Ordering::Relaxed);
+        self.0.first_written.store(0, Ordering::Relaxed);
+    }
+
+    /// An event was written at this position.
+    pub(crate) fn wrote(&self, position: i64) {
+        // It stays so where that is taken back: what is written then stands there, or above.
+        let _ = self.0.first_written.compare_exchange(0, position, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// From where on the transaction has written events, if it has written any. What stands below is committed.
+    pub(crate) fn first_written(&self) -> Option<i64> {
+        Some(self.0.first_written.load(Ordering::Relaxed)).filter(|first| *first != 0)
     }
 
     /// The connection is handed out, for statements of the caller's own.

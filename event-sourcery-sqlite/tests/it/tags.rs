@@ -4,6 +4,7 @@ use event_sourcery::{
     Error, Event as _, EventStore, NewEvent, Query, QueryItem, RawEvent, Selection, StreamId, Tag,
 };
 use event_sourcery_sqlite::{SqliteBackend, SqliteOptions};
+use uuid::Uuid;
 
 use crate::failures::Folder;
 
@@ -51,6 +52,32 @@ async fn what_was_read_in_a_transaction_that_was_rolled_back_decides_nothing_alt
     // One that had read nothing of its own holds.
     let within = read_and_rolled_back(&store, 0).await;
     store.append(&StreamId::random(), opened()).unless_moved(&within.boundary).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_read_behind_a_savepoint_decides_nothing_once_that_is_taken_back_and_its_position_and_id_are_anothers()
+ {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let decided = store.transaction::<_, Error, _>(|tx| {
+        let id = Uuid::now_v7();
+        tx.append(&StreamId::random(), opened()).run()?;
+        tx.connection().execute_batch("SAVEPOINT own").unwrap();
+        tx.append(&StreamId::random(), opened().with_id(id)).run()?;
+        let within = tx.read::<RawEvent>(&course()).run()?;
+        tx.connection().execute_batch("ROLLBACK TO own; RELEASE own").unwrap();
+        let closed = RawEvent::new("Closed", "{}")?.with_tags([Tag::new("course", "c1")?]).with_id(id);
+        let untagged = RawEvent::new("Noted", "{}")?;
+        tx.append(&StreamId::random(), closed).run()?;
+        let now = tx.read::<RawEvent>(&course()).run()?;
+        let refused = tx.append(&StreamId::random(), untagged.clone()).unless_moved(&within.boundary).run();
+        tx.append(&StreamId::random(), untagged).unless_moved(&now.boundary).run()?;
+        Ok((refused, now.boundary))
+    });
+    let (refused, now) = decided.await.unwrap();
+    assert!(matches!(refused, Err(Error::BoundaryMoved { .. })), "{refused:?}");
+    // What is committed is what was read.
+    store.append(&StreamId::random(), opened()).unless_moved(&now).await.unwrap();
 }
 
 #[tokio::test]

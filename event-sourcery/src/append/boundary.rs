@@ -11,7 +11,7 @@ use crate::within::Reach;
 impl<On, Out> Append<'_, On, Out> {
     /// Appends only while this boundary has not moved: while no event was committed that matches its query and that the read did not
     /// see, whoever wrote it. It is checked in the transaction that writes, as the expected version is, and goes together with that,
-    /// with several streams, and with other boundaries.
+    /// with several streams, and with other boundaries. Where it has moved, read again and decide again: the same call is refused again.
     ///
     /// # Errors
     ///

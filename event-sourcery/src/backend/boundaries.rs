@@ -47,6 +47,9 @@ impl ReadRecords {
 /// The boundary of a decision: a query, and what of it had been read. An append [holds](crate::Append::unless_moved) while it has
 /// not moved: while no event was committed that matches and that was not read.
 ///
+/// One that was read in a transaction is one outside of it as well, once that has committed. What was read of the transaction's own events
+/// decides nothing once these are rolled back, with it or to a savepoint: it has moved.
+///
 /// It is for the store that it was read from, while the process lives: do not keep it. A backup that is restored may take back what
 /// it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +78,7 @@ impl Boundary {
         &self.query
     }
 
-    /// How the backend that has read it tells how far that was.
+    /// How the backend that has read it tells how far that was; nobody else can read it.
     #[must_use]
     pub fn mark(&self) -> &str {
         &self.mark

@@ -131,7 +131,7 @@ impl Destination {
                     return Ok(());
                 }
                 Ok(AppendOutcome::Present(_)) => {}
-                Err(refused) if is_refusal(&refused) => {}
+                Err(refused) if refused.is_refusal() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -200,7 +200,7 @@ impl Destination {
                     }
                     return Ok(());
                 }
-                Err(error) if !is_refusal(&error) => return Err(error),
+                Err(error) if !error.is_refusal() => return Err(error),
                 Err(error) => refused = error,
             }
             match self.amend(origin, record, &refused, copied).await? {
@@ -322,21 +322,4 @@ impl Destination {
             tokio::time::sleep(pause).await;
         }
     }
-}
-
-/// Whether an append was refused for what is in it, or for what its streams are.
-const fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Conflict { .. }
-            | Error::ExpectedVersionUsedOnVersionlessStream { .. }
-            | Error::NoExpectedVersionGivenOnVersionedStream { .. }
-            | Error::StreamNameTaken { .. }
-            | Error::DuplicateEvent { .. }
-            | Error::InvalidContext { .. }
-            | Error::InvalidName { .. }
-            | Error::InvalidPayload { .. }
-            | Error::InvalidTime { .. }
-            | Error::VersionsUsedUp { .. }
-    )
 }

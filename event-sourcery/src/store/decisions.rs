@@ -102,7 +102,10 @@ impl<B: Backend> EventStore<B> {
     ///
     /// [`CommandError::Rejected`](crate::CommandError::Rejected) with the decision's own error: then nothing is written.
     /// [`CommandError::Store`](crate::CommandError::Store) with those of [`read`](Self::read) and [`append`](Self::append):
-    /// [`Error::BoundaryMoved`](crate::Error::BoundaryMoved) once all retries are used up.
+    /// [`Error::BoundaryMoved`](crate::Error::BoundaryMoved) once all retries are used up, which
+    /// [may be made again](crate::CommandError::is_retryable); [`Error::InvalidName`](crate::Error::InvalidName) for what cannot be a
+    /// tag, and [`Error::NoExpectedVersionGivenOnVersionedStream`](crate::Error::NoExpectedVersionGivenOnVersionedStream) where the
+    /// stream that it was [given](Decide::to) has versions.
     ///
     /// ```
     /// use event_sourcery::{CommandError, Event, EventStore, MemoryBackend, Select};

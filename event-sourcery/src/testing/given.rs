@@ -1,27 +1,27 @@
-//! The commands of an aggregate.
+//! What has happened before, and what is decided on it.
 
-use std::fmt::Debug;
-
-use super::difference;
+use super::decided::Decided;
 use crate::aggregate::{Aggregate, Emitting};
+use crate::decide::{Folds, NewEvents, on_history};
 use crate::event::Event;
 
-/// An aggregate to which this has happened; nothing: `given([])`.
+/// That this has happened: to an aggregate, or in any streams where it is [decided across them](Given::when_deciding). Nothing:
+/// `given([])`.
 pub fn given<E: Event>(history: impl IntoIterator<Item = E>) -> Given<E> {
     Given { history: history.into_iter().collect() }
 }
 
-/// What has happened before a command.
+/// What has happened before a command or a decision.
 #[derive(Debug)]
 #[must_use = "nothing is tested until `when` and `then`"]
 pub struct Given<E> {
-    pub(super) history: Vec<E>,
+    history: Vec<E>,
 }
 
 impl<E: Event> Given<E> {
     /// Runs a command.
     #[must_use = "nothing is tested until `then`"]
-    pub fn when<A, T, F>(self, command: impl FnOnce(&mut Emitting<A>) -> Result<T, F>) -> Decided<A, T, F>
+    pub fn when<A, T, F>(self, command: impl FnOnce(&mut Emitting<A>) -> Result<T, F>) -> Decided<E, T, F, A>
     where
         A: Aggregate<Event = E>,
     {
@@ -30,99 +30,48 @@ impl<E: Event> Given<E> {
         // A rejected command leaves neither events nor changed state.
         let aggregate = if result.is_ok() { aggregate } else { Emitting::after(&self.history) };
         let (state, emitted) = aggregate.into_events();
-        Decided { history: self.history, state, emitted, result }
+        Decided { by: "command", history: self.history, emitted, result, state }
     }
-}
 
-/// What a command has decided. Each `then` fails the test where it is not so, and can be followed by another.
-#[derive(Debug)]
-pub struct Decided<A: Aggregate, T, F> {
-    history: Vec<A::Event>,
-    state: A,
-    emitted: Vec<A::Event>,
-    result: Result<T, F>,
-}
-
-impl<A, T, F> Decided<A, T, F>
-where
-    A: Aggregate<Event: Debug + PartialEq>,
-    T: Debug,
-    F: Debug,
-{
-    /// It was accepted, and these events were emitted, in this order, and no others.
+    /// Makes a decision on those of the events that its folds ask for, as [`EventStore::decide`](crate::EventStore::decide) makes it.
+    /// Streams do not matter: each event has one of its own.
+    ///
+    /// ```
+    /// use event_sourcery::testing::given;
+    /// use event_sourcery::{Event, Select};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize, Debug, PartialEq)]
+    /// #[event(tags(name))]
+    /// struct NameTaken { name: String }
+    ///
+    /// let taken = |name: &str| NameTaken { name: name.into() };
+    /// let takers = || Select::<NameTaken>::tagged("name", "ann").fold(0, |takers, _| *takers += 1);
+    /// given([taken("bob")])
+    ///     .when_deciding(takers(), |takers, events| {
+    ///         events.emit(taken("ann"));
+    ///         if *takers == 0 { Ok(()) } else { Err("this name is taken") }
+    ///     })
+    ///     .then([taken("ann")]);
+    /// ```
     ///
     /// # Panics
     ///
-    /// Where it is not so, with what was given, and the difference.
+    /// Where the folds ask for what cannot be a tag, and where an event cannot be stored, or is not one of this type.
     #[track_caller]
-    pub fn then(self, events: impl IntoIterator<Item = A::Event>) -> Self {
-        self.accepted();
-        let expected: Vec<_> = events.into_iter().collect();
-        difference::assert_equal("what the command emitted", &self.given(), &expected, &self.emitted);
-        self
-    }
-
-    /// It was accepted, and nothing was emitted.
-    ///
-    /// # Panics
-    ///
-    /// Where it is not so.
-    #[track_caller]
-    pub fn then_nothing(self) -> Self {
-        self.then([])
-    }
-
-    /// It was rejected with this error.
-    ///
-    /// # Panics
-    ///
-    /// Where it is not so.
-    #[track_caller]
-    pub fn then_error(self, error: F) -> Self
+    #[must_use = "nothing is tested until `then`"]
+    pub fn when_deciding<D, T, F>(
+        self,
+        folds: D,
+        decision: impl FnOnce(&D::State, &mut NewEvents) -> Result<T, F>,
+    ) -> Decided<E, T, F>
     where
-        F: PartialEq,
+        D: Folds,
     {
-        match &self.result {
-            Ok(value) => panic!(
-                "the command was accepted, and was to be rejected with {error:?}\n{}it emitted {:#?} and returned {value:?}",
-                self.given(),
-                self.emitted
-            ),
-            Err(actual) => difference::assert_equal("the command's error", &self.given(), &error, actual),
+        let Self { history } = self;
+        match on_history(&history, folds, decision) {
+            Ok((result, emitted)) => Decided { by: "decision", history, emitted, result, state: () },
+            Err(error) => panic!("the decision could not be made: {}", error.in_full()),
         }
-        self
-    }
-
-    /// It was accepted and returned this value.
-    ///
-    /// # Panics
-    ///
-    /// Where it is not so.
-    #[track_caller]
-    pub fn then_value(self, value: T) -> Self
-    where
-        T: PartialEq,
-    {
-        let actual = self.accepted();
-        difference::assert_equal("what the command returned", &self.given(), &value, actual);
-        self
-    }
-
-    /// Looks at the state that the emitted events have made; where it was rejected, at the state before.
-    pub fn then_state(self, look: impl FnOnce(&A)) -> Self {
-        look(&self.state);
-        self
-    }
-
-    #[track_caller]
-    fn accepted(&self) -> &T {
-        match &self.result {
-            Ok(value) => value,
-            Err(error) => panic!("the command was rejected: {error:?}\n{}", self.given()),
-        }
-    }
-
-    fn given(&self) -> String {
-        difference::given(&self.history)
     }
 }

@@ -1,4 +1,11 @@
 //! Reading by a query, and whether a boundary has moved.
+//!
+//! One lock covers the store, so positions are given in the order of the commits, and none is given twice: what a read has not seen
+//! stands above the last position that there was.
+//!
+//! - A deletion leaves no event to be found: so the last ones are counted.
+//! - What a transaction has read of its own may be taken back. The last thing is taken back first, so that what was read is whole while
+//!   the last event of it is there. Where that was deleted instead, the deletion has moved the boundary anyway.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,9 +18,11 @@ use crate::position::Position;
 use crate::query::QueryItem;
 use crate::stream_id::TenantId;
 
-/// How far was read. One lock covers the store, so positions are given in the order of the commits.
+/// How far was read.
 struct Mark {
     position: Position,
+    /// Where the last event stands that was read; the start: there was none.
+    last: Position,
     deletions: LastDeletions,
 }
 
@@ -26,8 +35,9 @@ impl State {
             let matching = self.matching(tenant, item, Position::START);
             found.extend(matching.map(|entry| (entry.event.position, entry)));
         }
+        let last = found.last_key_value().map_or(Position::START, |(position, _)| *position);
         let records = found.into_values().map(|entry| self.record(entry)).collect();
-        let mark = Mark { position: self.position(), deletions: self.tags.last_deletions(tenant) };
+        let mark = Mark { position: self.position(), last, deletions: self.tags.last_deletions(tenant) };
         ReadRecords::new(records, Boundary::new(tenant.clone(), query.clone(), mark.text()))
     }
 
@@ -38,7 +48,8 @@ impl State {
             return Err(Error::InvalidOption { option: "unless_moved", problem });
         };
         let deletions = self.tags.last_deletions(tenant);
-        let has_moved = boundary.query().items().iter().any(|item| {
+        let is_gone = mark.last != Position::START && self.log.get(mark.last).is_none();
+        let has_news = boundary.query().items().iter().any(|item| {
             let was_deleted = if item.tags().is_empty() {
                 deletions.of_any != mark.deletions.of_any
             } else {
@@ -46,7 +57,7 @@ impl State {
             };
             was_deleted || self.matching(tenant, item, mark.position).next().is_some()
         });
-        if has_moved { Err(Error::boundary_moved(boundary.query().clone())) } else { Ok(()) }
+        if is_gone || has_news { Err(Error::boundary_moved(boundary.query().clone())) } else { Ok(()) }
     }
 
     /// Gives events tags that they have not; tells how many lacked some.
@@ -95,13 +106,14 @@ impl State {
 impl Mark {
     fn text(&self) -> String {
         let LastDeletions { of_any, of_tagged } = self.deletions;
-        format!("{}/{of_any}/{of_tagged}", self.position)
+        format!("{}/{}/{of_any}/{of_tagged}", self.position, self.last)
     }
 
     fn of(boundary: &Boundary) -> Option<Self> {
         let mut parts = boundary.mark().split('/');
-        let position = parts.next()?.parse().ok()?;
+        let (position, last) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let (of_any, of_tagged) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        parts.next().is_none().then_some(Self { position, deletions: LastDeletions { of_any, of_tagged } })
+        let deletions = LastDeletions { of_any, of_tagged };
+        parts.next().is_none().then_some(Self { position, last, deletions })
     }
 }

@@ -1,6 +1,6 @@
 //! `given(..).when_deciding(..).then(..)`.
 
-use event_sourcery::testing::{Decision, given};
+use event_sourcery::testing::{Decided, given};
 use event_sourcery::{Event, Select};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ fn subscribed(course: u64, student: u64) -> CourseEvent {
 }
 
 /// Subscribes student 9 to course 1, once; tells how many seats there were left.
-fn subscribe(history: impl IntoIterator<Item = CourseEvent>) -> Decision<CourseEvent, usize, Refused> {
+fn subscribe(history: impl IntoIterator<Item = CourseEvent>) -> Decided<CourseEvent, usize, Refused> {
     let course = Select::<CourseEvent>::tagged("course", 1).fold(None, |left, event| match event {
         CourseEvent::Opened { seats, .. } => *left = Some(*seats),
         CourseEvent::Subscribed { .. } => *left = left.map(|left: usize| left - 1),
