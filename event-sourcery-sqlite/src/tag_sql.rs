@@ -20,10 +20,9 @@ statements! {
     /// Whether an event between two positions may have tags.
     are_tagged: "
         SELECT EXISTS (SELECT 1 FROM {event_tags} WHERE position >= ?1 AND position <= ?2)";
-    /// The tags of the events at these positions, by their positions and in their own order.
+    /// The tags of the events at these positions, in whatever order.
     tags_of: "
-        SELECT g.position, g.tag FROM json_each(?1) p CROSS JOIN {event_tags} g ON g.position = p.value
-        ORDER BY g.position, g.tag";
+        SELECT g.position, g.tag FROM json_each(?1) p CROSS JOIN {event_tags} g ON g.position = p.value";
     untag: "
         DELETE FROM {event_tags} WHERE position = ?1";
     /// Of an event that gives up its id.
@@ -35,8 +34,9 @@ statements! {
     /// How many events a tenant's (?2) tag has, up to ?3.
     count_events: "
         SELECT count(*) FROM (SELECT 1 FROM {event_tags} WHERE tag = ?1 AND tenant_id = ?2 LIMIT ?3)";
-    /// The events of a tenant's (?5) tag, above a position (?2), of these names (?3) or of all, that have these tags (?4) too. The order
-    /// of the tables is that of the answer.
+    /// The events of a tenant's (?5) tag, above a position (?2), of these names (?3) or of all, that have a second tag (?4) and further
+    /// ones (?6), if there are any. The order of the tables is that of the answer. A list is opened anew for each event, which costs as
+    /// much as the look at a tag: so the second one is not in it.
     tagged: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
@@ -45,10 +45,12 @@ statements! {
         CROSS JOIN {streams} s ON s.id = e.db_stream_id
         WHERE g.tag = ?1 AND g.tenant_id = ?5 AND g.position > ?2
           AND (?3 IS NULL OR g.name IN (SELECT value FROM json_each(?3)))
-          AND NOT EXISTS (
-              SELECT 1 FROM json_each(?4) o WHERE NOT EXISTS (
+          AND (?4 IS NULL OR EXISTS (
+              SELECT 1 FROM {event_tags} x WHERE x.tag = ?4 AND x.tenant_id = ?5 AND x.position = g.position))
+          AND (?6 IS NULL OR NOT EXISTS (
+              SELECT 1 FROM json_each(?6) o WHERE NOT EXISTS (
                   SELECT 1 FROM {event_tags} x
-                  WHERE x.tag = o.value AND x.tenant_id = ?5 AND x.position = g.position))
+                  WHERE x.tag = o.value AND x.tenant_id = ?5 AND x.position = g.position)))
           AND s.tenant_id = ?5
         ORDER BY g.position";
     /// The events of a tenant (?3), above a position (?1), of these names (?2) or of all.

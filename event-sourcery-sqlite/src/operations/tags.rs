@@ -26,8 +26,9 @@ use super::{Operations, json_array};
 use crate::rows::{EventReader, hex};
 use crate::writer::Guard;
 
-/// How many events of a tag are counted, to find the one that has the fewest.
-const COUNTED: i64 = 512;
+/// How many events of a tag are counted, to find the one that has the fewest: more of them while all have more, since it is their events
+/// that are then looked at.
+const COUNTED: [i64; 3] = [32, 512, 8_192];
 
 /// How far was read.
 struct Mark {
@@ -127,9 +128,9 @@ impl Operations<'_> {
             statement.query((after, names, tenant.as_str())).map_err(failed)?
         } else {
             let tags = self.rarest_first(tenant, item)?;
-            let others = json_array(tags.iter().skip(1).copied());
+            let further = (tags.len() > 2).then(|| json_array(tags.iter().skip(2).copied()));
             statement = self.statement(&self.sql.tags.tagged)?;
-            let values = (tags.first(), after, names, others, tenant.as_str());
+            let values = (tags.first(), after, names, tags.get(1), tenant.as_str(), further);
             statement.query(values).map_err(failed)?
         };
         while let Some(row) = rows.next().map_err(failed)? {
@@ -142,18 +143,25 @@ impl Operations<'_> {
 
     /// An item's tags: that of the fewest events comes first.
     fn rarest_first<'i>(&self, tenant: &TenantId, item: &'i QueryItem) -> Result<Vec<&'i str>> {
-        let tags = item.tags().iter().map(Tag::as_str);
-        if item.tags().len() == 1 {
-            return Ok(tags.collect());
+        let mut tags: Vec<_> = item.tags().iter().map(Tag::as_str).collect();
+        if tags.len() == 1 {
+            return Ok(tags);
         }
-        let mut counted = Vec::with_capacity(item.tags().len());
-        for tag in tags {
-            let values = (tag, tenant.as_str(), COUNTED);
-            let count = self.first(&self.sql.tags.count_events, values, |row| row.get(0))?;
-            counted.push((count.unwrap_or(0_i64), tag));
+        for most in COUNTED {
+            let mut counted = Vec::with_capacity(tags.len());
+            for tag in tags {
+                let values = (tag, tenant.as_str(), most);
+                let count = self.first(&self.sql.tags.count_events, values, |row| row.get(0))?;
+                counted.push((count.unwrap_or(0_i64), tag));
+            }
+            counted.sort_unstable();
+            let fewest = counted.first().map(|(count, _)| *count);
+            tags = counted.into_iter().map(|(_, tag)| tag).collect();
+            if fewest < Some(most) {
+                break;
+            }
         }
-        counted.sort_unstable();
-        Ok(counted.into_iter().map(|(_, tag)| tag).collect())
+        Ok(tags)
     }
 
     /// Stores the tags of an event that was written at this position.
@@ -219,6 +227,7 @@ impl Operations<'_> {
                 None => _ = event.unreadable.get_or_insert_with(|| "a tag of it is no text".into()),
             }
         }
+        events.into_values().for_each(|event| event.tags.sort_unstable());
         Ok(())
     }
 
