@@ -23,7 +23,8 @@ pub(crate) fn plot(points: &[(f64, f64)], what: &str) -> Markup {
         format!("{},{:.1}", x(*ago), HEIGHT - 4.0 - (HEIGHT - 8.0) * number / scale)
     };
     let line = points.iter().map(at).collect::<Vec<_>>().join(" ");
-    let (begins, ends) = (points.first().map_or(0.0, |(ago, _)| *ago), points.last().map_or(0.0, |(ago, _)| *ago));
+    let (begins, ends) =
+        (points.first().map_or(0.0, |(ago, _)| *ago), points.last().map_or(0.0, |(ago, _)| *ago));
     let area = format!("{},92 {line} {},92", x(begins), x(ends));
     html! {
         figure.plot {
