@@ -1,8 +1,7 @@
 //! Replaying and skipping in Chromium, and what others cannot make it do.
 
 use axum::Router;
-use axum::http::header;
-use axum::response::{Html, IntoResponse as _};
+use axum::response::Html;
 use axum::routing::get;
 use event_sourcery::privacy::{Encryption, MasterKey};
 use event_sourcery::{Event, EventStore, MemoryBackend, StreamId};
@@ -66,10 +65,10 @@ async fn another_site_cannot_act_through_whoever_may() {
         "<!doctype html><form method=post action='{}'>{fields}<button>Win</button></form>",
         served.at("/act")
     );
-    let elsewhere = Router::new().route("/", get(move || async move { Html(page.clone()) }));
+    let elsewhere = Router::new().route("/", get(move || async move { Html(page) }));
     let elsewhere = Served::new(elsewhere).await;
     let chromium = Chromium::new();
-    // Another site, and not only another port of this one: those of this machine's names are one to Chromium otherwise.
+    // By another name, so that it is another site, and not only another origin of this one.
     chromium.go(&elsewhere.at("/").replace("127.0.0.1", "localhost"));
     chromium.click("button");
     let text = chromium.text();
@@ -81,13 +80,12 @@ async fn another_site_cannot_act_through_whoever_may() {
 async fn no_other_site_frames_it() {
     let served = Served::new(router(&failed().await)).await;
     let page = format!("<!doctype html><iframe src='{}'></iframe>", served.at("/store"));
-    let frame =
-        get(move || async move { ([(header::CONTENT_TYPE, "text/html")], page.clone()).into_response() });
-    let elsewhere = Served::new(Router::new().route("/", frame)).await;
+    let elsewhere = Router::new().route("/", get(move || async move { Html(page) }));
+    let elsewhere = Served::new(elsewhere).await;
     let chromium = Chromium::new();
     chromium.go(&elsewhere.at("/"));
     let complaints = chromium.complaints();
-    assert!(complaints.iter().any(|one| one.contains("frame")), "{complaints:?}");
+    assert!(complaints.iter().any(|one| one.contains("frame-ancestors")), "{complaints:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
