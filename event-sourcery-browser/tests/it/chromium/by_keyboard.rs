@@ -11,7 +11,8 @@ use crate::scene::{fail, raw};
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 
-/// Stops what would put other links into the place of these, and numbers what can be pressed, chosen and written into. Tells how many there are.
+/// Stops what would put other links into the place of these, and numbers what can be pressed, chosen and written into.
+/// Tells how many there are.
 const NUMBERED: &str = "document.querySelector('button.pause')?.click();
     const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary')];
     const shown = all.filter((one) => one.checkVisibility());

@@ -163,11 +163,11 @@ impl Drop for Chromium {
     }
 }
 
-/// Where the driver says that it listens.
+/// Where the driver says that it listens. It has said before where it was asked to.
 fn port(told: &mut impl io::BufRead) -> u16 {
     for line in told.lines() {
         let line = line.unwrap();
-        if let Some((_, port)) = line.rsplit_once(" on port ")
+        if let Some((_, port)) = line.rsplit_once("successfully on port ")
             && let Ok(port) = port.trim_end_matches('.').parse()
         {
             return port;
