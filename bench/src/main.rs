@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use crate::bench::Bench;
 use crate::groups::{
     aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, nats_store,
-    outbox, sequential, subscribe, tags,
+    outbox, pages, sequential, subscribe, tags,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -97,6 +97,7 @@ fn take(bench: &mut Bench) -> Result<Machine> {
     runtime.block_on(load::measure(bench))?;
     in_memory::measure(bench)?;
     runtime.block_on(large::measure(bench))?;
+    runtime.block_on(pages::sqlite(bench))?;
     runtime.block_on(listening::measure(bench))?;
     runtime.block_on(outbox::measure(bench))?;
     if let Some(nats) = &nats {

@@ -55,11 +55,11 @@ fn branch(value: &Value, depth: usize, left: &mut usize) -> Markup {
         }
         Value::Array(items) => {
             let named = items.iter().enumerate().map(|(number, item)| (number.to_string(), item));
-            fold(named, (items.len(), "items"), depth, left)
+            fold(named, (items.len(), "item"), depth, left)
         }
         Value::Object(fields) => {
             let named = fields.iter().map(|(name, value)| (name.clone(), value));
-            fold(named, (fields.len(), "fields"), depth, left)
+            fold(named, (fields.len(), "field"), depth, left)
         }
     }
 }
@@ -80,7 +80,7 @@ fn fold<'v>(
     let rest = count - shown.len();
     html! {
         details open[depth < OPEN] {
-            summary { (count) " " (what) }
+            summary { (count) " " (what) @if count != 1 { "s" } }
             ul {
                 @for (name, value) in &shown {
                     li { span.key { (name) } " " (value) }

@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::{aggregate, deleting, held, listening, outbox, subscribe, tags};
+use crate::groups::{aggregate, deleting, held, listening, outbox, pages, subscribe, tags};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -22,6 +22,7 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     lone::measure(bench, server).await?;
     listening::postgres(bench, server).await?;
     outbox::postgres(bench, server).await?;
+    pages::postgres(bench, server).await?;
     read::measure(bench, server).await?;
     subscribe::postgres(bench, server).await?;
     aggregate::postgres(bench, server).await?;

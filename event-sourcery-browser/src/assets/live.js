@@ -18,7 +18,7 @@
   const stale = document.createElement("span");
   stale.className = "problem";
   stale.setAttribute("role", "status");
-  document.querySelector("header.top").append(button, stale);
+  document.querySelector("header.top").append(stale, button);
 
   const is_used = (part) => {
     const selection = document.getSelection();

@@ -20,8 +20,7 @@ const LANES: usize = 6;
 /// How many events of each.
 const EVENTS: usize = 30;
 
-/// How far apart lanes are in the picture, and how wide it is.
-const APART: usize = 28;
+/// How wide the picture of a lane is.
 const WIDTH: f64 = 1_000.0;
 
 /// A stream as a field tells it: a JSON array of its UUID, name, category and tenant, and where its events go on.
@@ -103,21 +102,23 @@ fn axis(shown: &[Shown]) -> Markup {
     let (Some(first), Some(last)) = (times().min(), times().max()) else { return html! {} };
     let lasting = seconds_between(first, last).max(0.001);
     let x = |at: Timestamp| format!("{:.1}", 12.0 + (WIDTH - 24.0) * seconds_between(first, at) / lasting);
-    let height = (shown.len() * APART).to_string();
     html! {
         figure.axis {
-            svg viewBox={ "0 0 1000 " (height) } role="img" aria-label="Events of each stream over time; the table below has them" {
-                @for (number, lane) in shown.iter().enumerate() {
-                    @let y = (number * APART + APART / 2).to_string();
-                    line.ground x1="0" x2="1000" y1=(y) y2=(y) {}
-                    @for seen in &lane.page.items {
-                        circle.dot cx=(x(seen.created_at())) cy=(y) r="3" {
-                            title { (seen.name()) " \u{b7} " (lane.stream.to_string()) " \u{b7} " (seen.created_at().to_string()) }
+            @for lane in shown {
+                div.lane {
+                    (named(&lane.stream))
+                    svg viewBox="0 0 1000 28" preserveAspectRatio="none" role="img"
+                        aria-label={ "Events of " (lane.stream.to_string()) " over time; the table below has them" } {
+                        line.ground x1="0" x2="1000" y1="14" y2="14" {}
+                        @for seen in &lane.page.items {
+                            path.dot d={ "M" (x(seen.created_at())) " 14h0" } {
+                                title { (seen.name()) " \u{b7} " (lane.stream.to_string()) " \u{b7} " (seen.created_at().to_string()) }
+                            }
                         }
                     }
                 }
             }
-            figcaption { "From " (time(first)) " to " (time(last)) ", a line for each stream, in the order of the table." }
+            figcaption { "From " (time(first)) " to " (time(last)) }
         }
     }
 }

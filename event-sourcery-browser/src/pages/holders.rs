@@ -32,8 +32,12 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
 
 fn listed(holders: &[Holder]) -> Markup {
     let heads = [Text("Who"), Text("Application"), Text("Address"), Text("State"), Number("Open for")];
+    let heads = heads.into_iter().chain([Text("Ended by")]);
     let rows = html! { @for holder in holders { (row(holder)) } };
-    table("Open transactions that hold readers up", heads, &rows)
+    html! {
+        (table("Open transactions that hold readers up", heads, &rows))
+        p.note { "What such a transaction has appended is lost when it is ended so: see first whose it is." }
+    }
 }
 
 fn row(holder: &Holder) -> Markup {
@@ -41,6 +45,12 @@ fn row(holder: &Holder) -> Markup {
         (Some(pid), _) => format!("process {pid}"),
         (None, Some(name)) => format!("prepared transaction {name}"),
         (None, None) => "a prepared transaction".to_owned(),
+    };
+    // In SQL, as on the command line: nothing is ended from here.
+    let ended_by = match (holder.pid, &holder.prepared) {
+        (Some(pid), _) => Some(format!("SELECT pg_terminate_backend({pid})")),
+        (None, Some(name)) => Some(format!("ROLLBACK PREPARED '{}'", name.replace('\'', "''"))),
+        (None, None) => None,
     };
     let told = |text: &Option<String>| text.clone().unwrap_or_default();
     html! {
@@ -50,6 +60,7 @@ fn row(holder: &Holder) -> Markup {
             td { (told(&holder.client_address)) }
             td { (told(&holder.state)) }
             td.number { @if let Some(open_for) = holder.open_for { (duration(open_for)) } }
+            td { @if let Some(ended_by) = &ended_by { code { (ended_by) } } }
         }
     }
 }

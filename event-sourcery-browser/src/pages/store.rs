@@ -64,7 +64,7 @@ fn position(ask: &Ask<'_>, settled: &SettledPosition) -> Markup {
                     dt { "Held up by" }
                     dd {
                         @if holders.is_empty() { "nobody" }
-                        @else { a href=(ask.link("holders", &[])) { (holders.len()) " open transactions" } }
+                        @else { a href=(ask.link("holders", &[])) { (holders.len()) " open transaction" @if holders.len() != 1 { "s" } } }
                     }
                 }
             }

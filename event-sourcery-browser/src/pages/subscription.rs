@@ -49,7 +49,7 @@ pub(crate) async fn page(ask: &Ask<'_>) -> Result<Sheet, Failure> {
             (pager(ask, blocked.next.as_ref(), "More streams"))
             @if ask.may_act && !blocked.items.is_empty() { (of_all(ask, &of)) }
         }
-        @if let Some(record) = &summary.record { (live("record", &html! { (segments(record)) (members(record)) })) }
+        @if let Some(record) = &summary.record { (live("record", &html! { div.columns { (segments(record)) (members(record)) } })) }
     };
     Ok(Sheet::new(format!("Subscription {}", subscription_name(&of)), body))
 }

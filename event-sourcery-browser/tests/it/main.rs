@@ -9,6 +9,7 @@
 )]
 
 mod acting;
+mod chromium;
 mod guarding;
 mod pages;
 mod scene;

@@ -111,7 +111,7 @@ async fn streams_stand_beside_each_other_by_time_up_to_six() {
     let visitor = operated(&store);
     for (asked, shown) in [(2, 2), (6, 6), (7, 6)] {
         let page = visitor.page(&address(asked)).await;
-        assert_eq!((page.matches("<circle").count(), rows(&page)), (shown, shown), "{asked}");
+        assert_eq!((page.matches("class=\"dot\"").count(), rows(&page)), (shown, shown), "{asked}");
         assert_eq!(page.matches("scope=\"col\"").count(), shown + 1, "{asked}");
     }
     assert!(visitor.page(&address(7)).await.contains("The first 6 of 7 streams are shown."));

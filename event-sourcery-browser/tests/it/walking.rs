@@ -38,7 +38,7 @@ pub(crate) async fn walk(visitor: &Visitor, from: &str) -> Vec<(String, Answer)>
 }
 
 /// A link as a web browser reads it on the page of this address. All of them are relative.
-fn joined(address: &str, link: &str) -> String {
+pub(crate) fn joined(address: &str, link: &str) -> String {
     let relative = link.strip_prefix("./").unwrap_or_else(|| panic!("{link} on {address} is not relative"));
     let (folder, _) = address.split('?').next().unwrap().rsplit_once('/').unwrap();
     format!("{folder}/{relative}")
