@@ -13,12 +13,13 @@ pub mod load;
 pub mod nats_store;
 pub mod outbox;
 pub mod postgres;
+pub mod privacy;
 pub mod sequential;
 pub mod subscribe;
 pub mod tags;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 30] = [
+pub const GROUPS: [(&str, &str); 32] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
@@ -42,6 +43,10 @@ pub const GROUPS: [(&str, &str); 30] = [
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
     ("tags", "Tags, beside appends without tags, and decisions across streams, beside streams"),
+    (
+        "privacy",
+        "Encrypted fields: what three of them add to an event in memory, and SQLite with such events beside the same in the clear",
+    ),
     ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
     ("deleting", "While a stream of a million events is deleted"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
@@ -64,6 +69,7 @@ pub const GROUPS: [(&str, &str); 30] = [
         "postgres/tags",
         "PostgreSQL: tags, beside appends without tags, and decisions across streams, beside streams",
     ),
+    ("postgres/privacy", "PostgreSQL: events with encrypted fields, beside the same in the clear"),
     (
         "postgres/held",
         "PostgreSQL: what a slow reader of 1,600 events of 1 MB holds, and how soon it has the first",
