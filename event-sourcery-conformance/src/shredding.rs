@@ -7,13 +7,14 @@ use std::time::Duration;
 use event_sourcery::backend::{KeysRequest, Span};
 use event_sourcery::privacy::{Encryption, KeyState, MasterKey, SubjectShredded};
 use event_sourcery::{
-    Aggregate, Emitting, Error, Event as _, NewEvent, Next, Position, RawEvent, Repository, SnapshotState,
-    StreamId, TenantId,
+    Emitting, Error, Event as _, NewEvent, Next, Position, RawEvent, Repository, StreamId, TenantId,
 };
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::customers::{Customers as _, Registered, ann, bob, customers, encryption, forgotten, registered};
+use super::customers::{
+    Customer, Customers as _, Registered, ann, bob, customers, encryption, forgotten, registered,
+};
 use super::ear::Ear;
 use super::ledger::{Ledgers as _, ledger, load_request, noted};
 use super::outbox::publish;
@@ -193,25 +194,6 @@ pub(super) async fn clause_13_3_a_report_tells_what_there_is_before_and_after(su
     let after = report(Position::START).await;
     assert_eq!((after.key, after.mentions), (KeyState::Shredded, before.mentions));
     assert_refused!(store.subject_report("", Position::START).await, Error::InvalidName { .. });
-}
-
-/// A customer, as events make it.
-#[derive(Default, serde::Serialize, serde::Deserialize, Debug, PartialEq)]
-struct Customer {
-    email: String,
-}
-
-impl Aggregate for Customer {
-    type Event = Registered;
-    const CATEGORY: &'static str = "customer";
-
-    fn apply(&mut self, event: &Registered) {
-        self.email.clone_from(&event.email);
-    }
-}
-
-impl SnapshotState for Customer {
-    const FORMAT: u16 = 1;
 }
 
 pub(super) async fn clause_13_3_no_state_is_kept_that_holds_what_is_encrypted(subject: Subject) {
