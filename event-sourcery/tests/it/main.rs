@@ -15,6 +15,8 @@ mod conformance;
 mod derive;
 mod handles;
 mod ids;
+#[cfg(target_os = "linux")]
+mod keys_in_memory;
 mod listening;
 mod memory;
 mod outbox;
