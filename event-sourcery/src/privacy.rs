@@ -19,6 +19,7 @@ mod personal;
 mod pointers;
 mod report;
 mod ring;
+mod rotation;
 mod sealed;
 mod sealing;
 mod shredding;

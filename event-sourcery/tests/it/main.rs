@@ -22,5 +22,6 @@ mod memory;
 mod outbox;
 mod privacy;
 mod records;
+mod rotating;
 #[cfg(feature = "testing")]
 mod testing;
