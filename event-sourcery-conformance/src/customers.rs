@@ -82,6 +82,30 @@ impl SnapshotState for Customer {
     const FORMAT: u16 = 1;
 }
 
+/// The event in a program of before its marks.
+#[derive(Event, Serialize, Deserialize, Debug)]
+#[event(name = "registered")]
+pub(super) struct RegisteredInTheClear {
+    email: String,
+}
+
+/// The customer there: it keeps its state in the same place.
+#[derive(Default, Serialize, Deserialize, Debug)]
+pub(super) struct CustomerInTheClear(pub(super) Customer);
+
+impl Aggregate for CustomerInTheClear {
+    type Event = RegisteredInTheClear;
+    const CATEGORY: &'static str = Customer::CATEGORY;
+
+    fn apply(&mut self, event: &RegisteredInTheClear) {
+        self.0.email.clone_from(&event.email);
+    }
+}
+
+impl SnapshotState for CustomerInTheClear {
+    const FORMAT: u16 = Customer::FORMAT;
+}
+
 pub(super) fn registered(customer: &str, email: &str) -> Registered {
     let (customer, email) = (customer.to_owned(), email.to_owned());
     Registered { customer, email, born: Some(1987), city: "York".to_owned() }
