@@ -710,6 +710,7 @@ macro_rules! __for_each_case {
             clause_13_3_a_repository_is_refused_whatever_it_has_in_memory [keys],
             clause_13_3_an_append_to_several_streams_is_refused_whatever_is_in_memory [keys, several_streams],
             clause_13_3_a_decision_is_refused_whatever_is_in_memory [keys, tags],
+            clause_13_3_a_handler_is_refused_whatever_is_in_memory [keys, transactions],
         }
         shredding_race {
             clause_13_3_processes_that_race_a_shredder_write_before_it_or_not_at_all [keys, shared],

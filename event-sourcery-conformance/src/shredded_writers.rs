@@ -3,12 +3,16 @@
 //! A refusal makes a handle forget the key: so each way has a handle of its own.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use event_sourcery::{
-    CommandError, Emitting, Error, EventStore, NewEvents, RawEvent, Repository, Select, StreamId,
+    CommandError, Emitting, Error, EventStore, NewEvent, NewEvents, RawEvent, Repository, Select, StreamId,
 };
 
-use super::customers::{Customer, Customers as _, Registered, ann, bob, customers};
+use super::customers::{Customer, Customers as _, Registered, ann, bob, customers, encryption};
+use super::ledger::{ledger, noted};
+use super::reaction::{Deed, End, Reaction};
+use super::running::{Settings, eventually};
 use super::subject::Subject;
 
 /// A stream with an event about somebody.
@@ -88,4 +92,36 @@ pub(super) async fn clause_13_3_a_decision_is_refused_whatever_is_in_memory(subj
     assert!(matches!(refused, Err(CommandError::Store(Error::SubjectShredded { .. }))));
     subject.holds_events(&stream, 1).await;
     assert_eq!(subject.another_private().await.registrations(&stream).await.len(), 1);
+}
+
+/// In the transaction of a subscription: it keeps what it was handed over, and appends it once that one was shredded.
+pub(super) async fn clause_13_3_a_handler_is_refused_whatever_is_in_memory(subject: Subject) {
+    told(&subject).await;
+    let (late, seen) = (customers("late"), Arc::new(Mutex::new(None::<RawEvent>)));
+    let (to, seeing) = (late.clone(), Arc::clone(&seen));
+    let reaction = Reaction::new(move |recorded| {
+        let (mut seen, mut appends) = (seeing.lock().unwrap(), Vec::new());
+        if recorded.event().name() == "registered" {
+            *seen = Some(recorded.event().clone());
+        } else if let Some(copy) = seen.clone() {
+            appends.push((to.clone(), NewEvent::new(copy)));
+        }
+        Deed { deletes: Vec::new(), shreds: Vec::new(), appends, end: End::Done }
+    });
+    let reactor = subject.reactor().await.with_encryption(encryption());
+    let (stopped, until) = tokio::sync::oneshot::channel::<()>();
+    let settings = Settings { names: &["registered", "noted"], attempts: 1, ..Settings::default() };
+    let run = reactor.run_exactly_once(settings.clone(), Box::pin(async move { drop(until.await) }), reaction);
+    let run = tokio::spawn(run);
+    eventually("it was handed over", async || seen.lock().unwrap().is_some()).await;
+    shred(&subject).await;
+    let store = subject.store();
+    store.append(&ledger("1"), noted(1)).await.unwrap();
+    let durable = settings.of(store.subscribe::<RawEvent>());
+    eventually("it is parked", async || !durable.parked().await.unwrap().is_empty()).await;
+    let parked = durable.parked().await.unwrap().remove(0);
+    assert!(parked.error.contains("shredded"), "{}", parked.error);
+    subject.holds_events(&late, 0).await;
+    drop(stopped);
+    run.await.unwrap().unwrap();
 }
