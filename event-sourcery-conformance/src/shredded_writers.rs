@@ -111,7 +111,8 @@ pub(super) async fn clause_13_3_a_handler_is_refused_whatever_is_in_memory(subje
     let reactor = subject.reactor().await.with_encryption(encryption());
     let (stopped, until) = tokio::sync::oneshot::channel::<()>();
     let settings = Settings { names: &["registered", "noted"], attempts: 1, ..Settings::default() };
-    let run = reactor.run_exactly_once(settings.clone(), Box::pin(async move { drop(until.await) }), reaction);
+    let run =
+        reactor.run_exactly_once(settings.clone(), Box::pin(async move { drop(until.await) }), reaction);
     let run = tokio::spawn(run);
     eventually("it was handed over", async || seen.lock().unwrap().is_some()).await;
     shred(&subject).await;
