@@ -6,7 +6,7 @@ use event_sourcery::Error;
 use event_sourcery::backend::OldKeysRequest;
 use event_sourcery::privacy::{Encryption, KeyWrapping as _, MasterKey};
 
-use super::customers::{Customers as _, Registered, ann, bob, customers, forgotten, registered};
+use super::customers::{Customers as _, Registered, ann, bob, customers, registered};
 use super::running::eventually;
 use super::subject::Subject;
 use super::worker::{self, Worker};
