@@ -9,7 +9,7 @@ use crate::results::Results;
 use crate::{Result, folder, take};
 
 /// The beginnings of the names of what is looked at.
-const CHECKED: [&str; 23] = [
+const CHECKED: [&str; 25] = [
     "sequential",
     "concurrent",
     "closures",
@@ -24,6 +24,8 @@ const CHECKED: [&str; 23] = [
     "subscribe/handlers",
     "subscribe/writers",
     "aggregate/command",
+    "privacy/event",
+    "privacy/catch-up",
     "postgres/sequential",
     "postgres/concurrent",
     "postgres/batch",

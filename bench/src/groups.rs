@@ -14,6 +14,7 @@ pub mod nats_store;
 pub mod outbox;
 pub mod pages;
 pub mod postgres;
+pub mod privacy;
 pub mod sequential;
 pub mod subscribe;
 pub mod tags;
@@ -44,6 +45,10 @@ pub const GROUPS: [(&str, &str); 32] = [
     ("subscribe", "Subscriptions"),
     ("aggregate", "Aggregates"),
     ("tags", "Tags, beside appends without tags, and decisions across streams, beside streams"),
+    (
+        "privacy",
+        "Encrypted fields: what three of them add to an event in memory, and SQLite with such events beside the same in the clear",
+    ),
     ("held", "What a slow reader of 1,600 events of 1 MB holds, and how soon it has the first"),
     ("deleting", "While a stream of a million events is deleted"),
     ("postgres/sequential", "PostgreSQL: one event an append, one after the other"),
@@ -67,6 +72,7 @@ pub const GROUPS: [(&str, &str); 32] = [
         "postgres/tags",
         "PostgreSQL: tags, beside appends without tags, and decisions across streams, beside streams",
     ),
+    ("postgres/privacy", "PostgreSQL: events with encrypted fields, beside the same in the clear"),
     (
         "postgres/held",
         "PostgreSQL: what a slow reader of 1,600 events of 1 MB holds, and how soon it has the first",

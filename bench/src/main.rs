@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use crate::bench::Bench;
 use crate::groups::{
     aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, nats_store,
-    outbox, pages, sequential, subscribe, tags,
+    outbox, pages, privacy, sequential, subscribe, tags,
 };
 use crate::machine::Machine;
 use crate::postgres::Server;
@@ -109,6 +109,7 @@ fn take(bench: &mut Bench) -> Result<Machine> {
     runtime.block_on(subscribe::sqlite(bench))?;
     runtime.block_on(aggregate::sqlite(bench))?;
     runtime.block_on(tags::sqlite(bench))?;
+    runtime.block_on(privacy::sqlite(bench))?;
     runtime.block_on(held::measure(bench))?;
     runtime.block_on(deleting::measure(bench))?;
     if let Some(server) = &server {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use event_sourcery::copy::export;
 use event_sourcery::{
     Aggregate, Emitting, Error, Event, EventStore, RawEvent, Recorded, Repository, Result, SnapshotState,
     StreamId,
@@ -111,6 +112,7 @@ pub struct Life {
     bare: EventStore,
     stream: StreamId,
     said: Vec<String>,
+    exported: Vec<u8>,
 }
 
 impl Life {
@@ -118,7 +120,7 @@ impl Life {
     pub async fn lead(bare: EventStore) -> Self {
         let store = bare.clone().with_encryption(encryption()).unwrap().with_outbox(|_| true).unwrap();
         let stream = StreamId::from_name("attacked/17").unwrap();
-        let mut life = Self { store, bare, stream, said: Vec::new() };
+        let mut life = Self { store, bare, stream, said: Vec::new(), exported: Vec::new() };
         let appended = life.store.append(&life.stream, (ann(), bob(), ann())).await.unwrap();
         life.store.save_snapshot(&life.stream, 3, ann()).await.unwrap();
         let events = life.store.load_stream::<RawEvent>(&life.stream).full_history().await.unwrap();
@@ -130,6 +132,7 @@ impl Life {
         life.park().await;
         life.provoke().await;
         life.reads(&ann()).await;
+        life.export().await;
         life
     }
 
@@ -141,11 +144,23 @@ impl Life {
         let refused = self.store.append(&self.stream, ann()).expected_version(3).await;
         self.note_error(refused);
         self.provoke().await;
+        self.export().await;
     }
 
     /// All errors and listings, as they are shown.
     pub fn said(&self) -> &[String] {
         &self.said
+    }
+
+    /// What was exported by a handle with keys, all together.
+    pub fn exported(&self) -> &[u8] {
+        &self.exported
+    }
+
+    async fn export(&mut self) {
+        let last = self.store.append(&StreamId::random(), bob()).await.unwrap();
+        self.store.settled(last.position).await;
+        export(&self.store, &mut self.exported).await.unwrap();
     }
 
     /// That it is there: what was never written is not found either.

@@ -680,8 +680,6 @@ macro_rules! __for_each_case {
             clause_13_2_a_copy_of_an_event_is_encrypted_too [keys],
             clause_13_2_upcasters_see_what_is_encrypted [keys],
             clause_13_4_keys_are_stored_wrapped_and_only_their_master_opens_them [keys],
-            clause_13_4_the_master_is_changed_while_others_write [keys],
-            clause_13_4_a_key_of_a_shredded_subject_is_not_wrapped_anew [keys],
         }
         shredding {
             clause_13_3_a_shredded_subject_reads_as_its_mask_everywhere [keys],
@@ -697,6 +695,22 @@ macro_rules! __for_each_case {
             clause_13_3_a_handlers_transaction_seals_and_opens [keys, transactions],
             clause_13_3_a_transaction_shreds_with_all_that_it_writes_or_not_at_all [keys, transactions],
             clause_13_3_a_listener_hears_in_the_clear_and_its_append_is_sealed [keys, listeners],
+        }
+        fetching_keys {
+            clause_13_4_a_load_reads_its_keys_once_however_many_they_are [keys],
+            clause_13_4_a_long_history_reads_its_keys_once [keys],
+        }
+        rotating {
+            clause_13_4_the_master_is_changed_while_others_write [keys],
+            clause_13_4_a_key_of_a_shredded_subject_is_not_wrapped_anew [keys],
+            clause_13_4_a_change_of_the_master_that_is_killed_goes_on [keys, shared],
+        }
+        shredded_writers {
+            clause_13_3_who_has_the_key_in_memory_is_refused_whichever_way_he_writes [keys],
+            clause_13_3_a_repository_is_refused_whatever_it_has_in_memory [keys],
+            clause_13_3_an_append_to_several_streams_is_refused_whatever_is_in_memory [keys, several_streams],
+            clause_13_3_a_decision_is_refused_whatever_is_in_memory [keys, tags],
+            clause_13_3_a_handler_is_refused_whatever_is_in_memory [keys, transactions],
         }
         shredding_race {
             clause_13_3_processes_that_race_a_shredder_write_before_it_or_not_at_all [keys, shared],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use event_sourcery::backend::{Span, StoredEvent};
 use event_sourcery::privacy::{Encryption, MasterKey, Personal};
-use event_sourcery::{Event, EventStore, StreamId, TenantId};
+use event_sourcery::{Aggregate, Event, EventStore, SnapshotState, StreamId, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::load_request;
@@ -61,6 +61,49 @@ pub(super) struct Described {
     pub(super) referrer: Option<u64>,
     #[event(encrypted, mask = "nobody", subject = "referrer")]
     pub(super) referred_by: String,
+}
+
+/// A customer, as events make it.
+#[derive(Default, Serialize, Deserialize, Debug, PartialEq)]
+pub(super) struct Customer {
+    pub(super) email: String,
+}
+
+impl Aggregate for Customer {
+    type Event = Registered;
+    const CATEGORY: &'static str = "customer";
+
+    fn apply(&mut self, event: &Registered) {
+        self.email.clone_from(&event.email);
+    }
+}
+
+impl SnapshotState for Customer {
+    const FORMAT: u16 = 1;
+}
+
+/// The event in a program of before its marks.
+#[derive(Event, Serialize, Deserialize, Debug)]
+#[event(name = "registered")]
+pub(super) struct RegisteredInTheClear {
+    email: String,
+}
+
+/// The customer there: it keeps its state in the same place.
+#[derive(Default, Serialize, Deserialize, Debug)]
+pub(super) struct CustomerInTheClear(pub(super) Customer);
+
+impl Aggregate for CustomerInTheClear {
+    type Event = RegisteredInTheClear;
+    const CATEGORY: &'static str = Customer::CATEGORY;
+
+    fn apply(&mut self, event: &RegisteredInTheClear) {
+        self.0.email.clone_from(&event.email);
+    }
+}
+
+impl SnapshotState for CustomerInTheClear {
+    const FORMAT: u16 = Customer::FORMAT;
 }
 
 pub(super) fn registered(customer: &str, email: &str) -> Registered {

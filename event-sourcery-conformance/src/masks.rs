@@ -9,8 +9,10 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use event_sourcery::backend::Backend as _;
 use event_sourcery::{
-    Aggregate, Emitting, Error, EventStore, Next, Repository, SnapshotState, StreamId, Subscription,
+    Aggregate, Emitting, Error, EventStore, Next, QueryItem, Repository, SnapshotState, StreamId,
+    Subscription,
 };
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use serde::{Deserialize, Serialize};
@@ -147,6 +149,21 @@ impl Play {
                 read.push(next_told(&mut subscription).await?);
             }
             same("a subscription from the beginning", &everything, &read)?;
+            if handle.backend().capabilities().tags {
+                let all = QueryItem::new().of::<Told>().into();
+                let read = handle.read::<Told>(&all).await.map_err(in_words)?;
+                let read: Vec<_> = read.events.into_iter().map(|recorded| recorded.into_event()).collect();
+                same("a query", &everything, &read)?;
+            }
+            let (mut batches, mut read) = (handle.subscribe::<Told>().batches(4), Vec::new());
+            while read.len() < everything.len() {
+                let batch = batches.next(SOON).await.map_err(in_words)?;
+                if batch.events.is_empty() {
+                    return Err(format!("batches end behind {read:#?}"));
+                }
+                read.extend(batch.events.into_iter().map(|recorded| recorded.into_event()));
+            }
+            same("batches", &everything, &read)?;
             let story = Repository::<Story>::new(handle).snapshot_every(1);
             let story = story.load(&self.story).await.map_err(in_words)?;
             same("an aggregate", &self.left(Some(0)), &story.told)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event_sourcery::backend::{
-    AppendRequest, Expectation, KeysRequest, NewRecord, OldKeysRequest, StoredEvent, StreamAppend,
+    AppendRequest, Expectation, KeysRequest, NewRecord, StoredEvent, StreamAppend,
 };
 use event_sourcery::privacy::{Encryption, KeyWrapping as _, MasterKey};
 use event_sourcery::{Error, Event, RawEvent, Source, StoredForm, StreamId, TenantId};
@@ -343,52 +343,4 @@ pub(super) async fn clause_13_4_keys_are_stored_wrapped_and_only_their_master_op
     );
     assert_refused!(another.append(&customers("new"), ann()).await, Error::KeyNotUnwrapped { .. });
     another.append(&customers("18"), bob()).await.unwrap();
-}
-
-fn rotating() -> Encryption {
-    Encryption::new(MasterKey::from_bytes([2; 32])).with_former(MasterKey::from_bytes([1; 32]))
-}
-
-pub(super) async fn clause_13_4_the_master_is_changed_while_others_write(subject: Subject) {
-    let (old, writer) = (subject.private(), subject.another_private().await);
-    let name = |number: usize| number.to_string();
-    for number in 0..300 {
-        let event = registered(&name(number), "ann@example.com");
-        old.append(&customers(&name(number)), event).await.unwrap();
-    }
-    let new = subject.another_store().await.with_encryption(rotating()).unwrap();
-    let writes = tokio::spawn(async move {
-        for number in 300..340 {
-            let event = registered(&number.to_string(), "ann@example.com");
-            writer.append(&customers(&number.to_string()), event).await.unwrap();
-        }
-    });
-    let first = new.rotate_keys().await.unwrap();
-    assert!((300..=340).contains(&first), "{first}");
-    writes.await.unwrap();
-    assert_eq!(new.rotate_keys().await.unwrap(), 340 - first);
-    assert_eq!(new.rotate_keys().await.unwrap(), 0);
-    let by = MasterKey::from_bytes([2; 32]);
-    let left = subject.backend().old_keys(OldKeysRequest::new(by.name().into(), 10)).await.unwrap();
-    assert!(left.is_empty());
-
-    let alone = Encryption::new(by);
-    let alone = subject.another_store().await.with_encryption(alone).unwrap();
-    for number in [0, 255, 256, 299, 339] {
-        assert_eq!(alone.registrations(&customers(&name(number))).await[0].email, "ann@example.com");
-    }
-    let gone = subject.another_private().await;
-    let read = gone.load_stream::<Registered>(&customers("0")).await;
-    assert_refused!(read, Error::KeyNotUnwrapped { .. });
-}
-
-pub(super) async fn clause_13_4_a_key_of_a_shredded_subject_is_not_wrapped_anew(subject: Subject) {
-    let store = subject.private();
-    store.append(&customers("17"), ann()).await.unwrap();
-    store.append(&customers("18"), bob()).await.unwrap();
-    store.shred("17").await.unwrap();
-    let new = subject.another_store().await.with_encryption(rotating()).unwrap();
-    assert_eq!(new.rotate_keys().await.unwrap(), 1);
-    assert_eq!(new.registrations(&customers("17")).await[0].email, "forgotten");
-    assert_eq!(new.registrations(&customers("18")).await, [bob()]);
 }

@@ -1,4 +1,4 @@
-//! The code that tells which fields are to be encrypted, for whom, and what they read as once that person was shredded.
+//! The code that tells which fields are to be encrypted, for whom, and what they read as once that one was shredded.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};

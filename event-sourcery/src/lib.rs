@@ -40,7 +40,7 @@
 //!   them. See [*publish events*](guide::publish_events).
 //! - [`Event`] is what you derive for your types. Stored events stay readable while the types change: see
 //!   [*evolving events*](guide::evolving_events).
-//! - [`EventStore::with_encryption`] encrypts the fields that you mark, and [`EventStore::shred`] forgets a person. See
+//! - [`EventStore::with_encryption`] encrypts the fields that you mark, and [`EventStore::shred`] forgets a data subject. See
 //!   [*data privacy*](guide::data_privacy) and [`privacy`].
 //! - [`EventStore::look`] shows what the store holds, page by page, without knowing any event type. See
 //!   [*look inside*](guide::look_inside).

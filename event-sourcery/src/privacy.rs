@@ -1,4 +1,4 @@
-//! Privacy: fields that are encrypted under a key of the person they are about, and that nobody can read once that key is shredded.
+//! Privacy: fields that are encrypted under a key of the data subject they are about, and that nobody can read once that key is shredded.
 //!
 //! Mark the fields of an event, `#[event(encrypted, mask = ..)]`, and the one that tells whom they are about, `#[event(subject)]`;
 //! give the store what wraps the keys, with [`EventStore::with_encryption`](crate::EventStore::with_encryption); and
@@ -19,6 +19,7 @@ mod personal;
 mod pointers;
 mod report;
 mod ring;
+mod rotation;
 mod sealed;
 mod sealing;
 mod shredding;

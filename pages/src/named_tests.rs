@@ -1,10 +1,11 @@
-//! The pages *operate*, *react to events*, *publish events*, *publishers and inboxes* and *when one machine is not enough*, what is
-//! assumed of PostgreSQL, and the comparison with others name the tests that show what they say.
+//! The pages *data privacy*, *operate*, *react to events*, *publish events*, *publishers and inboxes* and *when one machine is not
+//! enough*, what is assumed of PostgreSQL, and the comparison with others name the tests that show what they say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const COMPARISON: &str = include_str!("../../COMPARISON.md");
+const DATA_PRIVACY: &str = include_str!("../../event-sourcery/guide/data-privacy.md");
 const OPERATE: &str = include_str!("../../event-sourcery/guide/operate.md");
 const REACT_TO_EVENTS: &str = include_str!("../../event-sourcery/guide/react-to-events.md");
 const PUBLISH_EVENTS: &str = include_str!("../../event-sourcery/guide/publish-events.md");
@@ -13,9 +14,13 @@ const PUBLISHERS_AND_INBOXES: &str = include_str!("../../event-sourcery/guide/pu
 const WHEN_ONE_MACHINE: &str = include_str!("../../event-sourcery/guide/when-one-machine-is-not-enough.md");
 
 /// Where tests stand: those of the kit, those of the databases, their examples included, and those of
-/// the key service and the publishers.
-const FOLDERS: [&str; 9] = [
+/// the key service, the publishers and the programs that look inside.
+const FOLDERS: [&str; 13] = [
     "../event-sourcery-conformance/src",
+    "../event-sourcery/tests/it",
+    "../event-sourcery-browser/tests/it",
+    "../event-sourcery-cli/tests/it",
+    "../event-sourcery-mcp/tests/it",
     "../event-sourcery-sqlite/tests/it",
     "../event-sourcery-postgres/tests/it",
     "../event-sourcery-nats/tests/it",
@@ -64,6 +69,18 @@ fn assert_are_there<'a>(names: impl Iterator<Item = &'a str>, least: usize) {
         count += 1;
     }
     assert!(count >= least, "only {count} tests are named");
+}
+
+/// What may learn what, each with its test; where there is none, it says why.
+#[test]
+fn every_test_that_the_page_data_privacy_names_is_there() {
+    let (_, rest) = DATA_PRIVACY.split_once("## Who may learn what").unwrap();
+    let (table, _) = rest.split_once("## What it does not do").unwrap();
+    assert_are_there(in_last_cells(table), 20);
+    let cells = table.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit("| ").next());
+    for cell in cells.filter(|cell| *cell != "test") {
+        assert!(cell.contains('`') || cell.starts_with("none: "), "a line without a test: {cell:?}");
+    }
 }
 
 #[test]

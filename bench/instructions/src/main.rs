@@ -51,7 +51,19 @@ async fn main() {
 }
 
 fn memory() -> EventStore {
-    EventStore::new(MemoryBackend::new()).erased()
+    let store = EventStore::new(MemoryBackend::new()).erased();
+    #[cfg(feature = "keys")]
+    let store = if std::env::args().nth(3).is_some() { with_keys(store) } else { store };
+    store
+}
+
+/// A handle that encrypts what is marked: nothing is.
+#[cfg(feature = "keys")]
+fn with_keys(store: EventStore) -> EventStore {
+    use event_sourcery::privacy::{Encryption, MasterKey};
+
+    let encryption = Encryption::new(MasterKey::from_bytes([7; 32]));
+    store.with_encryption(encryption).expect("it keeps keys")
 }
 
 fn stream(number: usize) -> StreamId {

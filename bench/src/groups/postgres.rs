@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::Result;
 use crate::bench::Bench;
-use crate::groups::{aggregate, deleting, held, listening, outbox, pages, subscribe, tags};
+use crate::groups::{aggregate, deleting, held, listening, outbox, pages, privacy, subscribe, tags};
 use crate::postgres::Server;
 
 pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
@@ -27,6 +27,7 @@ pub async fn measure(bench: &mut Bench, server: &Server) -> Result<()> {
     subscribe::postgres(bench, server).await?;
     aggregate::postgres(bench, server).await?;
     tags::postgres(bench, server).await?;
+    privacy::postgres(bench, server).await?;
     held::postgres(bench, server).await?;
     deleting::postgres(bench, server).await?;
     driver::measure(bench, server).await

@@ -26,10 +26,12 @@ async fn nothing_personal_is_found_in_any_byte_before_or_after_shredding() {
     assert_eq!(in_files(), BTreeSet::from([OPEN]));
     assert_eq!(found_in_folder(&data.join("pg_wal")), BTreeSet::from([OPEN]));
     assert_eq!(found_in(cluster.dump(database.name()).as_bytes()), BTreeSet::from([OPEN]));
+    assert_eq!(found_in(life.exported()), BTreeSet::from([OPEN]));
 
     life.forget().await;
     assert_eq!(in_files(), BTreeSet::from([OPEN]));
     assert_eq!(found_in(cluster.dump(database.name()).as_bytes()), BTreeSet::from([OPEN]));
+    assert_eq!(found_in(life.exported()), BTreeSet::from([OPEN]));
     assert_eq!(found_in(life.said().join("\n").as_bytes()), BTreeSet::new());
     assert_eq!(found_in(log.text().as_bytes()), BTreeSet::from([OPEN]));
 }

@@ -18,9 +18,11 @@ async fn nothing_personal_is_found_in_any_byte_before_or_after_shredding() {
     let copy = folder.path().with_file_name("copy.db");
     folder.foreign_connection().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
     assert_eq!(found_in(&std::fs::read(&copy).unwrap()), BTreeSet::from([OPEN]));
+    assert_eq!(found_in(life.exported()), BTreeSet::from([OPEN]));
 
     life.forget().await;
     assert_eq!(in_files(), BTreeSet::from([OPEN]));
+    assert_eq!(found_in(life.exported()), BTreeSet::from([OPEN]));
     assert_eq!(found_in(life.said().join("\n").as_bytes()), BTreeSet::new());
     drop((life, store));
     assert_eq!(in_files(), BTreeSet::from([OPEN]), "closed, too");

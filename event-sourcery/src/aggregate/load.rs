@@ -185,6 +185,7 @@ impl<A: Aggregate> LoadSink for Replay<'_, A> {
         if self.is_over || self.without.is_some() {
             return Ok(());
         }
+        self.aggregate.is_private |= part.events.iter().any(StoredEvent::was_sealed);
         let page = match self.begin(part) {
             Ok(page) => page,
             Err(without) => {

@@ -53,8 +53,8 @@ impl<A: Aggregate> Repository<A> {
     /// The state is written in a task after the save, or after a load that has read this many events. Neither waits for it. If it fails,
     /// that is logged, and the next one tries again. In a transaction nothing is kept. Only the aggregate's loads use the state:
     /// streams and subscriptions read as before. On a handle with [encryption](EventStore::with_encryption), no state is kept of an
-    /// aggregate whose events have encrypted fields, or a catch-all, because the state would hold them in the clear. Outside of a
-    /// tokio runtime nothing is kept. 0 counts as 1: after every save.
+    /// aggregate whose events have encrypted fields, or a catch-all, because the state would hold them in the clear; nor of one that has
+    /// read an event which another program has encrypted. Outside of a tokio runtime nothing is kept. 0 counts as 1: after every save.
     #[must_use]
     pub fn snapshot_every(mut self, events: Version) -> Self
     where

@@ -121,7 +121,7 @@ impl<A: Aggregate> Rule<A> {
         backend: &Arc<dyn Backend>,
     ) {
         let Some(behind) = aggregate.last_event else { return };
-        if behind.version < aggregate.kept_version.saturating_add(self.every) {
+        if aggregate.is_private || behind.version < aggregate.kept_version.saturating_add(self.every) {
             return;
         }
         let (Ok(runtime), Ok(permit)) =

@@ -27,6 +27,8 @@ pub struct WrappedAggregate<A: Aggregate> {
     pub(super) last_event: Option<EventAt>,
     /// The version behind which its state is kept, as far as is known.
     pub(super) kept_version: Version,
+    /// Whether something of what it was made of is stored encrypted, whatever its type marks: then its state is not kept.
+    pub(super) is_private: bool,
     pub(super) created_at: Option<Timestamp>,
     pub(super) updated_at: Option<Timestamp>,
 }
@@ -41,6 +43,7 @@ impl<A: Aggregate> WrappedAggregate<A> {
             stored_version: 0,
             last_event: None,
             kept_version: 0,
+            is_private: false,
             created_at: None,
             updated_at: None,
         }

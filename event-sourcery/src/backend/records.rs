@@ -165,6 +165,11 @@ impl StoredEvent {
         is_sealed(&self.context) && self.unreadable.is_none()
     }
 
+    /// Whether something in it was encrypted, and was opened, or was to be.
+    pub(crate) const fn was_sealed(&self) -> bool {
+        self.opening.is_some()
+    }
+
     /// An error where something in it is encrypted that was not opened.
     pub(crate) fn check_opening(&self, stream: &StreamId) -> Result<()> {
         match &self.opening {

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::keys::DataKey;
@@ -34,7 +36,7 @@ pub(super) type HeldKeys = BTreeMap<Arc<str>, Held>;
 /// The keys that were used of late. Nothing of it can be shown.
 pub(super) struct Cache {
     lives: Duration,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -43,6 +45,8 @@ struct State {
     shreddings: Shreddings,
     /// Whose keys were shredded in a transaction that may not be over yet.
     doubted: HashSet<(TenantId, Arc<str>)>,
+    /// Whether a task lets go of what is too old.
+    is_swept: bool,
 }
 
 /// How often something was shredded here.
@@ -58,7 +62,7 @@ impl fmt::Debug for Cache {
 impl Cache {
     /// A cache of keys that each live so long.
     pub(super) fn new(lives: Duration) -> Self {
-        Self { lives, state: Mutex::default() }
+        Self { lives, state: Arc::default() }
     }
 
     /// What is known of these subjects, of which others nothing is known, and as of when.
@@ -90,9 +94,22 @@ impl Cache {
             }
             Held::NeverGiven | Held::Wrapped { .. } => false,
         };
-        if lasts && state.shreddings == since {
+        if lasts && state.shreddings == since && !self.lives.is_zero() {
             state.make_room();
             state.keys.insert(key, (held.clone(), Instant::now() + self.lives));
+            if !std::mem::replace(&mut state.is_swept, true) {
+                drop(state);
+                self.have_swept();
+            }
+        }
+    }
+
+    /// Sees to it that no key stays in memory that is too old to be used, though nobody calls any more. Outside of a runtime it stays
+    /// until it is asked for again, or its room is needed.
+    fn have_swept(&self) {
+        let sweeper = Sweeper(Arc::downgrade(&self.state));
+        if let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn(sweeper.sweep(self.lives)));
         }
     }
 
@@ -113,7 +130,38 @@ impl Cache {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What lets go of keys that are too old, as long as there are any. Where its runtime ends before, or never was, it says so: nobody
+/// does, and the next one may.
+struct Sweeper(Weak<Mutex<State>>);
+
+impl Sweeper {
+    async fn sweep(self, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(state) = self.0.upgrade() else { return };
+            let mut state = lock(&state);
+            state.let_go();
+            if state.keys.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.upgrade() {
+            let mut state = lock(&state);
+            state.is_swept = false;
+        }
     }
 }
 
@@ -128,11 +176,15 @@ impl State {
         if self.keys.len() < MOST {
             return;
         }
-        let now = Instant::now();
-        self.keys.retain(|_, (_, until)| *until > now);
+        self.let_go();
         if self.keys.len() >= MOST {
             self.keys.clear();
         }
+    }
+
+    fn let_go(&mut self) {
+        let now = Instant::now();
+        self.keys.retain(|_, (_, until)| *until > now);
     }
 }
 
@@ -193,5 +245,20 @@ mod tests {
         (0..=MOST).for_each(|number| keep(&cache, &TenantId::DEFAULT, &number.to_string()));
         assert!(cache.state().keys.len() <= MOST);
         assert!(is_kept(&cache, &TenantId::DEFAULT, &MOST.to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_too_old_does_not_stay_though_nobody_asks() {
+        let cache = Cache::new(Duration::from_millis(5));
+        for round in 0..2 {
+            keep(&cache, &TenantId::DEFAULT, "17");
+            assert_eq!(cache.state().keys.len(), 1, "{round}");
+            let until_gone = async {
+                while cache.state().is_swept || !cache.state().keys.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), until_gone).await.expect("it goes");
+        }
     }
 }

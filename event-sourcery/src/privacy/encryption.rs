@@ -48,7 +48,8 @@ impl Encryption {
     /// How long a key stays in the memory of this process once it was read: a minute, unless it is said here; a day at most.
     ///
     /// For so long this process may go on reading what another one has shredded. It writes nothing for a shredded subject, however
-    /// long that is. 0: a key is read for each page.
+    /// long that is. It is overwritten in memory once it was not used for twice as long at most. 0: none is kept, and a key is read for
+    /// each page.
     #[must_use]
     pub fn cache_for(self, lives: Duration) -> Self {
         Self { lives: lives.min(LONGEST), ..self }

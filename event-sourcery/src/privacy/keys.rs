@@ -13,7 +13,9 @@ use crate::stream_id::TenantId;
 const LENGTH: usize = 32;
 
 /// A key of 256 bits. Its bytes are overwritten when it is dropped, and there is no way to show them by mistake.
-pub struct DataKey(Zeroizing<[u8; LENGTH]>);
+///
+/// They stay in one place: where the key is handed on, no copy of them is left behind.
+pub struct DataKey(Box<Zeroizing<[u8; LENGTH]>>);
 
 impl DataKey {
     /// A new key, from the random numbers of the operating system.
@@ -22,15 +24,21 @@ impl DataKey {
     ///
     /// [`Error::Backend`] where the system has none.
     pub fn random() -> Result<Self> {
-        let mut bytes = Zeroizing::new([0; LENGTH]);
-        fill(&mut *bytes)?;
-        Ok(Self(bytes))
+        let mut key = Self::of_zeros();
+        fill(key.0.as_mut_slice())?;
+        Ok(key)
     }
 
     /// The key of these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; LENGTH]) -> Self {
-        Self(Zeroizing::new(bytes))
+        let (given, mut key) = (Zeroizing::new(bytes), Self::of_zeros());
+        key.0.copy_from_slice(given.as_slice());
+        key
+    }
+
+    fn of_zeros() -> Self {
+        Self(Box::new(Zeroizing::new([0; LENGTH])))
     }
 
     /// Its bytes: for a cipher, and for what wraps it.

@@ -73,21 +73,34 @@ impl Vault {
         self.open_all(ring, sealed).await
     }
 
-    /// Opens what is sealed in a part of a stream, and in what stands in for the events before it.
-    pub(super) async fn open_stream<R: Ring>(
+    /// Opens what is sealed in the parts of a stream, and in what stands in for the events before them: all parts with one read of
+    /// keys.
+    pub(super) async fn open_parts<R: Ring>(
         &self,
         ring: &mut R,
         (tenant, stream): (&TenantId, &StreamId),
-        loaded: &mut LoadedStream,
+        parts: &mut [LoadedStream],
     ) -> Result<()> {
         let mut sealed = Vec::new();
-        for event in loaded.snapshot.iter_mut().filter(|event| event.is_sealed()) {
-            sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Snapshot }, event });
-        }
-        for event in loaded.events.iter_mut().filter(|event| event.is_sealed()) {
-            sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Event }, event });
+        for LoadedStream { snapshot, events, .. } in parts {
+            for event in snapshot.iter_mut().filter(|event| event.is_sealed()) {
+                sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Snapshot }, event });
+            }
+            for event in events.iter_mut().filter(|event| event.is_sealed()) {
+                sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Event }, event });
+            }
         }
         self.open_all(ring, sealed).await
+    }
+
+    /// The same for a stream in one part.
+    pub(super) async fn open_stream<R: Ring>(
+        &self,
+        ring: &mut R,
+        of: (&TenantId, &StreamId),
+        loaded: &mut LoadedStream,
+    ) -> Result<()> {
+        self.open_parts(ring, of, std::slice::from_mut(loaded)).await
     }
 
     /// Opens what is sealed in the events that an append would have written again.

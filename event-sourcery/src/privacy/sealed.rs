@@ -17,7 +17,7 @@ use crate::backend::{
 };
 use crate::error::Result;
 use crate::position::Position;
-use crate::stream_id::{StreamId, TenantId};
+use crate::stream_id::TenantId;
 
 /// A backend whose calls seal and open.
 #[derive(Debug)]
@@ -78,8 +78,9 @@ impl Backend for SealedBackend {
         let (tenant, stream) = (request.tenant.clone(), request.stream.clone());
         let mut parts = Parts { sink, held: Vec::new() };
         self.inner.load_in_parts(request, &mut parts).await?;
-        let Parts { sink, held } = parts;
-        self.open_parts((&tenant, &stream), held, sink).await
+        let Parts { sink, mut held } = parts;
+        self.vault.open_parts(&mut self.ring(), (&tenant, &stream), &mut held).await?;
+        hand_over(held, sink)
     }
 
     async fn delete(&self, request: DeleteRequest) -> Result<()> {
@@ -201,22 +202,6 @@ impl SubscriptionBackend for SealedBackend {
     }
 }
 
-impl SealedBackend {
-    /// Opens the parts of a load that had to wait for it, and hands them over.
-    async fn open_parts(
-        &self,
-        of: (&TenantId, &StreamId),
-        held: Vec<LoadedStream>,
-        sink: &mut dyn LoadSink,
-    ) -> Result<()> {
-        for mut part in held {
-            self.vault.open_stream(&mut self.ring(), of, &mut part).await?;
-            sink.take(part)?;
-        }
-        Ok(())
-    }
-}
-
 /// Hands parts of a load over, up to the first in which something is sealed. That one, and those behind it, wait until the load is
 /// over: while it reads, no key can be waited for.
 pub(super) struct Parts<'s> {
@@ -238,4 +223,9 @@ impl LoadSink for Parts<'_> {
         self.held.clear();
         self.sink.restart();
     }
+}
+
+/// Hands the parts over that had to wait.
+pub(super) fn hand_over(held: Vec<LoadedStream>, sink: &mut dyn LoadSink) -> Result<()> {
+    held.into_iter().try_for_each(|part| sink.take(part))
 }

@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::encryption::Encryption;
-use super::keys::{DataKey, SubjectOf};
-use super::unwrapping::unwrapped;
+use super::keys::SubjectOf;
 use super::vault::Vault;
 use crate::append::{Appended, append_to};
-use crate::backend::{Backend, KeysRequest, OldKeysRequest, RewrapRequest, SubjectKey, WrappedKey};
+use crate::backend::{Backend, KeysRequest};
 use crate::context::Context;
 use crate::error::{DecodeError, Error, NameKind, PayloadError, Result};
 use crate::event::Event;
@@ -26,9 +25,6 @@ use crate::within::Reach;
 
 /// What the ids of the events are made with: a subject of a tenant is shredded once.
 const SHREDDINGS: Uuid = Uuid::from_u128(0x8e0c_55c2_4d0f_4a53_8b1e_6a5e_90a7_2d44);
-
-/// How many keys are wrapped anew in one round.
-const ROUND: usize = 256;
 
 /// A data subject was shredded: whoever keeps anything about them elsewhere, in a read model, a cache or behind an outbox, is to
 /// forget it.
@@ -153,54 +149,6 @@ impl<B: Backend> EventStore<B> {
         }
         Ok(shredded)
     }
-
-    /// Wraps every key anew that is not wrapped by what was given to [`Encryption::new`], of all tenants; tells how many. No event
-    /// is touched. Others may read and write all the while, and those that know the former one alone may still make keys with it:
-    /// call it again once there are none.
-    ///
-    /// It works in rounds of 256 keys; stopped in the middle, it goes on from there when it is called again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidOption`] on a handle without encryption, [`Error::KeyNotUnwrapped`] for a key that none of those given has
-    /// wrapped: those before it are done; that of what wraps keys, and the backend's.
-    pub async fn rotate_keys(&self) -> Result<u64> {
-        let vault = vault(self.scope())?;
-        let (present, backend) = (vault.present()?, self.shared_backend());
-        let by: Arc<str> = present.name().into();
-        let mut rewrapped = 0;
-        loop {
-            let (before, mut request) = (rewrapped, OldKeysRequest::new(Arc::clone(&by), ROUND));
-            loop {
-                let page = backend.old_keys(request.clone()).await?;
-                let Some((tenant, key)) = page.last() else { break };
-                request = request.with_after(tenant.clone(), Arc::clone(&key.subject));
-                let mut wrapped = Vec::with_capacity(page.len());
-                for (tenant, key) in page {
-                    let of = SubjectOf { tenant, subject: Arc::clone(&key.subject) };
-                    wrapped.push((unwrap_one(vault, &of, &key).await?, of, key));
-                }
-                let mut asked = Vec::with_capacity(wrapped.len());
-                let mut keys = Vec::with_capacity(wrapped.len());
-                for (plain, of, key) in wrapped {
-                    asked.push((of, plain));
-                    keys.push(key);
-                }
-                let anew = present.wrap(&asked).await?;
-                if anew.len() != asked.len() {
-                    return Err(Error::bug("what wraps keys did not answer for every key"));
-                }
-                for (((of, _), key), bytes) in asked.into_iter().zip(keys).zip(anew) {
-                    let to = WrappedKey::new(Arc::clone(&by), bytes.into());
-                    rewrapped += u64::from(backend.rewrap_key(RewrapRequest::new(of.tenant, key, to)).await?);
-                }
-            }
-            // Until a round finds nothing: others may have made keys meanwhile.
-            if rewrapped == before {
-                return Ok(rewrapped);
-            }
-        }
-    }
 }
 
 /// Shreds a subject within a transaction: what comes of that is not known before it is over.
@@ -247,23 +195,9 @@ async fn is_shredded(on: &mut impl Reach, scope: &Scope, subject: &str) -> Resul
     Ok(keys.first().is_some_and(|key| key.wrapped.is_none()))
 }
 
-fn vault(scope: &Scope) -> Result<&Arc<Vault>> {
+pub(super) fn vault(scope: &Scope) -> Result<&Arc<Vault>> {
     scope.vault.as_ref().ok_or_else(|| Error::InvalidOption {
         option: "encryption",
         problem: "this handle has none: make it with `.with_encryption(..)`".to_owned(),
     })
-}
-
-/// A key, by whatever has wrapped it.
-async fn unwrap_one(vault: &Vault, of: &SubjectOf, key: &SubjectKey) -> Result<DataKey> {
-    let Some(WrappedKey { by, bytes }) = &key.wrapped else {
-        return Err(Error::bug("the backend has listed a key that was shredded"));
-    };
-    let refused =
-        |problem| Error::KeyNotUnwrapped { subject: of.subject.to_string(), by: by.to_string(), problem };
-    let wrapping = vault.wrappings.iter().find(|known| *known.name() == **by);
-    let wrapping = wrapping.ok_or_else(|| refused("this store does not have that".into()))?;
-    let asked = [(of.clone(), bytes.to_vec())];
-    let key = unwrapped(true, &**wrapping, &asked).await?.pop();
-    key.ok_or(Error::bug("what unwraps keys did not answer for every key"))?.map_err(refused)
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
 use super::ring::{OfJoined, OfWriter};
-use super::sealed::{Parts, hand_back};
+use super::sealed::{Parts, hand_back, hand_over};
 use super::sealing::is_marked;
 use super::vault::Vault;
 use crate::backend::{
@@ -46,7 +46,7 @@ impl<'a> WriterCalls<'a> {
 
     pub(crate) fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         let mut loaded = self.inner.load(request)?;
-        self.open(request, &mut loaded)?;
+        self.open(request, std::slice::from_mut(&mut loaded))?;
         Ok(loaded)
     }
 
@@ -56,12 +56,9 @@ impl<'a> WriterCalls<'a> {
         }
         let mut parts = Parts { sink, held: Vec::new() };
         self.inner.load_in_parts(request, &mut parts)?;
-        let Parts { sink, held } = parts;
-        for mut part in held {
-            self.open(request, &mut part)?;
-            sink.take(part)?;
-        }
-        Ok(())
+        let Parts { sink, mut held } = parts;
+        self.open(request, &mut held)?;
+        hand_over(held, sink)
     }
 
     pub(crate) fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {
@@ -90,10 +87,10 @@ impl<'a> WriterCalls<'a> {
         }
     }
 
-    fn open(&mut self, request: &LoadRequest, loaded: &mut LoadedStream) -> Result<()> {
+    fn open(&mut self, request: &LoadRequest, parts: &mut [LoadedStream]) -> Result<()> {
         let Some(vault) = self.vault else { return Ok(()) };
         let of = (&request.tenant, &request.stream);
-        ready(vault.open_stream(&mut OfWriter(&mut *self.inner), of, loaded))
+        ready(vault.open_parts(&mut OfWriter(&mut *self.inner), of, parts))
     }
 }
 
@@ -138,9 +135,9 @@ pub(crate) fn joined<'a>(
 }
 
 impl SealedTransaction<'_> {
-    async fn open(&mut self, request: &LoadRequest, loaded: &mut LoadedStream) -> Result<()> {
+    async fn open(&mut self, request: &LoadRequest, parts: &mut [LoadedStream]) -> Result<()> {
         let of = (&request.tenant, &request.stream);
-        self.vault.open_stream(&mut OfJoined(&mut *self.inner), of, loaded).await
+        self.vault.open_parts(&mut OfJoined(&mut *self.inner), of, parts).await
     }
 }
 
@@ -162,19 +159,16 @@ impl JoinedTransaction for SealedTransaction<'_> {
 
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {
         let mut loaded = self.inner.load(request).await?;
-        self.open(request, &mut loaded).await?;
+        self.open(request, std::slice::from_mut(&mut loaded)).await?;
         Ok(loaded)
     }
 
     async fn load_in_parts(&mut self, request: &LoadRequest, sink: &mut dyn LoadSink) -> Result<()> {
         let mut parts = Parts { sink, held: Vec::new() };
         self.inner.load_in_parts(request, &mut parts).await?;
-        let Parts { sink, held } = parts;
-        for mut part in held {
-            self.open(request, &mut part).await?;
-            sink.take(part)?;
-        }
-        Ok(())
+        let Parts { sink, mut held } = parts;
+        self.open(request, &mut held).await?;
+        hand_over(held, sink)
     }
 
     async fn read(&mut self, request: &ReadRequest) -> Result<ReadRecords> {

@@ -15,10 +15,13 @@ mod conformance;
 mod derive;
 mod handles;
 mod ids;
+#[cfg(target_os = "linux")]
+mod keys_in_memory;
 mod listening;
 mod memory;
 mod outbox;
 mod privacy;
 mod records;
+mod rotating;
 #[cfg(feature = "testing")]
 mod testing;

@@ -166,6 +166,19 @@ async fn a_closure_seals_and_opens() {
     assert!(matches!(refused.await, Err(Error::SubjectShredded { .. })));
 }
 
+#[tokio::test]
+async fn a_closure_is_refused_although_its_handle_has_the_key_in_memory() {
+    let (backend, service, stream) = (MemoryBackend::new(), Service::new(true), StreamId::random());
+    let (store, another) = (over(&backend, &service), over(&backend, &service));
+    store.append(&stream, registered(1)).await.unwrap();
+    another.shred("1").await.unwrap();
+    assert_eq!(emails(&store, &stream).await, ["ann@example.com"], "it is in memory");
+    let of = stream.clone();
+    let refused = store.transaction(move |tx| tx.append(&of, registered(1)).expected_version(1).run());
+    assert!(matches!(refused.await, Err(Error::SubjectShredded { .. })));
+    assert_eq!(emails(&store, &stream).await, ["forgotten"], "a refusal tells it");
+}
+
 /// The key is gone with the transaction, and is not used by those who come after it.
 #[tokio::test]
 async fn a_key_that_was_made_in_a_closure_goes_with_it() {
