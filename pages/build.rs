@@ -25,7 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         code += &module(Path::new(readme))?;
     }
     for page in fs::read_dir(GUIDE)? {
-        code += &module(&page?.path())?;
+        let page = page?.path();
+        // The pictures stand there too.
+        if page.is_file() {
+            code += &module(&page)?;
+        }
     }
     fs::write(Path::new(&env::var("OUT_DIR")?).join("pages.rs"), code)?;
     Ok(())

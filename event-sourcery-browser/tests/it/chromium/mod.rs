@@ -14,7 +14,6 @@ use event_sourcery::EventStore;
 use event_sourcery_browser::{Access, Browser};
 use tokio::task::JoinHandle;
 
-use self::driver::Chromium;
 use crate::scene::{Visitor, links};
 use crate::walking::joined;
 
