@@ -68,9 +68,9 @@ async fn count(store: &EventStore) {
 }
 
 /// Numbers what was counted: the next number, which is also in its event.
-async fn number<'a>(
+async fn number(
     on: impl Reach,
-    store: &'a EventStore,
+    store: &EventStore,
     to: Option<&StreamId>,
 ) -> Result<Executed<u32>, CommandError<()>> {
     let counts = Select::<RawEvent>::tagged("counter", "c1").fold(0, |count: &mut u32, _| *count += 1);

@@ -23,7 +23,7 @@ async fn what_changes_is_brought_up_to_date_until_that_is_stopped() {
     chromium.go(&served.at("/store"));
     assert!(!chromium.text().contains("Paid"));
     chromium.script("window.is_the_same_page = true");
-    store.append(&order, raw("Paid", &none)).await.unwrap();
+    store.append(&order, raw("Paid", &none)).expected_version(1).await.unwrap();
     let title = chromium.wait_for(ONCE_IT_IS_PAID);
     assert!(title.as_str().unwrap().starts_with("The store at a glance"), "{title}");
     assert_eq!(chromium.script("return window.is_the_same_page"), true, "it was not loaded again");

@@ -67,7 +67,7 @@ async fn what_happened_to_an_order() {
     chromium.click("form.filter button");
     chromium.follow("orders/1003");
     let text = chromium.text();
-    assert!(text.contains("{\"cents\":700}"), "{text}");
+    assert!(text.contains("{\"cents\": 700}"), "{text}");
     let (paid, placed) = (text.find("Paid").unwrap(), text.find("Placed").unwrap());
     assert!(paid < placed, "the last one first: {text}");
 }
