@@ -20,7 +20,7 @@ pub mod subscribe;
 pub mod tags;
 
 /// The groups in their order, by what the names of their figures begin with, and what stands above their tables.
-pub const GROUPS: [(&str, &str); 32] = [
+pub const GROUPS: [(&str, &str); 34] = [
     ("sequential", "One event an append, one after the other"),
     ("concurrent", "64 tasks, one event an append"),
     ("closures", "Closures with one event each, by 1, 8 and 64 tasks, beside plain appends"),
