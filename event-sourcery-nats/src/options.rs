@@ -7,6 +7,7 @@ use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, Info};
+use event_sourcery::backend::WaitingRoom;
 use event_sourcery::{Error, Result};
 use tokio::sync::watch;
 
@@ -109,6 +110,7 @@ impl NatsOptions {
             is_replicated: events.config.num_replicas > 1 || side.config.num_replicas > 1,
             max_message,
             memory: Memory::default(),
+            room: WaitingRoom::default(),
             committed,
             client,
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_sourcery::backend::Names;
+use event_sourcery::backend::{Names, WaitingRoom};
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -35,6 +35,8 @@ pub(crate) struct Store {
     /// How many bytes a message may have.
     pub(crate) max_message: usize,
     pub(crate) memory: Memory,
+    /// For appends that are under way: what one tenant sends is bounded, and takes the room of no other.
+    pub(crate) room: WaitingRoom,
     /// The highest sequence of which it is known that it was committed.
     pub(crate) committed: watch::Sender<u64>,
     pub(crate) client: async_nats::Client,
@@ -83,7 +85,7 @@ impl Store {
     /// Reads on up to the last message; false where that is not of the same stream any more.
     async fn read_on(&self, subject: &str, known: &mut Known, last: Stored) -> Result<bool> {
         let (end, mut names) = (last.sequence, Names::default());
-        let mut walk = Walk::new(subject, known.sequence.max(known.life) + 1, last);
+        let mut walk = Walk::new(subject, known.sequence.max(known.life).saturating_add(1), last);
         loop {
             let page = walk.page(&self.events).await?;
             if page.is_empty() {
