@@ -57,12 +57,12 @@ pub async fn fill(store: &EventStore) {
         Err("as always".into())
     };
     failing.run(fail).await.unwrap();
+    tallies(store).snapshot_every(1).aggregate(&tally("1"), Tally::note(1)).await.unwrap();
     // Behind all others: who has no keys cannot read on behind it.
     if has.keys {
         let private = store.clone().with_encryption(encryption()).unwrap();
         private.append(&customers("1"), ann()).await.unwrap();
     }
-    tallies(store).snapshot_every(1).aggregate(&tally("1"), Tally::note(1)).await.unwrap();
 }
 
 /// Everything that reads, and what writes beside it. What they answer is not asked.
