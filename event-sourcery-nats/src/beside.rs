@@ -57,7 +57,8 @@ impl Store {
                 && snapshot.version.is_some_and(|version| version <= up_to)
                 && snapshot.created_at.as_microsecond() >= head.born
         };
-        let (subjects, mut way, mut newest) = (self.subjects.snapshots(place), Way::new(), None);
+        let (subjects, mut way) = (self.subjects.snapshots(place), Way::new());
+        let mut newest: Option<StoredEvent> = None;
         // Page by page: a stream may have many, of a megabyte each.
         while let Some(page) = self.next_beside(&subjects, &mut way).await? {
             let snapshots = page.iter().filter_map(|message| beside(message, head)).filter(is_wanted);

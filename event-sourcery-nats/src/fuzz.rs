@@ -39,7 +39,7 @@ fn message(random: &mut Random) -> Vec<u8> {
         match random.below(4) {
             0 => message.truncate(place),
             1 => message.insert(place, random.bits() as u8),
-            2 => drop(message.splice(place.min(message.len())..place, random.text().into_bytes())),
+            2 => drop(message.splice(place..place, random.text().into_bytes())),
             _ => {
                 if let Some(byte) = message.get_mut(place) {
                     *byte = random.bits() as u8;

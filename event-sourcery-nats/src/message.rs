@@ -224,7 +224,6 @@ fn stored(
     let name = names.copy_of(&line.name);
     let parts = || {
         let at = time(line.at).map_err(|problem| format!("its time: {problem}"))?;
-        let utf8 = |what, text| str::from_utf8(text).map_err(|problem| format!("its {what}: {problem}"));
         Ok::<_, String>((at, utf8("payload", data)?, utf8("context", context)?))
     };
     let (at, data, context) = match parts() {
@@ -234,6 +233,10 @@ fn stored(
     let event = StoredEvent::new(Position::START, version, line.id, name, data.into(), at);
     let event = if context == "{}" { event } else { event.with_context(context.to_owned()) };
     event.with_schema_version(line.schema)
+}
+
+fn utf8<'t>(what: &str, text: &'t [u8]) -> Result<&'t str, String> {
+    str::from_utf8(text).map_err(|problem| format!("its {what}: {problem}"))
 }
 
 /// By parts: `Timestamp::from_microsecond` refuses the fractions of the last second that a `Timestamp` can be in.

@@ -9,7 +9,8 @@ use event_sourcery::backend::{
 };
 use event_sourcery::copy::{Copy, export};
 use event_sourcery::{
-    EventStore, MemoryBackend, Passed, Position, Query, QueryItem, RawEvent, Select, StreamId, Tag, TenantId,
+    Event as _, EventStore, MemoryBackend, Passed, Position, Query, QueryItem, RawEvent, Select, StreamId,
+    Tag, TenantId,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
