@@ -55,6 +55,8 @@
 
 mod comparing;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod ids;
 mod import;
 mod mapped;

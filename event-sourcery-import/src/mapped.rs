@@ -121,7 +121,10 @@ impl Mapper {
     /// The event as ours.
     pub(crate) fn event(&self, event: &ForeignEvent) -> Result<Mapped, String> {
         let place = self.place(&event.stream)?;
-        let event_type = event.event_type.as_deref().ok_or("it has no type that is text")?;
+        let event_type = event
+            .event_type
+            .as_deref()
+            .ok_or("it has no type that is text, or its stream has no name that is")?;
         let version = event.version.saturating_sub(self.mapping.first_version).saturating_add(1);
         if version < 1 {
             let (found, first) = (event.version, self.mapping.first_version);

@@ -15,6 +15,9 @@ use self::layouts::Layout;
 use crate::error::{Cause, ImportError, Result};
 use crate::source::{ForeignEvent, ForeignStream, ForeignTime, Order, Source, StreamCount};
 
+/// What stands for the id of a stream that has none that is text.
+const NAMELESS: &str = "(its id is no text)";
+
 /// How long a writer is waited for, where one keeps readers out.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -159,8 +162,15 @@ impl Source for SqliteSource {
         self.on(move |connection| {
             let mut statement = connection.prepare(&sql)?;
             let rows = statement.query_map([], |row| {
-                let stream = ForeignStream { category: row.get(0)?, id: row.get(1)?, partition: row.get(2)? };
-                Ok(StreamCount { stream, events: row.get::<_, i64>(3)?.unsigned_abs() })
+                let events = row.get::<_, i64>(3)?.unsigned_abs();
+                let (Ok(category), Ok(Some(id)), Ok(partition)) =
+                    (place(row, 0)?, place(row, 1)?, place(row, 2)?)
+                else {
+                    // Of a stream that cannot be told, a name that no stream has: so the two are not equal.
+                    let stream = ForeignStream { category: None, id: NAMELESS.to_owned(), partition: None };
+                    return Ok(StreamCount { stream, events });
+                };
+                Ok(StreamCount { stream: ForeignStream { category, id, partition }, events })
             })?;
             rows.collect()
         })
@@ -176,7 +186,9 @@ impl Source for SqliteSource {
         let layout = self.layout.clone();
         let Layout { stream_is, version, position, .. } = &layout;
         let sql = layout
-            .select(&format!("WHERE {stream_is} AND {version} > ?4 ORDER BY {version}, {position} LIMIT ?5"));
+            .select(&format!(
+                "WHERE {stream_is} AND typeof({version}) = 'integer' AND {version} > ?4 ORDER BY {version}, {position} LIMIT ?5"
+            ));
         let ForeignStream { category, id, partition } = stream.clone();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on(move |connection| {
@@ -196,12 +208,25 @@ fn event(layout: &Layout, row: &Row<'_>) -> rusqlite::Result<ForeignEvent> {
         ValueRef::Null | ValueRef::Blob(_) | ValueRef::Real(_) => None,
     };
     let elsewhere = layout.time_in_payload.map_or(ForeignTime::Unknown, ForeignTime::InPayload);
+    // A row may hold anything in any column: one that says nothing of its place is told as an event that cannot be meant, and ends no run.
+    let (category, stream, partition) = (place(row, 1)?, place(row, 2)?, place(row, 3)?);
+    let is_whole = category.is_ok() && stream.as_ref().is_ok_and(Option::is_some) && partition.is_ok();
+    let either = |part: Result<Option<String>, String>| part.unwrap_or_else(Some);
+    let stream = ForeignStream {
+        category: either(category),
+        id: either(stream).unwrap_or_default(),
+        partition: either(partition),
+    };
+    let version = match row.get_ref(4)? {
+        ValueRef::Integer(version) => version,
+        _ => i64::MIN,
+    };
     Ok(ForeignEvent {
         position: row.get(0)?,
-        stream: ForeignStream { category: row.get(1)?, id: row.get(2)?, partition: row.get(3)? },
-        version: row.get(4)?,
+        stream,
+        version,
         id: text(row, 5)?,
-        event_type: text(row, 6)?,
+        event_type: text(row, 6)?.filter(|_| is_whole),
         payload: json(row, 7)?,
         // What is no text is kept as one that is no JSON, so that it is told.
         metadata: json(row, 8)?.map(|bytes| String::from_utf8(bytes).unwrap_or_default()),
@@ -217,6 +242,20 @@ fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vec<u8>>> {
         ValueRef::Integer(number) => Some(number.to_string().into_bytes()),
         ValueRef::Real(number) if number.is_finite() => serde_json::to_vec(&number).ok(),
         ValueRef::Null | ValueRef::Real(_) => None,
+    })
+}
+
+/// A part of what a stream is called; where it is no text, what can be shown of it.
+fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Result<Option<String>, String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => Err(String::from_utf8_lossy(bytes).into_owned()),
+        },
+        ValueRef::Integer(number) => Err(number.to_string()),
+        ValueRef::Real(number) => Err(number.to_string()),
+        ValueRef::Blob(bytes) => Err(String::from_utf8_lossy(bytes).into_owned()),
     })
 }
 

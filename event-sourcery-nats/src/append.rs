@@ -32,6 +32,7 @@ type Streams = HashMap<String, Known>;
 
 impl Store {
     pub(crate) async fn append(&self, request: &AppendRequest) -> Result<AppendOutcome> {
+        let _seat = self.room.enter(Some(request.tenant.clone()), request.weight())?;
         let (began, mut pause, mut is_fresh) = (Instant::now(), 1, false);
         let mut streams = self.recall(request).await?;
         loop {

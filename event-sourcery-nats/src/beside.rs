@@ -52,14 +52,19 @@ impl Store {
         if names.is_empty() {
             return Ok(None);
         }
-        let found = self.all_beside(&self.subjects.snapshots(place)).await?;
-        let snapshots = found.iter().filter_map(|message| beside(message, head));
-        let wanted = snapshots.filter(|snapshot| {
+        let is_wanted = |snapshot: &StoredEvent| {
             names.contains(&&*snapshot.name)
                 && snapshot.version.is_some_and(|version| version <= up_to)
                 && snapshot.created_at.as_microsecond() >= head.born
-        });
-        Ok(wanted.max_by_key(|snapshot| snapshot.version))
+        };
+        let (subjects, mut way) = (self.subjects.snapshots(place), Way::new());
+        let mut newest: Option<StoredEvent> = None;
+        // Page by page: a stream may have many, of a megabyte each.
+        while let Some(page) = self.next_beside(&subjects, &mut way).await? {
+            let snapshots = page.iter().filter_map(|message| beside(message, head)).filter(is_wanted);
+            newest = newest.into_iter().chain(snapshots).max_by_key(|snapshot| snapshot.version);
+        }
+        Ok(newest)
     }
 
     pub(crate) async fn save_state(&self, request: &StateRequest) -> Result<()> {
@@ -109,19 +114,38 @@ impl Store {
 
     /// All messages of these subjects of the side stream, of a replica that lacks nothing.
     pub(crate) async fn all_beside(&self, subjects: &str) -> Result<Vec<Stored>> {
-        let (mut all, mut next, mut most) = (Vec::new(), 1, 1);
-        loop {
-            let page = if self.is_replicated {
-                self.side.page_of_the_leader(subjects, next, most).await?
-            } else {
-                self.side.page(subjects, next, PAGE).await?
-            };
-            let Some(last) = page.last() else { return Ok(all) };
-            next = last.sequence + 1;
-            // What was written together stands together: then it is asked for together.
-            most = if page.len() as u64 >= most { (2 * most).min(PAGE) } else { page.len() as u64 };
+        let (mut all, mut way) = (Vec::new(), Way::new());
+        while let Some(page) = self.next_beside(subjects, &mut way).await? {
             all.extend(page);
         }
+        Ok(all)
+    }
+
+    /// The next of them; `None` behind the last one.
+    async fn next_beside(&self, subjects: &str, way: &mut Way) -> Result<Option<Vec<Stored>>> {
+        let page = if self.is_replicated {
+            self.side.page_of_the_leader(subjects, way.next, way.most).await?
+        } else {
+            self.side.page(subjects, way.next, PAGE).await?
+        };
+        let Some(last) = page.last() else { return Ok(None) };
+        way.next = last.sequence.saturating_add(1);
+        // What was written together stands together: then it is asked for together.
+        let count = page.len() as u64;
+        way.most = if count >= way.most { (2 * way.most).min(PAGE) } else { count };
+        Ok(Some(page))
+    }
+}
+
+/// How far messages of the side stream were read, and how many are asked for next.
+struct Way {
+    next: u64,
+    most: u64,
+}
+
+impl Way {
+    const fn new() -> Self {
+        Self { next: 1, most: 1 }
     }
 }
 

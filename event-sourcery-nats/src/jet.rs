@@ -1,5 +1,7 @@
 //! A JetStream stream: what is asked of its leader, of its replicas, and what is written to it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -10,8 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use event_sourcery::{Error, Result};
-use futures_util::StreamExt as _;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,11 +32,14 @@ const BATCH_COMMIT: &str = "Nats-Batch-Commit";
 /// How many messages a batch may have.
 pub(crate) const MOST_MESSAGES: usize = 1_000;
 
-/// How many questions are asked at a time where the leader is read.
-const AT_A_TIME: u64 = 64;
+/// How many questions are asked at a time where the leader is read, if the messages are small.
+const AT_A_TIME: usize = 64;
 
-/// How many bytes a page of direct gets has, but for its last message.
+/// How many bytes a page has, but for its last message.
 const PAGE_BYTES: usize = 1 << 20;
+
+/// How large messages are taken to be of which none was read.
+const UNKNOWN: usize = PAGE_BYTES / 8;
 
 /// The leader's code for "no such message".
 const NO_MESSAGE: u64 = 10_037;
@@ -48,6 +52,8 @@ pub(crate) struct Jet {
     name: String,
     /// How long an answer may take.
     patience: Duration,
+    /// The largest message of the page that was last read of the leader, in bytes.
+    largest: Arc<AtomicUsize>,
 }
 
 /// A message that is stored.
@@ -99,7 +105,8 @@ struct InformationState {
 
 impl Jet {
     pub(crate) fn new(context: Context, name: String, patience: Duration) -> Self {
-        Self { client: context.client(), context, name, patience }
+        let largest = Arc::new(AtomicUsize::new(UNKNOWN));
+        Self { client: context.client(), context, name, patience, largest }
     }
 
     /// The last message of a subject, as the leader has it.
@@ -142,16 +149,36 @@ impl Jet {
 
     /// Messages from a sequence on, as the leader has them: none where there are none. What is stored meanwhile may be there without what
     /// is stored before it: whoever reads on has to know that all of what he takes was there when he asked.
+    ///
+    /// A leader cannot be asked for so many bytes. So as many messages are asked for at a time as fit into a page, if they are as large as the
+    /// last ones; and a page that is full ends there: what was asked for beyond it is let go as it comes.
     pub(crate) async fn page_of_the_leader(
         &self,
         subjects: &str,
         from: u64,
         most: u64,
     ) -> Result<Vec<Stored>> {
-        let count = most.clamp(1, AT_A_TIME);
-        let questions = (0..count).map(|ahead| self.next(subjects, from.saturating_add(ahead)));
-        let mut page: Vec<_> = try_join_all(questions).await?.into_iter().flatten().collect();
-        // Where there is nothing at a sequence, the answer is the one behind it.
+        let fit = PAGE_BYTES / self.largest.load(Ordering::Relaxed).max(1);
+        let count = usize::try_from(most).unwrap_or(AT_A_TIME).min(fit).clamp(1, AT_A_TIME);
+        let questions = (from..).take(count).map(|sequence| self.next(subjects, sequence));
+        let mut answers = stream::iter(questions).buffered(count);
+        let (mut page, mut bytes, mut largest): (Vec<Stored>, _, _) = (Vec::new(), 0, 0);
+        while let Some(answer) = answers.try_next().await? {
+            let Some(message) = answer else { continue };
+            // Where there is nothing at a sequence, the answer is the one behind it.
+            if page.last().is_some_and(|last| last.sequence == message.sequence) {
+                continue;
+            }
+            let size = message.payload.len();
+            (bytes, largest) = (bytes + size, size.max(largest));
+            page.push(message);
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        if largest > 0 {
+            self.largest.store(largest, Ordering::Relaxed);
+        }
         page.sort_by_key(|message| message.sequence);
         page.dedup_by_key(|message| message.sequence);
         Ok(page)

@@ -11,6 +11,8 @@ mod append;
 mod backend;
 mod beside;
 mod delete;
+#[cfg(test)]
+mod fuzz;
 mod jet;
 mod known;
 mod load;

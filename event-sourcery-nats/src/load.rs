@@ -26,13 +26,15 @@ impl Store {
             let Some((last, chunk)) = self.last_readable(&subject).await? else {
                 return Ok(LoadedStream::default());
             };
-            let Some(head) = chunk else {
-                return self.load_damaged(&subject, last.sequence).await;
+            let is_damaged = chunk.is_none();
+            let head = match chunk {
+                Some(head) => Some(head),
+                // What stands before it tells what the stream is.
+                None => self.newest_head(&subject, last.sequence).await?,
             };
-            let has_events = head.kind == Kind::Events || head.kind == Kind::Named && head.first > 1;
-            if !has_events {
-                return Ok(LoadedStream::default());
-            }
+            let Some(head) = head.filter(has_events) else {
+                return Ok(if is_damaged { damaged(&last, request.span) } else { LoadedStream::default() });
+            };
             if matches!(request.span, Span::Versions { .. }) && !head.versioned {
                 return Err(Error::VersionRangeOnVersionlessStream { stream: request.stream.clone() });
             }
@@ -43,9 +45,9 @@ impl Store {
             };
             let behind = snapshot.as_ref().and_then(|snapshot| snapshot.version).unwrap_or(0);
             let from = match request.span {
-                Span::After(position) => numbers::of(position).max(head.life + 1),
+                Span::After(position) => numbers::of(position).max(head.life.saturating_add(1)),
                 Span::Last if head.kind == Kind::Events => last.sequence,
-                _ => head.life + 1,
+                _ => head.life.saturating_add(1),
             };
             let end = last.sequence;
             if from > end {
@@ -77,13 +79,24 @@ impl Store {
         }
     }
 
-    /// Of a stream whose last message cannot be read, nothing can be told but that.
-    async fn load_damaged(&self, subject: &str, sequence: u64) -> Result<LoadedStream> {
-        let message = self.events.at(sequence).await?;
-        let read = message.map(|last| Chunk::read(sequence, &last.payload, &mut Names::default()));
-        let problem = read.and_then(|read| read.err());
-        let problem = problem.unwrap_or_else(|| format!("the last message of {subject}"));
-        Ok(LoadedStream::new(vec![unreadable(sequence, problem)]))
+    /// The head of the newest message of a stream, up to a sequence, that can be read and holds events. Each is read: this is for a stream
+    /// that is damaged.
+    pub(crate) async fn newest_head(&self, subject: &str, up_to: u64) -> Result<Option<Head>> {
+        let Some(last) = self.events.last(subject).await? else { return Ok(None) };
+        let (mut walk, mut newest) = (Walk::new(subject, 1, last), None);
+        loop {
+            let page = walk.page(&self.events).await?;
+            if page.is_empty() {
+                return Ok(newest);
+            }
+            for message in page.into_iter().filter(|message| message.sequence <= up_to) {
+                match Chunk::read(message.sequence, &message.payload, &mut Names::default()) {
+                    Ok(chunk) if !is_alive(&chunk) => newest = None,
+                    Ok(chunk) if has_events(&chunk.head) => newest = Some(chunk.head),
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// What is wanted of a stream; `None` where it is another one by now.
@@ -107,7 +120,8 @@ impl Store {
                 let chunk = match Chunk::read(reached, &message.payload, &mut names) {
                     Ok(chunk) => chunk,
                     Err(problem) => {
-                        loaded.events.push(unreadable(reached, problem));
+                        let lost = unreadable(reached, problem);
+                        loaded.events.extend(Some(lost).filter(|lost| wants_lost(wanted.request.span, lost)));
                         next = None;
                         continue;
                     }
@@ -119,11 +133,12 @@ impl Store {
                     return Ok(Some(loaded));
                 }
                 // Messages that a replica lacks, or that are gone.
-                let starts_late = first && wanted.from == last.life + 1 && chunk.head.first != 1;
+                let starts_late =
+                    first && wanted.from == last.life.saturating_add(1) && chunk.head.first != 1;
                 if starts_late || next.is_some_and(|next| next != chunk.head.first) {
                     return Ok(None);
                 }
-                next = Some(chunk.last_number() + 1);
+                next = Some(chunk.last_number().saturating_add(1));
                 for event in wanted.of(chunk) {
                     if room.as_mut().is_some_and(|room| !room.take(&event)) {
                         return Ok(Some(loaded.with_page(true, None)));
@@ -144,11 +159,35 @@ impl Store {
         if request.limit.is_none() {
             return Ok(None);
         }
-        let Some(first) = self.events.next(subject, head.life + 1).await? else { return Ok(None) };
+        let Some(first) = self.events.next(subject, head.life.saturating_add(1)).await? else {
+            return Ok(None);
+        };
         let chunk = Chunk::read(first.sequence, &first.payload, &mut Names::default());
         let position = chunk.ok().and_then(|chunk| chunk.events.first().map(|event| event.position));
         Ok(Some(position.unwrap_or_else(|| numbers::last_of(first.sequence))))
     }
+}
+
+/// Whether a stream has events by what its last message says.
+fn has_events(head: &Head) -> bool {
+    head.kind == Kind::Events || head.kind == Kind::Named && head.first > 1
+}
+
+/// Whether what stands for a message that cannot be read belongs to an answer. Its id may be any; but who asks for one wants no other.
+fn wants_lost(span: Span, lost: &StoredEvent) -> bool {
+    match span {
+        Span::After(position) => lost.position > position,
+        Span::Event(_) => false,
+        _ => true,
+    }
+}
+
+/// Of a stream of which no message can be read, nothing is told but that.
+fn damaged(last: &Stored, span: Span) -> LoadedStream {
+    let read = Chunk::read(last.sequence, &last.payload, &mut Names::default());
+    let lost = read.err().map(|problem| unreadable(last.sequence, problem));
+    let lost = lost.filter(|lost| wants_lost(span, lost));
+    LoadedStream::new(lost.into_iter().collect()).with_page(false, Some(numbers::last_of(last.sequence)))
 }
 
 impl Wanted<'_> {

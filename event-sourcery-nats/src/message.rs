@@ -1,6 +1,7 @@
 //! The form of a message: a line that says what it is, and its events.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use event_sourcery::backend::{
@@ -78,6 +79,13 @@ struct Line<'a> {
     context: usize,
 }
 
+/// How long an event is, for who cannot read more of its line.
+#[derive(Deserialize)]
+struct Lengths {
+    data: usize,
+    context: usize,
+}
+
 /// A message as it was read.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -131,7 +139,8 @@ impl Head {
 }
 
 impl Chunk {
-    /// Reads a message; where it cannot be read, says why.
+    /// Reads a message; where it cannot be read, says why. An event of which no more can be told than where it ends is
+    /// [what cannot be read](StoredEvent::unreadable), and those beside it are there.
     pub(crate) fn read(sequence: u64, message: &[u8], names: &mut Names) -> Result<Self, String> {
         let (line, mut rest) = line_of(message);
         let head: Head = parsed(line)?;
@@ -141,13 +150,27 @@ impl Chunk {
         }
         let mut events = Vec::new();
         while let Some(more) = rest {
-            let (line, behind) = line_of(more);
-            let line: Line<'_> = parsed(line)?;
+            if events.len() >= numbers::MOST_EVENTS {
+                return Err(format!(
+                    "it has more than {} events, which is as many as it has positions for",
+                    numbers::MOST_EVENTS
+                ));
+            }
+            let (text, behind) = line_of(more);
+            let line = parsed::<Line<'_>>(text);
+            let lengths = match &line {
+                Ok(line) => Lengths { data: line.data, context: line.context },
+                Err(problem) => parsed(text).map_err(|_| problem.clone())?,
+            };
             let behind = behind.ok_or("it ends within an event")?;
-            let (data, behind) = split(behind, line.data)?;
-            let (context, behind) = split(behind, line.context)?;
+            let (data, behind) = split(behind, lengths.data)?;
+            let (context, behind) = split(behind, lengths.context)?;
             let number = head.first.saturating_add(events.len() as u64);
-            events.push(stored(&line, data, context, head.versioned.then_some(number), names)?);
+            let version = head.versioned.then_some(number);
+            events.push(match line {
+                Ok(line) => stored(&line, data, context, version, names),
+                Err(problem) => damaged(Uuid::nil(), "".into(), version, problem),
+            });
             rest = match behind {
                 [] => None,
                 [b'\n', more @ ..] => Some(more),
@@ -169,14 +192,20 @@ impl Chunk {
 
     /// The number of its last event.
     pub(crate) fn last_number(&self) -> u64 {
-        (self.head.first + self.events.len() as u64).saturating_sub(1)
+        self.head.first.saturating_add(self.events.len() as u64).saturating_sub(1)
     }
 }
 
 /// What stands for the events of a message that cannot be read.
 pub(crate) fn unreadable(sequence: u64, problem: String) -> StoredEvent {
-    let (position, data) = (numbers::last_of(sequence), Box::from(""));
-    let event = StoredEvent::new(position, None, Uuid::nil(), "".into(), data, Timestamp::UNIX_EPOCH);
+    let mut event = damaged(Uuid::nil(), "".into(), None, problem);
+    event.position = numbers::last_of(sequence);
+    event
+}
+
+/// What can be told of an event that cannot be read.
+fn damaged(id: Uuid, name: Arc<str>, version: Option<u64>, problem: String) -> StoredEvent {
+    let event = StoredEvent::new(Position::START, version, id, name, Box::from(""), Timestamp::UNIX_EPOCH);
     event.with_unreadable(problem)
 }
 
@@ -187,16 +216,27 @@ pub(crate) fn text(value: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 fn stored(
     line: &Line<'_>,
-    data: &str,
-    context: &str,
+    data: &[u8],
+    context: &[u8],
     version: Option<u64>,
     names: &mut Names,
-) -> Result<StoredEvent, String> {
-    let at = time(line.at).map_err(|problem| problem.to_string())?;
+) -> StoredEvent {
     let name = names.copy_of(&line.name);
+    let parts = || {
+        let at = time(line.at).map_err(|problem| format!("its time: {problem}"))?;
+        Ok::<_, String>((at, utf8("payload", data)?, utf8("context", context)?))
+    };
+    let (at, data, context) = match parts() {
+        Ok(parts) => parts,
+        Err(problem) => return damaged(line.id, name, version, problem),
+    };
     let event = StoredEvent::new(Position::START, version, line.id, name, data.into(), at);
     let event = if context == "{}" { event } else { event.with_context(context.to_owned()) };
-    Ok(event.with_schema_version(line.schema))
+    event.with_schema_version(line.schema)
+}
+
+fn utf8<'t>(what: &str, text: &'t [u8]) -> Result<&'t str, String> {
+    str::from_utf8(text).map_err(|problem| format!("its {what}: {problem}"))
 }
 
 /// By parts: `Timestamp::from_microsecond` refuses the fractions of the last second that a `Timestamp` can be in.
@@ -213,13 +253,19 @@ fn line_of(message: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(line)
-        .map_err(|problem| format!("{problem} in {}", quoted(&String::from_utf8_lossy(line))))
+    serde_json::from_slice(line).map_err(|problem| told(&problem, line))
 }
 
-fn split(bytes: &[u8], length: usize) -> Result<(&str, &[u8]), String> {
-    let (text, rest) = bytes.split_at_checked(length).ok_or("an event is shorter than it says")?;
-    Ok((str::from_utf8(text).map_err(|problem| problem.to_string())?, rest))
+/// What is wrong with a line. serde quotes a value however long it is: of its words, and of the line, the beginning is told.
+pub(crate) fn told(problem: &serde_json::Error, line: &[u8]) -> String {
+    let (words, column) = (quoted(&problem.to_string()), problem.column());
+    // More of it than is quoted need not be looked at.
+    let line = line.get(..1_024).unwrap_or(line);
+    format!("{words} at column {column} of {}", quoted(&String::from_utf8_lossy(line)))
+}
+
+fn split(bytes: &[u8], length: usize) -> Result<(&[u8], &[u8]), String> {
+    Ok(bytes.split_at_checked(length).ok_or("an event is shorter than it says")?)
 }
 
 #[cfg(test)]
@@ -271,9 +317,51 @@ mod tests {
     }
 
     #[test]
+    fn of_a_value_that_is_none_the_beginning_is_told() {
+        for spoiled in ["form", "kind", "stream"] {
+            let message = format!("{{\"{spoiled}\":\"{}\"}}", "4111".repeat(100_000));
+            let problem = Chunk::read(1, message.as_bytes(), &mut Names::default()).unwrap_err();
+            assert!(problem.len() < 200, "{} bytes", problem.len());
+        }
+    }
+
+    #[test]
     fn a_later_form_is_an_error_that_says_so() {
         let message = Head { form: 2, ..head() }.message(&[]).unwrap();
         let problem = Chunk::read(1, &message, &mut Names::default()).unwrap_err();
         assert!(problem.contains("later version"), "{problem}");
+    }
+
+    #[test]
+    fn of_the_events_of_a_message_one_that_cannot_be_read_is_so_alone() {
+        let events = [event(1, "{\"n\":1}"), event(2, "{\"n\":2}"), event(3, "{\"n\":3}")];
+        let message = head().message(&events).unwrap();
+        let at = |words: &[u8]| message.windows(words.len()).position(|found| found == words).unwrap();
+        let (payload, time) = (at(b"\"n\":2"), at(b"\"at\":2"));
+        let id = at(Uuid::from_u128(2).to_string().as_bytes());
+        for (place, byte, says) in
+            [(payload, 0xff, "its payload"), (time + 5, b'x', ""), (id, b'x', "at column")]
+        {
+            let mut spoiled = message.to_vec();
+            spoiled[place] = byte;
+            let Ok(chunk) = Chunk::read(9, &spoiled, &mut Names::default()) else {
+                // A line that is no JSON does not tell where its event ends.
+                assert_eq!(place, time + 5);
+                continue;
+            };
+            let told: Vec<_> = chunk.events.iter().map(|event| event.unreadable.as_deref()).collect();
+            assert!(matches!(told[..], [None, Some(problem), None] if problem.contains(says)), "{told:?}");
+            let versions: Vec<_> = chunk.events.iter().map(|event| event.version).collect();
+            assert_eq!(versions, [Some(5), Some(6), Some(7)]);
+            assert_eq!(chunk.events[1].position, numbers::position(9, 1));
+        }
+    }
+
+    #[test]
+    fn more_events_than_there_are_positions_for_are_no_message() {
+        let events: Vec<_> = (0..=numbers::MOST_EVENTS as u128).map(|number| event(number, "{}")).collect();
+        let message = head().message(&events).unwrap();
+        let problem = Chunk::read(1, &message, &mut Names::default()).unwrap_err();
+        assert!(problem.contains("more than 1024"), "{problem}");
     }
 }

@@ -1,5 +1,6 @@
 //! How a store is opened.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, Info};
+use event_sourcery::backend::WaitingRoom;
 use event_sourcery::{Error, Result};
 use tokio::sync::watch;
 
@@ -23,7 +25,7 @@ use crate::{settings, syncing};
 const LONGEST_NAME: usize = 32;
 
 /// How it is known that the servers sync what they acknowledge.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Syncing {
     Unknown,
     /// The caller has said so.
@@ -32,8 +34,8 @@ enum Syncing {
     Asked(Client),
 }
 
-/// How a store on JetStream is opened. Made by [`NatsBackend::options`].
-#[derive(Debug, Clone)]
+/// How a store on JetStream is opened. Made by [`NatsBackend::options`]. `Debug` shows nothing of the connection.
+#[derive(Clone)]
 #[must_use = "nothing is opened before `open` is awaited"]
 pub struct NatsOptions {
     context: Context,
@@ -41,6 +43,16 @@ pub struct NatsOptions {
     replicas: usize,
     patience: Duration,
     syncing: Syncing,
+}
+
+impl fmt::Debug for NatsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsOptions")
+            .field("name", &self.name)
+            .field("replicas", &self.replicas)
+            .field("timeout", &self.patience)
+            .finish_non_exhaustive()
+    }
 }
 
 impl NatsOptions {
@@ -109,6 +121,7 @@ impl NatsOptions {
             is_replicated: events.config.num_replicas > 1 || side.config.num_replicas > 1,
             max_message,
             memory: Memory::default(),
+            room: WaitingRoom::default(),
             committed,
             client,
         };

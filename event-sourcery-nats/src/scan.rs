@@ -7,7 +7,7 @@ use event_sourcery::backend::{
     Backlog, BacklogRequest, Filter, Names, PageRoom, ScanPage, ScanRequest, StoredRecord, lost_stream_id,
     stored_stream_id,
 };
-use event_sourcery::{Error, Position, Result, TenantId};
+use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use futures_util::future::try_join_all;
 
 use crate::jet::Stored;
@@ -37,7 +37,7 @@ impl Store {
             let page = self.page(&subjects, next, most.min(last - next + 1)).await?;
             let Some(reached) = page.last().map(|message| message.sequence) else { break };
             for message in page.into_iter().filter(|message| message.sequence <= last) {
-                for record in read(&message, &mut names) {
+                for record in self.records(&message, &request.filter, &mut names).await? {
                     let position = record.event.position;
                     if position <= request.after || position > bound || !takes(&request.filter, &record) {
                         continue;
@@ -54,6 +54,42 @@ impl Store {
             }
         }
         self.named(records, Some((bound.max(request.after), false))).await
+    }
+
+    /// The events of a message with their places.
+    async fn records(
+        &self,
+        message: &Stored,
+        filter: &Filter,
+        names: &mut Names,
+    ) -> Result<Vec<StoredRecord>> {
+        match Chunk::read(message.sequence, &message.payload, names) {
+            Ok(Chunk { head, events }) if head.kind == Kind::Events => {
+                Ok(events.into_iter().map(|event| head.record(event)).collect())
+            }
+            Ok(_) => Ok(Vec::new()),
+            Err(problem) => {
+                let (tenant, stream) = self.whose(message, filter).await?;
+                Ok(vec![StoredRecord::new(stream, tenant, unreadable(message.sequence, problem))])
+            }
+        }
+    }
+
+    /// Whose a message is that cannot be read: its subject tells, so that its stream waits for it, and no other one. Where a name was hashed
+    /// for its length, another message of the stream tells.
+    async fn whose(&self, message: &Stored, filter: &Filter) -> Result<(TenantId, StreamId)> {
+        let whose = self.subjects.whose(&message.subject, filter);
+        if let Some((uuid, Some(tenant), Some(category))) = &whose {
+            return Ok((stored_tenant_id(tenant), stored_stream_id(*uuid, None, category)));
+        }
+        let others = match whose {
+            Some(_) => self.newest_head(&message.subject, u64::MAX).await?,
+            None => None,
+        };
+        Ok(others.map_or_else(
+            || (TenantId::DEFAULT, lost_stream_id(numbers::last_of(message.sequence))),
+            |head| (stored_tenant_id(&head.tenant), head.stream_id()),
+        ))
     }
 
     /// The settled position, for who reads up to it; an error for who would begin beyond it.
@@ -79,8 +115,10 @@ impl Store {
             unnamed.map(|record| self.subject(&record.tenant, &record.stream)).collect();
         if !unnamed.is_empty() {
             let looks = unnamed.into_iter().map(|subject| async move {
-                let last = self.last_readable(&subject).await?;
-                Ok::<_, Error>((subject, last.and_then(|(_, head)| head)))
+                let last = self.events.last(&subject).await?;
+                let last = last.map(|last| Chunk::read(last.sequence, &last.payload, &mut Names::default()));
+                // Where it cannot be read, that is its stream's trouble. And who waits for the rest of a batch is no reader of all.
+                Ok::<_, Error>((subject, last.and_then(Result::ok).map(|last| last.head)))
             });
             let found: HashMap<_, _> = try_join_all(looks).await?.into_iter().collect();
             for record in records.iter_mut().filter(|record| may_be_named_later(record)) {
@@ -122,25 +160,11 @@ impl Store {
     }
 }
 
-/// The events of a message with their places.
-fn read(message: &Stored, names: &mut Names) -> Vec<StoredRecord> {
-    match Chunk::read(message.sequence, &message.payload, names) {
-        Ok(Chunk { head, events }) if head.kind == Kind::Events => {
-            events.into_iter().map(|event| head.record(event)).collect()
-        }
-        Ok(_) => Vec::new(),
-        Err(problem) => {
-            let stream = lost_stream_id(numbers::last_of(message.sequence));
-            vec![StoredRecord::new(stream, TenantId::DEFAULT, unreadable(message.sequence, problem))]
-        }
-    }
-}
-
-/// Whether a record passes. One that cannot be read is nobody's, in no category.
+/// Whether a record passes. One whose stream is lost is nobody's, in no category.
 fn takes(filter: &Filter, record: &StoredRecord) -> bool {
+    let is_lost = record.stream == lost_stream_id(record.event.position);
     let asks_whose = filter.tenant.is_some() || filter.category.is_some();
-    let passes = filter.passes(&record.tenant, &record.stream, &record.event.name);
-    passes && !(asks_whose && record.event.unreadable.is_some())
+    !(is_lost && asks_whose) && filter.passes_event(&record.tenant, &record.stream, &record.event)
 }
 
 /// A stream can get a name later that stands for its UUID: one that is not random, as those of streams without names are.

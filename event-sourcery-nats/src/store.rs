@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_sourcery::backend::Names;
+use event_sourcery::backend::{Names, WaitingRoom};
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -35,7 +35,9 @@ pub(crate) struct Store {
     /// How many bytes a message may have.
     pub(crate) max_message: usize,
     pub(crate) memory: Memory,
-    /// The highest sequence of which it is known that it was committed.
+    /// For appends that are under way: what one tenant sends is bounded, and takes the room of no other.
+    pub(crate) room: WaitingRoom,
+    /// The highest sequence that was told to be committed.
     pub(crate) committed: watch::Sender<u64>,
     pub(crate) client: async_nats::Client,
 }
@@ -83,7 +85,7 @@ impl Store {
     /// Reads on up to the last message; false where that is not of the same stream any more.
     async fn read_on(&self, subject: &str, known: &mut Known, last: Stored) -> Result<bool> {
         let (end, mut names) = (last.sequence, Names::default());
-        let mut walk = Walk::new(subject, known.sequence.max(known.life) + 1, last);
+        let mut walk = Walk::new(subject, known.sequence.max(known.life).saturating_add(1), last);
         loop {
             let page = walk.page(&self.events).await?;
             if page.is_empty() {
@@ -130,11 +132,17 @@ pub(crate) const fn is_alive(last: &Chunk) -> bool {
     matches!(last.head.kind, Kind::Events | Kind::Named)
 }
 
-/// Wakes those who wait here, unless they know.
+/// How much later than a higher one a sequence may be told.
+const LATE: u64 = 1_024;
+
+/// Wakes those who wait here, unless they know. Anybody in the account may tell a number: one that nobody has committed wakes them for
+/// nothing, and the next that is true counts again.
 pub(crate) fn wake(committed: &watch::Sender<u64>, sequence: u64) {
     committed.send_if_modified(|highest| {
-        let is_news = sequence > *highest;
-        *highest = sequence.max(*highest);
+        let is_news = sequence > *highest || sequence.saturating_add(LATE) < *highest;
+        if is_news {
+            *highest = sequence;
+        }
         is_news
     });
 }
@@ -175,5 +183,24 @@ impl<'s> Walk<'s> {
             _ => self.last = None,
         }
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_nobody_has_committed_silences_nobody() {
+        let (committed, mut told) = watch::channel(5);
+        let mut is_told = |sequence| {
+            wake(&committed, sequence);
+            let is_told = told.has_changed().unwrap();
+            told.mark_unchanged();
+            is_told
+        };
+        assert!(is_told(6) && !is_told(6) && !is_told(5), "who knows is not woken again");
+        assert!(is_told(u64::MAX));
+        assert!(is_told(7) && is_told(8) && !is_told(8));
     }
 }

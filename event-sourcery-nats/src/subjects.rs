@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use event_sourcery::backend::{Filter, SubscriptionId};
-use event_sourcery::{StreamId, TenantId};
+use event_sourcery::{Category, StreamId, TenantId};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -54,6 +54,22 @@ impl Subjects {
     /// The place of a stream, from its subject.
     pub(crate) fn place_in<'s>(&self, subject: &'s str) -> &'s str {
         subject.splitn(3, '.').nth(2).unwrap_or_default()
+    }
+
+    /// Whose stream a subject is, as far as its tokens tell: of which stream, tenant and category. A name that was hashed is told by a filter
+    /// that asks for it.
+    pub(crate) fn whose(
+        &self,
+        subject: &str,
+        filter: &Filter,
+    ) -> Option<(Uuid, Option<String>, Option<String>)> {
+        let mut tokens = self.place_in(subject).split('.');
+        let (tenant, category, uuid) = (tokens.next()?, tokens.next()?, tokens.next()?);
+        let asked = |one: Option<&str>, of: &str| one.filter(|one| token(one) == of).map(str::to_owned);
+        let tenant = name_of(tenant).or_else(|| asked(filter.tenant.as_ref().map(TenantId::as_str), tenant));
+        let asked_category = filter.category.as_ref().map(Category::as_str);
+        let category = name_of(category).or_else(|| asked(asked_category, category));
+        Some((Uuid::try_parse(uuid).ok()?, tenant, category))
     }
 
     /// The streams of which a filter may want something.
@@ -131,6 +147,25 @@ fn token(name: &str) -> String {
     if token.len() <= LONGEST { token } else { hashed(name) }
 }
 
+/// The name that a token stands for, if it tells.
+fn name_of(token: &str) -> Option<String> {
+    if token == "-" {
+        return Some(String::new());
+    }
+    let (mut bytes, mut name) = (token.bytes(), Vec::with_capacity(token.len()));
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'~' => return None,
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                name.push(u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?);
+            }
+            byte => name.push(byte),
+        }
+    }
+    String::from_utf8(name).ok()
+}
+
 fn hashed(name: &str) -> String {
     let mut token = "~".to_owned();
     for byte in Sha256::digest(name.as_bytes()).iter() {
@@ -160,6 +195,7 @@ mod tests {
             ("ß", "%C3%9F"),
         ] {
             assert_eq!(token(name), expected, "{name:?}");
+            assert_eq!(name_of(expected).as_deref(), Some(name));
         }
     }
 
@@ -182,5 +218,27 @@ mod tests {
         let filter = Filter::new().with_tenant(TenantId::new("*").unwrap());
         assert_eq!(subjects.streams(&filter), "SHOP.e.%2A.*.*");
         assert_eq!(subjects.streams(&Filter::new().with_tenant(TenantId::DEFAULT)), "SHOP.e.-.*.*");
+    }
+
+    #[test]
+    fn a_subject_tells_whose_stream_it_is_and_a_filter_whose_name_was_hashed() {
+        let (subjects, long) = (Subjects::of("SHOP"), TenantId::new("t".repeat(97)).unwrap());
+        let stream = StreamId::from_name("1").unwrap().in_category("a.b").unwrap();
+        let all = Filter::new();
+        let short = subjects.stream(&place(&TenantId::DEFAULT, &stream));
+        let told = (stream.uuid(), Some(String::new()), Some("a.b".to_owned()));
+        assert_eq!(subjects.whose(&short, &all), Some(told));
+        let hashed = subjects.stream(&place(&long, &stream));
+        assert_eq!(subjects.whose(&hashed, &all).unwrap().1, None);
+        let asked = Filter::new().with_tenant(long.clone());
+        assert_eq!(subjects.whose(&hashed, &asked).unwrap().1.as_deref(), Some(long.as_str()));
+        let another = Filter::new().with_tenant(TenantId::new("u".repeat(97)).unwrap());
+        assert_eq!(subjects.whose(&hashed, &another).unwrap().1, None);
+        for none in ["", "SHOP.e", "SHOP.e.-.-", "SHOP.e.-.-.no-uuid", "SHOP.g.1"] {
+            assert_eq!(subjects.whose(none, &all), None, "{none}");
+        }
+        for none in ["~00", "%", "%2", "%zz", "%FF"] {
+            assert_eq!(name_of(none), None, "{none}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{
     BlockedRequest, BlockedStream, Lease, Names, ProgressRequest, StoredEvent, StreamProgress,
-    SubscriptionChange, SubscriptionId, SubscriptionRecord,
+    SubscriptionChange, SubscriptionId, SubscriptionRecord, lost_stream_id,
 };
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use futures_util::future::{try_join, try_join_all};
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::NAME;
 use crate::answers::Refusal;
 use crate::jet::{Outgoing, Stored};
-use crate::message::{Chunk, text, unreadable};
+use crate::message::{Chunk, text, told, unreadable};
 use crate::numbers;
 use crate::sheet::{Row, Sheet};
 use crate::store::{Store, is_alive};
@@ -53,7 +53,7 @@ impl Store {
             if is_none && record.is_none() {
                 return Ok(None);
             }
-            let round = sheet.round + u64::from(change.frees_streams());
+            let round = sheet.round.saturating_add(u64::from(change.frees_streams()));
             let payload = text(&Sheet::of(round, record.as_ref())?)?.into();
             let expects = Some((subject.clone(), sequence));
             let message = Outgoing { subject: subject.clone(), payload, expects };
@@ -126,7 +126,7 @@ impl Store {
         };
         let mut found = Vec::new();
         for message in &rows {
-            let Some(row) = row(message, sheet.round)? else { continue };
+            let Some(row) = row(message, sheet.round) else { continue };
             let blocked = row.blocked();
             let is_wanted = blocked.position > request.after
                 && (!request.due || blocked.retry_at.is_some_and(|at| at <= now))
@@ -156,8 +156,9 @@ impl Store {
         let Some(message) = self.side.last(&self.subjects.subscription(id)).await? else {
             return Ok((0, Sheet::default()));
         };
+        // Nobody knows where to go on: it is an error, of this subscription alone.
         let sheet = serde_json::from_slice(&message.payload);
-        let sheet = sheet.map_err(|problem| Error::backend(NAME, problem))?;
+        let sheet = sheet.map_err(|problem| Error::backend(NAME, told(&problem, &message.payload)))?;
         Ok((message.sequence, sheet))
     }
 
@@ -169,7 +170,7 @@ impl Store {
             async move {
                 let message = self.side.last(&subject).await?;
                 let sequence = message.as_ref().map_or(0, |message| message.sequence);
-                let row = message.as_ref().map(|message| row(message, round)).transpose()?.flatten();
+                let row = message.as_ref().and_then(|message| row(message, round));
                 Ok::<_, Error>((subject, Place { sequence, row, is_changed: false }))
             }
         });
@@ -214,8 +215,14 @@ impl Store {
         stream: &StreamId,
         position: Position,
     ) -> Result<Option<StoredEvent>> {
-        let subject = self.subject(tenant, stream);
         let sequence = numbers::of(position);
+        if *stream == lost_stream_id(position) {
+            // Nobody knows whose it is: it is there as long as it cannot be read.
+            let Some(message) = self.events.at(sequence).await? else { return Ok(None) };
+            let read = Chunk::read(sequence, &message.payload, &mut Names::default());
+            return Ok(read.err().map(|problem| unreadable(sequence, problem)));
+        }
+        let subject = self.subject(tenant, stream);
         let (message, last) = try_join(self.events.at(sequence), self.events.last(&subject)).await?;
         let (Some(message), Some(last)) = (message.filter(|message| message.subject == subject), last) else {
             return Ok(None);
@@ -251,14 +258,19 @@ fn reached(
     Ok(Some(record))
 }
 
-/// A row, unless it was freed.
-fn row(message: &Stored, round: u64) -> Result<Option<Row>> {
+/// A row, unless it was freed. One that cannot be read is left out: it stops nothing but what it is about, as on the other backends.
+fn row(message: &Stored, round: u64) -> Option<Row> {
     if message.payload.is_empty() {
-        return Ok(None);
+        return None;
     }
-    let row: Row =
-        serde_json::from_slice(&message.payload).map_err(|problem| Error::backend(NAME, problem))?;
-    Ok(Some(row).filter(|row| row.round == round))
+    match serde_json::from_slice::<Row>(&message.payload) {
+        Ok(row) => Some(row).filter(|row| row.round == round),
+        Err(problem) => {
+            let (subject, problem) = (&*message.subject, told(&problem, &message.payload));
+            tracing::warn!(subject, problem, "a row of a blocked stream cannot be read, and is left out");
+            None
+        }
+    }
 }
 
 /// Pauses before a change is tried again; an error where it is not to be.

@@ -38,6 +38,8 @@
 mod carried;
 mod destination;
 mod exporting;
+#[cfg(test)]
+mod fuzz;
 mod import;
 mod keys;
 mod line;

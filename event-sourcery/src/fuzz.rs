@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{
     Kept, Member, RenewRequest, Scope, SegmentRecord, Segments, StoredEvent, StoredRecord,
-    SubscriptionChange, SubscriptionRecord, stored_stream_id, stored_tenant_id,
+    SubscriptionChange, SubscriptionRecord, stored_stream_id, stored_tag, stored_tenant_id,
 };
 use crate::context::{Context, ContextComponent};
 use crate::error::Source;
 use crate::payload::equal_json;
 use crate::wrapped_event::Recorded;
-use crate::{Category, Event, Position, RawEvent, StoredForm, StreamId, Successor, TenantId};
+use crate::{Category, Event, Position, RawEvent, StoredForm, StreamId, Successor, Tag, Tags, TenantId};
 
 #[derive(Event, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[event(crate = "crate", name = "noted", upcast(move_shade))]
@@ -85,7 +85,19 @@ fn stream(random: &mut Random) -> StreamId {
     stored_stream_id(random.uuid(), name.as_deref(), &random.text())
 }
 
-fn record(random: &mut Random) -> StoredRecord {
+/// Tags that an event may have.
+fn tags(random: &mut Random) -> Vec<Tag> {
+    let mut tags = Tags::default();
+    for _ in 0..random.below(3) {
+        if let Ok(tag) = Tag::new("course", random.text()) {
+            tags.push(tag);
+        }
+    }
+    tags.into_tags().expect("they are few, and each is one")
+}
+
+/// An event with its place, whatever stands there.
+pub(crate) fn record(random: &mut Random) -> StoredRecord {
     let (stream, tenant) = (stream(random), stored_tenant_id(&random.text()));
     let name = random.one_of(&["noted", "shaded", "plain", "split", "other", ""]).into();
     let schema_version = random.integer() as u32;
@@ -98,7 +110,7 @@ fn record(random: &mut Random) -> StoredRecord {
         context: if random.once_in(2) { "{}".into() } else { data(random).into() },
         created_at: random.time(),
         schema_version,
-        tags: Vec::new(),
+        tags: tags(random),
         unreadable: random.once_in(8).then(|| "it has no id".into()),
         opening: None,
     };
@@ -157,6 +169,30 @@ fn contexts_of_any_text() {
         let _ = (context.component::<Card>(), context.root::<Card>("number"), format!("{context:?}"));
         if let Ok(written) = context.encode() {
             assert_eq!(Context::decode(&written).expect("what was written is read"), context);
+        }
+    });
+}
+
+#[test]
+fn tags_of_any_text() {
+    rounds(|random| {
+        let text = random.text();
+        let stored = stored_tag(&text);
+        let _ = (stored.name().len() + stored.value().len(), format!("{stored} {stored:?}"));
+        let name = random.text();
+        match Tag::new(&name, &text) {
+            Ok(tag) => {
+                assert_eq!((tag.name(), tag.value()), (&*name, &*text));
+                assert_eq!(stored_tag(tag.as_str()), tag);
+            }
+            Err(problem) => assert!(problem.to_string().len() < 1_000, "{problem}"),
+        }
+        let mut all = Tags::default();
+        for tag in [&text, &name] {
+            all.add(tag, &[random.text(), text.clone()]);
+        }
+        if let Ok(tags) = all.into_tags() {
+            assert!(tags.is_sorted() && tags.len() <= 4);
         }
     });
 }

@@ -11,6 +11,8 @@ mod cache;
 mod cipher;
 mod encryption;
 mod envelope;
+#[cfg(test)]
+mod fuzz;
 mod keys;
 pub(crate) mod marks;
 mod master;

@@ -107,6 +107,40 @@ async fn emmett_has_ids_twice_ids_that_are_none_holes_and_partitions() {
 }
 
 #[tokio::test]
+async fn a_row_that_holds_what_it_may_not_is_left_out_and_ends_no_run() {
+    let state = "CAST('{\"timestamp\": \"2026-03-01T12:00:00+00:00\"}' AS BLOB)";
+    let file = File::new(STORED_EVENTS);
+    for stream in ["a", "bad", "c"] {
+        file.run(&format!("INSERT INTO stored_events VALUES ('{stream}', 1, 'Bank:Paid', {state})"));
+    }
+    let source = || SqliteSource::eventsourcing(file.path());
+    let mapping = Mapping::new("bank");
+    for spoil in [
+        "originator_id = x'ff'",
+        "originator_id = NULL",
+        "originator_id = CAST(x'ff' AS TEXT)",
+        "originator_version = 'two'",
+        "originator_version = x'01'",
+        "originator_version = NULL",
+        "topic = x'00'",
+        "topic = NULL",
+        "state = NULL",
+        "state = x'ff'",
+    ] {
+        file.run(&format!("UPDATE stored_events SET {spoil} WHERE rowid = 2"));
+        let store = memory();
+        let run = Import::new(source().await.unwrap(), &store, mapping.clone()).run().await.unwrap();
+        assert_eq!((run.written, run.left_out.count), (2, 1), "{spoil}: {run:?}");
+        assert!(!equal(source().await.unwrap(), &store, &mapping).await.unwrap(), "{spoil}");
+        let mended = "originator_id = 'bad', originator_version = 1, topic = 'Bank:Paid'";
+        file.run(&format!("UPDATE stored_events SET {mended}, state = {state} WHERE rowid = 2"));
+        let run = Import::new(source().await.unwrap(), &store, mapping.clone()).run().await.unwrap();
+        assert_eq!((run.written, run.present, run.is_clean()), (1, 2, true), "{spoil}: {run:?}");
+        assert!(equal(source().await.unwrap(), &store, &mapping).await.unwrap(), "{spoil}");
+    }
+}
+
+#[tokio::test]
 async fn numbers_that_are_given_again_are_noticed() {
     let file = File::new(STORED_EVENTS);
     let write = |stream: &str, version: i64| {

@@ -11,6 +11,7 @@
 mod emmett;
 mod eventsourcing;
 mod files;
+mod fuzz;
 mod horizon;
 mod mapping;
 mod message_db;

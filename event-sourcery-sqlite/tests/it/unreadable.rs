@@ -1,7 +1,8 @@
 //! One row stops one stream: what SQLite holds of a row, though nobody can read it.
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
-use event_sourcery::{Error, EventStore, Next, Position, RawEvent, StreamId, TenantId};
+use event_sourcery::copy::Copy;
+use event_sourcery::{Error, EventStore, MemoryBackend, Next, Position, RawEvent, StreamId, TenantId};
 use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
 use event_sourcery_sqlite::rusqlite::Connection;
 
@@ -253,4 +254,29 @@ async fn a_member_or_a_lease_that_cannot_be_read_is_gone() {
     store.append(&stream("a"), event("A3")).expected_version(2).await.unwrap();
     store.append(&stream("c"), event("C2")).expected_version(1).await.unwrap();
     assert_eq!(run(&store, "run", 2, 0).await.0, ["A3", "C2"]);
+}
+
+/// What is at the destination may be the last one there is.
+#[tokio::test]
+async fn a_copy_that_deletes_keeps_what_the_source_cannot_read_any_more() {
+    for spoil in [
+        "UPDATE event_sourcery_events SET uuid = NULL WHERE id = 3",
+        "UPDATE event_sourcery_events SET uuid = 'no uuid' WHERE id = 5",
+        "UPDATE event_sourcery_events SET uuid = NULL, data = x'' WHERE db_stream_id = 2",
+        "UPDATE event_sourcery_streams SET uuid = 'no uuid' WHERE id = 2",
+        "UPDATE event_sourcery_streams SET category = x'ff' WHERE id = 2",
+    ] {
+        let (_folder, store, sql) = scene().await;
+        let copy = EventStore::new(MemoryBackend::new()).erased();
+        Copy::new(&store, &copy).deleting().run().await.unwrap();
+        sql.execute(spoil, []).unwrap();
+        let copied = Copy::new(&store, &copy).deleting().run().await.unwrap();
+        assert!(!copied.is_clean(), "{spoil}: it is told");
+        assert_eq!(copy.load_stream::<RawEvent>(&stream("bad")).await.unwrap().len(), 3, "{spoil}");
+        assert_eq!(copy.load_stream::<RawEvent>(&stream("c")).await.unwrap().len(), 1, "{spoil}");
+        // What is deleted there goes all the same.
+        store.delete_stream(&stream("a")).await.unwrap();
+        Copy::new(&store, &copy).deleting().run().await.unwrap();
+        assert!(copy.load_stream::<RawEvent>(&stream("a")).await.unwrap().is_empty(), "{spoil}");
+    }
 }

@@ -241,9 +241,25 @@ impl Filter {
     /// Whether an event passes, whatever its tags are.
     #[must_use]
     pub fn passes(&self, tenant: &TenantId, stream: &StreamId, name: &str) -> bool {
+        self.is_of(tenant, stream)
+            && self.names.as_ref().is_none_or(|names| names.iter().any(|wanted| **wanted == *name))
+    }
+
+    /// The same of an event as it was read. Where its [name is lost](StoredEvent::has_lost_its_name), it may be any of those that are
+    /// asked for.
+    #[must_use]
+    pub fn passes_event(&self, tenant: &TenantId, stream: &StreamId, event: &StoredEvent) -> bool {
+        if event.has_lost_its_name() {
+            self.is_of(tenant, stream)
+        } else {
+            self.passes(tenant, stream, &event.name)
+        }
+    }
+
+    /// Whether it asks for this stream.
+    fn is_of(&self, tenant: &TenantId, stream: &StreamId) -> bool {
         self.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
             && self.category.as_ref().is_none_or(|wanted| stream.category() == Some(wanted))
-            && self.names.as_ref().is_none_or(|names| names.iter().any(|wanted| **wanted == *name))
             && self.segments.is_none_or(|segments| segments.contain(stream.uuid()))
     }
 
@@ -257,7 +273,7 @@ impl Filter {
 
     /// Whether an event passes, and has the tags.
     pub(crate) fn wants(&self, tenant: &TenantId, stream: &StreamId, event: &StoredEvent) -> bool {
-        self.passes(tenant, stream, &event.name) && self.finds_tags_on(event)
+        self.passes_event(tenant, stream, event) && self.finds_tags_on(event)
     }
 
     /// Whether an event has the tags, or cannot be read.
@@ -312,4 +328,33 @@ pub struct ScanPage {
     pub next: Position,
     /// Whether there may be more, because the limit, the room, or the bound on the time, cut them off.
     pub has_more: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::backend::lost_stream_id;
+
+    fn event(name: &str) -> StoredEvent {
+        let position = Position::from_i64(7);
+        StoredEvent::new(position, None, Uuid::nil(), name.into(), "{}".into(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_event_whose_name_is_lost_may_be_any_and_keeps_its_stream_and_its_tenant() {
+        let (acme, globex) = (TenantId::stored("acme"), TenantId::stored("globex"));
+        let (stream, paid) = (StreamId::random(), Filter::new().with_names([Arc::from("paid")]));
+        let of = |filter: &Filter, tenant: &TenantId, event: StoredEvent| {
+            filter.takes(&StoredRecord::new(stream.clone(), tenant.clone(), event))
+        };
+        let lost = || event("").with_unreadable("it is no message");
+        assert!(of(&paid, &acme, lost()) && of(&paid, &acme, event("paid")));
+        assert!(!of(&paid, &acme, event("")) && !of(&paid, &acme, event("sent").with_unreadable("its time")));
+        let of_acme = paid.with_tenant(acme.clone());
+        assert!(of(&of_acme, &acme, lost()) && !of(&of_acme, &globex, lost()));
+        let nobodys = StoredRecord::new(lost_stream_id(Position::from_i64(7)), acme, lost());
+        assert!(!of_acme.takes(&nobodys));
+    }
 }

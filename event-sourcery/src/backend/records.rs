@@ -144,6 +144,13 @@ impl StoredEvent {
         Self { unreadable: Some(problem.into()), ..self }
     }
 
+    /// Whether its row cannot be read, and not even the name of its type. Then it comes to whoever asks for events by their names: nobody can
+    /// tell that it is none of those, and it would be passed over in silence.
+    #[must_use]
+    pub fn has_lost_its_name(&self) -> bool {
+        self.unreadable.is_some() && self.name.is_empty()
+    }
+
     /// An error where its row could not be read: then nothing else in it counts.
     pub(crate) fn check(&self, stream: &StreamId) -> Result<()> {
         self.unreadable.as_ref().map_or(Ok(()), |problem| Err(self.invalid(stream, problem.to_string())))

@@ -207,6 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn however_many_names_an_answer_has_few_are_looked_through_one_after_the_other() {
+        let mut names = Names::default();
+        for number in 0..10_000 {
+            names.copy_of(&number.to_string());
+        }
+        assert_eq!((names.few.len(), names.more.len()), (FEW, 10_000 - FEW));
+        for known in ["0", "9999"] {
+            assert!(Arc::ptr_eq(&names.copy_of(known), &names.copy_of(known)), "each is kept once");
+        }
+        assert_eq!(names.more.len(), 10_000 - FEW);
+    }
+
+    #[test]
     fn streams_and_tenants_of_an_answer_share_their_names_and_are_what_they_were_stored_as() {
         let (mut names, uuid) = (Names::default(), uuid::Uuid::from_u128(7));
         for (name, category, tenant) in [(Some("1"), "books", "acme"), (None, "", "")] {

@@ -49,11 +49,12 @@ impl Scope {
         }
     }
 
-    /// Whether an event is one of them. Of one that cannot be read, nobody can tell which tags it has.
+    /// Whether an event is one of them. Of one that cannot be read, nobody can tell which tags it has, nor its name where that is lost.
     #[must_use]
     pub fn passes(&self, tenant: &TenantId, stream: &StreamId, event: &StoredEvent) -> bool {
         let has = |wanted: &String| event.tags.iter().any(|tag| tag.as_str() == wanted);
-        self.names.as_ref().is_none_or(|names| names.contains(&*event.name))
+        let is_named = |names: &BTreeSet<String>| event.has_lost_its_name() || names.contains(&*event.name);
+        self.names.as_ref().is_none_or(is_named)
             && (event.unreadable.is_some() || self.tags.iter().all(has))
             && self.category.as_deref().is_none_or(|wanted| wanted == stream.stored_category())
             && self.tenant.as_deref().is_none_or(|wanted| wanted == tenant.as_str())

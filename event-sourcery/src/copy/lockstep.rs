@@ -63,6 +63,8 @@ impl Lockstep {
                 Found::Gone => return self.take_next().map(Met::Extra),
                 // It came to another place, and was met there.
                 Found::At(position) if position < record.event.position => drop(self.take_next()?),
+                // It stays: it may be the last one there is.
+                Found::Lost => drop(self.take_next()?),
                 Found::At(_) => {
                     return Ok(destination.find(record).await?.map_or(Met::Nowhere, Met::There));
                 }
@@ -81,7 +83,7 @@ impl Lockstep {
         loop {
             self.fill().await?;
             let Some(there) = self.page.pop_front() else { return Ok(None) };
-            if !matches!(origin.find(&there).await?, Found::At(_)) {
+            if !matches!(origin.find(&there).await?, Found::At(_) | Found::Lost) {
                 return Ok(Some(there));
             }
         }

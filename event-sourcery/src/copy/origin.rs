@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::backend::{Backend, Filter, LoadRequest, ScanRequest, Span, StoredRecord};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::stream_id::TenantId;
 
@@ -27,6 +27,8 @@ pub(super) enum Found {
     At(Position),
     /// It is not there: its stream was deleted, or it never was.
     Gone,
+    /// Nobody can tell: what stands in its place there cannot be read. So it is none that was deleted, and may be the last one there is.
+    Lost,
     /// A file cannot be asked.
     Unknown,
 }
@@ -80,6 +82,38 @@ impl StoreOrigin {
     }
 }
 
+impl StoreOrigin {
+    /// Whether the event may be there all the same, in a row that cannot be read: the row of its stream, or its own, which is found by its
+    /// version. What has no versions is looked through.
+    async fn is_lost(&self, record: &StoredRecord) -> Result<bool> {
+        if self.backend.capabilities().inspect
+            && let Some(inspect) = self.backend.inspect()
+            && let Some(found) = inspect.event(record.event.id).await?
+        {
+            return Ok(found.event.unreadable.is_some());
+        }
+        let version = record.event.version;
+        let mut span = version
+            .map_or(Span::Full, |version| Span::Versions { start: version, stop: version.saturating_add(1) });
+        loop {
+            let (tenant, stream) = (record.tenant.clone(), record.stream.clone());
+            let request = LoadRequest::new(tenant, stream, span).with_limit(PAGE);
+            let loaded = match self.backend.load(request).await {
+                // It lives anew, without versions.
+                Err(Error::VersionRangeOnVersionlessStream { .. }) => return Ok(false),
+                loaded => loaded?,
+            };
+            if loaded.events.iter().any(|event| event.unreadable.is_some()) {
+                return Ok(true);
+            }
+            match loaded.events.last().filter(|_| loaded.has_more && version.is_none()) {
+                Some(last) => span = Span::After(last.position),
+                None => return Ok(false),
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Origin for StoreOrigin {
     async fn read(&mut self) -> Result<Stretch> {
@@ -92,7 +126,11 @@ impl Origin for StoreOrigin {
         let (tenant, stream) = (record.tenant.clone(), record.stream.clone());
         let request = LoadRequest::new(tenant, stream, Span::Event(record.event.id));
         let found = self.backend.load(request).await?;
-        Ok(found.events.first().map_or(Found::Gone, |event| Found::At(event.position)))
+        Ok(match found.events.first() {
+            Some(event) => Found::At(event.position),
+            None if self.is_lost(record).await? => Found::Lost,
+            None => Found::Gone,
+        })
     }
 
     async fn begins(&mut self, record: &StoredRecord) -> Result<Begins> {

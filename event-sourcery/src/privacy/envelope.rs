@@ -19,13 +19,20 @@ use crate::error::{Error, Result};
 /// The fields of each subject, each by its JSON pointer.
 pub(super) type Envelope = BTreeMap<String, BTreeMap<String, String>>;
 
-/// How a context begins that holds one.
+/// How a context begins that holds one, as it is written.
 const BEGINS: &str = r#"{"":"#;
+
+/// What stands behind the empty key of a context that begins with it. Others may have put space between, in a file that is imported.
+#[inline]
+fn behind_the_empty_key(context: &str) -> Option<&str> {
+    let key = context.trim_start().strip_prefix('{')?.trim_start().strip_prefix("\"\"")?;
+    key.trim_start().strip_prefix(':')
+}
 
 /// Whether something of an event with this context is encrypted, though it may be that nobody can read any more what.
 #[inline]
 pub(crate) fn is_sealed(context: &str) -> bool {
-    context.strip_prefix(BEGINS).is_some_and(|text| {
+    behind_the_empty_key(context).is_some_and(|text| {
         let value = serde_json::Deserializer::from_str(text).into_iter::<Value>().next();
         value.is_some_and(|value| value.is_ok_and(|value| is_one(&value)))
     })
@@ -57,7 +64,7 @@ pub(super) fn put_into(context: &str, envelope: &Envelope) -> Result<String> {
 
 /// The envelope of a context, and the context without it; `None` where it is not one.
 pub(super) fn take_from(context: &str) -> Option<(Envelope, Cow<'static, str>)> {
-    let text = context.strip_prefix(BEGINS)?;
+    let text = behind_the_empty_key(context)?;
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Envelope>();
     let envelope = values.next()?.ok().filter(has_fields)?;
     let rest = text.get(values.byte_offset()..)?.trim_start();
@@ -92,9 +99,13 @@ mod tests {
             let sealed = put_into(context, &envelope).unwrap();
             assert!(is_sealed(&sealed) && !is_sealed(context));
             assert_eq!(take_from(&sealed).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
-            // As JSONB writes it.
+            // As JSONB writes it, and as others may in a file that is imported.
             let spaced = sealed.replacen(':', ": ", 1).replacen("}},", "}}, ", 1);
-            assert_eq!(take_from(&spaced).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
+            let apart = sealed.replacen("{\"\":", " {\n  \"\" : ", 1);
+            for text in [spaced, apart] {
+                assert!(is_sealed(&text), "a mask would be read: {text}");
+                assert_eq!(take_from(&text).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
+            }
         }
     }
 

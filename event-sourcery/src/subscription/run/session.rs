@@ -262,7 +262,7 @@ impl Session {
                     load.ended_by = Some((record, Obstacle::Overtaken(waiting.at)));
                     break;
                 }
-                None if !known.passes(&record.tenant, &record.stream, &record.event.name) => {
+                None if !known.passes_event(&record.tenant, &record.stream, &record.event) => {
                     load.ended_by = Some((record, Obstacle::Unknown));
                     break;
                 }
