@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use event_sourcery::backend::{
     Backlog, BacklogRequest, Filter, Names, PageRoom, ScanPage, ScanRequest, StoredRecord, lost_stream_id,
-    stored_stream_id,
+    stored_stream_id, stored_tenant_id,
 };
 use event_sourcery::{Error, Position, Result, StreamId, TenantId};
 use futures_util::future::try_join_all;

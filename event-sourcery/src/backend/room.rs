@@ -172,8 +172,9 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
+    use std::sync::Arc;
 
-    use super::{Names, PageRoom, StoredEvent, WaitingRoom};
+    use super::{FEW, Names, PageRoom, StoredEvent, WaitingRoom};
     use crate::backend::{stored_stream_id, stored_tenant_id};
     use crate::position::Position;
     use crate::stream_id::TenantId;
