@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use event_sourcery::backend::{
     AppendOutcome, AppendRequest, AsyncListener, Hearing, JoinedTransaction, ListenedTransaction, Written,
 };
-use event_sourcery::{Error, Result};
+use event_sourcery::{AppendPosition, Error, Result};
+use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::at_work::{AtWork, Mark, answer, time_to_send};
@@ -77,26 +78,59 @@ impl Database {
     }
 }
 
+/// What a listener appends is polled inside the listener, and so on: the steps of an append are boxed, so that the stack holds none of
+/// them but those that wait.
 impl OnConnection<'_> {
     /// Appends, and calls those who listen.
-    pub(crate) async fn append_heard(
-        &mut self,
-        request: &AppendRequest,
-        hearing: &Hearing<'_, dyn AsyncListener<PgConnection>>,
-    ) -> Result<AppendOutcome> {
-        let database = self.database;
-        let outcome = loop {
-            let given = database.settled.given()?;
-            let appended = self.operations().append_open(request, given).await;
-            if !database.was_given_elsewhere(&appended, given).await {
-                break appended?;
+    pub(crate) fn append_heard<'a>(
+        &'a mut self,
+        request: &'a AppendRequest,
+        hearing: Hearing<'a, dyn AsyncListener<PgConnection>>,
+    ) -> BoxFuture<'a, Result<AppendOutcome>> {
+        Box::pin(async move {
+            let outcome = self.append_unheard(request, true).await?;
+            if let AppendOutcome::Written(written) = &outcome {
+                let heard = match self.positions(&hearing, written).await {
+                    Ok(positions) => self.tell(&hearing, written, &positions).await,
+                    Err(error) => Err(error),
+                };
+                self.close(heard).await?;
             }
-        };
-        if let AppendOutcome::Written(written) = &outcome {
-            let heard = self.tell(hearing, written).await;
-            self.operations().close(heard).await?;
-        }
-        Ok(outcome)
+            Ok(outcome)
+        })
+    }
+
+    /// Appends, and calls nobody: whoever does leaves the savepoint open, and closes it when they have heard.
+    pub(crate) fn append_unheard<'a>(
+        &'a mut self,
+        request: &'a AppendRequest,
+        leaves_open: bool,
+    ) -> BoxFuture<'a, Result<AppendOutcome>> {
+        Box::pin(async move {
+            let database = self.database;
+            loop {
+                let given = database.settled.given()?;
+                let mut operations = self.operations();
+                operations.leaves_open = leaves_open;
+                let appended = operations.append(request, given).await;
+                if !database.was_given_elsewhere(&appended, given).await {
+                    return appended;
+                }
+            }
+        })
+    }
+
+    fn positions<'a>(
+        &'a mut self,
+        hearing: &Hearing<'_, dyn AsyncListener<PgConnection>>,
+        written: &'a [Written],
+    ) -> BoxFuture<'a, Result<Vec<AppendPosition>>> {
+        let ids: Vec<_> = hearing.event_ids().collect();
+        Box::pin(async move { self.operations().positions(&ids, written).await })
+    }
+
+    fn close(&mut self, heard: Result<()>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.operations().close(heard).await })
     }
 
     /// Their statements run on the connection, too: an answer that does not come is not waited for.
@@ -104,12 +138,11 @@ impl OnConnection<'_> {
         &mut self,
         hearing: &Hearing<'_, dyn AsyncListener<PgConnection>>,
         written: &[Written],
+        positions: &[AppendPosition],
     ) -> Result<()> {
-        let ids: Vec<_> = hearing.event_ids().collect();
-        let positions = self.operations().positions(&ids, written).await?;
         let (at_work, began) = (self.at_work.clone(), Instant::now());
         let mut transaction = self.deeper();
-        let heard = async { Ok::<_, Failure>(hearing.call(written, &positions, &mut transaction).await) };
+        let heard = async { Ok::<_, Failure>(hearing.call(written, positions, &mut transaction).await) };
         match answer(at_work.as_ref(), heard).await {
             Ok(heard) => heard.map_err(|error| in_the_way(error, began.elapsed())),
             Err(failure) => Err(failure.into_error(During::NothingKept, began.elapsed())),

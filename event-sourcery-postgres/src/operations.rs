@@ -69,7 +69,7 @@ pub(crate) struct Operations<'c> {
     /// Whether a transaction of our own is open.
     is_open: bool,
     /// Whether the savepoint of what was written is left open: see [`close`](Self::close).
-    leaves_open: bool,
+    pub(crate) leaves_open: bool,
     /// Whether events are read without their payloads, which the server cannot give: see [`damage`].
     pub(crate) spares_payloads: bool,
     /// What new events' positions have to be above: see [`Settled::given`](crate::settled::Settled::given).

@@ -121,17 +121,12 @@ impl JoinedTransaction for OnConnection<'_> {
     async fn append(&mut self, request: &AppendRequest) -> Result<AppendOutcome> {
         let database = self.database;
         if let Some(hearing) = database.listeners.wanting(request, self.depth)? {
-            return self.append_heard(request, &hearing).await;
+            return self.append_heard(request, hearing).await;
         }
-        loop {
-            let given = database.settled.given()?;
-            let appended = self.operations().append(request, given).await;
-            if !database.was_given_elsewhere(&appended, given).await {
-                // Of the caller's commit nobody is told, unless the transaction is one of ours.
-                database.wakeups.stir();
-                return appended;
-            }
-        }
+        let appended = self.append_unheard(request, false).await;
+        // Of the caller's commit nobody is told, unless the transaction is one of ours.
+        database.wakeups.stir();
+        appended
     }
 
     async fn load(&mut self, request: &LoadRequest) -> Result<LoadedStream> {

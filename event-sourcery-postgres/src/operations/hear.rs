@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use event_sourcery::backend::{AppendOutcome, AppendRequest, Written};
+use event_sourcery::backend::{Written};
 use event_sourcery::{AppendPosition, Error, Result};
 use uuid::Uuid;
 
@@ -11,13 +11,6 @@ use crate::failure::{Failure, ended_before_its_time};
 use crate::rows::value;
 
 impl Operations<'_> {
-    /// [`append`](Self::append) in an open transaction. Where something was written, its savepoint is left open, for
-    /// [`close`](Self::close).
-    pub(crate) async fn append_open(&mut self, request: &AppendRequest, given: i64) -> Result<AppendOutcome> {
-        self.leaves_open = true;
-        self.append(request, given).await
-    }
-
     /// Where the events of these ids stand that were just written, in their order. Where there is one, that is told
     /// already.
     pub(crate) async fn positions(
