@@ -96,6 +96,23 @@ pub(crate) enum During {
     Commit,
 }
 
+/// What others may be in the way of a statement with.
+pub(crate) enum InTheWay {
+    ALock,
+    ARace,
+}
+
+impl InTheWay {
+    pub(crate) fn of(code: &str) -> Option<Self> {
+        match code {
+            // The first by its own limit; the second where the store has had enough of it first.
+            "55P03" | "57014" => Some(Self::ALock),
+            "40001" | "40P01" => Some(Self::ARace),
+            _ => None,
+        }
+    }
+}
+
 impl Failure {
     /// The database's five-letter code.
     fn code(&self) -> Option<String> {
@@ -258,11 +275,15 @@ impl Failure {
                 During::Commit => Error::outcome_unknown(source),
             };
         }
+        let code = self.code();
+        match code.as_deref().and_then(InTheWay::of) {
+            Some(InTheWay::ALock) => return Error::busy(took),
+            Some(InTheWay::ARace) => return Error::serialization_failure(self.0),
+            None => {}
+        }
         // What a trigger of the user's lacks has nothing to do with our tables.
         let is_the_users = self.is_within_a_function();
-        match self.code().as_deref() {
-            Some("40001" | "40P01") => Error::serialization_failure(self.0),
-            Some("55P03" | "57014") => Error::busy(took),
+        match code.as_deref() {
             Some("25P01") => ended_before_its_time(),
             Some("25P02") => Error::rolled_back(self.0),
             Some("53100") => Error::storage_full(self.0),

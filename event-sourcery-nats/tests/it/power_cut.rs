@@ -11,10 +11,12 @@ use event_sourcery_nats::NatsBackend;
 use lossy_disk::LossyDisk;
 use tokio::time::sleep;
 
-use crate::scene::{DURABLE, PATIENCE, Paid, open, options};
+use crate::scene::{PATIENCE, Paid, open, options};
 
+/// They sync what they acknowledge. Such a disk does not tell how much room it has.
+const DURABLE: &str = "jetstream { max_file_store: 1GB, sync_interval: always }";
 /// What servers do that are not told how to sync.
-const DEFAULT: &str = "max_payload: 8MB\njetstream {}";
+const DEFAULT: &str = "jetstream { max_file_store: 1GB }";
 
 const TASKS: u64 = 8;
 /// How many appends are acknowledged before the power is cut.
