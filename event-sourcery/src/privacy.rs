@@ -34,7 +34,7 @@ pub use event_sourcery_macros::Personal;
 
 pub use self::cipher::{AesGcm, Cipher};
 pub use self::encryption::Encryption;
-pub(crate) use self::envelope::{is_one as is_envelope, is_sealed};
+pub(crate) use self::envelope::{is_one as is_envelope, is_sealed, may_be_sealed};
 pub use self::keys::{DataKey, KeyWrapping, SubjectOf};
 pub use self::master::MasterKey;
 pub(crate) use self::opening::Opening;

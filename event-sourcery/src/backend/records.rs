@@ -11,7 +11,7 @@ use crate::error::{Error, QUOTED, Result, shortened};
 use crate::hidden::Hidden;
 use crate::position::Position;
 use crate::privacy::marks::{KeptMarks, Mark};
-use crate::privacy::{Opening, is_sealed};
+use crate::privacy::{Opening, is_sealed, may_be_sealed};
 use crate::stream_id::{StreamId, TenantId};
 use crate::tag::Tag;
 use crate::version::Version;
@@ -164,6 +164,12 @@ impl StoredEvent {
             position: self.position,
             problem: problem.into(),
         }
+    }
+
+    /// Whether it has to be looked at whether [it is sealed](Self::is_sealed).
+    #[inline]
+    pub(crate) fn may_be_sealed(&self) -> bool {
+        may_be_sealed(&self.context) && self.unreadable.is_none()
     }
 
     /// Whether something in it is encrypted, and not opened yet.

@@ -3,13 +3,16 @@
 use std::fmt;
 
 use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
+use aes_gcm::aead::{Aead as _, AeadInOut as _, KeyInit as _, Payload};
 
 use super::keys::{DataKey, fill};
 use crate::error::{Error, Result};
 
 /// How many bytes a nonce of AES-GCM has.
 const NONCE: usize = 12;
+
+/// How many bytes the tag has behind a ciphertext.
+const TAG: usize = 16;
 
 /// Encrypts and authenticates single fields.
 ///
@@ -57,9 +60,14 @@ impl Cipher for AesGcm {
 
 fn seal_with(key: &DataKey, nonce: [u8; NONCE], bound_to: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let cipher = Aes256Gcm::new(key.as_bytes().into());
-    let sealed = cipher.encrypt((&nonce).into(), Payload { msg: plain, aad: bound_to });
-    let sealed = sealed.map_err(|_| Error::bug("more was to be encrypted than AES-GCM takes"))?;
-    Ok([nonce.as_slice(), sealed.as_slice()].concat())
+    let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(plain);
+    let text = sealed.get_mut(NONCE..).unwrap_or_default().into();
+    let tag = cipher.encrypt_inout_detached((&nonce).into(), bound_to, text);
+    let tag = tag.map_err(|_| Error::bug("more was to be encrypted than AES-GCM takes"))?;
+    sealed.extend_from_slice(&tag);
+    Ok(sealed)
 }
 
 #[cfg(test)]

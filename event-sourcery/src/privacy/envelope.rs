@@ -17,7 +17,10 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 
 /// The fields of each subject, each by its JSON pointer.
-pub(super) type Envelope = BTreeMap<String, BTreeMap<String, String>>;
+pub(super) type Envelope<'t> = BTreeMap<&'t str, BTreeMap<&'t str, String>>;
+
+/// One that was read.
+pub(super) type Found = BTreeMap<String, BTreeMap<String, String>>;
 
 /// How a context begins that holds one, as it is written.
 const BEGINS: &str = r#"{"":"#;
@@ -27,6 +30,12 @@ const BEGINS: &str = r#"{"":"#;
 fn behind_the_empty_key(context: &str) -> Option<&str> {
     let key = context.trim_start().strip_prefix('{')?.trim_start().strip_prefix("\"\"")?;
     key.trim_start().strip_prefix(':')
+}
+
+/// Whether something of an event with this context may be encrypted: a look at how it begins.
+#[inline]
+pub(crate) fn may_be_sealed(context: &str) -> bool {
+    behind_the_empty_key(context).is_some()
 }
 
 /// Whether something of an event with this context is encrypted, though it may be that nobody can read any more what.
@@ -46,7 +55,7 @@ pub(crate) fn is_one(value: &Value) -> bool {
     value.as_object().is_some_and(|subjects| subjects.values().any(has_field))
 }
 
-fn has_fields(envelope: &Envelope) -> bool {
+fn has_fields(envelope: &Found) -> bool {
     let has_fields = |fields: &BTreeMap<String, String>| {
         !fields.is_empty() && fields.keys().all(|pointer| pointer.starts_with('/'))
     };
@@ -54,18 +63,18 @@ fn has_fields(envelope: &Envelope) -> bool {
 }
 
 /// The context with an envelope.
-pub(super) fn put_into(context: &str, envelope: &Envelope) -> Result<String> {
+pub(super) fn put_into(context: &str, envelope: &Envelope<'_>) -> Result<String> {
     let envelope = serde_json::to_string(envelope)
         .map_err(|_| Error::bug("what was encrypted cannot be written as JSON"))?;
     let rest = context.trim_start().strip_prefix('{').unwrap_or("}").trim_start();
     let comma = if rest.starts_with('}') { "" } else { "," };
-    Ok(format!("{BEGINS}{envelope}{comma}{rest}"))
+    Ok([BEGINS, &envelope, comma, rest].concat())
 }
 
 /// The envelope of a context, and the context without it; `None` where it is not one.
-pub(super) fn take_from(context: &str) -> Option<(Envelope, Cow<'static, str>)> {
+pub(super) fn take_from(context: &str) -> Option<(Found, Cow<'static, str>)> {
     let text = behind_the_empty_key(context)?;
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Envelope>();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Found>();
     let envelope = values.next()?.ok().filter(has_fields)?;
     let rest = text.get(values.byte_offset()..)?.trim_start();
     let rest = match rest.strip_prefix(',') {
@@ -77,7 +86,13 @@ pub(super) fn take_from(context: &str) -> Option<(Envelope, Cow<'static, str>)> 
 
 /// A ciphertext as it stands in an envelope.
 pub(super) fn written(format: &str, key: Uuid, sealed: &[u8]) -> String {
-    format!("{format}.{}.{}", key.simple(), STANDARD_NO_PAD.encode(sealed))
+    let mut text = String::with_capacity(format.len() + 34 + sealed.len().div_ceil(3) * 4);
+    text.push_str(format);
+    text.push('.');
+    text.push_str(key.simple().encode_lower(&mut Uuid::encode_buffer()));
+    text.push('.');
+    STANDARD_NO_PAD.encode_string(sealed, &mut text);
+    text
 }
 
 /// Its format, the id of its key, and its bytes.
@@ -93,18 +108,20 @@ mod tests {
 
     #[test]
     fn a_context_comes_out_as_it_went_in() {
-        let fields = BTreeMap::from([("/email".to_owned(), "1.x.y".to_owned())]);
-        let envelope = Envelope::from([("}, \"17\"".to_owned(), fields)]);
+        let fields = BTreeMap::from([("/email", "1.x.y".to_owned())]);
+        let envelope = Envelope::from([("}, \"17\"", fields)]);
+        let as_found = serde_json::to_value(&envelope).unwrap();
+        let found: Found = serde_json::from_value(as_found).unwrap();
         for context in ["{}", r#"{"correlation_id":"x"}"#, r#"{"components":{"":{"a":1}}}"#] {
             let sealed = put_into(context, &envelope).unwrap();
             assert!(is_sealed(&sealed) && !is_sealed(context));
-            assert_eq!(take_from(&sealed).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
+            assert_eq!(take_from(&sealed).unwrap(), (found.clone(), Cow::Borrowed(context)));
             // As JSONB writes it, and as others may in a file that is imported.
             let spaced = sealed.replacen(':', ": ", 1).replacen("}},", "}}, ", 1);
             let apart = sealed.replacen("{\"\":", " {\n  \"\" : ", 1);
             for text in [spaced, apart] {
                 assert!(is_sealed(&text), "a mask would be read: {text}");
-                assert_eq!(take_from(&text).unwrap(), (envelope.clone(), Cow::Borrowed(context)));
+                assert_eq!(take_from(&text).unwrap(), (found.clone(), Cow::Borrowed(context)));
             }
         }
     }

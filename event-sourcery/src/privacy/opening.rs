@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::cache::{Held, HeldKeys};
-use super::envelope::{self, Envelope};
+use super::envelope::{self, Found};
 use super::marks::{KeptMarks, Mark, Whose};
 use super::pointers;
 use super::ring::Ring;
@@ -48,14 +48,14 @@ impl Opening {
     }
 }
 
-/// An event in which something is sealed, in its place.
+/// An event in which something may be sealed, in its place.
 struct Sealed<'e> {
     place: Place<'e>,
     event: &'e mut StoredEvent,
 }
 
 /// A field that is open again: where it stands, whose it is, what it holds.
-type Plain<'e> = (&'e str, &'e str, String);
+type Plain<'e> = (&'e str, &'e Arc<str>, String);
 
 impl Vault {
     /// Opens what is sealed in a page of records.
@@ -66,7 +66,7 @@ impl Vault {
     ) -> Result<()> {
         let mut sealed = Vec::new();
         for StoredRecord { stream, tenant, event } in records {
-            if event.is_sealed() {
+            if event.may_be_sealed() {
                 sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Event }, event });
             }
         }
@@ -83,10 +83,10 @@ impl Vault {
     ) -> Result<()> {
         let mut sealed = Vec::new();
         for LoadedStream { snapshot, events, .. } in parts {
-            for event in snapshot.iter_mut().filter(|event| event.is_sealed()) {
+            for event in snapshot.iter_mut().filter(|event| event.may_be_sealed()) {
                 sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Snapshot }, event });
             }
-            for event in events.iter_mut().filter(|event| event.is_sealed()) {
+            for event in events.iter_mut().filter(|event| event.may_be_sealed()) {
                 sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Event }, event });
             }
         }
@@ -112,7 +112,7 @@ impl Vault {
         let AppendOutcome::Present(present) = outcome else { return Ok(()) };
         let mut sealed = Vec::new();
         for PresentEvent { record: StoredRecord { stream, tenant, event }, .. } in present {
-            if event.is_sealed() {
+            if event.may_be_sealed() {
                 sealed.push(Sealed { place: Place { tenant, stream, kind: Kind::Event }, event });
             }
         }
@@ -128,13 +128,20 @@ impl Vault {
         let mut with_envelopes = Vec::with_capacity(sealed.len());
         for Sealed { place, event } in sealed {
             let Some((envelope, context)) = envelope::take_from(&event.context) else {
+                if !event.is_sealed() {
+                    continue;
+                }
                 let problem = "what was encrypted of the event cannot be read";
                 event.opening = Some(Box::new(Opening::Broken { field: Box::default(), problem }));
                 continue;
             };
             event.context = context;
             let of_tenant = subjects.entry(place.tenant.clone()).or_default();
-            of_tenant.extend(envelope.keys().map(|subject| Arc::from(subject.as_str())));
+            for subject in envelope.keys() {
+                if !of_tenant.contains(subject.as_str()) {
+                    of_tenant.insert(Arc::from(subject.as_str()));
+                }
+            }
             with_envelopes.push((place, event, envelope));
         }
         let mut keys = BTreeMap::new();
@@ -150,7 +157,7 @@ impl Vault {
         Ok(())
     }
 
-    fn open(&self, place: &Place<'_>, event: &mut StoredEvent, envelope: &Envelope, keys: &HeldKeys) {
+    fn open(&self, place: &Place<'_>, event: &mut StoredEvent, envelope: &Found, keys: &HeldKeys) {
         let opened = self.plain(place, event.id, envelope, keys).and_then(|plain| {
             let fields: Vec<_> = plain.iter().map(|(at, _, field)| (*at, field.as_str())).collect();
             match pointers::replace(&event.data, &fields) {
@@ -176,19 +183,19 @@ impl Vault {
         &self,
         place: &Place<'_>,
         event: Uuid,
-        envelope: &'e Envelope,
-        keys: &HeldKeys,
+        envelope: &'e Found,
+        keys: &'e HeldKeys,
     ) -> Result<Vec<Plain<'e>>, Opening> {
-        let mut plain = Vec::new();
+        let (mut bound, mut plain) = (place.of_event(event), Vec::new());
         for (subject, fields) in envelope {
-            let (id, key) = match keys.get(subject.as_str()) {
-                Some(Held::Key(id, key)) => (id, key),
-                Some(Held::Shredded) => continue,
-                Some(Held::Wrapped { by, problem }) => {
+            let (subject, id, key) = match keys.get_key_value(subject.as_str()) {
+                Some((subject, Held::Key(id, key))) => (subject, id, key),
+                Some((_, Held::Shredded)) => continue,
+                Some((_, Held::Wrapped { by, problem })) => {
                     let (subject, by) = (Box::from(subject.as_str()), Box::from(&**by));
                     return Err(Opening::Wrapped { subject, by, problem: problem.clone() });
                 }
-                Some(Held::NeverGiven) | None => {
+                Some((_, Held::NeverGiven)) | None => {
                     let first = fields.keys().next().map_or("", String::as_str);
                     return Err(broken(
                         first,
@@ -204,12 +211,12 @@ impl Vault {
                 }
                 let cipher = self.ciphers.iter().find(|cipher| cipher.format() == format);
                 let cipher = cipher.ok_or_else(|| broken(at, "this store does not have its cipher"))?;
-                let bytes = cipher.open(key, &place.field(event, at), &sealed);
+                let bytes = cipher.open(key, bound.field(at), &sealed);
                 let field = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
                 let field = field.ok_or_else(|| {
                     broken(at, "it was changed, or was encrypted for another field, event, stream or tenant")
                 })?;
-                plain.push((at.as_str(), subject.as_str(), field));
+                plain.push((at.as_str(), subject, field));
             }
         }
         Ok(plain)
@@ -224,7 +231,7 @@ fn broken(field: &str, problem: &'static str) -> Opening {
 fn kept(plain: &[Plain<'_>], masks: Vec<String>) -> KeptMarks {
     let marks = plain.iter().zip(masks).map(|((at, subject, _), mask)| Mark {
         at: (*at).to_owned(),
-        whose: Whose::Subject(Arc::from(*subject)),
+        whose: Whose::Subject(Arc::clone(subject)),
         mask,
     });
     KeptMarks(marks.collect())

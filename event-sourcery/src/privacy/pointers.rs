@@ -1,10 +1,10 @@
 //! Places in a JSON text, by their pointers (RFC 6901): what stands there is exchanged, and all else stays as it is written.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The number of a pointer among those that are looked for: nothing stands there, or within another one.
@@ -26,8 +26,7 @@ pub(super) fn push(pointer: &mut String, step: &str) {
 /// The text with other JSON at these places, and what stood there, in the order given.
 pub(super) fn replace(text: &str, places: &[(&str, &str)]) -> Result<(String, Vec<String>), Missing> {
     let mut found = vec![None; places.len()];
-    let wanted = places.iter().enumerate().map(|(number, (pointer, _))| (number, *pointer)).collect();
-    find(text, text, wanted, &mut found);
+    find(text, text, places.iter().map(|(pointer, _)| *pointer).enumerate(), &mut found);
     let mut ranges = Vec::with_capacity(places.len());
     for (number, range) in found.into_iter().enumerate() {
         ranges.push((range.ok_or(Missing(number))?, number));
@@ -35,7 +34,8 @@ pub(super) fn replace(text: &str, places: &[(&str, &str)]) -> Result<(String, Ve
     let at = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default().to_owned();
     let before = ranges.iter().map(|(range, _)| at(range)).collect();
     ranges.sort_unstable_by_key(|(range, _)| range.start);
-    let (mut replaced, mut end) = (String::with_capacity(text.len()), 0);
+    let longest = places.iter().fold(text.len(), |sum, (_, with)| sum + with.len());
+    let (mut replaced, mut end) = (String::with_capacity(longest), 0);
     for (range, number) in ranges {
         let kept = text.get(end..range.start).ok_or(Missing(number))?;
         replaced.push_str(kept);
@@ -46,51 +46,68 @@ pub(super) fn replace(text: &str, places: &[(&str, &str)]) -> Result<(String, Ve
     Ok((replaced, before))
 }
 
-/// Pointers, each by its number, as far as they go on from here.
-type Wanted<'p> = Vec<(usize, &'p str)>;
+/// A pointer that goes on: its first step, its number, and the rest of it.
+type Step<'p> = (Cow<'p, str>, usize, &'p str);
 
-/// Finds what is wanted in a part of a text. What is no JSON, no object and no list has nothing in it.
-fn find(whole: &str, part: &str, wanted: Wanted<'_>, found: &mut [Option<Range<usize>>]) {
-    let mut deeper: BTreeMap<String, Wanted<'_>> = BTreeMap::new();
+/// Finds pointers, each by its number, in a part of a text: the first place of each, should a key stand twice. What is no JSON, no object and no list has nothing in it.
+fn find<'p>(
+    whole: &str,
+    part: &str,
+    wanted: impl Iterator<Item = (usize, &'p str)>,
+    found: &mut [Option<Range<usize>>],
+) {
+    let mut steps: Vec<Step<'p>> = Vec::with_capacity(wanted.size_hint().0);
     for (number, pointer) in wanted {
         match pointer.strip_prefix('/') {
-            Some(rest) => {
-                let end = rest.find('/').unwrap_or(rest.len());
-                let (step, rest) = rest.split_at(end);
-                deeper.entry(step.replace("~1", "/").replace("~0", "~")).or_default().push((number, rest));
+            Some(pointer) => {
+                let (step, rest) = pointer.split_at(pointer.find('/').unwrap_or(pointer.len()));
+                steps.push((unescaped(step), number, rest));
             }
             None => {
                 let start = part.as_ptr().addr() - whole.as_ptr().addr();
                 if let Some(place) = found.get_mut(number) {
-                    *place = Some(start..start + part.len());
+                    place.get_or_insert(start..start + part.len());
                 }
             }
         }
     }
-    if deeper.is_empty() {
+    if steps.is_empty() {
         return;
     }
-    let children = Children(&deeper).deserialize(&mut serde_json::Deserializer::from_str(part));
-    for (step, child) in children.unwrap_or_default() {
-        if let Some(wanted) = deeper.remove(&step) {
-            find(whole, child.get(), wanted, found);
-        }
+    steps.sort_unstable_by(|(one, ..), (other, ..)| one.cmp(other));
+    let children = Children(&steps).deserialize(&mut serde_json::Deserializer::from_str(part));
+    for (steps, child) in children.unwrap_or_default() {
+        // A list, so that whoever goes deeper does not become another type each time.
+        let wanted: Vec<_> = steps.iter().map(|(_, number, rest)| (*number, *rest)).collect();
+        find(whole, child.get(), wanted.into_iter(), found);
     }
 }
 
-/// Those values of an object, or a list, that are wanted.
-struct Children<'w, 'p>(&'w BTreeMap<String, Wanted<'p>>);
+fn unescaped(step: &str) -> Cow<'_, str> {
+    if step.contains('~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
+}
 
-impl<'de> DeserializeSeed<'de> for Children<'_, '_> {
-    type Value = Vec<(String, &'de RawValue)>;
+/// Those values of an object, or a list, that are wanted: with all that is wanted of each.
+struct Children<'w, 'p>(&'w [Step<'p>]);
+
+impl<'w, 'p> Children<'w, 'p> {
+    fn of(&self, key: &str) -> &'w [Step<'p>] {
+        let begin = self.0.partition_point(|(step, ..)| **step < *key);
+        let end = self.0.partition_point(|(step, ..)| **step <= *key);
+        self.0.get(begin..end).unwrap_or_default()
+    }
+}
+
+impl<'de, 'w, 'p> DeserializeSeed<'de> for Children<'w, 'p> {
+    type Value = Vec<(&'w [Step<'p>], &'de RawValue)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Children<'_, '_> {
-    type Value = Vec<(String, &'de RawValue)>;
+impl<'de, 'w, 'p> Visitor<'de> for Children<'w, 'p> {
+    type Value = Vec<(&'w [Step<'p>], &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object or a list")
@@ -98,11 +115,11 @@ impl<'de> Visitor<'de> for Children<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut children = Vec::with_capacity(self.0.len());
-        while let Some(key) = map.next_key::<String>()? {
-            if self.0.contains_key(&key) {
-                children.push((key, map.next_value()?));
-            } else {
+        while let Some(wanted) = map.next_key_seed(Key(&self))? {
+            if wanted.is_empty() {
                 map.next_value::<IgnoredAny>()?;
+            } else {
+                children.push((wanted, map.next_value()?));
             }
         }
         Ok(children)
@@ -112,10 +129,36 @@ impl<'de> Visitor<'de> for Children<'_, '_> {
         let mut children = Vec::with_capacity(self.0.len());
         let mut number = 0_usize;
         while let Some(item) = items.next_element::<&'de RawValue>()? {
-            children.push((number.to_string(), item));
+            let wanted = self.of(&number.to_string());
+            if !wanted.is_empty() {
+                children.push((wanted, item));
+            }
             number += 1;
         }
         Ok(children)
+    }
+}
+
+/// What is wanted of the value of a key, which is looked at where it stands.
+struct Key<'c, 'w, 'p>(&'c Children<'w, 'p>);
+
+impl<'de, 'w, 'p> DeserializeSeed<'de> for Key<'_, 'w, 'p> {
+    type Value = &'w [Step<'p>];
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'w, 'p> Visitor<'_> for Key<'_, 'w, 'p> {
+    type Value = &'w [Step<'p>];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.of(key))
     }
 }
 

@@ -202,7 +202,7 @@ impl SubscriptionBackend for SealedBackend {
     }
 }
 
-/// Hands parts of a load over, up to the first in which something is sealed. That one, and those behind it, wait until the load is
+/// Hands parts of a load over, up to the first in which something may be sealed. That one, and those behind it, wait until the load is
 /// over: while it reads, no key can be waited for.
 pub(super) struct Parts<'s> {
     pub(super) sink: &'s mut dyn LoadSink,
@@ -211,8 +211,8 @@ pub(super) struct Parts<'s> {
 
 impl LoadSink for Parts<'_> {
     fn take(&mut self, part: LoadedStream) -> Result<()> {
-        let is_sealed = part.snapshot.iter().chain(&part.events).any(StoredEvent::is_sealed);
-        if !is_sealed && self.held.is_empty() {
+        let may_be_sealed = part.snapshot.iter().chain(&part.events).any(StoredEvent::may_be_sealed);
+        if !may_be_sealed && self.held.is_empty() {
             return self.sink.take(part);
         }
         self.held.push(part);

@@ -29,21 +29,40 @@ pub(super) enum Kind {
 }
 
 impl Place<'_> {
-    /// What a field of the event of this id is bound to. No two fields have the same.
-    pub(super) fn field(&self, event: uuid::Uuid, at: &str) -> Vec<u8> {
+    /// What each field of the event of this id is bound to. No two fields of any events have the same.
+    pub(super) fn of_event(&self, event: uuid::Uuid) -> Bound {
         let kind = match self.kind {
             Kind::Event => b"event-sourcery event 1   ",
             Kind::Snapshot => b"event-sourcery snapshot 1",
         };
-        let mut bound_to = kind.to_vec();
-        bound_to.extend(self.stream.uuid().as_bytes());
-        bound_to.extend(event.as_bytes());
-        for name in [self.tenant.as_str(), self.stream.stored_category()] {
-            bound_to.extend((name.len() as u64).to_be_bytes());
-            bound_to.extend(name.as_bytes());
+        let names = [self.tenant.as_str(), self.stream.stored_category()];
+        let mut to = Vec::with_capacity(kind.len() + 48 + names.map(str::len).iter().sum::<usize>() + FIELD);
+        to.extend_from_slice(kind);
+        to.extend_from_slice(self.stream.uuid().as_bytes());
+        to.extend_from_slice(event.as_bytes());
+        for name in names {
+            to.extend_from_slice(&(name.len() as u64).to_be_bytes());
+            to.extend_from_slice(name.as_bytes());
         }
-        bound_to.extend(at.as_bytes());
-        bound_to
+        Bound { of_event: to.len(), to }
+    }
+}
+
+/// Room for the pointer of a field, as long as most are.
+const FIELD: usize = 32;
+
+/// What the fields of an event are bound to: the event, and behind that the field at hand.
+pub(super) struct Bound {
+    to: Vec<u8>,
+    of_event: usize,
+}
+
+impl Bound {
+    /// What the field at this pointer is bound to.
+    pub(super) fn field(&mut self, at: &str) -> &[u8] {
+        self.to.truncate(self.of_event);
+        self.to.extend_from_slice(at.as_bytes());
+        &self.to
     }
 }
 
@@ -142,19 +161,21 @@ impl Vault {
         let (data, fields) =
             pointers::replace(&record.data, &masks).map_err(|missing| not_found(record, missing.0))?;
         let cipher = self.ciphers.first().ok_or(Error::bug("a vault without a cipher"))?;
-        let mut sealed = Envelope::new();
+        let (mut bound, mut sealed) = (place.of_event(record.id), Envelope::new());
         for (mark, field) in record.marks.iter().zip(&fields) {
             let subject = subject(mark, &record.name, place.stream)?;
-            let Some(Held::Key(id, key)) = keys.get(&subject) else {
+            let Some((subject, Held::Key(id, key))) = keys.get_key_value(&subject) else {
                 return Err(Error::bug("there is no key for a field that is to be sealed"));
             };
-            let text = cipher.seal(key, &place.field(record.id, &mark.at), field.as_bytes())?;
+            let text = cipher.seal(key, bound.field(&mark.at), field.as_bytes())?;
             let text = envelope::written(cipher.format(), *id, &text);
-            sealed.entry(subject.to_string()).or_default().insert(mark.at.clone(), text);
+            sealed.entry(&**subject).or_default().insert(&mark.at, text);
         }
         Context::refuse_empty_key(&record.context)?;
         let context = envelope::put_into(&record.context, &sealed)?;
-        Ok(NewRecord { data, context, marks: Vec::new(), ..record.clone() })
+        let NewRecord { id, created_at, schema_version, .. } = *record;
+        let (name, tags, marks) = (record.name.clone(), record.tags.clone(), Vec::new());
+        Ok(NewRecord { id, name, data, context, created_at, schema_version, tags, marks })
     }
 }
 
@@ -192,7 +213,7 @@ mod tests {
                 for kind in [Kind::Event, Kind::Snapshot] {
                     for event in [Uuid::from_u128(1), Uuid::from_u128(2)] {
                         for at in ["/a", "/b", "c/b", ""] {
-                            all.insert(Place { tenant, stream, kind }.field(event, at));
+                            all.insert(Place { tenant, stream, kind }.of_event(event).field(at).to_vec());
                             count += 1;
                         }
                     }
