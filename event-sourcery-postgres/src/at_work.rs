@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::connections::{Connections, answer_in_time, close};
+use crate::session::own_functions_first;
 
 /// How long an answer is waited for before the server is asked.
 const A_WHILE: Duration = Duration::from_secs(5);
@@ -166,7 +167,7 @@ impl AtWork {
 
     async fn ask(&self) -> Result<bool> {
         let mut connection = self.home.connect(Instant::now()).await?;
-        let is_at_work = format!("{IS_AT_WORK}{}", self.process);
+        let is_at_work = format!("{}; {IS_AT_WORK}{}", own_functions_first(false), self.process);
         let is_at_work = sqlx::raw_sql(AssertSqlSafe(is_at_work)).fetch_optional(&mut connection);
         let row = answer_in_time(self.home.acquire_timeout, is_at_work).await;
         close(connection);

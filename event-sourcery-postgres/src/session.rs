@@ -1,8 +1,8 @@
 //! How a session of the store's own is set, whatever the role, the database, or whoever made the pool has set.
 //!
-//! The statements of this crate are written for READ COMMITTED, count on nobody's time limits but their own, and are
-//! acknowledged when they are on disk. On a connection of ours that is set once, when it is opened. Behind a pooler that
-//! hands out server connections by the transaction there is no session to set: there each transaction is begun with it.
+//! The statements of this crate are written for READ COMMITTED, count on nobody's time limits but their own, call the server's own
+//! functions, and are acknowledged when they are on disk. On a connection of ours that is set once, when it is opened. Behind a
+//! pooler that hands out server connections by the transaction there is no session to set: there each transaction is begun with it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl Session {
         let [transaction, session] =
             ["transaction_timeout", "idle_session_timeout"].map(|name| set_where("IS NOT NULL", name, "0"));
         format!(
-            "SELECT pg_backend_pid() AS {PROCESS}, {SERVER_STARTED} AS {STARTED}, pg_is_in_recovery() AS {IS_STANDBY},
+            "{}; SELECT pg_backend_pid() AS {PROCESS}, {SERVER_STARTED} AS {STARTED}, pg_is_in_recovery() AS {IS_STANDBY},
                     set_config('default_transaction_isolation', 'read committed', {local}),
                     set_config('standard_conforming_strings', 'on', {local}),
                     set_config('client_encoding', 'UTF8', {local}),
@@ -92,17 +92,20 @@ impl Session {
                     set_config('lock_timeout', '{lock_timeout}', {local}),
                     set_config('statement_timeout', '0', {local}),
                     set_config('idle_in_transaction_session_timeout', '{idle}', {local}),
-                    {durable}, {replication}, {transaction}, {session}"
+                    {durable}, {replication}, {transaction}, {session}",
+            own_functions_first(local)
         )
     }
 
     /// How a transaction of ours begins on a connection that callers get, too, in whose statements what they have set counts: it is
-    /// acknowledged as any append is, waits so long for locks, and idles no longer than others of ours.
+    /// acknowledged as any append is, waits so long for locks, and idles no longer than others of ours. What the callers have set
+    /// as `search_path` stays, but for the place of the server's own functions: ours are run in it, too.
     pub(crate) fn begin_heard(self, lock_timeout: Duration, sending: Duration) -> String {
         let idle = milliseconds(IDLE_IN_TRANSACTION.saturating_add(sending));
         format!(
-            "{BEGIN}; SELECT set_config('lock_timeout', '{}', true),
+            "{BEGIN}; {}; SELECT set_config('lock_timeout', '{}', true),
                              set_config('idle_in_transaction_session_timeout', '{idle}', true), {}",
+            own_functions_first(true),
             milliseconds(lock_timeout),
             self.durable(true)
         )
@@ -117,6 +120,21 @@ impl Session {
             "set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), {local})"
         )
     }
+}
+
+/// What has the server's own functions, operators and types found before those of others of the same name, whatever the
+/// `search_path` says: where that does not name their schema, they are searched first. The rest of it stays as it is, for triggers of
+/// the user's go by it. Gives no row. Every name in here says where it is from, for none is sure until then.
+pub(crate) fn own_functions_first(local: bool) -> String {
+    format!(
+        "SELECT 1 WHERE CASE
+             WHEN 'pg_catalog' OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false))
+             THEN pg_catalog.set_config('search_path', (
+                 SELECT coalesce(pg_catalog.string_agg(pg_catalog.quote_ident(s.name::pg_catalog.text), ', ' ORDER BY s.place), '')
+                 FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS s (name, place)
+                 WHERE s.name OPERATOR(pg_catalog.<>) 'pg_catalog'), {local}) IS NULL
+         END"
+    )
 }
 
 /// The statement by which a connection waits for locks for so long from now on.
