@@ -96,6 +96,26 @@ pub(crate) enum During {
     Commit,
 }
 
+/// What others may be in the way of a statement with, whoever's it is: this is the one place that knows by which codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InTheWay {
+    /// A lock was not had within the limit on it, or the statement was ended because it had taken too long, or by hand.
+    ALock,
+    /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
+    ARace,
+}
+
+impl InTheWay {
+    /// What the server has reported.
+    pub(crate) fn of(error: &sqlx::Error) -> Option<Self> {
+        match error.as_database_error()?.code()?.as_ref() {
+            "55P03" | "57014" => Some(Self::ALock),
+            "40001" | "40P01" => Some(Self::ARace),
+            _ => None,
+        }
+    }
+}
+
 impl Failure {
     /// The database's five-letter code.
     fn code(&self) -> Option<String> {
@@ -147,9 +167,9 @@ impl Failure {
         self.is_violation("23503", tables)
     }
 
-    /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
+    /// The database ended this transaction in favour of another one.
     pub(crate) fn is_lost_race(&self) -> bool {
-        self.has_code(&["40001", "40P01"])
+        InTheWay::of(&self.0) == Some(InTheWay::ARace)
     }
 
     /// There is no transaction, or no savepoint of ours in it.
@@ -258,11 +278,14 @@ impl Failure {
                 During::Commit => Error::outcome_unknown(source),
             };
         }
+        match InTheWay::of(&self.0) {
+            Some(InTheWay::ALock) => return Error::busy(took),
+            Some(InTheWay::ARace) => return Error::serialization_failure(self.0),
+            None => {}
+        }
         // What a trigger of the user's lacks has nothing to do with our tables.
         let is_the_users = self.is_within_a_function();
         match self.code().as_deref() {
-            Some("40001" | "40P01") => Error::serialization_failure(self.0),
-            Some("55P03" | "57014") => Error::busy(took),
             Some("25P01") => ended_before_its_time(),
             Some("25P02") => Error::rolled_back(self.0),
             Some("53100") => Error::storage_full(self.0),

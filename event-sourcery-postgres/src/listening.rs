@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::at_work::{AtWork, Mark, answer, time_to_send};
 use crate::database::Database;
-use crate::failure::{During, Failure};
+use crate::failure::{During, Failure, InTheWay};
 use crate::places::Purpose;
 use crate::transaction::OnConnection;
 
@@ -170,12 +170,6 @@ impl ListenedTransaction<PgConnection> for OnConnection<'_> {
     }
 }
 
-/// What others may be in the way of a statement with.
-enum InTheWay {
-    ALock,
-    ARace,
-}
-
 /// Where others were in the way of a listener's statement, that is told as of the store's own: so it is waited for, or
 /// made again, as those are.
 fn in_the_way(error: Error, waited: Duration) -> Error {
@@ -195,11 +189,5 @@ fn found_in(cause: &(dyn std::error::Error + 'static)) -> Option<InTheWay> {
         Some(Error::SerializationFailure { .. }) => return Some(InTheWay::ARace),
         _ => {}
     }
-    let reported = cause.downcast_ref::<sqlx::Error>()?.as_database_error()?;
-    match reported.code()?.as_ref() {
-        // The first by its own limit; the second where the store has had enough of it first.
-        "55P03" | "57014" => Some(InTheWay::ALock),
-        "40001" | "40P01" => Some(InTheWay::ARace),
-        _ => None,
-    }
+    InTheWay::of(cause.downcast_ref()?)
 }
