@@ -47,9 +47,9 @@ const UNFIT: &str = "
                          WHERE s.conindid = i.indexrelid AND s.contype IN ('p', 'u')),
                         'DROP INDEX ' || i.indexrelid::regclass::text) AS removal
         FROM pg_index i
-        CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY AS k (attnum, collation, place)
+        CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY AS k (attnum, collated_by, place)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-        LEFT JOIN pg_collation c ON c.oid = k.collation
+        LEFT JOIN pg_collation c ON c.oid = k.collated_by
         WHERE i.indrelid = to_regclass(t.name) AND i.indisunique AND i.indisvalid AND i.indimmediate
           AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
         GROUP BY i.indexrelid, i.indnullsnotdistinct
