@@ -6,6 +6,7 @@
 mod broker;
 mod nats;
 mod nats_cluster;
+mod network;
 mod openbao;
 mod process;
 mod rabbitmq;

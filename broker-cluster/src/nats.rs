@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +35,21 @@ impl Nats {
     ///
     /// When the server does not start, with its log.
     pub fn start_with(configuration: &str) -> Self {
+        Self::start_in(TempDir::with_prefix("nats-").expect("a temporary folder"), configuration)
+    }
+
+    /// The same, which keeps what it stores in this folder: on a disk of the test's.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start_with`].
+    pub fn start_on(data: &Path, configuration: &str) -> Self {
         let folder = TempDir::with_prefix("nats-").expect("a temporary folder");
+        symlink(data, folder.path().join("data")).expect("a folder of ours");
+        Self::start_in(folder, configuration)
+    }
+
+    fn start_in(folder: TempDir, configuration: &str) -> Self {
         fs::write(folder.path().join("server.conf"), configuration).expect("a folder of ours");
         Self(Broker::start("NATS", folder, random_port, launch))
     }

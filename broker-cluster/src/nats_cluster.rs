@@ -1,6 +1,9 @@
 //! Three NATS servers that replicate each other's streams.
 
+use std::path::Path;
+
 use crate::nats::Nats;
+use crate::network::Network;
 use crate::process::random_port;
 
 /// How many there are: the fewest of which one may die.
@@ -10,6 +13,7 @@ const NODES: usize = 3;
 #[derive(Debug)]
 pub struct NatsCluster {
     nodes: Vec<Nats>,
+    network: Network,
 }
 
 impl NatsCluster {
@@ -20,22 +24,50 @@ impl NatsCluster {
     ///
     /// When one does not start, with its log.
     pub fn start_with(configuration: &str) -> Self {
-        let mut ports = Vec::new();
-        while ports.len() < NODES {
-            let port = random_port();
-            if !ports.contains(&port) {
-                ports.push(port);
-            }
-        }
-        let routes: Vec<_> = ports.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
-        let routes = routes.join(", ");
+        let ports = ports();
+        Self::start(&ports, &ports, |_, lines| Nats::start_with(&format!("{configuration}\n{lines}")))
+    }
+
+    /// The same, which keep what they store in these folders.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start_with`].
+    pub fn start_on(folders: [&Path; NODES], configuration: &str) -> Self {
+        let ports = ports();
+        Self::start(&ports, &ports, |number, lines| {
+            Nats::start_on(folders[number], &format!("{configuration}\n{lines}"))
+        })
+    }
+
+    /// The same, on a network that can be cut between them. Clients reach all of them all the time.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::start_with`].
+    pub fn start_apart(configuration: &str) -> Self {
+        let (ports, network) = (ports(), Network::default());
+        let dialled: Vec<_> =
+            (0..).zip(&ports).map(|(number, port)| network.way_to(&name(number), *port)).collect();
+        let start = |_, lines: &str| Nats::start_with(&format!("{configuration}\n{lines}"));
+        Self { network, ..Self::start(&ports, &dialled, start) }
+    }
+
+    /// Starts servers that listen on these ports for those who dial them at these.
+    fn start(ports: &[u16], dialled: &[u16], start: impl Fn(usize, &str) -> Nats) -> Self {
         let node = |(number, port): (usize, &u16)| {
-            Nats::start_with(&format!(
-                "server_name: node{number}\n{configuration}\n\
-                 cluster {{ name: nodes, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}\n"
-            ))
+            let routes = (0..).zip(dialled).filter(|(other, _)| *other != number);
+            let routes: Vec<_> = routes.map(|(_, port)| format!("nats-route://127.0.0.1:{port}")).collect();
+            let lines = format!(
+                "server_name: {}\n\
+                 cluster {{ name: nodes, listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{}\", routes: [{}] }}\n",
+                name(number),
+                dialled[number],
+                routes.join(", "),
+            );
+            start(number, &lines)
         };
-        Self { nodes: ports.iter().enumerate().map(node).collect() }
+        Self { nodes: ports.iter().enumerate().map(node).collect(), network: Network::default() }
     }
 
     /// Their addresses.
@@ -52,4 +84,30 @@ impl NatsCluster {
         let number = name.strip_prefix("node").and_then(|number| number.parse::<usize>().ok());
         number.and_then(|number| self.nodes.get_mut(number)).expect("one of its nodes")
     }
+
+    /// Cuts the server of this name off from the others, where they were [started apart](Self::start_apart): what they send each other does not
+    /// arrive until that is mended.
+    pub fn cut_off(&self, name: &str) {
+        self.network.cut_off(name);
+    }
+
+    /// Everybody reaches everybody again.
+    pub fn mend(&self) {
+        self.network.mend();
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("node{number}")
+}
+
+fn ports() -> Vec<u16> {
+    let mut ports = Vec::new();
+    while ports.len() < NODES {
+        let port = random_port();
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    ports
 }

@@ -96,19 +96,16 @@ pub(crate) enum During {
     Commit,
 }
 
-/// What others may be in the way of a statement with, whoever's it is: this is the one place that knows by which codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What others may be in the way of a statement with, whoever's it is: only this place knows by which codes.
 pub(crate) enum InTheWay {
-    /// A lock was not had within the limit on it, or the statement was ended because it had taken too long, or by hand.
     ALock,
-    /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
     ARace,
 }
 
 impl InTheWay {
-    /// What the server has reported.
-    pub(crate) fn of(error: &sqlx::Error) -> Option<Self> {
-        match error.as_database_error()?.code()?.as_ref() {
+    pub(crate) fn of(code: &str) -> Option<Self> {
+        match code {
+            // The first by its own limit; the second where the store has had enough of it first.
             "55P03" | "57014" => Some(Self::ALock),
             "40001" | "40P01" => Some(Self::ARace),
             _ => None,
@@ -167,9 +164,9 @@ impl Failure {
         self.is_violation("23503", tables)
     }
 
-    /// The database ended this transaction in favour of another one.
+    /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
     pub(crate) fn is_lost_race(&self) -> bool {
-        InTheWay::of(&self.0) == Some(InTheWay::ARace)
+        matches!(self.code().as_deref().and_then(InTheWay::of), Some(InTheWay::ARace))
     }
 
     /// There is no transaction, or no savepoint of ours in it.
@@ -278,14 +275,15 @@ impl Failure {
                 During::Commit => Error::outcome_unknown(source),
             };
         }
-        match InTheWay::of(&self.0) {
+        let code = self.code();
+        match code.as_deref().and_then(InTheWay::of) {
             Some(InTheWay::ALock) => return Error::busy(took),
             Some(InTheWay::ARace) => return Error::serialization_failure(self.0),
             None => {}
         }
         // What a trigger of the user's lacks has nothing to do with our tables.
         let is_the_users = self.is_within_a_function();
-        match self.code().as_deref() {
+        match code.as_deref() {
             Some("25P01") => ended_before_its_time(),
             Some("25P02") => Error::rolled_back(self.0),
             Some("53100") => Error::storage_full(self.0),

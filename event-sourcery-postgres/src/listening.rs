@@ -189,5 +189,6 @@ fn found_in(cause: &(dyn std::error::Error + 'static)) -> Option<InTheWay> {
         Some(Error::SerializationFailure { .. }) => return Some(InTheWay::ARace),
         _ => {}
     }
-    InTheWay::of(cause.downcast_ref()?)
+    let reported = cause.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+    InTheWay::of(&reported.code()?)
 }

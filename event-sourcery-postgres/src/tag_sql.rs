@@ -57,7 +57,7 @@ const OF_TAG: &str = concat!(
     FROM guard g JOIN {event_tags} m ON m.tag_id = g.id
     CROSS JOIN LATERAL (SELECT x.tags FROM {tagged_events} x WHERE x.position = m.position OFFSET 0) x
     CROSS JOIN LATERAL (SELECT e.* FROM {events} e WHERE e.id = m.position OFFSET 0) e
-    CROSS JOIN LATERAL (SELECT s.* FROM {streams} s WHERE s.id = e.db_stream_id OFFSET 0) s
+    LEFT JOIN LATERAL (SELECT s.* FROM {streams} s WHERE s.id = e.db_stream_id OFFSET 0) s ON TRUE
     WHERE ((SELECT $names::text[]) IS NULL OR m.name = ANY ((SELECT $names::text[])::text[]))
       AND x.tags @> (SELECT $tags::text[]))"
 );
@@ -90,6 +90,8 @@ const FEW_ITEMS: usize = 4;
 /// version, in 16 the tag's last position, in 17 whether this transaction may have written the version: its row is then no older than the
 /// transaction; in 18 what tells since when it is exact. Without: in 15 what is on record as settled, in 16 what tells which streams of the
 /// tenant were deleted, in 17 whether this transaction has written anything.
+///
+/// An event whose stream's row is lost is told of by its tags, as one that cannot be read.
 ///
 /// What belongs to an event is looked up one by one, by subqueries that the planner cannot take apart (`OFFSET 0`): while it has no
 /// statistics, it may read whole tables for a join, and keep that plan. The lists are answers of subqueries, so that it keeps one plan.

@@ -36,13 +36,14 @@ statements! {
         SELECT count(*) FROM (SELECT 1 FROM {event_tags} WHERE tag = ?1 AND tenant_id = ?2 LIMIT ?3)";
     /// The events of a tenant's (?5) tag, above a position (?2), of these names (?3) or of all, that have a second tag (?4) and further
     /// ones (?6), if there are any. The order of the tables is that of the answer. A list is opened anew for each event, which costs as
-    /// much as the look at a tag: so the second one is not in it.
+    /// much as the look at a tag: so the second one is not in it. Where the row of an event's stream is lost, its tags tell whose it is;
+    /// where that is being deleted, it is nobody's.
     tagged: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
         FROM {event_tags} g
         CROSS JOIN {events} e ON e.id = g.position
-        CROSS JOIN {streams} s ON s.id = e.db_stream_id
+        LEFT JOIN {streams} s ON s.id = e.db_stream_id
         WHERE g.tag = ?1 AND g.tenant_id = ?5 AND g.position > ?2
           AND (?3 IS NULL OR g.name IN (SELECT value FROM json_each(?3)))
           AND (?4 IS NULL OR EXISTS (
@@ -51,7 +52,7 @@ statements! {
               SELECT 1 FROM json_each(?6) o WHERE NOT EXISTS (
                   SELECT 1 FROM {event_tags} x
                   WHERE x.tag = o.value AND x.tenant_id = ?5 AND x.position = g.position)))
-          AND s.tenant_id = ?5
+          AND s.tenant_id IS NOT char(0)
         ORDER BY g.position";
     /// The events of a tenant (?3), above a position (?1), of these names (?2) or of all.
     of_tenant: "

@@ -155,7 +155,8 @@ async fn task(store: EventStore, task: usize, appends: usize, kind: Kind) -> Res
     Ok(())
 }
 
-/// Ours reads by a tag and appends while nothing was added; beside a load of a stream and an append at its version.
+/// Ours reads by a tag and appends, to the stream that the events stand in, while nothing was added; beside a load of a stream and an
+/// append at its version.
 async fn decisions(
     bench: &mut Bench,
     name: &str,
@@ -169,7 +170,7 @@ async fn decisions(
     for _ in 0..bench.count(DECISIONS) {
         let (tag, stream) = (own_tag()?, StreamId::random());
         let tagged = InvoiceEvent::several(HISTORY).into_iter().map(|event| event.with_tags([tag.clone()]));
-        of_tags.append(&StreamId::random(), tagged.collect::<Vec<_>>()).await?;
+        of_tags.append(&stream, tagged.collect::<Vec<_>>()).no_versioning().await?;
         of_streams.append(&stream, InvoiceEvent::several(HISTORY)).await?;
         things.push((tag, stream));
     }
@@ -177,11 +178,11 @@ async fn decisions(
         .alternate(
             async || {
                 let began = Instant::now();
-                for (tag, _) in &things {
+                for (tag, stream) in &things {
                     let query = Query::from(QueryItem::new().tagged(tag.clone()));
                     let read = of_tags.read::<InvoiceEvent>(&query).await?;
                     let next = InvoiceEvent::nth(read.events.len() as u64).with_tags([tag.clone()]);
-                    of_tags.append(&StreamId::random(), next).unless_moved(&read.boundary).await?;
+                    of_tags.append(stream, next).no_versioning().unless_moved(&read.boundary).await?;
                 }
                 Ok(rate(things.len(), began))
             },

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use broker_cluster::NatsCluster;
 use event_sourcery::uuid::Uuid;
-use event_sourcery::{Error, Event as _, EventStore, Recorded, StreamId};
+use event_sourcery::{Error, Event as _, EventStore, Recorded, StreamId, WrappedEvent};
 use event_sourcery_nats::NatsBackend;
 use event_sourcery_nats::async_nats::ConnectOptions;
 use event_sourcery_nats::async_nats::jetstream::{self, Context};
@@ -22,19 +22,27 @@ const LONGEST: Duration = Duration::from_secs(20 + 2 * 3 + 4);
 pub(crate) struct Three {
     pub(crate) cluster: NatsCluster,
     pub(crate) store: EventStore<NatsBackend>,
-    stream: StreamId,
+    pub(crate) stream: StreamId,
     context: Context,
 }
 
 impl Three {
     pub(crate) async fn start() -> Self {
-        let cluster = NatsCluster::start_with(DURABLE);
+        Self::on(NatsCluster::start_with(DURABLE)).await
+    }
+
+    /// On a network that can be cut between the servers.
+    pub(crate) async fn apart() -> Self {
+        Self::on(NatsCluster::start_apart(DURABLE)).await
+    }
+
+    async fn on(cluster: NatsCluster) -> Self {
         let urls = cluster.urls().join(",");
         let (store, context) = (store_at(&urls).await, connect(&urls).await);
         Self { cluster, store, stream: StreamId::from_name("1").unwrap(), context }
     }
 
-    async fn append(&self, number: u64) {
+    pub(crate) async fn append(&self, number: u64) {
         append(&self.store, &self.stream, number).await;
     }
 
@@ -51,21 +59,15 @@ impl Three {
         }
     }
 
-    async fn others(&self) -> Vec<String> {
+    pub(crate) async fn others(&self) -> Vec<String> {
         let leader = self.leader().await;
         ["node0", "node1", "node2"].map(str::to_owned).into_iter().filter(|node| *node != leader).collect()
     }
 
     /// Fails unless the stream holds so many events, each once, and so does the store.
-    async fn holds(&self, last: u64) {
+    pub(crate) async fn holds(&self, last: u64) {
         let other = store_at(&self.cluster.urls().join(",")).await;
-        let (expected, began) = ((1..=last).collect::<Vec<_>>(), Instant::now());
-        let events = loop {
-            match other.load_stream::<Paid>(&self.stream).await {
-                Ok(events) => break events,
-                Err(error) => assert!(error.is_retryable() && began.elapsed() < PATIENCE, "{error:?}"),
-            }
-        };
+        let (expected, events) = ((1..=last).collect::<Vec<_>>(), loaded(&other, &self.stream).await);
         assert_eq!(events.iter().map(|event| event.event.number).collect::<Vec<_>>(), expected);
         assert_eq!(events.iter().map(|event| event.version.unwrap()).collect::<Vec<_>>(), expected);
         let (mut all, mut positions) = (other.read_all::<Paid>().stream(), Vec::new());
@@ -79,6 +81,18 @@ impl Three {
 
 pub(crate) async fn store_at(urls: &str) -> EventStore<NatsBackend> {
     EventStore::new(open(options(urls, "SHOP").await.replicas(3).timeout(TIMEOUT)).await)
+}
+
+/// The events of a stream, as soon as the nodes agree on who leads.
+async fn loaded(store: &EventStore<NatsBackend>, stream: &StreamId) -> Vec<WrappedEvent<Paid>> {
+    let began = Instant::now();
+    loop {
+        match store.load_stream(stream).await {
+            Ok(events) => return events,
+            Err(error) => assert!(error.is_retryable() && began.elapsed() < PATIENCE, "{error:?}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Appends once, and fails where the caller is told anything else than that nobody has answered, or is told late.
@@ -194,7 +208,7 @@ async fn a_frozen_leader_is_left_by_those_who_are_connected_to_it_too() {
     append(&elsewhere, &own, 3).await;
     append(&at_the_leader, &three.stream, 3).await;
     for (store, stream) in [(&at_the_leader, &own), (&elsewhere, &three.stream)] {
-        let events = store.load_stream::<Paid>(stream).await.unwrap();
+        let events = loaded(store, stream).await;
         assert_eq!(events.iter().map(|event| event.event.number).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }

@@ -9,11 +9,14 @@
 )]
 
 mod conformance;
+mod cut_off;
 mod deleting;
 mod dying;
 mod example;
 mod fuzz;
 mod opening;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod reading;
 mod scene;
 mod storm;

@@ -63,24 +63,33 @@ impl Writer {
     }
 }
 
+/// What befalls nodes.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Kill,
+    Freeze,
+    CutOff,
+}
+
 /// What befalls these nodes. It is over when this returns.
-async fn befall(cluster: &mut NatsCluster, nodes: &[String], freezes: bool) {
+async fn befall(cluster: &mut NatsCluster, nodes: &[String], fault: Fault) {
     for node in nodes {
-        if freezes {
-            cluster.node(node).freeze();
-        } else {
-            cluster.node(node).kill();
+        match fault {
+            Fault::Kill => cluster.node(node).kill(),
+            Fault::Freeze => cluster.node(node).freeze(),
+            Fault::CutOff => cluster.cut_off(node),
         }
     }
     // Shorter and longer than an election takes.
     sleep(Duration::from_millis(fastrand::u64(0..9_000))).await;
     for node in nodes {
-        if freezes {
-            cluster.node(node).thaw();
-        } else {
-            cluster.node(node).start_again();
+        match fault {
+            Fault::Kill => cluster.node(node).start_again(),
+            Fault::Freeze => cluster.node(node).thaw(),
+            Fault::CutOff => {}
         }
     }
+    cluster.mend();
 }
 
 /// Fails unless the store has what was acknowledged and nothing else, each once and in order.
@@ -101,7 +110,7 @@ async fn check(store: &EventStore<NatsBackend>, acknowledged: &HashMap<Uuid, u64
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_at_random_lose_nothing_and_double_nothing() {
     let faults = env::var("EVENT_SOURCERY_FAULTS").map_or(2, |faults| faults.parse().unwrap());
-    let mut three = Three::start().await;
+    let mut three = Three::apart().await;
     let urls = three.cluster.urls().join(",");
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -118,9 +127,10 @@ async fn faults_at_random_lose_nothing_and_double_nothing() {
     for _ in 0..faults {
         let mut nodes = ["node0", "node1", "node2"].map(str::to_owned);
         fastrand::shuffle(&mut nodes);
-        let (count, freezes) = (fastrand::usize(1..=3), fastrand::bool());
-        println!("{:?} {}", &nodes[..count], if freezes { "freeze" } else { "are killed" });
-        befall(&mut three.cluster, &nodes[..count], freezes).await;
+        let faults = [Fault::Kill, Fault::Freeze, Fault::CutOff];
+        let (count, fault) = (fastrand::usize(1..=3), fastrand::choice(faults).unwrap());
+        println!("{:?}: {fault:?}", &nodes[..count]);
+        befall(&mut three.cluster, &nodes[..count], fault).await;
         for writer in &writers {
             writer.goes_on().await;
         }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
-use event_sourcery::{Position, RawEvent, StreamId, TenantId};
+use event_sourcery::{Error, Position, Query, QueryItem, RawEvent, StreamId, Tag, TenantId};
 use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, run};
 
 use crate::scene::{Scene, Store, until};
@@ -109,6 +109,30 @@ async fn an_event_whose_streams_row_is_lost_is_parked_alone_and_handled_once_the
         durable.replay(&parked).await.unwrap();
     }
     assert_eq!(run(store, "run", 2, 0).await.0, ["B1", "B3"]);
+}
+
+#[tokio::test]
+async fn a_tagged_event_whose_streams_row_is_lost_decides_nothing_and_stops_no_other_query() {
+    let (scene, tag) = (scene().await, |value: &str| Tag::new("course", value).unwrap());
+    let of = |value: &str| Query::from(QueryItem::new().tagged(tag(value)));
+    let tagged = scene.store.tag_stored::<RawEvent>().by(|recorded| {
+        let is_spoiled = recorded.stream_id == stream("bad");
+        Ok(vec![tag(if is_spoiled { "spoiled" } else { "sound" })])
+    });
+    tagged.await.unwrap();
+    let before = scene.store.read::<RawEvent>(&of("spoiled")).await.unwrap();
+    assert_eq!(before.events.len(), 3);
+    scene
+        .run(
+            "SET session_replication_role = replica; DELETE FROM event_sourcery_streams WHERE id = 2;
+             RESET session_replication_role",
+        )
+        .await;
+    let read = scene.store.read::<RawEvent>(&of("spoiled")).await;
+    assert!(matches!(&read, Err(Error::InvalidEvent { position, .. }) if *position == at(3)), "{read:?}");
+    assert_eq!(scene.store.read::<RawEvent>(&of("sound")).await.unwrap().events.len(), 3);
+    let acme = scene.store.for_tenant(TenantId::new("acme").unwrap());
+    assert_eq!(acme.read::<RawEvent>(&of("spoiled")).await.unwrap().events.len(), 0);
 }
 
 async fn is_alone(store: &Store, how: &str) {

@@ -55,7 +55,9 @@ impl Operations<'_> {
         for item in query.items() {
             self.matching(tenant, item, 0, |row| {
                 let record = reader.record(row);
-                found.insert(record.event.position, record);
+                if is_of(tenant, &record) {
+                    found.insert(record.event.position, record);
+                }
                 Continue(())
             })?;
         }
@@ -99,7 +101,9 @@ impl Operations<'_> {
                     return Break(());
                 }
                 let record = reader.record(row);
-                found.insert(record.event.position, record);
+                if is_of(tenant, &record) {
+                    found.insert(record.event.position, record);
+                }
                 Continue(())
             })?;
             if has_moved {
@@ -240,6 +244,11 @@ impl Operations<'_> {
         let last = self.first(&self.sql.tags.last_deletion, [tenant.as_str()], |row| row.get(0))?;
         Ok(last.unwrap_or(0))
     }
+}
+
+/// Whether an event is the tenant's. Where its stream cannot be told, it was found by the tenant's tags.
+fn is_of(tenant: &TenantId, record: &StoredRecord) -> bool {
+    record.tenant == *tenant || record.event.unreadable.is_some()
 }
 
 /// What tells these events from all others: the whole of them, because position and id may be those of others later. A stream's name is

@@ -2,7 +2,9 @@
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::copy::Copy;
-use event_sourcery::{Error, EventStore, MemoryBackend, Next, Position, RawEvent, StreamId, TenantId};
+use event_sourcery::{
+    Error, EventStore, MemoryBackend, Next, Position, Query, QueryItem, RawEvent, StreamId, Tag, TenantId,
+};
 use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
 use event_sourcery_sqlite::rusqlite::Connection;
 
@@ -132,6 +134,32 @@ async fn an_event_whose_streams_row_cannot_be_read_is_parked_alone_and_handled_o
             durable.replay(&parked).await.unwrap();
         }
         assert_eq!(run(&store, "run", 2, 0).await.0, ["B1", "B3"], "{spoil}");
+    }
+}
+
+#[tokio::test]
+async fn a_tagged_event_whose_streams_row_cannot_be_read_decides_nothing_and_stops_no_other_query() {
+    let tag = |value: &str| Tag::new("course", value).unwrap();
+    let of = |value: &str| Query::from(QueryItem::new().tagged(tag(value)));
+    for spoil in STREAMS {
+        let (_folder, store, sql) = scene().await;
+        let tagged = store.tag_stored::<RawEvent>().by(|recorded| {
+            let is_spoiled = recorded.stream_id == stream("bad");
+            Ok(vec![tag(if is_spoiled { "spoiled" } else { "sound" })])
+        });
+        tagged.await.unwrap();
+        let before = store.read::<RawEvent>(&of("spoiled")).await.unwrap();
+        assert_eq!(before.events.len(), 3);
+        sql.execute_batch(spoil).unwrap();
+
+        let read = store.read::<RawEvent>(&of("spoiled")).await;
+        assert!(
+            matches!(&read, Err(Error::InvalidEvent { position, .. }) if *position == at(3)),
+            "{spoil}: {read:?}"
+        );
+        assert_eq!(store.read::<RawEvent>(&of("sound")).await.unwrap().events.len(), 3, "{spoil}");
+        let acme = store.for_tenant(TenantId::new("acme").unwrap());
+        assert_eq!(acme.read::<RawEvent>(&of("spoiled")).await.unwrap().events.len(), 0, "{spoil}");
     }
 }
 
