@@ -74,8 +74,8 @@ impl Session {
     /// travel as sqlx asks for when it connects, though a hook of the pool's may have asked for something else since.
     fn settings(self, lock_timeout: Duration, local: bool) -> String {
         let (lock_timeout, idle) = (milliseconds(lock_timeout), milliseconds(IDLE_IN_TRANSACTION));
-        let set = |name, value: &str| format!("pg_catalog.set_config('{name}', '{value}', {local})");
-        let set_where = |holds: &str, name, value| {
+        let set = |name: &str, value: &str| format!("pg_catalog.set_config('{name}', '{value}', {local})");
+        let set_where = |holds: &str, name: &str, value: &str| {
             format!(
                 "CASE WHEN pg_catalog.current_setting('{name}', true) {holds} THEN {} END",
                 set(name, value)

@@ -352,7 +352,8 @@ async fn what_was_handled_is_on_disk_unless_it_may_be_lost() {
             .await
             .unwrap();
         let mut tx = connection.begin().await.unwrap();
-        let handling = inbox.handle::<(), Error, _>(&mut tx, &format!("{number}"), async |_| Ok(()));
+        let id = number.to_string();
+        let handling = inbox.handle::<(), Error, _>(&mut tx, &id, async |_| Ok(()));
         assert!(handling.await.unwrap().is_some());
         let now = "SHOW synchronous_commit";
         let committed: String = sqlx::query_scalar(now).fetch_one(&mut *tx).await.unwrap();
