@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::connections::{Connections, answer_in_time, close};
+use crate::session::own_functions_first;
 
 /// How long an answer is waited for before the server is asked.
 const A_WHILE: Duration = Duration::from_secs(5);
@@ -46,7 +47,8 @@ const IS_AT_WORK: &str = "
     FROM pg_stat_activity a WHERE a.pid = ";
 
 /// When the server was started, in microseconds. Only compared for equality: it tells one server from another.
-pub(crate) const SERVER_STARTED: &str = "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
+pub(crate) const SERVER_STARTED: &str =
+    "(extract(epoch FROM pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) 1000000)::bigint";
 
 /// A process of the server's.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +99,7 @@ impl Mark {
 
     /// The statement that sets it.
     pub(crate) fn set(self) -> String {
-        format!("SELECT pg_try_advisory_xact_lock_shared({})", self.0)
+        format!("SELECT pg_catalog.pg_try_advisory_xact_lock_shared({})", self.0)
     }
 }
 
@@ -166,7 +168,9 @@ impl AtWork {
 
     async fn ask(&self) -> Result<bool> {
         let mut connection = self.home.connect(Instant::now()).await?;
-        let is_at_work = format!("{IS_AT_WORK}{}", self.process);
+        // The first gives no row.
+        let own_functions = own_functions_first(false);
+        let is_at_work = format!("SELECT {own_functions} OFFSET 1; {IS_AT_WORK}{}", self.process);
         let is_at_work = sqlx::raw_sql(AssertSqlSafe(is_at_work)).fetch_optional(&mut connection);
         let row = answer_in_time(self.home.acquire_timeout, is_at_work).await;
         close(connection);

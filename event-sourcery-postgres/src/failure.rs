@@ -96,7 +96,7 @@ pub(crate) enum During {
     Commit,
 }
 
-/// What others may be in the way of a statement with.
+/// What others may be in the way of a statement with, whoever's it is: only this place knows by which codes.
 pub(crate) enum InTheWay {
     ALock,
     ARace,
@@ -166,7 +166,7 @@ impl Failure {
 
     /// The database ended this transaction in favour of another one: serialisation failure, deadlock.
     pub(crate) fn is_lost_race(&self) -> bool {
-        self.has_code(&["40001", "40P01"])
+        matches!(self.code().as_deref().and_then(InTheWay::of), Some(InTheWay::ARace))
     }
 
     /// There is no transaction, or no savepoint of ours in it.

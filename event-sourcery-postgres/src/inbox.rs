@@ -1,5 +1,6 @@
 //! Messages from elsewhere, each handled once, in the consumer's own transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_sourcery::backend::InboxMemory;
@@ -7,6 +8,7 @@ use event_sourcery::{Error, Result};
 use sqlx::{Acquire as _, AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::failure::classify;
+use crate::session::durable;
 
 /// The table and its index. They can be made again at any time.
 const MIGRATION: &str = include_str!("inbox/inbox.sql");
@@ -16,8 +18,8 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7163821846519203)";
 
 const IS_THERE: &str = "SELECT to_regclass('event_sourcery_inbox') IS NOT NULL";
 
-/// What keeps a table of that name from remembering each id once. An id that is not inserted counts as handled before: whoever leaves it out, or
-/// puts it elsewhere, loses the message.
+/// What keeps a table of that name from remembering each id once; and the table with its schema, as SQL spells it. An id that is not
+/// inserted counts as handled before: whoever leaves it out, or puts it elsewhere, loses the message.
 const UNFIT: &str = "
     SELECT CASE
         WHEN c.relkind NOT IN ('r', 'p') THEN 'it is no table: an inbox needs one of that name'
@@ -32,6 +34,11 @@ const UNFIT: &str = "
                   ORDER BY a.attname::text))
         THEN 'it has no valid unique index: CREATE UNIQUE INDEX ON event_sourcery_inbox (consumer, message_id)'
         WHEN EXISTS (
+            SELECT FROM pg_index i JOIN pg_collation l ON l.oid = ANY (i.indcollation::oid[])
+            WHERE i.indrelid = c.oid AND i.indisunique AND NOT l.collisdeterministic)
+        THEN 'it takes different ids for the same: ALTER TABLE event_sourcery_inbox '
+             'ALTER COLUMN consumer TYPE varchar(255) COLLATE \"C\", ALTER COLUMN message_id TYPE varchar(255) COLLATE \"C\"'
+        WHEN EXISTS (
             SELECT FROM pg_rewrite r
             WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN' AND r.ev_enabled IN ('O', 'A'))
         THEN 'it has a rule, and rules rewrite what is inserted: drop it'
@@ -40,39 +47,42 @@ const UNFIT: &str = "
             WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
               AND g.tgtype & 3 = 3 AND g.tgtype & 4 <> 0)
         THEN 'it has a trigger that may leave out what is inserted: make it an AFTER trigger'
-    END
-    FROM pg_class c WHERE c.oid = to_regclass('event_sourcery_inbox')";
+    END, format('%I.%I', n.nspname, c.relname)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass('event_sourcery_inbox')";
 
 /// Takes an id down, unless it is there; and takes out two that are older than the window, so that there are never many more of those
-/// than of the others. What somebody else is taking out is left to him.
+/// than of the others. What somebody else is taking out is left to him. The commit waits for the disk.
 const TAKE: &str = "
     WITH expired AS (
-        SELECT message_id FROM event_sourcery_inbox
-        WHERE consumer = $1 AND message_id <> $2 AND handled_at < clock_timestamp() - make_interval(secs => $3)
+        SELECT message_id FROM {inbox}
+        WHERE consumer = $1 AND message_id <> $2
+          AND handled_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3)
         ORDER BY handled_at LIMIT 2 FOR UPDATE SKIP LOCKED
     ), forgotten AS (
-        DELETE FROM event_sourcery_inbox WHERE consumer = $1 AND message_id IN (SELECT message_id FROM expired)
+        DELETE FROM {inbox} WHERE consumer = $1 AND message_id IN (SELECT message_id FROM expired)
     )
-    INSERT INTO event_sourcery_inbox (consumer, message_id, handled_at) VALUES ($1, $2, clock_timestamp())
-    ON CONFLICT DO NOTHING";
+    INSERT INTO {inbox} (consumer, message_id, handled_at)
+    SELECT $1, $2, pg_catalog.clock_timestamp() WHERE {durable} IS NOT NULL
+    ON CONFLICT (consumer, message_id) DO NOTHING";
 
 /// Takes out some beyond the newest. The one that was just taken down is not among them, and what somebody else is taking out is left to
 /// him.
 const FORGET_BEYOND: &str = "
     WITH beyond AS MATERIALIZED (
-        SELECT message_id FROM event_sourcery_inbox
+        SELECT message_id FROM {inbox}
         WHERE consumer = $1 AND message_id <> $2 ORDER BY handled_at DESC LIMIT $4 OFFSET $3
     ), free AS MATERIALIZED (
-        SELECT message_id FROM event_sourcery_inbox
+        SELECT message_id FROM {inbox}
         WHERE consumer = $1 AND message_id IN (SELECT message_id FROM beyond) FOR UPDATE SKIP LOCKED
     )
-    DELETE FROM event_sourcery_inbox WHERE consumer = $1 AND message_id IN (SELECT message_id FROM free)";
+    DELETE FROM {inbox} WHERE consumer = $1 AND message_id IN (SELECT message_id FROM free)";
 
 /// The longest that ids are kept: a hundred years, which PostgreSQL's times bear.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Messages that a consumer has handled, in a table of its own: `event_sourcery_inbox`, in the first schema of the connection's
-/// `search_path`.
+/// `search_path` when it is opened. It is the same table from then on, whatever path a transaction has: where tenants have schemas
+/// of their own, open an inbox for each.
 ///
 /// Whoever delivers messages at least once delivers some of them again. A consumer that hands them to an inbox, in the transaction of
 /// what it makes of them, handles each once: the message's id is committed with the rest, or not at all.
@@ -108,11 +118,18 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// **Several consumers** at once, and several processes: two that have one message wait for each other, and the second handles it only where
 /// the first has rolled back. Those of one name share a memory; those of different names each handle every message.
 ///
+/// **Durability.** A message is acknowledged after the commit, and does not come again: so that commit waits for the disk, also where
+/// `synchronous_commit = off` is set for the role, unless [`accept_lost_commits`](Self::accept_lost_commits) was said. What is stronger
+/// stays, and what is set counts again in the next transaction.
+///
 /// Order is not its business: what is delivered in order stays so where one message is handled after the other.
 #[derive(Debug, Clone)]
 pub struct Inbox {
     consumer: String,
     memory: InboxMemory,
+    /// With its schema, as SQL spells it.
+    table: Arc<str>,
+    may_lose_commits: bool,
 }
 
 impl Inbox {
@@ -133,12 +150,19 @@ impl Inbox {
             let make = AssertSqlSafe(format!("{LOCK}; {MIGRATION}"));
             sqlx::raw_sql(make).execute(&mut *connection).await.map_err(classify)?;
         }
-        let unfit = sqlx::query_scalar(UNFIT).persistent(false).fetch_optional(&mut *connection).await;
-        let unfit: Option<Option<String>> = unfit.map_err(classify)?;
-        if let Some(problem) = unfit.flatten() {
-            return Err(Error::ForeignLayout { place: "the table event_sourcery_inbox".to_owned(), problem });
+        let unfit = sqlx::query_as(UNFIT).persistent(false).fetch_optional(&mut *connection).await;
+        let unfit: Option<(Option<String>, String)> = unfit.map_err(classify)?;
+        match unfit.unwrap_or_else(|| (Some("somebody has taken it away".to_owned()), String::new())) {
+            (None, table) => Ok(Self {
+                consumer,
+                memory: InboxMemory::default(),
+                table: table.into(),
+                may_lose_commits: false,
+            }),
+            (Some(problem), _) => {
+                Err(Error::ForeignLayout { place: "the table event_sourcery_inbox".to_owned(), problem })
+            }
         }
-        Ok(Self { consumer, memory: InboxMemory::default() })
     }
 
     /// The statements that make the table, for those who run their own migrations. They can be run again at any time.
@@ -164,6 +188,13 @@ impl Inbox {
     /// [`Error::InvalidOption`] for none.
     pub fn keep_at_most(self, ids: u64) -> Result<Self> {
         Ok(Self { memory: self.memory.keep_at_most(ids)?, ..self })
+    }
+
+    /// Whether `synchronous_commit = off` is left as it is, so that what was handled, with its id, may be gone after a crash of the
+    /// server, although it was acknowledged. Not by default.
+    #[must_use]
+    pub fn accept_lost_commits(self, accept: bool) -> Self {
+        Self { may_lose_commits: accept, ..self }
     }
 
     /// Runs the handler, unless a message of this id was handled before: `None` then. Commit the transaction, and acknowledge the
@@ -213,16 +244,25 @@ impl Inbox {
     /// Whether the id was not there; it is now.
     async fn take(&self, connection: &mut PgConnection, message_id: &str) -> Result<bool> {
         let window = self.memory.window().min(CENTURY).as_secs_f64();
-        let take = sqlx::query(TAKE).bind(&self.consumer).bind(message_id).bind(window);
+        let durable = if self.may_lose_commits { "TRUE".to_owned() } else { durable(true) };
+        let take = AssertSqlSafe(self.in_its_table(&TAKE.replace("{durable}", &durable)));
+        let take = sqlx::query(take).bind(&self.consumer).bind(message_id).bind(window);
         // Unnamed, for those behind a pooler.
         let taken = take.persistent(false).execute(&mut *connection).await.map_err(classify)?;
         let is_new = taken.rows_affected() > 0;
         if is_new && let Some((others, at_once)) = self.memory.due() {
-            let beyond = sqlx::query(FORGET_BEYOND).bind(&self.consumer).bind(message_id);
+            let beyond = sqlx::query(AssertSqlSafe(self.in_its_table(FORGET_BEYOND)))
+                .bind(&self.consumer)
+                .bind(message_id);
             let beyond = beyond.bind(others).bind(at_once).persistent(false);
             self.memory.forgot(beyond.execute(connection).await.map_err(classify)?.rows_affected());
         }
         Ok(is_new)
+    }
+
+    /// A statement, with the table's name in it.
+    fn in_its_table(&self, statement: &str) -> String {
+        statement.replace("{inbox}", &self.table)
     }
 }
 

@@ -9,6 +9,7 @@ mod relations;
 mod rights;
 mod schema;
 mod server;
+mod unique;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

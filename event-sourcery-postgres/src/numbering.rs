@@ -4,8 +4,9 @@
 //! have passed, and are never handed over: tables that were moved without their sequences (logical replication does not
 //! carry them, nor do `COPY` and a dump of the data alone), `TRUNCATE .. RESTART IDENTITY`, `setval`. What was given before
 //! is known from the events that are there, and from what is kept about positions: what was settled, checkpoints, the
-//! directory of names. A sequence of the streams' numbers that went back refuses new streams, one by one, and one of the numbers of
-//! the outbox's entries refuses what goes in there.
+//! directory of names. The other sequences draw keys of rows: one that went back refuses new rows one by one, of streams, of entries
+//! of the outbox, of tags, of deletions, or takes a stream that is to be blocked for one that is. Numbers of the reference's cursors
+//! are drawn by the reference alone.
 //!
 //! Once appends have caught up, nothing shows any more that it went back. So each append is refused whose position is not above
 //! what was known to be given before it began, with nothing written; and where an append or a look has seen it, that is kept
@@ -30,26 +31,32 @@ statements! {
     /// The statements about numbering.
     NumberingSql;
     /// What tells of positions that were given: the highest event, what was settled, the highest checkpoint, and the end of
-    /// the directory of names, $1 positions a block. And of streams: the highest number.
+    /// the directory of names, $1 positions a block. And the highest number of a stream, of a blocked one, of a tag, and of a deletion.
     evidence: "
         SELECT coalesce((SELECT max(e.id) FROM {events} e), 0),
                coalesce((SELECT max(s.position) FROM {settled} s), 0),
                coalesce((SELECT max(s.position) FROM {subscription_segments} s), 0),
                coalesce((SELECT max(l.below) * $1 - 1 FROM {event_blocks_listed} l WHERE l.below > 0), 0),
-               coalesce((SELECT max(s.id) FROM {streams} s), 0)";
+               coalesce((SELECT max(s.id) FROM {streams} s), 0),
+               coalesce((SELECT max(b.id) FROM {blocked_streams} b), 0),
+               greatest((SELECT max(t.id) FROM {tags} t), (SELECT max(t.tag_id) FROM {event_tags} t), 0),
+               coalesce((SELECT max(d.id) FROM {stream_deletions} d), 0)";
     /// The highest number of an entry of the outbox.
     entries: "
         SELECT coalesce(max(o.id), 0) FROM {outbox_entries} o";
-    /// The sequences, as SQL spells their names: of the events (1), and where this role may read them, of the streams (2) and of the
-    /// entries of the outbox (3). With their steps and ends.
+    /// The sequences, as SQL spells their names, by the places of [`Of::ALL`]: of the events, and where this role may read them, the
+    /// others. With their steps and ends.
     sequences: "
         SELECT c.number, c.name, s.seqincrement, s.seqmax
-        FROM (VALUES (1, pg_get_serial_sequence({events as text}, 'id'), TRUE),
-                     (2, pg_get_serial_sequence({streams as text}, 'id'), TRUE),
-                     (3, pg_get_serial_sequence({outbox_entries as text}, 'id'),
-                         has_table_privilege({outbox_entries as text}, 'SELECT'))) AS c (number, name, may_be_read)
+        FROM (VALUES (0, pg_get_serial_sequence({events as text}, 'id'), TRUE),
+                     (1, pg_get_serial_sequence({streams as text}, 'id'), TRUE),
+                     (2, pg_get_serial_sequence({outbox_entries as text}, 'id'),
+                         has_table_privilege({outbox_entries as text}, 'SELECT')),
+                     (3, pg_get_serial_sequence({blocked_streams as text}, 'id'), TRUE),
+                     (4, pg_get_serial_sequence({tags as text}, 'id'), TRUE),
+                     (5, pg_get_serial_sequence({stream_deletions as text}, 'id'), TRUE)) AS c (number, name, may_be_read)
         JOIN pg_sequence s ON s.seqrelid = c.name::regclass
-        WHERE c.number = 1 OR c.may_be_read AND has_sequence_privilege(c.name, 'SELECT')
+        WHERE c.number = 0 OR c.may_be_read AND has_sequence_privilege(c.name, 'SELECT')
         ORDER BY c.number";
 }
 
@@ -65,6 +72,14 @@ enum Of {
     Positions,
     Streams,
     Entries,
+    Blocked,
+    Tags,
+    Deletions,
+}
+
+impl Of {
+    const ALL: [Self; 6] =
+        [Self::Positions, Self::Streams, Self::Entries, Self::Blocked, Self::Tags, Self::Deletions];
 }
 
 /// A sequence.
@@ -78,16 +93,22 @@ struct Sequence {
 /// The highest numbers that were given, each with what tells so.
 struct Given {
     positions: (i64, &'static str),
-    streams: (i64, &'static str),
-    entries: (i64, &'static str),
+    streams: i64,
+    entries: i64,
+    blocked: i64,
+    tags: i64,
+    deletions: i64,
 }
 
 impl Given {
     const fn of(&self, what: Of) -> (i64, &'static str) {
         match what {
             Of::Positions => self.positions,
-            Of::Streams => self.streams,
-            Of::Entries => self.entries,
+            Of::Streams => (self.streams, "the number of a stream"),
+            Of::Entries => (self.entries, "an entry of the outbox"),
+            Of::Blocked => (self.blocked, "the number of a blocked stream"),
+            Of::Tags => (self.tags, "the number of a tag"),
+            Of::Deletions => (self.deletions, "the number of a deletion"),
         }
     }
 }
@@ -127,13 +148,9 @@ pub(crate) async fn check(connection: &mut PgConnection, sql: &NumberingSql) -> 
     let sequences = sequences(connection, sql).await?;
     let has_entries = sequences.iter().any(|sequence| sequence.of == Of::Entries);
     let given = evidence(connection, sql, has_entries).await?;
-    let mut behind = Vec::new();
-    for sequence in sequences {
-        let drawn = sequence.drawn(connection).await?;
-        if drawn < given.of(sequence.of).0 {
-            behind.push((sequence, drawn));
-        }
-    }
+    let drawn = drawn(connection, &sequences).await?;
+    let behind = sequences.into_iter().zip(drawn);
+    let behind: Vec<_> = behind.filter(|(sequence, drawn)| *drawn < given.of(sequence.of).0).collect();
     let Some((Sequence { of, .. }, drawn)) = behind.first() else { return Ok(Ok(given.positions.0)) };
     let (highest, evidence) = given.of(*of);
     let repair: Vec<_> =
@@ -146,8 +163,9 @@ pub(crate) async fn used_up(
     connection: &mut PgConnection,
     sql: &NumberingSql,
 ) -> Result<Option<Error>, Failure> {
-    for sequence in sequences(connection, sql).await? {
-        let last = sequence.drawn(connection).await?;
+    let sequences = sequences(connection, sql).await?;
+    let drawn = drawn(connection, &sequences).await?;
+    for (sequence, last) in sequences.into_iter().zip(drawn) {
         let Sequence { name, step, end, .. } = sequence;
         if last.saturating_add(step) > end {
             let repair = match end {
@@ -181,31 +199,44 @@ async fn evidence(
         (row.try_get(2)?, CHECKPOINT),
         (row.try_get(3)?, "the directory of event names"),
     ]);
-    let streams = (row.try_get(4)?, "the number of a stream");
-    Ok(Given { positions, streams, entries: (entries, "an entry of the outbox") })
+    Ok(Given {
+        positions,
+        streams: row.try_get(4)?,
+        entries,
+        blocked: row.try_get(5)?,
+        tags: row.try_get(6)?,
+        deletions: row.try_get(7)?,
+    })
 }
 
 async fn sequences(connection: &mut PgConnection, sql: &NumberingSql) -> Result<Vec<Sequence>, sqlx::Error> {
     let rows = sql.sequences.query().fetch_all(connection).await?;
     let sequence = |row: &PgRow| -> Result<_, sqlx::Error> {
-        let of = match row.try_get::<i32, _>(0)? {
-            1 => Of::Positions,
-            2 => Of::Streams,
-            _ => Of::Entries,
-        };
+        let number: i32 = row.try_get(0)?;
+        let of = usize::try_from(number).ok().and_then(|number| Of::ALL.get(number).copied());
+        let of = of.unwrap_or(Of::Positions);
         Ok(Sequence { of, name: row.try_get(1)?, step: row.try_get(2)?, end: row.try_get(3)? })
     };
     rows.iter().map(sequence).collect()
 }
 
-impl Sequence {
-    /// What it has drawn: from the sequence itself, for `pg_sequence_last_value` is NULL also where the next number is a low one.
-    async fn drawn(&self, connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let Self { name, step, .. } = self;
-        let last = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - $1 END FROM {name}");
-        sqlx::query_scalar(AssertSqlSafe(last)).persistent(false).bind(*step).fetch_one(connection).await
+/// What each has drawn: from the sequence itself, for `pg_sequence_last_value` is NULL also where the next number is a low one. One
+/// that draws several at once for a session is told to have drawn them all.
+async fn drawn(connection: &mut PgConnection, sequences: &[Sequence]) -> Result<Vec<i64>, sqlx::Error> {
+    if sequences.is_empty() {
+        return Ok(Vec::new());
     }
+    let last = |(place, Sequence { name, step, .. }): (usize, &Sequence)| {
+        format!(
+            "SELECT {place} AS place, CASE WHEN is_called THEN last_value ELSE last_value - {step} END AS drawn FROM {name}"
+        )
+    };
+    let last: Vec<_> = sequences.iter().enumerate().map(last).collect();
+    let last = format!("SELECT drawn FROM ({}) s ORDER BY place", last.join(" UNION ALL "));
+    sqlx::query_scalar(AssertSqlSafe(last)).persistent(false).fetch_all(connection).await
+}
 
+impl Sequence {
     fn raise_to(&self, highest: i64) -> String {
         repair(&self.name, highest)
     }

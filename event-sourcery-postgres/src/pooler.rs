@@ -75,8 +75,10 @@ async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> Result<b
     Ok(first != before || before == meanwhile || before != after)
 }
 
-/// The server's process behind a connection. As text, and not prepared: that is understood by every pooler.
+/// The server's process behind a connection, in which nothing may be set yet. As text, and not prepared: that is understood by
+/// every pooler.
 pub(crate) async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SELECT pg_backend_pid()")).await?;
+    let row =
+        sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SELECT pg_catalog.pg_backend_pid()")).await?;
     row.try_get(0)
 }

@@ -105,7 +105,10 @@ fn plain(options: &PgConnectOptions) -> PgConnectOptions {
 pub(crate) fn closing_open_transactions(options: PgPoolOptions) -> PgPoolOptions {
     options.after_release(|connection, _| {
         Box::pin(async move {
-            let is_useless = "SELECT now() <> statement_timestamp() OR pg_is_in_recovery()";
+            // Whatever its search path is by now.
+            let is_useless =
+                "SELECT pg_catalog.now() OPERATOR(pg_catalog.<>) pg_catalog.statement_timestamp()
+                                     OR pg_catalog.pg_is_in_recovery()";
             let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(is_useless));
             let row = in_time(COMING_BACK, row).await?;
             sqlx::Row::try_get::<bool, _>(&row, 0).map(|is_useless| !is_useless)

@@ -6,7 +6,8 @@ use crate::failure::Failure;
 use crate::tables::{TABLES, Tables};
 
 /// The tables whose rows are numbered by a sequence that the store draws from.
-pub(crate) const NUMBERED: [&str; 3] = ["events", "streams", "outbox_entries"];
+pub(crate) const NUMBERED: [&str; 6] =
+    ["events", "streams", "outbox_entries", "blocked_streams", "tags", "stream_deletions"];
 
 /// What a role of the database is to do with a store; see [`PostgresOptions::grants`](crate::PostgresOptions::grants).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,13 @@ impl Rights {
         needed.filter(|(_, rights)| !rights.is_empty())
     }
 
-    /// What it needs on the sequence that numbers this table's rows.
+    /// What it needs on the sequence that numbers this table's rows. An identity is drawn without a right; to read it is to know
+    /// whether it was set back.
     pub(crate) const fn on_sequence_of(self, table: &str) -> Option<&'static str> {
         match (self, table.as_bytes()) {
             (Self::Reader, b"events") => Some("SELECT"),
             (Self::Application, b"events" | b"streams" | b"outbox_entries") => Some("USAGE, SELECT"),
+            (Self::Application, b"blocked_streams" | b"tags" | b"stream_deletions") => Some("SELECT"),
             _ => None,
         }
     }

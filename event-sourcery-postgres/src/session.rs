@@ -1,8 +1,8 @@
 //! How a session of the store's own is set, whatever the role, the database, or whoever made the pool has set.
 //!
-//! The statements of this crate are written for READ COMMITTED, count on nobody's time limits but their own, and are
-//! acknowledged when they are on disk. On a connection of ours that is set once, when it is opened. Behind a pooler that
-//! hands out server connections by the transaction there is no session to set: there each transaction is begun with it.
+//! The statements of this crate are written for READ COMMITTED, count on nobody's time limits but their own, call the server's own
+//! functions, and are acknowledged when they are on disk. On a connection of ours that is set once, when it is opened. Behind a
+//! pooler that hands out server connections by the transaction there is no session to set: there each transaction is begun with it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -74,35 +74,43 @@ impl Session {
     /// travel as sqlx asks for when it connects, though a hook of the pool's may have asked for something else since.
     fn settings(self, lock_timeout: Duration, local: bool) -> String {
         let (lock_timeout, idle) = (milliseconds(lock_timeout), milliseconds(IDLE_IN_TRANSACTION));
-        let set_where = |holds: &str, name, value| {
+        let set = |name: &str, value: &str| format!("pg_catalog.set_config('{name}', '{value}', {local})");
+        let set_where = |holds: &str, name: &str, value: &str| {
             format!(
-                "CASE WHEN current_setting('{name}', true) {holds} THEN set_config('{name}', '{value}', {local}) END"
+                "CASE WHEN pg_catalog.current_setting('{name}', true) {holds} THEN {} END",
+                set(name, value)
             )
         };
-        let durable = self.durable(local);
-        let replication = set_where("<> 'origin'", "session_replication_role", "origin");
-        let [transaction, session] =
-            ["transaction_timeout", "idle_session_timeout"].map(|name| set_where("IS NOT NULL", name, "0"));
+        let settings = [
+            own_functions_first(local),
+            set("default_transaction_isolation", "read committed"),
+            set("standard_conforming_strings", "on"),
+            set("client_encoding", "UTF8"),
+            set("row_security", "off"),
+            set("lock_timeout", &lock_timeout.to_string()),
+            set("statement_timeout", "0"),
+            set("idle_in_transaction_session_timeout", &idle.to_string()),
+            self.durable(local),
+            set_where("OPERATOR(pg_catalog.<>) 'origin'", "session_replication_role", "origin"),
+            set_where("IS NOT NULL", "transaction_timeout", "0"),
+            set_where("IS NOT NULL", "idle_session_timeout", "0"),
+        ];
         format!(
-            "SELECT pg_backend_pid() AS {PROCESS}, {SERVER_STARTED} AS {STARTED}, pg_is_in_recovery() AS {IS_STANDBY},
-                    set_config('default_transaction_isolation', 'read committed', {local}),
-                    set_config('standard_conforming_strings', 'on', {local}),
-                    set_config('client_encoding', 'UTF8', {local}),
-                    set_config('row_security', 'off', {local}),
-                    set_config('lock_timeout', '{lock_timeout}', {local}),
-                    set_config('statement_timeout', '0', {local}),
-                    set_config('idle_in_transaction_session_timeout', '{idle}', {local}),
-                    {durable}, {replication}, {transaction}, {session}"
+            "SELECT pg_catalog.pg_backend_pid() AS {PROCESS}, {SERVER_STARTED} AS {STARTED},
+                    pg_catalog.pg_is_in_recovery() AS {IS_STANDBY}, {}",
+            settings.join(", ")
         )
     }
 
     /// How a transaction of ours begins on a connection that callers get, too, in whose statements what they have set counts: it is
-    /// acknowledged as any append is, waits so long for locks, and idles no longer than others of ours.
+    /// acknowledged as any append is, waits so long for locks, and idles no longer than others of ours. What the callers have set
+    /// as `search_path` stays, but for the place of the server's own functions: ours are run in it, too.
     pub(crate) fn begin_heard(self, lock_timeout: Duration, sending: Duration) -> String {
         let idle = milliseconds(IDLE_IN_TRANSACTION.saturating_add(sending));
         format!(
-            "{BEGIN}; SELECT set_config('lock_timeout', '{}', true),
-                             set_config('idle_in_transaction_session_timeout', '{idle}', true), {}",
+            "{BEGIN}; SELECT {}, pg_catalog.set_config('lock_timeout', '{}', true),
+                             pg_catalog.set_config('idle_in_transaction_session_timeout', '{idle}', true), {}",
+            own_functions_first(true),
             milliseconds(lock_timeout),
             self.durable(true)
         )
@@ -113,10 +121,29 @@ impl Session {
         if self.may_lose_commits {
             return "NULL".to_owned();
         }
-        format!(
-            "set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), {local})"
-        )
+        durable(local)
     }
+}
+
+/// What raises `synchronous_commit` to where a commit is on disk. What is stronger stays.
+pub(crate) fn durable(local: bool) -> String {
+    let found = "pg_catalog.current_setting('synchronous_commit')";
+    format!(
+        "pg_catalog.set_config('synchronous_commit', CASE WHEN {found} OPERATOR(pg_catalog.=) 'off' THEN 'on' ELSE {found} END, {local})"
+    )
+}
+
+/// What has the server's own functions, operators and types found before those of others of the same name, whatever the
+/// `search_path` says: where that does not name their schema, they are searched first. The rest of it stays as it is, for triggers of
+/// the user's go by it. Counts for the statements after this one: here, and beside it, each name says where it is from.
+pub(crate) fn own_functions_first(local: bool) -> String {
+    format!(
+        "CASE WHEN 'pg_catalog' OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false))
+              THEN pg_catalog.set_config('search_path', (
+                  SELECT coalesce(pg_catalog.string_agg(pg_catalog.quote_ident(s.name::pg_catalog.text), ', ' ORDER BY s.place), '')
+                  FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) WITH ORDINALITY AS s (name, place)
+                  WHERE s.name OPERATOR(pg_catalog.<>) 'pg_catalog'), {local}) END"
+    )
 }
 
 /// The statement by which a connection waits for locks for so long from now on.

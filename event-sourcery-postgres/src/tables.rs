@@ -92,7 +92,7 @@ tables! {
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "subscription_presences": ["presence", "renewed"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
-    "blocked_streams": ["stream_uuid", "category", "tenant_id", "subscription_tenant_id", "subscription_name", "after_position"],
+    "blocked_streams": ["stream_uuid", "id", "category", "tenant_id", "subscription_tenant_id", "subscription_name", "after_position"],
         "SELECT", "SELECT, INSERT, UPDATE, DELETE";
     "blocked_entries": ["stream_uuid", "position"],
         "", "SELECT, INSERT, DELETE";

@@ -1,6 +1,7 @@
 //! The tables: made, adopted from Event Sourcery for Python, updated, or checked.
 
 mod adopt;
+mod unfit;
 
 use event_sourcery::{Error, Result};
 use rusqlite::Connection;
@@ -71,16 +72,21 @@ const COLUMNS: [(&str, &[&str]); 20] = [
 /// Makes the tables what this version needs, or checks that they are.
 pub(crate) fn prepare(connection: &Connection, options: &SqliteOptions) -> Result<()> {
     let pending = plan(connection, options)?;
-    if pending.is_empty() {
-        return Ok(());
+    if !pending.is_empty() {
+        if connection.is_readonly("main").map_err(|error| options.failed(error))? {
+            return Err(Error::read_only("its tables need a migration"));
+        }
+        if !options.migrate {
+            return Err(Error::MigrationNeeded { problem: summary(&pending) });
+        }
+        migrate(connection, options)?;
     }
-    if connection.is_readonly("main").map_err(|error| options.failed(error))? {
-        return Err(Error::read_only("its tables need a migration"));
-    }
-    if !options.migrate {
-        return Err(Error::MigrationNeeded { problem: summary(&pending) });
-    }
-    migrate(connection, options)
+    Schema { connection, options }.refuse_duplicates()
+}
+
+/// Refuses a directory of names that is not of these events.
+pub(crate) fn refuse_directory(connection: &Connection, options: &SqliteOptions) -> Result<()> {
+    Schema { connection, options }.refuse_directory()
 }
 
 /// Refuses a file that is not to be touched, before anything in it is changed.
@@ -212,7 +218,10 @@ impl Schema<'_> {
                 None if table == "layout" && found.len() > 1 => {
                     format!("its table {} is not ours", self.table(table))
                 }
-                None => continue,
+                None => {
+                    self.refuse_collations(table, needed)?;
+                    continue;
+                }
             };
             return Err(Error::ForeignLayout { place: self.options.path.display().to_string(), problem });
         }

@@ -4,7 +4,8 @@
 //! that record was set back or deleted, and the newest events with it, the next events get positions that readers have passed,
 //! and are never handed over. What was given before is known from checkpoints and from the directory of names: they are asked
 //! when the file is opened. After that, each look is compared with the highest position that an earlier look of this process has
-//! found, and each append too: it costs a comparison.
+//! found, and each append too: it costs a comparison. Other tables have no such record: their numbers are above the highest that is
+//! there, whatever happens.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

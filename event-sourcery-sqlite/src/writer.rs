@@ -180,6 +180,7 @@ impl WriterThread {
         {
             return Err(went_back);
         }
+        layout::refuse_directory(&connection, &options)?;
         let guard = Guard::install(&connection).map_err(|error| options.failed(error))?;
         let constraints = Constraints::install(&connection).map_err(|error| options.failed(error))?;
         let checkpointer = Checkpointer::start(&connection, &options)?;

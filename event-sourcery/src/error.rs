@@ -715,8 +715,8 @@ pub enum Error {
          again: {repair}"
     )]
     NumberingWentBack {
-        /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams, or of
-        /// entries of the outbox.
+        /// The last number that was drawn, as the store has it; 0 for none. A position, unless `evidence` tells of streams, of
+        /// entries of the outbox, or of other rows that are numbered.
         drawn: i64,
         /// The highest one that is known to have been given before.
         highest: i64,

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::PostgresBackend;
 use crate::at_work::Mark;
+use crate::session::own_functions_first;
 use crate::subscription_sql::MARK_HANDLING;
 use crate::transaction::{OnConnection, PostgresTransaction};
 
@@ -31,8 +32,9 @@ impl JoinableBackend for PostgresBackend {
         let milliseconds = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
         let (idle, mark) = (milliseconds(idle), Mark::new());
         let mut begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}; {MARK_HANDLING}; {}",
-            mark.set()
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {idle}; {MARK_HANDLING}; {}, {}",
+            mark.set(),
+            own_functions_first(true)
         );
         if let Some(statement) = statement.map(milliseconds) {
             begin.push_str(&format!("; SET LOCAL statement_timeout = {statement}"));

@@ -34,34 +34,6 @@ fn writes(table: &str) -> i32 {
     if table == "events" { 4 } else { 4 | 16 }
 }
 
-/// The first of the tables $1 in which no index makes sure that the columns $2 are unique: the names of these in alphabetical order,
-/// with commas between them.
-const NOT_UNIQUE: &str = "
-    SELECT t.number
-    FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t (name, columns, number)
-    WHERE NOT EXISTS (
-        SELECT FROM pg_index i
-        WHERE i.indrelid = to_regclass(t.name) AND i.indisunique AND i.indisvalid AND i.indimmediate
-          AND i.indpred IS NULL AND i.indexprs IS NULL
-          AND t.columns = (
-              SELECT string_agg(a.attname::text, ', ' ORDER BY a.attname::text) FROM pg_attribute a
-              WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
-    ORDER BY t.number LIMIT 1";
-
-/// What keeps a stream from being blocked twice for one subscription: an index cannot, whose entries are too short for the names.
-const EXCLUDES: &str = "
-    SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'x' AND convalidated)";
-
-/// What has to be unique, whoever made the tables: columns in the order of their names.
-const UNIQUE: [(&str, &str); 6] = [
-    ("events", "id"),
-    ("events", "uuid"),
-    ("events", "db_stream_id, version"),
-    ("streams", "category, tenant_id, uuid"),
-    ("streams", "category, name, tenant_id"),
-    ("tags", "tenant_id, value"),
-];
-
 impl Schema<'_> {
     /// Tables that are no ordinary tables of this server alone.
     pub(super) async fn refuse_relations(&mut self) -> Result<()> {
@@ -81,30 +53,6 @@ impl Schema<'_> {
             if relation.hides_rows {
                 return Err(relation.row_security(name));
             }
-        }
-        Ok(())
-    }
-
-    /// Tables whose indexes were lost on the way, or are invalid: ids and versions could be given twice.
-    pub(super) async fn refuse_duplicates(&mut self) -> Result<()> {
-        let (names, columns): (Vec<_>, Vec<_>) =
-            UNIQUE.iter().map(|(table, columns)| (self.tables.table(table), *columns)).unzip();
-        let query = sqlx::query_scalar(NOT_UNIQUE).persistent(false).bind(&names).bind(&columns);
-        let number = answer(self.at_work.as_ref(), query.fetch_optional(&mut *self.connection)).await;
-        let number: Option<i64> = number.map_err(|error| self.failed(error))?;
-        let place = number.and_then(|number| usize::try_from(number - 1).ok());
-        let missing = place.and_then(|place| names.get(place).zip(columns.get(place)));
-        if let Some((name, columns)) = missing {
-            return Err(self.foreign(format!(
-                "its table {name} has no valid unique index on ({columns}): make one, CREATE UNIQUE INDEX ON {name} ({columns})"
-            )));
-        }
-        let blocked = self.tables.table("blocked_streams");
-        if !self.exists(EXCLUDES, &blocked).await? {
-            return Err(self.foreign(format!(
-                "its table {blocked} has lost the constraint by which a stream is blocked once for a subscription: ALTER TABLE {blocked} \
-                 ADD EXCLUDE USING hash ((ARRAY[stream_uuid::text, category, tenant_id, subscription_tenant_id, subscription_name]) WITH =)"
-            )));
         }
         Ok(())
     }

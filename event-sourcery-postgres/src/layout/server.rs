@@ -28,9 +28,15 @@ const EVENT_IDS: &str = r#"
     WHERE q.seqrelid = pg_get_serial_sequence($1, 'id')::regclass"#;
 
 /// Whether the server only follows another one; how the database writes texts; with which version of its collation its indexes
-/// were built, and with which the server sorts.
+/// were built, and with which the server sorts. And an operator in the search path that fits names, which are of these types, better
+/// than the server's own for texts does.
 const SERVER: &str = "
-    SELECT pg_is_in_recovery(), getdatabaseencoding()::text, d.datcollversion, pg_database_collation_actual_version(d.oid)
+    SELECT pg_is_in_recovery(), getdatabaseencoding()::text, d.datcollversion, pg_database_collation_actual_version(d.oid),
+           (SELECT format('%I.%s (%s, %s)', n.nspname, o.oprname, format_type(o.oprleft, NULL), format_type(o.oprright, NULL))
+            FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace
+            WHERE n.nspname = ANY (current_schemas(false)) AND o.oprname IN ('=', '<>', '<', '<=', '>', '>=')
+              AND o.oprleft IN ('varchar'::regtype, 'text'::regtype) AND o.oprright IN ('varchar'::regtype, 'text'::regtype)
+              AND 'varchar'::regtype::oid IN (o.oprleft, o.oprright) LIMIT 1)
     FROM pg_database d WHERE d.datname = current_database()";
 
 /// The first version that tells with which version of its collation a database was built.
@@ -38,6 +44,9 @@ const LEAST_VERSION: u32 = 15;
 
 /// As a look asks for it.
 const TIMELINE: &str = "SELECT pg_walfile_name(pg_current_wal_lsn())";
+
+/// What [`SERVER`] tells.
+type Server = (bool, String, Option<String>, Option<String>, Option<String>);
 
 /// How events get their ids.
 struct EventIds {
@@ -122,7 +131,7 @@ impl Schema<'_> {
         }
         let query = sqlx::query_as(SERVER).persistent(false);
         let asked = answer(self.at_work.as_ref(), query.fetch_one(&mut *self.connection)).await;
-        let (is_standby, encoding, built, now): (bool, String, Option<String>, Option<String>) =
+        let (is_standby, encoding, built, now, operator): Server =
             asked.map_err(|error| self.failed(error))?;
         if is_standby {
             return Err(settled::refused_on_standby());
@@ -131,6 +140,13 @@ impl Schema<'_> {
             return Err(
                 self.foreign(format!("its encoding is {encoding}, in which not every text can be stored"))
             );
+        }
+        if let Some(operator) = operator {
+            let role = &self.tables.role;
+            return Err(self.foreign(format!(
+                "the operator {operator} is in the search path of the role {role}, and would be taken for the server's own where names \
+                 of streams, categories and tenants are compared: drop it, or take its schema out, ALTER ROLE {role} SET search_path = .."
+            )));
         }
         if built != now {
             return Err(self.foreign(sorted_otherwise(built.as_deref(), now.as_deref())));

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use event_sourcery::{Error, RawEvent, Result, StreamId};
-use event_sourcery_postgres::sqlx;
+use event_sourcery_postgres::sqlx::{self, AssertSqlSafe, Connection as _};
 use event_sourcery_postgres::{Inbox, classify};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
@@ -289,6 +289,13 @@ async fn a_table_that_would_not_remember_each_id_once_is_refused() {
              CREATE VIEW event_sourcery_inbox AS SELECT * FROM kept",
             "it is no table",
         ),
+        // The server's flag, for not every build has such a collation.
+        (
+            "CREATE COLLATION alike (provider = libc, locale = 'C');
+             ALTER TABLE event_sourcery_inbox ALTER COLUMN message_id TYPE varchar(255) COLLATE alike;
+             UPDATE pg_collation SET collisdeterministic = false WHERE collname = 'alike'",
+            "takes different ids for the same",
+        ),
     ] {
         let (scene, _) = books().await;
         scene.run(change).await;
@@ -297,6 +304,62 @@ async fn a_table_that_would_not_remember_each_id_once_is_refused() {
             matches!(&refused, Error::ForeignLayout { problem, .. } if problem.contains(says)),
             "{refused:?}"
         );
+    }
+}
+
+/// What does not get in for another reason is no message that was handled.
+#[tokio::test]
+async fn a_unique_index_of_the_users_loses_no_message() {
+    let (scene, inbox) = books().await;
+    scene.run("CREATE UNIQUE INDEX ON event_sourcery_inbox (message_id)").await;
+    let others = Inbox::open(&scene.pool, "statistics").await.unwrap();
+    assert!(deliver(&scene, &inbox, "a").await);
+    let mut tx = scene.begin().await;
+    let refused = book(&others, &mut tx, "a").await.unwrap_err();
+    assert!(matches!(refused, Error::Backend { .. }), "{refused:?}");
+}
+
+/// Somebody else's table of that name remembers nothing of it.
+#[tokio::test]
+async fn an_id_goes_where_the_inbox_was_opened_whatever_path_a_transaction_has() {
+    let (scene, inbox) = books().await;
+    let another = "(LIKE public.event_sourcery_inbox INCLUDING ALL)";
+    scene.run(&format!("CREATE SCHEMA tenant; CREATE TABLE tenant.event_sourcery_inbox {another}")).await;
+    assert!(deliver(&scene, &inbox, "a").await);
+    let made = format!("CREATE TEMP TABLE event_sourcery_inbox {another} ON COMMIT DROP");
+    for (number, path) in [(1, "SET LOCAL search_path = tenant, public"), (2, made.as_str())] {
+        let mut tx = scene.begin().await;
+        sqlx::raw_sql(AssertSqlSafe(path)).execute(&mut *tx).await.unwrap();
+        assert!(!book(&inbox, &mut tx, "a").await.unwrap(), "{path}");
+        assert!(book(&inbox, &mut tx, &format!("{number}")).await.unwrap(), "{path}");
+        tx.commit().await.unwrap();
+        assert!(!deliver(&scene, &inbox, &format!("{number}")).await, "{path}");
+    }
+    assert_eq!(scene.number("SELECT count(*) FROM public.event_sourcery_inbox").await, 3);
+    assert_eq!(scene.number("SELECT count(*) FROM tenant.event_sourcery_inbox").await, 0);
+}
+
+/// It is acknowledged after the commit, and comes no more.
+#[tokio::test]
+async fn what_was_handled_is_on_disk_unless_it_may_be_lost() {
+    let (scene, inbox) = books().await;
+    let accepting = inbox.clone().accept_lost_commits(true);
+    let set = [("off", &inbox, "on"), ("remote_apply", &inbox, "remote_apply"), ("off", &accepting, "off")];
+    for (number, (set, inbox, expected)) in set.into_iter().enumerate() {
+        let mut connection = scene.pool.acquire().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("SET synchronous_commit = {set}")))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let mut tx = connection.begin().await.unwrap();
+        let id = number.to_string();
+        let handling = inbox.handle::<(), Error, _>(&mut tx, &id, async |_| Ok(()));
+        assert!(handling.await.unwrap().is_some());
+        let now = "SHOW synchronous_commit";
+        let committed: String = sqlx::query_scalar(now).fetch_one(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let after: String = sqlx::query_scalar(now).fetch_one(&mut *connection).await.unwrap();
+        assert_eq!((committed.as_str(), after.as_str()), (expected, set));
     }
 }
 

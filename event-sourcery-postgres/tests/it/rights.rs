@@ -294,7 +294,7 @@ async fn each_right_of_an_application_that_is_missing_is_named() {
 
 /// What goes without in [`use_everything`]: what is made behind the calls, what is needed where a store is opened, and what
 /// only a failed event, or a subscription that is removed, would need.
-const NOT_MISSED: [&str; 18] = [
+const NOT_MISSED: [&str; 21] = [
     "UPDATE ON event_sourcery_settled",
     "INSERT ON event_sourcery_evidence",
     "UPDATE ON event_sourcery_evidence",
@@ -313,4 +313,7 @@ const NOT_MISSED: [&str; 18] = [
     "SELECT ON event_sourcery_layout",
     "SELECT ON event_sourcery_streams_id_seq",
     "SELECT ON event_sourcery_outbox_entries_id_seq",
+    "SELECT ON event_sourcery_blocked_streams_id_seq",
+    "SELECT ON event_sourcery_tags_id_seq",
+    "SELECT ON event_sourcery_stream_deletions_id_seq",
 ];

@@ -35,7 +35,7 @@ impl Counter {
     async fn statements(&self) -> Vec<(String, i64)> {
         let sql = "SELECT s.query, s.calls FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
                    WHERE d.datname = $1 AND s.query NOT LIKE '%pg_notify%'
-                     AND s.query <> 'SELECT pg_backend_pid()'";
+                     AND s.query <> 'SELECT pg_catalog.pg_backend_pid()'";
         sqlx::query_as(sql).bind(&self.counted).fetch_all(&self.from).await.unwrap()
     }
 

@@ -109,6 +109,74 @@ async fn under_the_worst_settings_of_a_role_every_call_works_and_is_durable() {
     role.go().await;
 }
 
+/// Functions and operators as the server has them, each of which fails when it is called.
+const IMPOSTORS: &str = "
+    CREATE SCHEMA impostors;
+    DO $$ DECLARE own record; BEGIN
+        FOR own IN SELECT proname, pg_get_function_identity_arguments(oid) AS takes, pg_get_function_result(oid) AS gives
+                   FROM pg_proc
+                   WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind = 'f' AND proargmodes IS NULL
+                     AND proname IN ('now', 'clock_timestamp', 'pg_backend_pid', 'pg_is_in_recovery', 'pg_postmaster_start_time',
+                                     'set_config', 'current_setting', 'to_regclass', 'pg_walfile_name', 'hashtextextended',
+                                     'pg_advisory_xact_lock', 'pg_get_serial_sequence', 'current_schemas', 'quote_ident',
+                                     'texteq', 'textne', 'int8eq', 'int8gt', 'int8lt', 'nameeq', 'namene', 'uuid_eq')
+        LOOP
+            EXECUTE format('CREATE FUNCTION impostors.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', own.proname, own.takes, own.gives,
+                           'BEGIN RAISE EXCEPTION ''an impostor was called''; END');
+        END LOOP;
+        FOR own IN SELECT oprname, format_type(oprleft, NULL) AS one, format_type(oprright, NULL) AS other, p.proname
+                   FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode
+                   WHERE p.proname IN ('texteq', 'textne', 'int8eq', 'int8gt', 'int8lt', 'nameeq', 'namene', 'uuid_eq')
+        LOOP
+            EXECUTE format('CREATE OPERATOR impostors.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = impostors.%I)',
+                           own.oprname, own.one, own.other, own.proname);
+        END LOOP;
+    END $$";
+
+/// Only what is in front of the server's own is put behind it: a trigger of the user's finds his table by the path as before.
+#[tokio::test]
+async fn functions_and_operators_of_the_users_in_front_of_the_servers_are_not_called() {
+    let scene = Scene::new().await;
+    let role = Role::with(&scene, &[]).await;
+    scene.run(IMPOSTORS).await;
+    scene
+        .run(
+            "CREATE SCHEMA aside; CREATE TABLE aside.told (position bigint);
+             CREATE FUNCTION aside.tell() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN INSERT INTO told VALUES (NEW.id); RETURN NULL; END';
+             CREATE TRIGGER tell AFTER INSERT ON event_sourcery_events FOR EACH ROW EXECUTE FUNCTION aside.tell()",
+        )
+        .await;
+    let path = format!("ALTER ROLE {} SET search_path = impostors, aside, pg_catalog, public", role.name);
+    scene.run(&path).await;
+    let store = EventStore::new(role.options().schema("public").open().await.unwrap());
+    does_everything(&store).await;
+    assert_eq!(scene.number("SELECT count(*) FROM aside.told").await, 50);
+    drop(store);
+    role.go().await;
+}
+
+/// It is in nobody's way where no path leads to it.
+#[tokio::test]
+async fn an_operator_of_the_users_that_fits_names_better_than_the_servers_own_is_refused() {
+    let scene = Scene::new().await;
+    let role = Role::with(&scene, &[]).await;
+    scene
+        .run(
+            "CREATE SCHEMA loose;
+             CREATE FUNCTION loose.alike(varchar, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT lower($1::text) = lower($2::text)';
+             CREATE OPERATOR loose.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = loose.alike)",
+        )
+        .await;
+    role.options().open().await.unwrap();
+    scene.run(&format!("ALTER ROLE {} SET search_path = public, loose", role.name)).await;
+    let refused = role.options().open().await.unwrap_err();
+    let Error::ForeignLayout { problem, .. } = &refused else { panic!("{refused:?}") };
+    assert!(problem.contains("loose.= (character varying, character varying)"), "{problem}");
+    assert!(problem.contains("search_path"), "{problem}");
+    role.go().await;
+}
+
 #[tokio::test]
 async fn what_a_role_s_limit_ends_before_it_is_set_aside_is_tried_again() {
     let scene = Scene::new().await;

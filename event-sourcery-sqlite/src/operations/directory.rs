@@ -10,7 +10,8 @@
 //! - Below the mark the directory is complete: for each event there, its name and its block are listed. The mark moves in
 //!   the transaction that lists the blocks below it, and only from where the builder found it: of two builders, one wins.
 //! - Only blocks that are settled as a whole are listed. Positions are never given twice, no event appears at a settled
-//!   one, and none changes its name: a listed block gains no name. Who renames events by hand deletes the mark.
+//!   one, and none changes its name: a listed block gains no name. Who renames events by hand deletes the mark; most who do
+//!   not are told when a store is opened, by the first block and the last that is listed.
 //! - It may list too much: a block stays listed when its events are deleted. What it lists is a place to look at.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -109,7 +109,10 @@ async fn the_directory_of_names_is_evidence_too() {
     let (file, store) = File::with_history().await;
     drop(store);
     file.run("DELETE FROM event_sourcery_subscription_segments");
-    file.run("DELETE FROM event_sourcery_event_blocks_mark; INSERT INTO event_sourcery_event_blocks_mark VALUES (2)");
+    file.run(
+        "INSERT INTO event_sourcery_event_blocks VALUES ('Happened', 0);
+         DELETE FROM event_sourcery_event_blocks_mark; INSERT INTO event_sourcery_event_blocks_mark VALUES (2)",
+    );
     let refused = SqliteBackend::open(file.path()).await.unwrap_err();
     let (_, highest, evidence, repair) = went_back(&refused);
     assert_eq!((highest, evidence), (2 * 1024 - 1, "the directory of event names"));

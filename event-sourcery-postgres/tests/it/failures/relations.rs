@@ -118,6 +118,87 @@ async fn tables_that_are_no_ordinary_tables_are_refused_by_name() {
     }
 }
 
+/// Each in the place of one of ours, or beside it: two streams without names would be one, or two events without versions, and streams
+/// of names that differ in their case.
+#[tokio::test]
+async fn indexes_that_take_different_rows_for_the_same_are_refused_by_name() {
+    let named = "event_sourcery_streams_name_category_tenant_id_key";
+    let merging = "ON event_sourcery_streams (name, category, tenant_id) NULLS NOT DISTINCT";
+    let by_version = "ix_events_stream_id_version_event_sourcery_events";
+    let blocked = "ix_event_sourcery_blocked_streams_names";
+    let other_constraint = |end: &str| {
+        format!(
+            "ALTER TABLE event_sourcery_blocked_streams DROP CONSTRAINT {blocked}, ADD CONSTRAINT {blocked} EXCLUDE USING hash ({end}"
+        )
+    };
+    for (change, says) in [
+        (
+            format!(
+                "ALTER TABLE event_sourcery_streams DROP CONSTRAINT {named},
+                 ADD CONSTRAINT {named} UNIQUE NULLS NOT DISTINCT (name, category, tenant_id)"
+            ),
+            format!("DROP CONSTRAINT {named}"),
+        ),
+        (format!("CREATE UNIQUE INDEX merging {merging}"), "DROP INDEX merging".to_owned()),
+        (
+            format!(
+                "DROP INDEX {by_version};
+                 CREATE UNIQUE INDEX {by_version} ON {EVENTS} (version, db_stream_id) NULLS NOT DISTINCT"
+            ),
+            format!("DROP INDEX {by_version}"),
+        ),
+        // As a predicate, or other columns, leave rows out.
+        (
+            format!("DROP INDEX {by_version}; CREATE UNIQUE INDEX {by_version} ON {EVENTS} (db_stream_id, version) WHERE version > 1"),
+            "unique index on (db_stream_id, version)".to_owned(),
+        ),
+        (
+            "ALTER TABLE event_sourcery_subscription_segments DROP CONSTRAINT event_sourcery_subscription_segments_pkey,
+             ADD PRIMARY KEY (tenant_id, name, segment, token)"
+                .to_owned(),
+            "unique index on (name, segment, tenant_id)".to_owned(),
+        ),
+        (
+            other_constraint(
+                "(ARRAY[stream_uuid::text, category, tenant_id, subscription_tenant_id, subscription_name]) WITH =) WHERE (segment > 0)",
+            ),
+            "EXCLUDE USING hash".to_owned(),
+        ),
+        (
+            other_constraint("(ARRAY[stream_uuid::text, category, tenant_id, subscription_name]) WITH =)"),
+            "EXCLUDE USING hash".to_owned(),
+        ),
+        // The server's flag, for not every build has such a collation.
+        (
+            "CREATE COLLATION alike (provider = libc, locale = 'C');
+             CREATE UNIQUE INDEX by_sound ON event_sourcery_streams (name COLLATE alike, category, tenant_id);
+             UPDATE pg_collation SET collisdeterministic = false WHERE collname = 'alike'"
+                .to_owned(),
+            "takes different texts for the same".to_owned(),
+        ),
+    ] {
+        let scene = Scene::new().await;
+        scene.store.append(&StreamId::random(), event()).await.unwrap();
+        scene.database.psql(&change);
+        let refused = refused(&scene).await;
+        let Error::ForeignLayout { problem, .. } = &refused else { panic!("{change}: {refused:?}") };
+        assert!(problem.contains(&says), "{change}: {problem}");
+    }
+}
+
+/// NULL is in none of its columns: it tells apart what ours does.
+#[tokio::test]
+async fn an_index_that_would_take_nulls_for_the_same_where_none_can_be_is_taken() {
+    let scene = Scene::new().await;
+    scene.database.psql(
+        "CREATE UNIQUE INDEX ON event_sourcery_streams (uuid, category, tenant_id) NULLS NOT DISTINCT;
+         ALTER TABLE event_sourcery_streams DROP CONSTRAINT event_sourcery_streams_uuid_category_tenant_id_key",
+    );
+    let store = open(&scene.database.url()).await;
+    store.append(&StreamId::random(), event()).await.unwrap();
+    store.append(&StreamId::random(), event()).await.unwrap();
+}
+
 /// What does not stand in the way.
 #[tokio::test]
 async fn tables_with_what_others_hang_on_them_are_taken() {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use event_sourcery::{Error, EventStore, RawEvent, StreamId, TenantId};
-use event_sourcery_postgres::{PostgresBackend, sqlx};
+use event_sourcery_postgres::{PostgresBackend, classify, sqlx};
 use futures_util::future::join_all;
 
 use super::{OPEN, heard, listen};
@@ -77,6 +77,39 @@ async fn however_many_wait_for_a_row_each_is_busy_in_time_and_others_are_answere
     holder.rollback().await.unwrap();
     assert_eq!(scene.number("SELECT count(*) FROM event_sourcery_events WHERE name = 'Heard'").await, 0);
     store.append(&StreamId::random(), heard()).await.unwrap();
+}
+
+/// A limit on locks, a limit on statements, or somebody who cancels one: the caller's statements, the store's, which a trigger delays,
+/// and those of a listener are told of alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_limit_ends_a_statement_and_whoevers_it_is_it_is_busy() {
+    const LIMITS: [&str; 2] = [
+        "DO $$ BEGIN RAISE EXCEPTION 'a limit on locks' USING ERRCODE = '55P03'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION 'a limit on statements' USING ERRCODE = '57014'; END $$",
+    ];
+    let scene = Scene::new().await;
+    for limit in LIMITS {
+        let of_the_caller = sqlx::raw_sql(limit).execute(&scene.pool).await.unwrap_err();
+        let options =
+            || PostgresBackend::options(scene.database.url()).lock_timeout(Duration::from_millis(200));
+        let (listened, triggered) = (options().open().await.unwrap(), options().open().await.unwrap());
+        let (listened, triggered) = (EventStore::new(listened), EventStore::new(triggered));
+        listen(&listened, limit);
+        let of_a_listener = listened.append(&StreamId::random(), heard()).await.unwrap_err();
+        let body = limit.trim_start_matches("DO ");
+        scene
+            .run(&format!(
+                "CREATE OR REPLACE FUNCTION ends() RETURNS trigger LANGUAGE plpgsql AS {body};
+                 CREATE OR REPLACE TRIGGER ends AFTER INSERT ON event_sourcery_events FOR EACH ROW EXECUTE FUNCTION ends()"
+            ))
+            .await;
+        let of_the_store = triggered.append(&StreamId::random(), event()).await.unwrap_err();
+        scene.run("DROP TRIGGER ends ON event_sourcery_events").await;
+        for refused in [classify(of_the_caller), of_a_listener, of_the_store] {
+            assert!(matches!(refused, Error::Busy { .. }), "{limit}: {refused:?}");
+        }
+    }
+    assert_eq!(scene.events().await, 0);
 }
 
 /// Each has taken what the other one waits for: the server ends one of them, which can be made again.

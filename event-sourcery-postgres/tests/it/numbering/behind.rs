@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use event_sourcery::{Error, EventStore, RawEvent, StreamId};
-use event_sourcery_postgres::PostgresBackend;
+use event_sourcery_postgres::{PostgresBackend, Rights};
 use postgres_cluster::{Database, Server};
 
 use crate::scene::{Scene, Store, event, open, until};
@@ -135,6 +135,46 @@ async fn a_number_of_an_entry_of_the_outbox_that_is_taken_is_refused_too() {
     open(&scene.database.url()).await;
     store.append(&StreamId::random(), event()).await.unwrap();
     assert_eq!(scene.number("SELECT count(*) FROM event_sourcery_outbox_entries").await, 4);
+}
+
+/// Keys of rows: one that is drawn again refuses a row that is new, or has it taken for one that is there. The application may read
+/// these sequences, too.
+#[tokio::test]
+async fn numbers_of_blocked_streams_tags_and_deletions_that_are_taken_are_refused_too() {
+    for (table, columns, values, told_by) in [
+        (
+            "blocked_streams",
+            "stream_uuid, category, tenant_id, subscription_tenant_id, subscription_name, segment, after_position, position, attempts, \
+             error, since",
+            "gen_random_uuid(), '', '', '', 'revenue', 0, 0, 1, 1, '', clock_timestamp()",
+            "the number of a blocked stream",
+        ),
+        ("tags", "version, tenant_id, value", "1, '', 'number:' || n", "the number of a tag"),
+        ("stream_deletions", "tenant_id", "''", "the number of a deletion"),
+    ] {
+        let scene = Scene::new().await;
+        let role = format!("app_{}", scene.database.name());
+        scene.run(&format!("CREATE ROLE {role} LOGIN")).await;
+        let owner = PostgresBackend::options(scene.database.url());
+        scene.run(&owner.grants(&role, Rights::Application).await.unwrap()).await;
+        let url = scene.database.url().replace("//postgres@", &format!("//{role}@"));
+        let table = format!("event_sourcery_{table}");
+        scene
+            .run(&format!("INSERT INTO {table} ({columns}) SELECT {values} FROM generate_series(1, 3) AS n"))
+            .await;
+        PostgresBackend::options(&url).open().await.unwrap();
+        scene.run(&format!("SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1)")).await;
+        for url in [url, scene.database.url()] {
+            let refused = PostgresBackend::options(url).open().await.unwrap_err();
+            let (drawn, highest, evidence, repair) = went_back(&refused);
+            assert_eq!((drawn, highest, evidence), (1, 3, told_by));
+            assert!(repair.contains(&format!("{table}_id_seq")), "{repair}");
+        }
+        let refused = PostgresBackend::connect(scene.database.url()).await.unwrap_err();
+        scene.run(went_back(&refused).3).await;
+        open(&scene.database.url()).await;
+        scene.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    }
 }
 
 /// As logical replication, `COPY` and a dump of the data alone leave them.

@@ -11,6 +11,7 @@ mod prefixes;
 mod read_only;
 mod replaced;
 mod stopping;
+mod unfit;
 
 use event_sourcery::{EventStore, RawEvent, StreamId};
 use event_sourcery_sqlite::SqliteBackend;
