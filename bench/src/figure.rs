@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::groups::GROUPS;
 pub use crate::spread::{Spread, quantile};
 
+/// Where the figures are kept.
+pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/figures.jsonl");
+
 /// One figure. Ours and what it is compared with were measured in turns, in one run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Figure {
@@ -58,6 +61,11 @@ pub struct Pair {
 }
 
 impl Figure {
+    /// Whether it is about the same as another one, in whose place it is kept then.
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+
     pub fn of(
         name: &str,
         unit: &str,

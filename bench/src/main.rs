@@ -28,6 +28,7 @@ mod spread;
 use std::path::{Path, PathBuf};
 
 use crate::bench::Bench;
+use crate::figure::Figure;
 use crate::groups::{
     aggregate, batch, closures, concurrent, deleting, held, in_memory, large, listening, load, nats_store,
     outbox, pages, privacy, sequential, subscribe, tags,
@@ -78,6 +79,7 @@ fn measure(mut wanted: Vec<String>) -> Result<()> {
     }
     let mut results = Results::kept()?;
     results.replace(machine, bench.figures);
+    results.figures.sort_by_key(Figure::group);
     results.keep()?;
     report::write(&results)
 }

@@ -1,12 +1,12 @@
-//! The figures that are kept: one JSON line each, the machine first.
+//! The figures that are kept: one JSON line each, the machine first. Shared with the comparison with others, whose figures are of another
+//! form and lie elsewhere: `figure` says both.
 
 use std::fs;
+use std::path::Path;
 
 use crate::Result;
-use crate::figure::Figure;
+use crate::figure::{Figure, PATH};
 use crate::machine::Machine;
-
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results/figures.jsonl");
 
 #[derive(Default)]
 pub struct Results {
@@ -29,13 +29,12 @@ impl Results {
         Ok(results)
     }
 
-    /// Puts figures in the place of those of the same names. What is known of a server stays if none was measured.
+    /// Puts figures in the place of those of the same. What is known of a server stays if none was measured.
     pub fn replace(&mut self, machine: Machine, figures: Vec<Figure>) {
         let known = self.machine.take().and_then(|machine| machine.postgres);
         self.machine = Some(Machine { postgres: machine.postgres.or(known), ..machine });
-        self.figures.retain(|kept| figures.iter().all(|figure| figure.name != kept.name));
+        self.figures.retain(|kept| !figures.iter().any(|figure| figure.is_of_the_same(kept)));
         self.figures.extend(figures);
-        self.figures.sort_by_key(Figure::group);
     }
 
     pub fn keep(&self) -> Result<()> {
@@ -45,6 +44,9 @@ impl Results {
         }
         for figure in &self.figures {
             lines += &format!("{}\n", serde_json::to_string(figure)?);
+        }
+        if let Some(folder) = Path::new(PATH).parent() {
+            fs::create_dir_all(folder)?;
         }
         Ok(fs::write(PATH, lines)?)
     }

@@ -24,7 +24,8 @@ Exit codes:
   1    not found, refused, found to be damaged, left out in part, or not equal
   2    the command line cannot be meant
   3    the store cannot be opened, reached or read
-  130  ended by Ctrl-C; 0 where that is how it ends, as for `stream follow` and `serve`
+  130  ended by Ctrl-C; 0 where that is how it ends, as for `stream follow`, `serve` and `copy --follow`
+  141  cut short, because whoever reads the output has closed it; 0 for what goes on until it is ended
 
 Listings have pages: --limit says how long they are, and their last line how to go on.
 --json prints one document, for programs.";

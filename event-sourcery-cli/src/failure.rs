@@ -15,6 +15,8 @@ const USAGE: u8 = 2;
 const STORE: u8 = 3;
 /// As shells have it for what was ended by Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
+/// As shells have it for what was ended because nobody reads its output any more: 128 and the number of SIGPIPE.
+const CUT_SHORT: u8 = 141;
 
 /// Why a command has not done what it was asked for.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub(crate) enum Failure {
     NotEqual,
     /// Somebody has interrupted it, and this is what there is of it.
     Interrupted(&'static str),
-    /// Whoever reads what is printed has had enough.
+    /// Whoever reads what is printed has had enough, and what was printed is not all.
     NobodyReads,
     /// It cannot be printed, or asked for.
     Io(io::Error),
@@ -96,7 +98,7 @@ impl Failure {
             Self::Usage { .. } => USAGE,
             Self::Store(error) => code_of(error),
             Self::Interrupted(_) => INTERRUPTED,
-            Self::NobodyReads => 0,
+            Self::NobodyReads => CUT_SHORT,
             Self::Io(_) => STORE,
         }
     }

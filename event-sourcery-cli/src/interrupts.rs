@@ -1,4 +1,4 @@
-//! Ctrl-C: what was begun is let go, and the store is closed.
+//! Ctrl-C, and a reader who has had enough: what was begun is let go, and the store is closed.
 
 use std::future::poll_fn;
 use std::process;
@@ -11,12 +11,16 @@ use crate::arguments::Arguments;
 use crate::commands;
 use crate::failure::{Failure, INTERRUPTED};
 
-/// Carries out a command until it is done, or somebody interrupts it.
+/// Carries out a command until it is done, or somebody interrupts it. One that goes on for ever ends well however it is ended; of any
+/// other, something is missing then.
 pub(crate) async fn heeding(arguments: Arguments) -> Result<(), Failure> {
     let (ends_so, left) = (arguments.command.ends_when_interrupted(), arguments.command.interrupted());
     let interrupted = interrupts().await;
     tokio::select! {
-        ended = commands::run(arguments) => ended,
+        ended = commands::run(arguments) => match ended {
+            Err(Failure::NobodyReads) if ends_so => Ok(()),
+            ended => ended,
+        },
         () = once_told(interrupted) => if ends_so { Ok(()) } else { Err(Failure::Interrupted(left)) },
     }
 }

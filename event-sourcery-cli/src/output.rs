@@ -167,7 +167,7 @@ mod tests {
             let told = out.json(&1);
             out.end(told, is_well, Failure::NotEqual).unwrap_err().code()
         };
-        assert_eq!((code(io::ErrorKind::BrokenPipe, true), code(io::ErrorKind::BrokenPipe, false)), (0, 1));
+        assert_eq!((code(io::ErrorKind::BrokenPipe, true), code(io::ErrorKind::BrokenPipe, false)), (141, 1));
         assert_eq!((code(io::ErrorKind::StorageFull, true), code(io::ErrorKind::StorageFull, false)), (3, 3));
     }
 

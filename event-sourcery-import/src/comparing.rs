@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::import::PAGE;
 use crate::mapped::{Mapper, Place, origin};
 use crate::report::{Compared, OTHERWISE};
-use crate::source::{ForeignEvent, ForeignStream, Source};
+use crate::source::{ForeignEvent, ForeignStream, Source, is_last};
 
 pub(crate) async fn compare(
     source: &mut dyn Source,
@@ -54,7 +54,7 @@ async fn compare_stream(
             events += 1;
             compare_event(mapper, event, &mut stored, compared).await?;
         }
-        match page.last().filter(|_| page.len() >= PAGE) {
+        match page.last().filter(|_| !is_last(&page, PAGE)) {
             Some(last) => after = last.version,
             None => break,
         }

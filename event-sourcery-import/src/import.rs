@@ -14,7 +14,7 @@ use crate::error::{Cause, ImportError, Result};
 use crate::mapped::{Decode, Mapper};
 use crate::mapping::{Holes, Mapping};
 use crate::report::{Compared, Imported, Planned};
-use crate::source::{ForeignStream, Mark, Order, Source};
+use crate::source::{Behind, ForeignStream, Mark, Order, Source, is_last};
 use crate::writing::Writer;
 
 /// How many events are read at once.
@@ -68,7 +68,7 @@ impl<'a> Import<'a> {
         self
     }
 
-    /// Calls this after each page: 256 events, or fewer.
+    /// Calls this after each page: 256 events, or fewer where they are large.
     #[must_use]
     pub fn on_progress(self, told: impl FnMut(&Imported) + Send + 'a) -> Self {
         Self { told: Some(Box::new(told)), ..self }
@@ -90,7 +90,7 @@ impl<'a> Import<'a> {
                 loop {
                     let page = self.source.page(after, up_to, PAGE).await?;
                     page.iter().for_each(|event| planning.take(&self.mapper, event));
-                    match page.last().and_then(|last| last.position).filter(|_| page.len() >= PAGE) {
+                    match page.last().and_then(|last| last.position).filter(|_| !is_last(&page, PAGE)) {
                         Some(last) => after = last,
                         None => break,
                     }
@@ -102,7 +102,7 @@ impl<'a> Import<'a> {
                     loop {
                         let page = self.source.events_of(&count.stream, after, PAGE).await?;
                         page.iter().for_each(|event| planning.take(&self.mapper, event));
-                        match page.last().filter(|_| page.len() >= PAGE) {
+                        match page.last().filter(|_| !is_last(&page, PAGE)) {
                             Some(last) => after = last.version,
                             None => break,
                         }
@@ -198,17 +198,26 @@ impl<'a> Import<'a> {
     async fn by_positions(&mut self, writer: &mut Writer, imported: &mut Imported) -> Result<()> {
         let up_to = self.source.horizon().await?;
         loop {
-            let Some(page) = imported.mark.next(&mut *self.source, up_to, PAGE).await? else {
+            let Some(behind) = imported.mark.next(&mut *self.source, up_to, PAGE).await? else {
                 (imported.mark, imported.began_anew) = (Mark::START, true);
                 continue;
             };
-            let Some(last) = page.last() else { return Ok(()) };
-            writer.write(&mut *self.source, &page, imported).await?;
-            imported.mark.pass(last);
+            let Behind { events, is_last, is_uncertain } = behind;
+            let mut mark = imported.mark.clone();
+            match events.last() {
+                Some(last) => mark.pass(last),
+                None => return Ok(()),
+            }
+            writer.write(&mut *self.source, events, imported).await?;
+            if is_uncertain && !imported.mark.holds(&mut *self.source).await? {
+                (imported.mark, imported.began_anew) = (Mark::START, true);
+                continue;
+            }
+            imported.mark = mark;
             if let Some(told) = &mut self.told {
                 told(&*imported);
             }
-            if page.len() < PAGE {
+            if is_last {
                 return Ok(());
             }
         }
@@ -225,12 +234,13 @@ impl<'a> Import<'a> {
             loop {
                 let page = self.source.events_of(&count.stream, after, PAGE).await?;
                 let Some(last) = page.last() else { break };
-                writer.write(&mut *self.source, &page, imported).await?;
                 after = last.version;
+                let is_last = is_last(&page, PAGE);
+                writer.write(&mut *self.source, page, imported).await?;
                 if let Some(told) = &mut self.told {
                     told(&*imported);
                 }
-                if page.len() < PAGE {
+                if is_last {
                     break;
                 }
             }

@@ -77,6 +77,8 @@ pub use self::mapping::{
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresSource;
 pub use self::report::{Compared, Imported, Planned, Problem, Problems};
-pub use self::source::{ForeignEvent, ForeignStream, ForeignTime, Mark, Order, Source, StreamCount};
+pub use self::source::{
+    ForeignEvent, ForeignStream, ForeignTime, Mark, Order, PAGE_BYTES, Source, StreamCount,
+};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteSource;

@@ -1,5 +1,6 @@
 //! An event of another store as one of ours.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub(crate) struct Mapped {
     pub(crate) position: Option<i64>,
     /// With its own id, or the derived one if it has none.
     pub(crate) record: NewRecord,
-    /// The same under the derived id, where its own one may belong to another event.
+    /// The same under the derived id, without the payload, where its own one may belong to another event.
     pub(crate) otherwise: Option<NewRecord>,
     /// Whether its time is the mapping's, because it has none.
     pub(crate) has_given_time: bool,
@@ -138,7 +139,7 @@ impl Mapper {
         let created_at = kept_time(found.or(self.mapping.time_otherwise).ok_or(NO_TIME)?)?;
         let derived = ids::of_event(&self.mapping.from, &event.stream, event.version);
         let own = event.id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
-        let record = |id: Uuid, kept: Option<&String>| -> Result<NewRecord, String> {
+        let context = |kept: Option<&String>| -> Result<String, String> {
             let imported = Origin {
                 from: self.mapping.from.clone(),
                 version,
@@ -153,16 +154,23 @@ impl Mapper {
                 causation_id: id_in(&fields, self.mapping.causation.as_ref()),
                 metadata,
             };
-            let record = NewRecord::new(id, raw.name().to_owned(), raw.data().get().to_owned(), created_at);
-            Ok(record.with_context(checked(&context)?))
+            checked(&context)
         };
-        let (first, otherwise) = match own {
-            Some(own) => (record(own, None)?, Some(record(derived, event.id.as_ref())?)),
-            None => (record(derived, event.id.as_ref())?, None),
+        let record = |id: Uuid, kept: Option<&String>, data: String| -> Result<NewRecord, String> {
+            let record = NewRecord::new(id, raw.name().to_owned(), data, created_at);
+            Ok(record.with_context(context(kept)?))
+        };
+        let data = raw.data().get().to_owned();
+        let (record, otherwise) = match own {
+            Some(own) => {
+                let otherwise = record(derived, event.id.as_ref(), String::new())?;
+                (record(own, None, data)?, Some(otherwise))
+            }
+            None => (record(derived, event.id.as_ref(), data)?, None),
         };
         let (foreign, position) = (event.stream.clone(), event.position);
         let has_given_time = found.is_none();
-        Ok(Mapped { place, foreign, version, position, record: first, otherwise, has_given_time })
+        Ok(Mapped { place, foreign, version, position, record, otherwise, has_given_time })
     }
 
     fn name(&self, event_type: &str) -> String {
@@ -179,8 +187,10 @@ impl Mapper {
     fn payload(&self, event: &ForeignEvent, event_type: &str) -> Result<(String, Option<String>), String> {
         let bytes = event.payload.as_deref().ok_or("it has no payload")?;
         let decoded = match &self.decode {
-            Some(decode) => decode(bytes).map_err(|error| format!("its payload was not decoded: {error}"))?,
-            None => bytes.to_vec(),
+            Some(decode) => {
+                Cow::Owned(decode(bytes).map_err(|error| format!("its payload was not decoded: {error}"))?)
+            }
+            None => Cow::Borrowed(bytes),
         };
         let text = std::str::from_utf8(&decoded).map_err(|_| NOT_JSON)?;
         let value: &RawValue = serde_json::from_str(text).map_err(|_| NOT_JSON)?;
@@ -251,14 +261,19 @@ impl Mapped {
 
     /// Whether a stored event of its stream has everything that is in this one.
     pub(crate) fn is_equal(&self, event: &StoredEvent) -> bool {
-        let equals = |record: &NewRecord| {
-            record.id == event.id
-                && *record.name == *event.name
-                && record.created_at == event.created_at
-                && equal_json(&record.data, &event.data)
-                && equal_contexts(&record.context, &event.context)
-        };
-        equals(&self.record) || self.otherwise.as_ref().is_some_and(equals)
+        let equals =
+            |record: &NewRecord| record.id == event.id && equal_contexts(&record.context, &event.context);
+        *self.record.name == *event.name
+            && self.record.created_at == event.created_at
+            && (equals(&self.record) || self.otherwise.as_ref().is_some_and(equals))
+            && equal_json(&self.record.data, &event.data)
+    }
+
+    /// The same under the derived id, whole.
+    pub(crate) fn otherwise(&self) -> Option<NewRecord> {
+        let mut record = self.otherwise.clone()?;
+        record.data.clone_from(&self.record.data);
+        Some(record)
     }
 }
 

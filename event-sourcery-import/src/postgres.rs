@@ -5,12 +5,14 @@ mod layouts;
 
 use async_trait::async_trait;
 use event_sourcery::jiff::Timestamp;
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use futures_util::TryStreamExt as _;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, Row as _};
 
 use self::layouts::Layout;
 use crate::error::{ImportError, Result};
-use crate::source::{ForeignEvent, ForeignStream, ForeignTime, Order, Source, StreamCount};
+use crate::source::{ForeignEvent, ForeignStream, ForeignTime, Order, PAGE_BYTES, Source, StreamCount};
 
 /// A store of another program's in a PostgreSQL database, which is only read, on one connection, whose transactions are read-only.
 ///
@@ -30,7 +32,13 @@ pub struct PostgresSource {
     name: String,
     layout: Layout,
     connection: PgConnection,
+    /// How many events are asked for at once. A page ends by its bytes as well, but the server sends all that it was asked for.
+    asked: usize,
 }
+
+/// How many events are asked for at first, and by how much more where all of them were small.
+const FEW: usize = 16;
+const MORE: usize = 4;
 
 const IS_STANDBY: &str =
     "the server is a standby, which does not tell who is writing: read from the primary one";
@@ -141,16 +149,34 @@ impl PostgresSource {
                 layout.stream_is = uuid_is;
             }
         }
-        Ok(Self { name, layout, connection })
+        Ok(Self { name, layout, connection, asked: FEW })
     }
 
     fn failed(&self, error: sqlx::Error) -> ImportError {
         ImportError::Source { name: self.name.clone(), source: error.into() }
     }
 
-    fn read(&self, rows: Result<Vec<PgRow>, sqlx::Error>) -> Result<Vec<ForeignEvent>> {
-        let events = rows.and_then(|rows| rows.iter().map(|row| event(&self.layout, row)).collect());
-        events.map_err(|error| self.failed(error))
+    /// A page, which is read in one statement. Where more are wanted than were asked for, all are read anew: they were few, and small.
+    async fn read<'q>(
+        &mut self,
+        limit: usize,
+        query: impl Fn(i64) -> Query<'q, Postgres, PgArguments> + Send + Sync,
+    ) -> Result<Vec<ForeignEvent>> {
+        loop {
+            let asked = self.asked.min(limit);
+            let query = query(i64::try_from(asked).unwrap_or(i64::MAX));
+            let read = page_of(&self.layout, &mut self.connection, query).await;
+            let (events, bytes) = read.map_err(|error| self.failed(error))?;
+            if bytes >= PAGE_BYTES {
+                // Two at least: where one fills a page, the next may be small.
+                self.asked = events.len().max(2);
+                return Ok(events);
+            }
+            if events.len() < asked || asked == limit {
+                return Ok(events);
+            }
+            self.asked = asked.saturating_mul(MORE);
+        }
     }
 }
 
@@ -173,10 +199,10 @@ impl Source for PostgresSource {
         let sql = self
             .layout
             .select(&format!("WHERE {position} > $1 AND {position} <= $2 ORDER BY {position} LIMIT $3"));
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(up_to);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = query.bind(limit).fetch_all(&mut self.connection).await;
-        self.read(rows)
+        self.read(limit, |most: i64| {
+            sqlx::query(AssertSqlSafe(sql.clone())).bind(after).bind(up_to).bind(most)
+        })
+        .await
     }
 
     async fn streams(&mut self) -> Result<Vec<StreamCount>> {
@@ -199,17 +225,35 @@ impl Source for PostgresSource {
             .layout
             .select(&format!("WHERE {stream_is} AND {version} > $4 ORDER BY {version}, {position} LIMIT $5"));
         let ForeignStream { category, id, partition } = stream;
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(id.as_str());
-        let query = query.bind(category.as_deref()).bind(partition.as_deref()).bind(after);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = query.bind(limit).fetch_all(&mut self.connection).await;
-        self.read(rows)
+        let query = |most: i64| {
+            let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str());
+            query.bind(category.as_deref()).bind(partition.as_deref()).bind(after).bind(most)
+        };
+        self.read(limit, query).await
     }
 }
 
 fn count(row: &PgRow) -> Result<StreamCount, sqlx::Error> {
     let stream = ForeignStream { category: row.try_get(0)?, id: row.try_get(1)?, partition: row.try_get(2)? };
     Ok(StreamCount { stream, events: row.try_get::<i64, _>(3)?.unsigned_abs() })
+}
+
+/// The events of a page, and how many bytes they have. What is behind its end the connection passes over.
+async fn page_of(
+    layout: &Layout,
+    connection: &mut PgConnection,
+    query: Query<'_, Postgres, PgArguments>,
+) -> Result<(Vec<ForeignEvent>, usize), sqlx::Error> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    let mut rows = query.fetch(connection);
+    while bytes < PAGE_BYTES
+        && let Some(row) = rows.try_next().await?
+    {
+        let event = event(layout, &row)?;
+        bytes += event.size();
+        events.push(event);
+    }
+    Ok((events, bytes))
 }
 
 fn event(layout: &Layout, row: &PgRow) -> Result<ForeignEvent, sqlx::Error> {

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::ids;
 
+/// How many bytes of payload and metadata a page has, at which it ends: whoever imports holds a few pages, however large the events are.
+pub const PAGE_BYTES: usize = 1 << 20;
+
 /// A store of another kind, which is read and never changed.
 ///
 /// To read one that this crate does not know, implement it: everything else is the same for all of them.
@@ -29,8 +32,9 @@ pub trait Source: Send {
     /// [`ImportError::StillWriting`](crate::ImportError::StillWriting); and where it cannot be read.
     async fn horizon(&mut self) -> Result<i64>;
 
-    /// The next events above a position and up to another one, in the order of their positions. Fewer than `limit`: there are no more.
-    /// Not called where the order is [`Order::Streams`].
+    /// The next events above a position and up to another one, in the order of their positions: `limit` of them at most. The page ends
+    /// behind the event with which they have [`PAGE_BYTES`] of payload and metadata. Fewer events with fewer bytes: there are no more. Not
+    /// called where the order is [`Order::Streams`].
     ///
     /// # Errors
     ///
@@ -44,8 +48,8 @@ pub trait Source: Send {
     /// Where it cannot be read.
     async fn streams(&mut self) -> Result<Vec<StreamCount>>;
 
-    /// The next events of a stream above a version, whatever was committed, in the order of their versions. Fewer than `limit`: there
-    /// are no more.
+    /// The next events of a stream above a version, whatever was committed, in the order of their versions. The page ends as that of
+    /// [`page`](Self::page) does.
     ///
     /// # Errors
     ///
@@ -108,6 +112,18 @@ pub struct ForeignEvent {
     pub form: Option<String>,
     /// Its time.
     pub time: ForeignTime,
+}
+
+impl ForeignEvent {
+    /// How many bytes its payload and its metadata have.
+    pub(crate) fn size(&self) -> usize {
+        self.payload.as_ref().map_or(0, Vec::len) + self.metadata.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Whether there are no more behind a page of so many at most: neither their number nor their bytes have ended it.
+pub(crate) fn is_last(page: &[ForeignEvent], limit: usize) -> bool {
+    page.len() < limit && page.iter().map(ForeignEvent::size).sum::<usize>() < PAGE_BYTES
 }
 
 /// When an event of a source happened.
@@ -174,21 +190,54 @@ impl Mark {
     /// The next events behind it; `None` where its last event is not the one any more that it was.
     ///
     /// That one is read together with them. If it were looked at first, it could be erased in between, its number given again, and the
-    /// event that has it by now be passed for ever.
+    /// event that has it by now be passed for ever. Where it fills a page by itself, it is looked at on both sides of them.
     pub(crate) async fn next(
         &self,
         source: &mut dyn Source,
         up_to: i64,
         limit: usize,
-    ) -> Result<Option<Vec<ForeignEvent>>> {
+    ) -> Result<Option<Behind>> {
         let Some(last) = &self.last else {
-            let is_start = self.position == Self::START.position;
-            return if is_start { source.page(0, up_to, limit).await.map(Some) } else { Ok(None) };
+            if self.position != Self::START.position {
+                return Ok(None);
+            }
+            let events = source.page(0, up_to, limit).await?;
+            return Ok(Some(Behind { is_last: is_last(&events, limit), events, is_uncertain: false }));
         };
-        let page = source.page(last.position.saturating_sub(1), up_to, limit.saturating_add(1)).await?;
+        let one_more = limit.saturating_add(1);
+        let page = source.page(last.position.saturating_sub(1), up_to, one_more).await?;
+        let is_end = is_last(&page, one_more);
         let mut page = page.into_iter();
-        let is_last =
-            |event: &ForeignEvent| event.position == Some(last.position) && ids::digest(event) == last.digest;
-        Ok(page.next().filter(is_last).map(|_| page.collect()))
+        if !page.next().is_some_and(|event| last.is(&event)) {
+            return Ok(None);
+        }
+        let events: Vec<_> = page.collect();
+        if is_end || !events.is_empty() {
+            return Ok(Some(Behind { events, is_last: is_end, is_uncertain: false }));
+        }
+        let events = source.page(last.position, up_to, limit).await?;
+        Ok(Some(Behind { is_last: is_last(&events, limit), events, is_uncertain: true }))
     }
+
+    /// Whether its last event is the one that it was.
+    pub(crate) async fn holds(&self, source: &mut dyn Source) -> Result<bool> {
+        let Some(last) = &self.last else { return Ok(true) };
+        let there = source.page(last.position.saturating_sub(1), last.position, 1).await?;
+        Ok(there.first().is_some_and(|event| last.is(event)))
+    }
+}
+
+impl LastEvent {
+    fn is(&self, event: &ForeignEvent) -> bool {
+        event.position == Some(self.position) && ids::digest(event) == self.digest
+    }
+}
+
+/// What stands behind a mark.
+pub(crate) struct Behind {
+    pub(crate) events: Vec<ForeignEvent>,
+    /// Whether there are no more.
+    pub(crate) is_last: bool,
+    /// Whether the mark may have been given up while they were read: it [holds](Mark::holds) only if it does so by now.
+    pub(crate) is_uncertain: bool,
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_sourcery::jiff::Timestamp;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, Rows, params};
 
 use self::layouts::Layout;
 use crate::error::{Cause, ImportError, Result};
-use crate::source::{ForeignEvent, ForeignStream, ForeignTime, Order, Source, StreamCount};
+use crate::source::{ForeignEvent, ForeignStream, ForeignTime, Order, PAGE_BYTES, Source, StreamCount};
 
 /// What stands for the id of a stream that has none that is text.
 const NAMELESS: &str = "(its id is no text)";
@@ -148,8 +148,7 @@ impl Source for SqliteSource {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![after, up_to, limit], |row| event(&layout, row))?;
-            rows.collect()
+            page_of(&layout, statement.query(params![after, up_to, limit])?)
         })
         .await
     }
@@ -193,12 +192,22 @@ impl Source for SqliteSource {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on(move |connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement
-                .query_map(params![id, category, partition, after, limit], |row| event(&layout, row))?;
-            rows.collect()
+            page_of(&layout, statement.query(params![id, category, partition, after, limit])?)
         })
         .await
     }
+}
+
+fn page_of(layout: &Layout, mut rows: Rows<'_>) -> rusqlite::Result<Vec<ForeignEvent>> {
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES
+        && let Some(row) = rows.next()?
+    {
+        let event = event(layout, row)?;
+        bytes += event.size();
+        events.push(event);
+    }
+    Ok(events)
 }
 
 fn event(layout: &Layout, row: &Row<'_>) -> rusqlite::Result<ForeignEvent> {

@@ -56,19 +56,19 @@ impl Writer {
         Self { backend, mapper, behind: HashMap::new(), stopped: HashSet::new() }
     }
 
-    /// Writes what is not there yet.
+    /// Writes what is not there yet. Each event is let go once it is mapped.
     pub(crate) async fn write(
         &mut self,
         source: &mut dyn Source,
-        events: &[ForeignEvent],
+        events: Vec<ForeignEvent>,
         imported: &mut Imported,
     ) -> Result<()> {
         let mut mapped = Vec::with_capacity(events.len());
         for event in events {
-            match self.mapper.event(event) {
+            match self.mapper.event(&event) {
                 Ok(event) => mapped.push(event),
                 Err(problem) => {
-                    imported.left_out.add(event, problem);
+                    imported.left_out.add(&event, problem);
                     // What was read before it is written before its stream is ended.
                     self.write_all(source, &mapped, imported).await?;
                     mapped.clear();
@@ -240,8 +240,10 @@ impl Writer {
 
     /// Writes an event if its stream is as it should be, or sees that it is there, or that it cannot be stored.
     async fn is_done(&mut self, event: &Mapped, imported: &mut Imported) -> Result<bool> {
-        for record in [Some(&event.record), event.otherwise.as_ref()].into_iter().flatten() {
-            let part = self.part(event, record.clone());
+        for is_otherwise in [false, true] {
+            let record = if is_otherwise { event.otherwise() } else { Some(event.record.clone()) };
+            let Some(record) = record else { continue };
+            let part = self.part(event, record);
             match self.append(AppendRequest::new(event.place.0.clone(), vec![part])).await {
                 Ok(AppendOutcome::Written(_)) => {
                     self.wrote(event, imported);

@@ -280,13 +280,21 @@ impl Database {
         for _ in 0..RUNS {
             let known = self.settled.known();
             if (up_to <= known.readable || up_to > known.position)
-                && let Some(page) = call!(*self, operations => operations.outbox(request, up_to, &known.run))?
+                && let Some(page) = self.entries(request, up_to, &known.run).await?
             {
                 return Ok(page);
             }
             self.advance().await?;
         }
         Err(Error::unavailable("the server was replaced each time it was read"))
+    }
+
+    async fn entries(&self, request: &OutboxRequest, up_to: Position, run: &Run) -> Result<Option<ScanPage>> {
+        let read = call!(*self, operations => operations.outbox(request, up_to, run));
+        if !read.as_ref().is_err_and(met_damage) {
+            return read;
+        }
+        call!(*self, operations => operations.whole_entries(request, up_to, run))
     }
 
     /// A page up to a position. Where it was settled, and the server runs anew since, it has to be so in that run too.

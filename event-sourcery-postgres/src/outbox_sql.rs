@@ -11,6 +11,9 @@
 //! - a worker that publishes by appending to that stream would wait for the deletion, which waits for it: a deadlock;
 //! - passed over where they are held, those of a worker that fails would be left without a category for good.
 //!
+//! What the server has lost of an entry's JSON fails whatever asks for a part of that: so where entries stand is asked for without it, and
+//! whose they are is told by their events, as long as these are there.
+//!
 //! Only what is to be dropped is locked, and what is held is passed over: it is being published at this moment. Whether that
 //! succeeds is not known, so it is noted, and the next deletion of any stream drops it if it is still there.
 //!
@@ -20,7 +23,7 @@
 //! above its checkpoint. They are put in in one order for all, and taken out after that, so that two workers do not deadlock.
 
 use crate::settled_sql::run;
-use crate::sql::{Statement, any, statements, unnest};
+use crate::sql::{Statement, any, event, statements, unnest};
 use crate::tables::Tables;
 
 /// The category of an entry's stream. What the reference writes does not tell it: its event does, or what is kept of one that is gone.
@@ -42,11 +45,13 @@ macro_rules! segment {
     };
 }
 
-/// The stream of an entry; null where that cannot be told.
+/// The stream of an entry; null where that cannot be told. Its event is asked first: the JSON may be lost, and is then not looked at.
 macro_rules! stream_uuid {
     () => {
-        "CASE WHEN o.data ->> 'stream_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
-              THEN (o.data ->> 'stream_id')::uuid END"
+        "coalesce(
+            (SELECT s.uuid FROM {events} e JOIN {streams} s ON s.id = e.db_stream_id WHERE e.id = o.position),
+            CASE WHEN o.data ->> 'stream_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+              THEN (o.data ->> 'stream_id')::uuid END)"
     };
 }
 
@@ -98,6 +103,26 @@ statements! {
     entries_of_stream: entries!("{blocked_entries} b
             CROSS JOIN LATERAL (SELECT * FROM {outbox_entries} e WHERE e.position = b.position OFFSET 0) o", "b.position", concat!("
               AND b.stream_uuid = $7::uuid AND o.data ->> 'stream_id' = $7::uuid::text AND coalesce(o.data ->> 'tenant_id', '') = $9 AND ", category!(), " = $8"));
+    /// Where entries that are not published stand, above $1 and up to $2, at most so many: nothing of their JSON is looked at.
+    entry_positions: "
+        SELECT DISTINCT o.position FROM {outbox_entries} o
+        WHERE o.position > $1 AND o.position <= $2 AND o.published_at IS NULL
+          AND NOT EXISTS (SELECT FROM {outbox_of_deleted} d WHERE d.position = o.position AND d.dropped)
+        ORDER BY o.position LIMIT $3";
+    /// The same of a blocked stream, as far as checkpoints have passed them: $4 its UUID.
+    entry_positions_of_stream: "
+        SELECT DISTINCT b.position FROM {blocked_entries} b
+        WHERE b.position > $1 AND b.position <= $2 AND b.stream_uuid = $4
+          AND EXISTS (SELECT FROM {outbox_entries} o WHERE o.position = b.position AND o.published_at IS NULL)
+          AND NOT EXISTS (SELECT FROM {outbox_of_deleted} d WHERE d.position = b.position AND d.dropped)
+        ORDER BY b.position LIMIT $3";
+    /// Of the [entries](Self::entries), those at the positions $7. No other entry's JSON is looked at.
+    entries_at: entries!("unnest($7::bigint[]) AS b (position)
+            CROSS JOIN LATERAL (SELECT * FROM {outbox_entries} e WHERE e.position = b.position OFFSET 0) o", "b.position", "");
+    /// The event of the entry at $1.
+    event_of_entry: concat!("
+        SELECT e.id, ", event!("e"), ", s.uuid, s.name::text, s.category::text, s.tenant_id::text
+        FROM {events} e LEFT JOIN {streams} s ON s.id = e.db_stream_id WHERE e.id = $1");
     /// Which of the entries at $1 are there, and whether nobody else is publishing them: they are locked, and what a worker of the
     /// reference holds is passed over. What somebody else has published since the statement began is not free: the row that is locked
     /// is looked at once more.

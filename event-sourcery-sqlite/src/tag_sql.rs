@@ -37,7 +37,7 @@ statements! {
     /// The events of a tenant's (?5) tag, above a position (?2), of these names (?3) or of all, that have a second tag (?4) and further
     /// ones (?6), if there are any. The order of the tables is that of the answer. A list is opened anew for each event, which costs as
     /// much as the look at a tag: so the second one is not in it. Where the row of an event's stream is lost, its tags tell whose it is;
-    /// where that is being deleted, it is nobody's.
+    /// where that is being deleted, it is nobody's. What is no text, and stands behind every text, may be any of the names.
     tagged: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
@@ -45,7 +45,7 @@ statements! {
         CROSS JOIN {events} e ON e.id = g.position
         LEFT JOIN {streams} s ON s.id = e.db_stream_id
         WHERE g.tag = ?1 AND g.tenant_id = ?5 AND g.position > ?2
-          AND (?3 IS NULL OR g.name IN (SELECT value FROM json_each(?3)))
+          AND (?3 IS NULL OR g.name >= x'' OR g.name IN (SELECT value FROM json_each(?3)))
           AND (?4 IS NULL OR EXISTS (
               SELECT 1 FROM {event_tags} x WHERE x.tag = ?4 AND x.tenant_id = ?5 AND x.position = g.position))
           AND (?6 IS NULL OR NOT EXISTS (
@@ -54,13 +54,13 @@ statements! {
                   WHERE x.tag = o.value AND x.tenant_id = ?5 AND x.position = g.position)))
           AND s.tenant_id IS NOT char(0)
         ORDER BY g.position";
-    /// The events of a tenant (?3), above a position (?1), of these names (?2) or of all.
+    /// The events of a tenant (?3), above a position (?1), of these names (?2), or without any that can be read, or of all.
     of_tenant: "
         SELECT e.id, e.version, e.uuid, e.name, e.data, e.event_context, e.created_at, e.schema_version,
                s.uuid, s.name, s.category, s.tenant_id
         FROM {events} e CROSS JOIN {streams} s ON s.id = e.db_stream_id
         WHERE e.id > ?1
-          AND (?2 IS NULL OR e.name IN (SELECT value FROM json_each(?2)))
+          AND (?2 IS NULL OR e.name >= x'' OR e.name IN (SELECT value FROM json_each(?2)))
           AND s.tenant_id = ?3
         ORDER BY e.id";
     /// What tells a tenant's last deletion of a stream from every other.

@@ -22,4 +22,6 @@ mod named_tests;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod running;

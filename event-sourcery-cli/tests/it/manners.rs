@@ -68,9 +68,9 @@ async fn flags_before_an_action_are_not_passed_over() {
     scene.printed("subscriptions show letters --limit 5");
 }
 
-/// Whoever reads what is printed may have had enough: that is no error, and no panic.
+/// Whoever reads what goes on may have had enough: that is no error, and no panic.
 #[tokio::test]
-async fn a_pipe_that_is_closed_ends_it() {
+async fn a_pipe_that_is_closed_ends_what_goes_on() {
     let scene = Scene::new().await;
     let mut follow = scene.program();
     follow.args(["stream", "follow", "orders/1003"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -85,6 +85,28 @@ async fn a_pipe_that_is_closed_ends_it() {
     let mut errors = String::new();
     follow.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!((first.contains("Placed"), errors.as_str()), (true, ""));
+}
+
+/// `set -o pipefail` tells a file that is whole from one that is not, as it does with other programs.
+#[tokio::test]
+async fn what_a_closed_pipe_has_cut_short_says_so_by_its_exit_code_alone() {
+    let scene = Scene::new().await;
+    let store = EventStore::new(scene.backend().await);
+    // More than a pipe holds.
+    let event = || RawEvent::new("Viewed", format!(r#"{{"text": "{}"}}"#, "x".repeat(500))).unwrap();
+    let events: Vec<_> = std::iter::repeat_with(event).take(2_000).collect();
+    store.append(&StreamId::from_name("orders/2000").unwrap(), events).await.unwrap();
+    for arguments in [&["export"][..], &["stream", "show", "orders/2000", "--limit", "1000", "--json"]] {
+        let mut cut = scene.program();
+        let mut cut = cut.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0; 16];
+        cut.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        // The pipe is closed by now.
+        let ended = cut.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!((ended.status.code(), errors.as_str()), (Some(141), ""), "{arguments:?}");
+    }
+    assert_eq!(scene.run("export").status.code(), Some(0), "the whole of it was read");
 }
 
 /// It shows what is there, then what comes, each once and in order; and Ctrl-C is how it ends.

@@ -104,6 +104,31 @@ async fn a_copy_that_goes_on_tells_what_it_leaves_out() {
     assert_eq!(follow.wait().unwrap().code(), Some(0));
 }
 
+/// Ctrl-C is how it ends: there is nothing to complain of.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_copy_that_goes_on_ends_well_with_ctrl_c() {
+    let scene = Scene::new().await;
+    on(&scene, "new.db", "stats");
+    let mut follow = scene.program();
+    follow.args(["copy", "sqlite:new.db", "--follow", "--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let follow = follow.spawn().unwrap();
+    let new = EventStore::new(SqliteBackend::open(scene.folder.path().join("new.db")).await.unwrap());
+    let has = async |events: i64| {
+        while new.position().await.unwrap().to_i64() < events {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    has(4).await;
+    let store = EventStore::new(scene.backend().await);
+    store.append(&StreamId::random(), RawEvent::new("Viewed", "{}").unwrap()).await.unwrap();
+    has(5).await;
+    Command::new("kill").args(["-INT", &follow.id().to_string()]).status().unwrap();
+    let ended = follow.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), errors.as_str()), (Some(0), ""));
+}
+
 #[tokio::test]
 async fn a_file_of_events_is_written_whole_and_read_again() {
     let scene = Scene::new().await;

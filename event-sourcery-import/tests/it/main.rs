@@ -13,6 +13,7 @@ mod eventsourcing;
 mod files;
 mod fuzz;
 mod horizon;
+mod large;
 mod mapping;
 mod message_db;
 mod programs;

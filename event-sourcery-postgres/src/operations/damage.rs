@@ -3,6 +3,8 @@
 //! It is read again without payloads, which is what is stored apart from the row, and then what can be had of them. The
 //! events that were lost stand in the page as what cannot be read; the others are there.
 
+mod entries;
+
 use std::collections::HashMap;
 
 use event_sourcery::backend::{StoredEvent, StoredRecord, lost_stream_id};

@@ -39,7 +39,14 @@ const ENTRIES: [&str; 11] = [
     "'[]'",
 ];
 
-/// Loses the payload of an event, which is stored apart from its row, as a damaged disk does.
+/// Loses what is stored apart from the rows of a table, as a damaged disk does. A deleted chunk is read all the same, as long as it is
+/// there.
+async fn lose_payloads(scene: &Scene, table: &str) {
+    scene.run(&LOSE_PAYLOAD.replace("event_sourcery_events", table)).await;
+    scene.run(&format!("VACUUM {table}")).await;
+}
+
+/// It does so for the payloads of events.
 const LOSE_PAYLOAD: &str = "
     SET allow_system_table_mods = on;
     DO $$
@@ -219,6 +226,57 @@ impl Publisher for Post {
             entries.iter().map(|_| Ok(())).collect()
         })
     }
+}
+
+/// All that an entry says is lost with its JSON, also whose it is.
+#[tokio::test]
+async fn an_entry_that_the_server_has_lost_is_parked_and_those_of_other_streams_are_published() {
+    let scene = Scene::new().await;
+    let store = scene.store.clone().with_outbox(|_| true).unwrap();
+    store.append(&stream("before"), event("before")).await.unwrap();
+    store.append(&stream("spoiled"), large("spoiled")).await.unwrap();
+    store.append(&stream("behind"), event("behind")).await.unwrap();
+    store.append(&stream("spoiled"), event("waiting")).expected_version(1).await.unwrap();
+    until(async || store.position().await.unwrap() == at(4)).await;
+    lose_payloads(&scene, "event_sourcery_outbox_entries").await;
+    let listed = store.look().outbox(None, 10).await.unwrap();
+    let readable: Vec<_> = listed.items.iter().map(|seen| seen.unreadable().is_none()).collect();
+    assert_eq!(readable, [true, false, true, true]);
+
+    let post = Post::default();
+    store.outbox().run(&post).await.unwrap();
+    assert_eq!(*post.0.lock().unwrap(), ["before", "behind"]);
+    let parked = store.outbox().parked().await.unwrap();
+    let [lost] = &parked[..] else { panic!("{parked:?}") };
+    assert_eq!((&lost.stream, lost.position), (&stream("spoiled"), at(2)));
+    assert!(lost.error.contains("missing chunk"), "{}", lost.error);
+    // Tried again, it is parked again.
+    store.outbox().replay(lost).await.unwrap();
+    store.outbox().run(&post).await.unwrap();
+    let parked = store.outbox().parked().await.unwrap();
+    assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(2)]);
+    store.outbox().skip(&parked[0]).await.unwrap();
+    store.outbox().run(&post).await.unwrap();
+    assert_eq!(*post.0.lock().unwrap(), ["before", "behind", "waiting"]);
+    assert_eq!(scene.number("SELECT count(*) FROM event_sourcery_outbox_entries").await, 0);
+    assert!(store.outbox().blocked().await.unwrap().is_empty());
+}
+
+/// Nobody knows whose it is, where its event is gone as well.
+#[tokio::test]
+async fn a_lost_entry_whose_event_is_gone_is_listed_beside_the_others() {
+    let scene = Scene::new().await;
+    let store = scene.store.clone().with_outbox(|_| true).unwrap();
+    store.append(&stream("spoiled"), large("spoiled")).await.unwrap();
+    store.append(&stream("behind"), event("behind")).await.unwrap();
+    until(async || store.position().await.unwrap() == at(2)).await;
+    lose_payloads(&scene, "event_sourcery_outbox_entries").await;
+    let lose = "SET session_replication_role = replica; DELETE FROM event_sourcery_events WHERE id = 1;
+                RESET session_replication_role";
+    scene.run(lose).await;
+    let listed = store.look().outbox(None, 10).await.unwrap();
+    let readable: Vec<_> = listed.items.iter().map(|seen| seen.unreadable().is_none()).collect();
+    assert_eq!(readable, [false, true]);
 }
 
 /// What a publisher is handed stands in JSON that others write too.

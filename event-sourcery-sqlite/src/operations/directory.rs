@@ -25,6 +25,9 @@ use super::search::Stretch;
 /// How many positions a block has.
 pub(crate) const BLOCK: i64 = 1_024;
 
+/// What an event is listed under whose name is no text: it may be any of those that somebody asks for. No event is named so.
+pub(super) const LOST: &str = "";
+
 /// So many missing blocks are searched event by event; more are listed first.
 const FEW: i64 = 16;
 
@@ -109,8 +112,7 @@ impl Operations<'_> {
                 }
             }
             let name = row.get_ref(1).map_err(|error| self.failed(error))?;
-            // What is not text is no name that anybody asks for.
-            let Ok(name) = name.as_str() else { continue };
+            let name = name.as_str().unwrap_or(LOST);
             match blocks_by_name.get_mut(name) {
                 Some(blocks) if blocks.last() == Some(&block) => continue,
                 Some(blocks) => blocks.push(block),

@@ -12,7 +12,7 @@ use event_sourcery::{Category, Position, Result, TenantId};
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
-use super::directory::{BLOCK, before};
+use super::directory::{BLOCK, LOST, before};
 use super::few::FEW;
 use super::{Operations, json_array};
 use crate::sql::Sql;
@@ -62,6 +62,8 @@ pub(crate) struct Search<F> {
     values: Vec<String>,
     /// The filter's names, as JSON.
     names: Option<String>,
+    /// The same, and what events are listed under that have lost theirs.
+    listed_as: String,
     after: i64,
     /// Up to where: unknown before the first transaction, if it is what is settled then.
     pub(super) end: Option<Position>,
@@ -98,6 +100,8 @@ impl<F: Found> Search<F> {
             values.push(category.as_str().to_owned());
         }
         let names = filter.names.as_ref().map(|names| json_array(names.iter().map(|name| &**name)));
+        let listed_as = filter.names.iter().flat_map(|names| names.iter()).map(|name| &**name);
+        let listed_as = json_array(listed_as.chain([LOST]));
         if let (Some(each), Some(all)) = (&filter.names, &names) {
             let (condition, named) = is_named(each, all);
             conditions.push_str(condition);
@@ -109,6 +113,7 @@ impl<F: Found> Search<F> {
             category: filter.category,
             values,
             names,
+            listed_as,
             after: after.to_i64(),
             end,
             near,
@@ -184,7 +189,7 @@ impl<F: Found> Search<F> {
 
     /// Finds the events below the mark by the directory.
     fn look_up(&mut self, operations: Operations<'_>, rest: &mut Stretch) -> Result<ControlFlow<()>> {
-        let names = self.names.clone().unwrap_or_default();
+        let names = self.listed_as.clone();
         let mark = if rest.is_empty() { 0 } else { operations.first_unlisted()? };
         while !rest.is_empty() && rest.blocks().0 < mark {
             if self.is_over() {
@@ -281,15 +286,19 @@ impl<F: Found> Search<F> {
     }
 }
 
-/// The condition that an event has one of these names, and what is bound to it. Few texts for all, so that they stay prepared.
+/// The condition that an event has one of these names, or has lost its own: what is no text stands behind every text, and nobody can tell
+/// that it is none of these. With what is bound to it. Few texts for all, so that they stay prepared.
 fn is_named(names: &[Arc<str>], as_json: &str) -> (&'static str, Vec<String>) {
     match names {
-        [name] => (" AND e.name = ?", vec![name.to_string()]),
+        [name] => (" AND (e.name = ? OR e.name >= x'')", vec![name.to_string()]),
         [.., last] if names.len() <= FEW_NAMES => {
             let padded = names.iter().chain(std::iter::repeat_n(last, FEW_NAMES - names.len()));
-            (" AND e.name IN (?, ?, ?, ?, ?, ?, ?, ?)", padded.map(ToString::to_string).collect())
+            (
+                " AND (e.name IN (?, ?, ?, ?, ?, ?, ?, ?) OR e.name >= x'')",
+                padded.map(ToString::to_string).collect(),
+            )
         }
-        _ => (" AND e.name IN (SELECT value FROM json_each(?))", vec![as_json.to_owned()]),
+        _ => (" AND (e.name IN (SELECT value FROM json_each(?)) OR e.name >= x'')", vec![as_json.to_owned()]),
     }
 }
 

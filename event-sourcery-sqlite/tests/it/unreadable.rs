@@ -1,9 +1,13 @@
 //! One row stops one stream: what SQLite holds of a row, though nobody can read it.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::copy::Copy;
 use event_sourcery::{
-    Error, EventStore, MemoryBackend, Next, Position, Query, QueryItem, RawEvent, StreamId, Tag, TenantId,
+    Error, EventStore, MemoryBackend, Next, Position, Query, QueryItem, RawEvent, Recorded, StreamId, Tag,
+    TenantId,
 };
 use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, names_until_error, run};
 use event_sourcery_sqlite::rusqlite::Connection;
@@ -161,6 +165,50 @@ async fn a_tagged_event_whose_streams_row_cannot_be_read_decides_nothing_and_sto
         let acme = store.for_tenant(TenantId::new("acme").unwrap());
         assert_eq!(acme.read::<RawEvent>(&of("spoiled")).await.unwrap().events.len(), 0, "{spoil}");
     }
+}
+
+/// Nobody can tell that it is none of those that are asked for.
+#[tokio::test]
+async fn an_event_whose_name_is_no_text_comes_to_whoever_asks_for_names() {
+    let many: Vec<_> = (0..30).map(|number| format!("No{number}")).collect();
+    let many: Vec<_> = ["B1", "B3", "C1"].into_iter().chain(many.iter().map(String::as_str)).collect();
+    let few: &[&str] = &["B1", "B3", "C1"];
+    for (names, is_of_tenant) in [(few, false), (few, true), (&many[..], false), (&many[..], true)] {
+        let (_folder, store, sql) = scene().await;
+        sql.execute("UPDATE event_sourcery_events SET name = x'ff00' WHERE id = 4", []).unwrap();
+        let durable = || {
+            let subscription = store.subscribe::<RawEvent>().event_names(names.iter().copied());
+            let subscription =
+                if is_of_tenant { subscription.tenant(TenantId::DEFAULT) } else { subscription };
+            subscription.durable("typed")
+        };
+        let handled = Mutex::new(Vec::new());
+        let is_done = async {
+            let listing = durable();
+            while handled.lock().unwrap().len() < 2 || listing.parked().await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let run = durable().run(async |recorded: Recorded<RawEvent>, _| {
+            handled.lock().unwrap().push(recorded.wrapped_event.event.name().to_owned());
+            Ok(())
+        });
+        let done = async {
+            tokio::select! { () = is_done => {}, ended = run => panic!("{ended:?}") }
+        };
+        tokio::time::timeout(Duration::from_secs(60), done).await.expect("it is parked");
+        assert_eq!(*handled.lock().unwrap(), ["B1", "C1"], "the stream waits, and the others go on");
+        let parked = durable().parked().await.unwrap();
+        assert_eq!((parked.len(), &parked[0].stream, parked[0].position), (1, &stream("bad"), at(4)));
+    }
+
+    let (_folder, store, sql) = scene().await;
+    let named = Query::from(QueryItem::new().named("C1"));
+    let before = store.read::<RawEvent>(&named).await.unwrap();
+    assert_eq!(before.events.len(), 1);
+    sql.execute("UPDATE event_sourcery_events SET name = x'ff00' WHERE id = 4", []).unwrap();
+    let read = store.read::<RawEvent>(&named).await;
+    assert!(matches!(&read, Err(Error::InvalidEvent { position, .. }) if *position == at(4)), "{read:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use crate::Result;
 use crate::place::Backend;
 use crate::spread::Spread;
 
+/// Where the figures are kept.
+pub const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/figures.jsonl");
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Figure {
     pub backend: Backend,
@@ -13,6 +16,13 @@ pub struct Figure {
     pub peer: String,
     pub version: String,
     pub measured: Measured,
+}
+
+impl Figure {
+    /// Whether it is about the same workload on the same backend as another one, in whose place it is kept then.
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        self.backend == other.backend && self.workload == other.workload
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

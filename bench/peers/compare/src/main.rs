@@ -18,6 +18,7 @@ mod page;
 mod place;
 mod plot;
 mod report;
+#[path = "../../../src/results.rs"]
 mod results;
 #[path = "../../../src/spread.rs"]
 mod spread;
