@@ -30,7 +30,10 @@ fn envelopes_of_any_text() {
         let is_sealed = envelope::is_sealed(&context);
         let Some((found, rest)) = envelope::take_from(&context) else { return };
         assert!(is_sealed, "what can be opened is sealed: {context}");
-        let again = envelope::put_into(&rest, &found).expect("it is written");
+        let envelope = found.iter().map(|(subject, fields)| {
+            (subject.as_str(), fields.iter().map(|(at, text)| (at.as_str(), text.clone())).collect())
+        });
+        let again = envelope::put_into(&rest, &envelope.collect()).expect("it is written");
         let (read, _) = envelope::take_from(&again).expect("what was written is read");
         assert_eq!(read, found, "{context}");
         let data = random.object(4, 3);
