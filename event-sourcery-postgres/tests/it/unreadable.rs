@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
-use event_sourcery::{Error, Position, Query, QueryItem, RawEvent, Recorded, StreamId, Tag, TenantId};
+use event_sourcery::{Error, Event, Position, Query, QueryItem, RawEvent, Recorded, StreamId, Tag, TenantId};
 use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, run};
+use serde::{Deserialize, Serialize};
 
 use crate::scene::{Scene, Store, until};
 
@@ -227,6 +228,29 @@ impl Publisher for Post {
             entries.iter().map(|_| Ok(())).collect()
         })
     }
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+enum Payment {
+    Paid { cents: u32 },
+    Sum { text: String },
+}
+
+/// It stands in for events, and they are there.
+#[tokio::test]
+async fn a_snapshot_that_the_server_has_lost_is_passed_over_for_the_events() {
+    let (scene, payments) = (Scene::new().await, stream("payments"));
+    let paid = || [Payment::Paid { cents: 1 }, Payment::Paid { cents: 2 }];
+    scene.store.append(&payments, paid()).await.unwrap();
+    let text = (0..300).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    scene.store.save_snapshot(&payments, 1, Payment::Sum { text }).await.unwrap();
+    let load = async || -> Vec<Payment> {
+        let events = scene.store.load_stream::<Payment>(&payments).await.unwrap();
+        events.into_iter().map(|event| event.event).collect()
+    };
+    assert!(matches!(load().await[..], [Payment::Sum { .. }, Payment::Paid { cents: 2 }]));
+    lose_payloads(&scene, "event_sourcery_snapshots").await;
+    assert_eq!(load().await, paid());
 }
 
 /// The text of an error may be so long that it stands apart from its row.
