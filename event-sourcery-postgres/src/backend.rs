@@ -384,8 +384,7 @@ impl SubscriptionBackend for PostgresBackend {
     }
 
     async fn blocked_streams(&self, request: BlockedRequest) -> Result<Vec<BlockedStream>> {
-        self.apart(async move |database| call!(database, operations => operations.blocked_streams(&request)))
-            .await
+        self.apart(async move |database| database.blocked_streams(&request).await).await
     }
 
     async fn backlog(&self, request: BacklogRequest) -> Result<Backlog> {

@@ -25,6 +25,7 @@ mod append_sql;
 mod at_work;
 mod backend;
 mod beginning;
+mod blocked;
 mod connections;
 mod cursor_sql;
 mod database;

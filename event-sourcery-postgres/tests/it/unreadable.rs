@@ -1,11 +1,13 @@
 //! One row stops one stream: what PostgreSQL holds of a row, or has lost of it, though nobody can read it.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use event_sourcery::backend::{BacklogRequest, Filter, SubscriptionBackend as _};
 use event_sourcery::outbox::{BoxFuture, OutboxEntry, PublishError, Publisher};
-use event_sourcery::{Error, Position, Query, QueryItem, RawEvent, StreamId, Tag, TenantId};
+use event_sourcery::{Error, Event, Position, Query, QueryItem, RawEvent, Recorded, StreamId, Tag, TenantId};
 use event_sourcery_conformance::spoiled::{assert_stops_its_stream_alone, run};
+use serde::{Deserialize, Serialize};
 
 use crate::scene::{Scene, Store, until};
 
@@ -226,6 +228,59 @@ impl Publisher for Post {
             entries.iter().map(|_| Ok(())).collect()
         })
     }
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+enum Payment {
+    Paid { cents: u32 },
+    Sum { text: String },
+}
+
+/// It stands in for events, and they are there.
+#[tokio::test]
+async fn a_snapshot_that_the_server_has_lost_is_passed_over_for_the_events() {
+    let (scene, payments) = (Scene::new().await, stream("payments"));
+    let paid = || [Payment::Paid { cents: 1 }, Payment::Paid { cents: 2 }];
+    scene.store.append(&payments, paid()).await.unwrap();
+    let text = (0..300).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    scene.store.save_snapshot(&payments, 1, Payment::Sum { text }).await.unwrap();
+    let load = async || -> Vec<Payment> {
+        let events = scene.store.load_stream::<Payment>(&payments).await.unwrap();
+        events.into_iter().map(|event| event.event).collect()
+    };
+    assert!(matches!(load().await[..], [Payment::Sum { .. }, Payment::Paid { cents: 2 }]));
+    lose_payloads(&scene, "event_sourcery_snapshots").await;
+    assert_eq!(load().await, paid());
+}
+
+/// The text of an error may be so long that it stands apart from its row.
+#[tokio::test]
+async fn a_parked_stream_whose_error_the_server_has_lost_is_told_beside_the_others_and_tried_again() {
+    let scene = scene().await;
+    let store = &scene.store.erased();
+    let durable = || store.subscribe::<RawEvent>().durable("run").segments(4);
+    let long: String = (0..120).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    let listing = durable();
+    let is_done = async move {
+        while listing.parked().await.unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let run_once = durable().attempts(1).until(is_done);
+    let ended =
+        run_once.run(async |recorded: Recorded<RawEvent>, _| match recorded.wrapped_event.event.name() {
+            "A1" => Err(long.clone().into()),
+            "C1" => Err("short".into()),
+            _ => Ok(()),
+        });
+    ended.await.unwrap();
+    lose_payloads(&scene, "event_sourcery_blocked_streams").await;
+    let parked = durable().parked().await.unwrap();
+    assert_eq!(parked.iter().map(|parked| parked.position).collect::<Vec<_>>(), [at(1), at(6)]);
+    assert!(parked[0].error.contains("missing chunk"), "{}", parked[0].error);
+    assert!(parked[1].error.contains("short"), "{}", parked[1].error);
+    durable().replay(&parked[0]).await.unwrap();
+    assert_eq!(run(store, "run", 2, 1).await.0, ["A1", "A2"]);
 }
 
 /// All that an entry says is lost with its JSON, also whose it is.
