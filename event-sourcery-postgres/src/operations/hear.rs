@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use event_sourcery::backend::{Written};
+use event_sourcery::backend::Written;
 use event_sourcery::{AppendPosition, Error, Result};
 use uuid::Uuid;
 
