@@ -34,7 +34,8 @@ const UNIQUE: [(&str, &str); 22] = [
 
 /// Of the tables $1, each with columns $2 that have to be unique (their names in the order of the alphabet, with commas between
 /// them), the first in which no index makes sure of that: then only its number. Or in which one takes different values for the same,
-/// also beside another that does not: the index, whether it does so with NULL (else with texts), and what takes it away.
+/// also beside another that does not: the index, whether it does so with NULL (else with texts), and what takes it away. A constraint is
+/// looked for by its table: by its index, the server would read them all.
 const UNFIT: &str = "
     SELECT t.number, u.name, u.joins_nulls, u.removal
     FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t (name, columns, number)
@@ -44,7 +45,7 @@ const UNFIT: &str = "
                coalesce(bool_or(NOT c.collisdeterministic), FALSE) AS joins_texts,
                string_agg(a.attname::text, ', ' ORDER BY a.attname::text) AS columns,
                coalesce((SELECT 'ALTER TABLE ' || t.name || ' DROP CONSTRAINT ' || quote_ident(s.conname::text) FROM pg_constraint s
-                         WHERE s.conindid = i.indexrelid AND s.contype IN ('p', 'u')),
+                         WHERE s.conrelid = i.indrelid AND s.conindid = i.indexrelid AND s.contype IN ('p', 'u')),
                         'DROP INDEX ' || i.indexrelid::regclass::text) AS removal
         FROM pg_index i
         CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[]) WITH ORDINALITY AS k (attnum, collated_by, place)
@@ -52,7 +53,7 @@ const UNFIT: &str = "
         LEFT JOIN pg_collation c ON c.oid = k.collated_by
         WHERE i.indrelid = to_regclass(t.name) AND i.indisunique AND i.indisvalid AND i.indimmediate
           AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
-        GROUP BY i.indexrelid, i.indnullsnotdistinct
+        GROUP BY i.indexrelid, i.indrelid, i.indnullsnotdistinct
     ) u ON u.columns = t.columns
     WHERE u.name IS NULL OR u.joins_nulls OR u.joins_texts
     ORDER BY t.number, u.name LIMIT 1";
