@@ -27,7 +27,7 @@ async fn tables_of_our_names_that_are_somebody_elses_are_refused_and_left_as_the
         ("snapshots (photo bytea)", "uuid"),
         ("subscription_segments (name text)", "tenant_id"),
         ("subscription_members (name text, tenant_id text)", "member"),
-        ("blocked_streams (stream_uuid uuid)", "category"),
+        ("blocked_streams (id bigserial, stream_uuid uuid)", "category"),
         ("projected_streams (stream_uuid uuid, category text)", "tenant_id"),
         ("event_blocks (name text)", "block"),
         ("event_blocks_listed (so boolean)", "only_row"),
