@@ -18,7 +18,7 @@ use super::reaction::Reaction;
 use super::subject::Reactor;
 
 /// No case waits longer for what has to happen.
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(60);
 
 /// Waits until something is so. It fails with what it waited for.
 pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
