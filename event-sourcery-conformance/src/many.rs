@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::ledger::{Noted, ledger, noted, notes};
-use super::running::{Handled, Running, Settings, eventually, letters};
+use super::running::{Handled, Running, SOON, Settings, eventually, letters, within};
 use super::subject::Subject;
 
 type Counting = EventStore<FaultyBackend<Arc<dyn Backend>>>;
@@ -85,7 +85,7 @@ impl Counted {
     }
 
     async fn until_called(&self, times: usize) {
-        eventually("all are tried", async || self.calls.load(Ordering::SeqCst) >= times).await;
+        within(3 * SOON, "all are tried", async || self.calls.load(Ordering::SeqCst) >= times).await;
     }
 
     async fn stop(self) {

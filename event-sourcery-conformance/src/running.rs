@@ -18,11 +18,16 @@ use super::reaction::Reaction;
 use super::subject::Reactor;
 
 /// No case waits longer for what has to happen.
-pub(super) const SOON: Duration = Duration::from_secs(60);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// Waits until something is so. It fails with what it waited for.
-pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let give_up = Instant::now() + SOON;
+pub(super) async fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    within(SOON, what, is_so).await;
+}
+
+/// The same, where it is so much that a slow machine takes longer.
+pub(super) async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let give_up = Instant::now() + limit;
     while !is_so().await {
         assert!(Instant::now() < give_up, "it never came about that {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
