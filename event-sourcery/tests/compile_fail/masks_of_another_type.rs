@@ -17,8 +17,6 @@ enum Plan {
 struct CustomerRegistered {
     #[event(encrypted, mask = 7)]
     email: String,
-    #[event(encrypted, mask = "nobody")]
-    age: u8,
     #[event(encrypted, mask = "nowhere")]
     address: Address,
     #[event(encrypted, mask = None)]
