@@ -17,9 +17,10 @@ const SAVEPOINT: &str = "SAVEPOINT event_sourcery_inbox";
 const RELEASE: &str = "RELEASE event_sourcery_inbox";
 const TAKE_BACK: &str = "ROLLBACK TO event_sourcery_inbox; RELEASE event_sourcery_inbox";
 
-/// Takes an id down, unless it is there.
+/// Takes an id down, unless it is there. Another unique index, of the user's, is no reason to take a message for one that was handled.
 const TAKE: &str = "
-    INSERT INTO event_sourcery_inbox (consumer, message_id, handled_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    INSERT INTO event_sourcery_inbox (consumer, message_id, handled_at) VALUES (?1, ?2, ?3)
+    ON CONFLICT (consumer, message_id) DO NOTHING";
 
 /// Takes out two that are older than the window, so that there are never many more of those than of the others.
 const FORGET: &str = "

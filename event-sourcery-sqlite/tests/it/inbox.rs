@@ -58,6 +58,19 @@ impl Books {
 }
 
 #[test]
+fn a_unique_index_of_the_users_loses_no_message() {
+    let folder = Folder::new();
+    let books = Books::open(&folder);
+    books.run("CREATE UNIQUE INDEX once ON event_sourcery_inbox (message_id)");
+    assert!(books.book("a").unwrap());
+    let others =
+        Books { inbox: Inbox::open(&books.connection, "statistics").unwrap(), ..Books::open(&folder) };
+    let refused = others.book("a").unwrap_err();
+    assert!(matches!(refused, Error::Backend { .. }), "{refused:?}");
+    assert!(!books.book("a").unwrap() && books.sales() == 1);
+}
+
+#[test]
 fn a_message_that_comes_again_is_handled_once() {
     let folder = Folder::new();
     let books = Books::open(&folder);
